@@ -1,0 +1,120 @@
+"""What an engine is given and what it gives back: plain arrays and status codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .system import System
+
+Array = NDArray[np.float64]
+
+
+class Status(Enum):
+    """Outcome of one member of a batch. The value is a sentence."""
+
+    SUCCESS = "The solve succeeded."
+    MAX_STEPS = "The solver took the largest allowed number of steps before the end of an interval."
+    STEP_TOO_SMALL = "The step size fell below what the arithmetic resolves."
+    CONVERGENCE = "The Newton iteration failed to converge, even with small steps."
+    ERROR_TEST = "The error test failed repeatedly, even with small steps."
+    NOT_FINITE = "The model produced a value that is not finite."
+    LINEAR_SOLVER = "A linear system could not be solved."
+    ADJOINT = "The forward solve succeeded but the adjoint solve failed."
+    FAILED = "The solver stopped for a reason it does not name."
+
+    @property
+    def ok(self) -> bool:
+        return self is Status.SUCCESS
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to solve. `solver` is a name that the engine knows, or None for its own choice."""
+
+    rtol: float = 1e-6
+    atol: float = 1e-8
+    solver: str | None = None
+    sensitivity: str = "auto"
+    max_steps: int = 100_000
+    threads: int = 0
+    compiled: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Numbers to solve with, for a batch of `members`.
+
+    Attributes:
+        breaks: `(intervals + 1,)` output and break times, increasing.
+        y0: `(members, states)`; p: `(members, parameters)`.
+        f: `(members, intervals, 2, forcings)` forcing at the start and at the end of each interval,
+            or `(members, intervals, 1, forcings)` where all forcings are constant in each.
+    """
+
+    system: System
+    options: Options
+    breaks: Array
+    y0: Array
+    p: Array
+    f: Array
+
+    @property
+    def members(self) -> int:
+        return len(self.y0)
+
+    @property
+    def intervals(self) -> int:
+        return len(self.breaks) - 1
+
+
+@dataclass(eq=False)
+class Forward:
+    """Result of a forward solve.
+
+    Attributes:
+        y: `(members, intervals + 1, states)` at the breaks; NaN after the point of failure.
+        q: `(members, intervals, fluxes)` integrals over each interval; NaN likewise.
+        status: one per member; `reasons` the solver's own words for those that failed.
+        tape: whatever the engine needs to go back.
+    """
+
+    y: Array
+    q: Array
+    status: list[Status]
+    reasons: dict[int, str]
+    stats: dict[str, Any] = field(default_factory=dict)
+    tape: Any = None
+
+
+@dataclass(eq=False)
+class Gradients:
+    """Result of an adjoint solve, shaped like `y0`, `p` and `f` of the problem."""
+
+    y0: Array
+    p: Array
+    f: Array
+    status: list[Status]
+    reasons: dict[int, str]
+    stats: dict[str, Any] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """A solver stack. Engines hold no state between calls besides caches."""
+
+    name: str
+
+    def forward(self, problem: Problem, differentiate: bool) -> Forward:
+        """Solves all members; keeps a tape where `differentiate` says a gradient may be asked."""
+        ...
+
+    def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
+        """Pulls gradients with respect to `y` and `q` back to `y0`, `p` and `f`.
+
+        Members whose forward solve failed get zeros.
+        """
+        ...

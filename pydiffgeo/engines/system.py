@@ -1,0 +1,242 @@
+"""A model as numbers: kernels over a flat vector of values, and nothing else for an engine to know.
+
+Every value that a local function can read lives in one vector,
+
+    v = [ states | parameters | forcings | constants | closure values ],
+
+and every local function becomes a `Kernel`: a scalar program, the positions it gathers its inputs
+from, one column per cell (or face, or boundary cell), and the positions it scatters its results to.
+Closure kernels assign to `v`; the others add, with a weight such as area over volume, to the vector
+of rates `[ d(states)/dt | integrated fluxes ]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from ..model import Boundary, Model
+from .trace import Program, trace
+
+Index = NDArray[np.int64]
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Where one result of a kernel goes: `rates[target] += weight * result`, one entry per item."""
+
+    output: str
+    target: Index
+    weight: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """One local function over all its items.
+
+    Attributes:
+        gather: positions in `v`, shape `(inputs, items)`, in the order of `program.inputs`.
+        scatter: for closure kernels the target is a position in `v`, else in the rates.
+    """
+
+    program: Program
+    gather: Index
+    scatter: tuple[Scatter, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Which parameters vary in space: name -> number of values (1, or one per cell or face)."""
+
+    parameters: Mapping[str, int]
+
+    @property
+    def key(self) -> tuple[tuple[str, int], ...]:
+        return tuple(sorted(self.parameters.items()))
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """A model with a layout of its parameters, ready for an engine.
+
+    Attributes:
+        n_states, n_parameters, n_forcings, n_fluxes: sizes of the parts of `v` and of the rates.
+        constants: values of the constant part of `v` (geometry).
+        n_values: length of `v`.
+        closures, kernels: what assigns closure values, and what adds to the rates.
+        states: state name -> positions among the states, in order of the cells.
+        parameters: parameter name -> slice among the parameters.
+        forcings: forcing name -> positions among the forcings (one, or one per cell).
+        fluxes: names of the integrated fluxes, in order.
+    """
+
+    name: str
+    n_states: int
+    n_parameters: int
+    n_forcings: int
+    n_fluxes: int
+    n_values: int
+    constants: Array
+    closures: tuple[Kernel, ...]
+    kernels: tuple[Kernel, ...]
+    states: Mapping[str, Index]
+    parameters: Mapping[str, slice]
+    forcings: Mapping[str, Index]
+    fluxes: tuple[str, ...]
+
+
+class _Values:
+    """Hands out positions in the vector of values; the parts are laid out one after the other."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.constants: list[Array] = []
+
+    def take(self, count: int) -> Index:
+        start, self.size = self.size, self.size + count
+        return np.arange(start, self.size)
+
+    def constant(self, values: Array) -> Index:
+        self.constants.append(np.asarray(values, np.float64))
+        return self.take(len(values))
+
+
+def build_system(model: Model, layout: Layout) -> System:
+    """Traces the local functions of `model` and lays out its values.
+
+    Raises:
+        ModelError: a local function cannot be traced or returns a name the model does not declare.
+    """
+    graph, values = model.graph, _Values()
+    states = _order_states(model)
+    n_states = sum(len(v) for v in states.values())
+    values.take(n_states)
+    parameters: dict[str, Index] = {}
+    for p in model.parameters:
+        parameters[p.name] = values.take(layout.parameters[p.name])
+    n_parameters = values.size - n_states
+    forcings = {f.name: values.take(graph.cells if f.on == "cell" else 1) for f in model.forcings}
+    n_forcings = values.size - n_states - n_parameters
+
+    # What a cell shows: name -> position for every cell.
+    cell = {s.name: states[s.name] for s in model.states}
+    cell |= {p.name: _spread(parameters[p.name], graph.cells) for p in model.parameters if p.on == "cell"}
+    cell |= {k: values.constant(v) for k, v in graph.cell.items()}
+    face = {p.name: _spread(parameters[p.name], len(graph.faces)) for p in model.parameters if p.on == "face"}
+    face |= {k: values.constant(v) for k, v in graph.face.items()}
+    outside = [{k: values.constant(v) for k, v in b.geometry.items()} for b in model.boundaries]
+
+    rates = {s.name: states[s.name] for s in model.all_states}
+    flux_names = tuple(f.name for f in model.fluxes)
+    volume = graph.cell["volume"]
+    closures: list[Kernel] = []
+    kernels: list[Kernel] = []
+    cell_forcing = {k: _spread(v, graph.cells) for k, v in forcings.items()}
+
+    def targets(program: Program, put: Mapping[str, list[tuple[Index, Array]]], amount: Array) -> tuple[Scatter, ...]:
+        """Scatters of a program: rates of states as `put` says, integrated fluxes times `amount`."""
+        scatter = []
+        for name in program.outputs:
+            if name in flux_names:
+                at = np.full(len(amount), n_states + flux_names.index(name))
+                scatter.append(Scatter(name, at, amount))
+            elif name in put:
+                scatter += [Scatter(name, at, weight) for at, weight in put[name]]
+            else:
+                raise ModelError(
+                    f"{program.name} returns {name!r}; it may return {sorted(put)} and the fluxes {sorted(flux_names)}"
+                )
+        return tuple(scatter)
+
+    if model.closure is not None:
+        program = trace(f"{model.name}.closure", model.closure, [("cell", [*cell])])
+        at = {name: values.take(graph.cells) for name in program.outputs}
+        if clash := set(at) & set(cell):
+            raise ModelError(f"{program.name} returns {sorted(clash)}, which the cell already has")
+        scatter = tuple(Scatter(name, where, np.ones(graph.cells)) for name, where in at.items())
+        closures.append(_kernel(program, {"cell": cell}, scatter, graph.cells))
+        cell |= at
+    if model.source is not None:
+        program = trace(f"{model.name}.source", model.source, [("cell", [*cell]), ("forcing", [*forcings])])
+        put = {s.name: [(rates[s.name], np.ones(graph.cells))] for s in model.states}
+        kernels.append(
+            _kernel(program, {"cell": cell, "forcing": cell_forcing}, targets(program, put, volume), graph.cells)
+        )
+    if model.flux is not None and len(graph.faces):
+        left, right = graph.faces.T
+        area = graph.face["area"]
+        program = trace(f"{model.name}.flux", model.flux, [("left", [*cell]), ("right", [*cell]), ("face", [*face])])
+        put = {
+            s.name: [(rates[s.name][left], -area / volume[left]), (rates[s.name][right], area / volume[right])]
+            for s in model.states
+        }
+        spaces = {"left": _at(cell, left), "right": _at(cell, right), "face": face}
+        kernels.append(_kernel(program, spaces, targets(program, put, area), len(left)))
+    for boundary, geometry in zip(model.boundaries, outside, strict=True):
+        touched = np.asarray(boundary.cells)
+        area = boundary.geometry["area"]
+        seen = _at(cell, touched) | {s.name: states[s.name] for s in boundary.states}
+        program = trace(
+            f"{model.name}.{boundary.name}",
+            boundary.function,
+            [("cell", [*seen]), ("forcing", [*forcings]), ("face", [*geometry])],
+        )
+        put = {s.name: [(rates[s.name][touched], area / volume[touched])] for s in model.states}
+        put |= {s.name: [(rates[s.name], np.ones(len(touched)))] for s in boundary.states}
+        spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
+        kernels.append(_kernel(program, spaces, targets(program, put, area), len(touched)))
+    return System(
+        name=model.name,
+        n_states=n_states,
+        n_parameters=n_parameters,
+        n_forcings=n_forcings,
+        n_fluxes=len(flux_names),
+        n_values=values.size,
+        constants=np.concatenate([*values.constants, np.empty(0)]),
+        closures=tuple(closures),
+        kernels=tuple(kernels),
+        states=states,
+        parameters={k: slice(v[0] - n_states, v[-1] + 1 - n_states) for k, v in parameters.items()},
+        forcings={k: v - n_states - n_parameters for k, v in forcings.items()},
+        fluxes=flux_names,
+    )
+
+
+def _order_states(model: Model) -> dict[str, Index]:
+    """Positions of the states, cell by cell, a boundary's store just before the cell it touches.
+
+    This keeps the Jacobian of a column banded, tridiagonal for one state per cell.
+    """
+    slots: list[tuple[int, int, int, str, int]] = []
+    for rank, state in enumerate(model.states):
+        slots += [(c, 1, rank, state.name, c) for c in range(model.graph.cells)]
+    for rank, boundary in enumerate(model.boundaries):
+        for state in boundary.states:
+            slots += [(c, 0, rank, state.name, i) for i, c in enumerate(boundary.cells)]
+    order = {s.name: np.zeros(model.state_cells(s.name), np.int64) for s in model.all_states}
+    for position, (_, _, _, name, i) in enumerate(sorted(slots)):
+        order[name][i] = position
+    return order
+
+
+def _spread(positions: Index, count: int) -> Index:
+    return np.broadcast_to(positions, (count,)) if len(positions) == 1 else positions
+
+
+def _at(space: Mapping[str, Index], where: Index) -> dict[str, Index]:
+    return {k: v[where] for k, v in space.items()}
+
+
+def _kernel(program: Program, spaces: Mapping[str, Mapping[str, Index]], scatter: Iterable[Any], items: int) -> Kernel:
+    rows = []
+    for name in program.inputs:
+        prefix, _, key = name.partition(".")
+        rows.append(spaces[prefix][key])
+    gather = np.array(rows, np.int64).reshape(len(rows), items)
+    return Kernel(program, gather, tuple(scatter))

@@ -1,0 +1,95 @@
+"""Time series of forcings and the break points where they jump or bend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from .errors import TimeError
+
+Times = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TimeSeries:
+    """A forcing that brings its own time axis.
+
+    Attributes:
+        times: increasing break points `(nodes,)`, in the time unit of the model.
+        values: tensor with the time axis last, or second to last where it varies over cells.
+            `kind="constant"`: one value per interval, `nodes - 1` of them.
+            `kind="linear"`: one value per node, linear in between.
+    """
+
+    times: ArrayLike
+    values: Any
+    kind: Literal["constant", "linear"] = "constant"
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("constant", "linear"):
+            raise TimeError(f"kind must be 'constant' or 'linear', got {self.kind!r}")
+        object.__setattr__(self, "times", check_times(self.times, "the times of a TimeSeries"))
+
+
+def check_times(times: ArrayLike, what: str = "times") -> Times:
+    """`times` as a float64 array; raises `TimeError` unless finite and strictly increasing."""
+    if isinstance(times, Tensor):
+        times = times.detach().cpu().numpy()
+    array = np.asarray(times)
+    if array.dtype.kind not in "iuf" or array.ndim != 1 or array.size < 2:
+        raise TimeError(f"{what} must be a one-dimensional series of at least two numbers, got {array!r}")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        bad = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise TimeError(f"{what} must be finite; entry {bad} is {array[bad]}")
+    steps = np.diff(array)
+    if (steps <= 0).any():
+        bad = int(np.flatnonzero(steps <= 0)[0])
+        kind = "repeated" if steps[bad] == 0 else "not sorted"
+        raise TimeError(
+            f"{what} must be strictly increasing; entries {bad} and {bad + 1} are {kind}: "
+            f"{array[bad]:g}, {array[bad + 1]:g}"
+        )
+    return array
+
+
+def merge_breaks(times: Times, series: list[Times]) -> Times:
+    """All break points between the first and the last of `times`, each once."""
+    inside = [s[(s > times[0]) & (s < times[-1])] for s in series]
+    return np.unique(np.concatenate([times, *inside]))
+
+
+def interval_values(breaks: Times, own: Times, values: Tensor, kind: str, name: str, axis: int) -> tuple[Tensor, Tensor]:
+    """Values of one forcing at the start and the end of each interval between `breaks`.
+
+    Args:
+        own: the forcing's time axis, `values` its values along `axis` (negative).
+
+    Returns:
+        Two tensors shaped like `values` with `len(breaks) - 1` entries along `axis`.
+    """
+    if own[0] > breaks[0] or own[-1] < breaks[-1]:
+        raise TimeError(
+            f"forcing {name!r} covers {own[0]:g} to {own[-1]:g}, but the times run from "
+            f"{breaks[0]:g} to {breaks[-1]:g}"
+        )
+    # The interval of `own` that holds each interval of `breaks`; both grids share their breaks.
+    middle = (breaks[:-1] + breaks[1:]) / 2
+    index = np.searchsorted(own, middle, side="right") - 1
+    at = torch.from_numpy(index).to(values.device)
+    if kind == "constant":
+        held = values.index_select(axis, at)
+        return held, held
+    left, right = values.index_select(axis, at), values.index_select(axis, at + 1)
+    width = own[index + 1] - own[index]
+    shape = [-1] + [1] * (-axis - 1)
+
+    def weight(t: Times) -> Tensor:
+        return torch.from_numpy((t - own[index]) / width).to(values.device).reshape(shape)
+
+    return left + (right - left) * weight(breaks[:-1]), left + (right - left) * weight(breaks[1:])

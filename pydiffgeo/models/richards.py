@@ -1,0 +1,171 @@
+"""Vertical flow of water in variably saturated soil: Richards' equation in moisture form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..closures import CLOSURES, POROSITY, Closure
+from ..errors import ModelError
+from ..graph import Graph, column
+from ..model import Boundary, ForcingVariable, IntegratedFlux, Local, Model, Output, Parameter, State
+from . import surface
+
+STRESS = (
+    Parameter("h_50", "m", "head at which roots take up half the demand", -8.0, high=0.0, open_high=True,
+              typical=(-50.0, -1.0), source="van Genuchten 1987"),
+    Parameter("p_50", "1", "steepness of the stress function", 3.0, 0.0, open_low=True, typical=(1.5, 4.0),
+              source="van Genuchten 1987"),
+)  # fmt: skip
+
+
+def RichardsColumn(
+    depth: float = 1.0,
+    cells: int = 100,
+    *,
+    top: Literal["flux", "head", "atmosphere"] = "flux",
+    bottom: Literal["free_drainage", "head", "flux", "no_flow"] = "free_drainage",
+    closure: str | Closure = "van_genuchten",
+    face_conductivity: Literal["arithmetic", "geometric", "upstream"] = "arithmetic",
+    thickness: Any = None,
+    root_depth: float | None = None,
+    max_ponding: float = 0.0,
+) -> Model:
+    """A soil column; the state is the volumetric water content, augmented by elastic storage.
+
+    Args:
+        depth: depth of the column (m).
+        cells: number of cells, the first at the surface.
+        top: what is given at the surface: the flux into the soil (forcing `flux`, m/d), the head
+            (forcing `head`, m), or the weather (forcings `precipitation`, `potential_evaporation`).
+        bottom: unit gradient, a head (`bottom_head`, m), a downward flux (`bottom_flux`, m/d), none.
+        closure: "van_genuchten", "gardner", "haverkamp", or a `Closure`.
+        face_conductivity: mean of the two conductivities at a face.
+        thickness: cell thicknesses `(cells,)`; uniform where not given.
+        root_depth: e-folding depth (m) of root density; switches on root water uptake, driven by
+            the forcing `potential_transpiration` (m/d) and limited by dryness.
+        max_ponding: depth of water (m) the surface holds before it runs off (top="atmosphere").
+
+    Raises:
+        ModelError: an unknown choice, or a geometry that makes no sense.
+
+    Source: Richards 1931, Physics 1; mass-conservative moisture form as in Celia et al. 1990,
+    Water Resour. Res. 26.
+    """
+    soil = _choice("closure", closure, CLOSURES) if isinstance(closure, str) else closure
+    mean = _choice("face_conductivity", face_conductivity, MEANS)
+    graph = _with_roots(column(depth, cells, thickness), root_depth)
+    upper = _choice("top", top, surface.TOPS)(soil, graph, max_ponding)
+    lower = _choice("bottom", bottom, BOTTOMS)(soil, graph)
+
+    def closure_values(cell: SimpleNamespace) -> dict[str, Any]:
+        head, conductivity = soil.head_and_conductivity(cell.theta, cell)
+        return {"head": head, "K": conductivity}
+
+    def darcy(left: SimpleNamespace, right: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+        # Buckingham-Darcy flux, positive downwards (Buckingham 1907).
+        gradient = (left.head - right.head) / face.distance + 1.0
+        return {"theta": mean(left.K, right.K, gradient) * gradient}
+
+    def uptake(cell: SimpleNamespace, forcing: SimpleNamespace) -> dict[str, Any]:
+        # S-shaped stress response, van Genuchten 1987 (USSL Research Report 121), eq 3.
+        suction = torch.clamp(-cell.head, min=1e-9)
+        stress = 1.0 / (1.0 + (suction / -cell.h_50) ** cell.p_50)
+        rate = forcing.potential_transpiration * cell.root_density * stress
+        return {"theta": -rate, "transpiration": rate}
+
+    def initial(given: Mapping[str, Tensor], cell: SimpleNamespace) -> dict[str, Tensor]:
+        states = {k: v for k, v in given.items() if k != "head"}
+        if "head" in given:
+            states["theta"] = soil.water_content(given["head"], cell)
+        return states
+
+    roots = root_depth is not None
+    transpiration = IntegratedFlux("transpiration", "m", "root water uptake", -1)
+    demand = ForcingVariable("potential_transpiration", "m d-1", "transpiration of unstressed roots", low=0.0)
+    return Model(
+        name="RichardsColumn",
+        graph=graph,
+        states=(State("theta", "1", "volumetric water content with elastic storage", low=0.0),),
+        parameters=soil.parameters + (STRESS if roots else ()),
+        forcings=upper.forcings + lower.forcings + ((demand,) if roots else ()),
+        fluxes=upper.fluxes + lower.fluxes + ((transpiration,) if roots else ()),
+        outputs=(
+            Output("head", "m", "pressure head"),
+            Output("hydraulic_conductivity", "m d-1", "unsaturated hydraulic conductivity"),
+        ),
+        closure=closure_values,
+        source=uptake if roots else None,
+        flux=darcy,
+        output=lambda cell: {"head": cell.head, "hydraulic_conductivity": cell.K},
+        boundaries=upper.boundaries + lower.boundaries,
+        constraints=(POROSITY,) if {"theta_r", "theta_s"} <= {p.name for p in soil.parameters} else (),
+        initial=initial,
+        initial_names=("head",),
+        reference=f"Richards 1931; {soil.source}",
+    )
+
+
+def _choice(what: str, value: str, table: Mapping[str, Any]) -> Any:
+    if value not in table:
+        raise ModelError(f"RichardsColumn: {what}={value!r} is not one of {sorted(table)}")
+    return table[value]
+
+
+def _with_roots(graph: Graph, root_depth: float | None) -> Graph:
+    """Adds `root_density` (1/m), exponential in depth and summing to one over the column."""
+    if root_depth is None:
+        return graph
+    if not root_depth > 0:
+        raise ModelError(f"RichardsColumn: root_depth must be positive, got {root_depth}")
+    density = np.exp(-graph.cell["depth"] / root_depth)
+    density /= (density * graph.cell["thickness"]).sum()
+    return Graph(graph.cells, graph.faces, {**graph.cell, "root_density": density}, graph.face, graph.coordinates)
+
+
+MEANS: dict[str, Any] = {
+    "arithmetic": lambda a, b, gradient: 0.5 * (a + b),
+    "geometric": lambda a, b, gradient: torch.sqrt(a * b),
+    "upstream": lambda a, b, gradient: torch.where(gradient > 0.0, a, b),
+}
+
+
+def _bottom(soil: Closure, graph: Graph, function: Local, *forcings: ForcingVariable) -> surface.Side:
+    drainage = IntegratedFlux("drainage", "m", "water leaving through the base", -1)
+    geometry = {"distance": graph.cell["thickness"][-1] / 2}
+    return surface.Side((Boundary("bottom", (graph.cells - 1,), function, geometry),), forcings, (drainage,))
+
+
+def _free_drainage(soil: Closure, graph: Graph) -> surface.Side:
+    return _bottom(soil, graph, lambda cell, forcing, face: {"theta": -cell.K, "drainage": cell.K})
+
+
+def _given_head(soil: Closure, graph: Graph) -> surface.Side:
+    def function(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+        conductivity = 0.5 * (cell.K + soil.conductivity(forcing.bottom_head, cell))
+        out = conductivity * ((cell.head - forcing.bottom_head) / face.distance + 1.0)
+        return {"theta": -out, "drainage": out}
+
+    return _bottom(soil, graph, function, ForcingVariable("bottom_head", "m", "head at the base"))
+
+
+def _given_flux(soil: Closure, graph: Graph) -> surface.Side:
+    return _bottom(
+        soil,
+        graph,
+        lambda cell, forcing, face: {"theta": -forcing.bottom_flux, "drainage": forcing.bottom_flux},
+        ForcingVariable("bottom_flux", "m d-1", "downward flux through the base"),
+    )
+
+
+BOTTOMS: dict[str, Any] = {
+    "free_drainage": _free_drainage,
+    "head": _given_head,
+    "flux": _given_flux,
+    "no_flow": lambda soil, graph: surface.Side((), (), ()),
+}
