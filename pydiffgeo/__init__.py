@@ -1,0 +1,46 @@
+"""Differentiable geoscience: stiff process models as PyTorch layers.
+
+A model is declared once, in plain PyTorch, on a graph of control volumes; `solve` runs it in Julia's
+SciML solvers or in embedded SUNDIALS and hands adjoint gradients back to PyTorch.
+"""
+
+from . import errors, models
+from .engines.base import Status
+from .forcing import TimeSeries
+from .graph import Graph, column, network, raster, single_cell
+from .model import (
+    Boundary,
+    Constraint,
+    ForcingVariable,
+    IntegratedFlux,
+    Model,
+    Output,
+    Parameter,
+    State,
+)
+from .solve import Layer, Solution, solve
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Boundary",
+    "Constraint",
+    "ForcingVariable",
+    "Graph",
+    "IntegratedFlux",
+    "Layer",
+    "Model",
+    "Output",
+    "Parameter",
+    "Solution",
+    "State",
+    "Status",
+    "TimeSeries",
+    "column",
+    "errors",
+    "models",
+    "network",
+    "raster",
+    "single_cell",
+    "solve",
+]

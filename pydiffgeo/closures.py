@@ -1,10 +1,12 @@
 """Soil hydraulic closures: water retention and hydraulic conductivity, with elastic storage.
 
-Every closure maps the volumetric water content `theta` to head and conductivity. Above the head
-`h_c`, where the slope of the retention curve falls to the specific storage `S_s`, the curve goes on
-as a straight line of slope `S_s`, so that `theta` stays a valid state in saturated soil and
-d(head)/d(theta) never exceeds 1/S_s. `h_c` is zero or lies a tiny fraction of a millimetre below it
-for usual soils.
+Every closure maps the volumetric water content `theta` to head and conductivity, so that `theta`
+stays the state in saturated soil as well. The curves are the published ones up to an effective
+saturation of `1 - NEAR`; that is a suction of one or two millimetres in most soils. Beyond it the
+head goes on as a straight line, which the elastic storage `S_s` (slope 1/S_s above saturation) joins
+with a rounded corner, and the Mualem conductivity, whose slope is infinite at saturation (Vogel et
+al. 2001, Adv. Water Resour. 24), as a cubic to `K_s`. Heads are then continuously differentiable,
+their slope never exceeds about 1/S_s, and Newton's method has no infinite slope to meet.
 
 Heads are negative in unsaturated soil. Lengths and times are in any consistent set of units; the
 typical ranges are for metres and days.
@@ -12,6 +14,7 @@ typical ranges are for metres and days.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -38,6 +41,10 @@ POROSITY = Constraint("theta_r < theta_s", ("theta_r", "theta_s"), lambda p: p.t
 
 # Effective saturation is kept above this, far drier than any soil, so that powers stay finite.
 DRIEST = 1e-12
+# Width, in effective saturation, of the range below saturation in which the curves are extended.
+NEAR = 1e-4
+# Width, in water content, of the corner where elastic storage begins.
+CORNER = 1e-5
 Soil = SimpleNamespace
 Local = Callable[..., Any]
 
@@ -61,50 +68,80 @@ class Closure:
     source: str
 
 
-def _split(theta: Any, theta_c: Any, h_c: Any, soil: Soil, head: Any) -> Any:
-    """`head` below `theta_c`, the elastic line above it."""
-    return torch.where(theta < theta_c, head, h_c + (theta - theta_c) / soil.S_s)
+def smooth_minimum(a: Any, b: Any, width: float) -> Any:
+    """The lesser of `a` and `b`, rounded over differences of about `width`; never above either.
+
+    Rounding leaves solvers and adjoints a continuous slope where a limit begins to act.
+    """
+    return 0.5 * (a + b - torch.sqrt((a - b) ** 2 + width**2))
 
 
-def _join(h: Any, h_c: Any, theta_c: Any, soil: Soil, saturation: Any) -> Any:
-    """Water content below `h_c` from the effective saturation, the elastic line above it."""
-    unsaturated = soil.theta_r + (soil.theta_s - soil.theta_r) * saturation
-    return torch.where(h < h_c, unsaturated, theta_c + soil.S_s * (h - h_c))
+def smooth_maximum(a: Any, b: Any, width: float) -> Any:
+    """The greater of `a` and `b`, rounded like `smooth_minimum`."""
+    return 0.5 * (a + b + torch.sqrt((a - b) ** 2 + width**2))
+
+
+def smooth_ramp(x: Any, width: float) -> Any:
+    """Zero for negative `x`, `x - width / 2` above `width`, a parabola between: exact at rest."""
+    inside = torch.clamp(x, 0.0, width)
+    return inside**2 / (2 * width) + torch.clamp(x - width, min=0.0)
+
+
+def _saturation(theta: Any, soil: Soil) -> tuple[Any, Any]:
+    """Effective saturation, and the same held between `DRIEST` and `1 - NEAR`."""
+    se = (theta - soil.theta_r) / (soil.theta_s - soil.theta_r)
+    return se, torch.clamp(se, DRIEST, 1 - NEAR)
+
+
+def _extend_head(theta: Any, head: Any, slope: Any, soil: Soil) -> Any:
+    """Head beyond `1 - NEAR`: `head` and its `slope` there, d(head)/d(saturation), then elastic storage."""
+    se, inside = _saturation(theta, soil)
+    beyond = torch.clamp(se - (1 - NEAR), min=0.0)
+    return head + slope * beyond + smooth_ramp(theta - soil.theta_s, CORNER) / soil.S_s
+
+
+def _extend_water_content(h: Any, h_1: Any, slope: Any, se: Any, soil: Soil) -> Any:
+    """Inverse of the head: from saturation `se` below the head `h_1` at `1 - NEAR`, extended above it."""
+    a = slope / (soil.theta_s - soil.theta_r)
+    above = h - h_1 - slope * NEAR  # what the head exceeds its value at theta_s by
+    positive = torch.clamp(above, min=0.0)
+    # a x + x^2 / (2 CORNER S_s) = above in the rounded corner, a straight line after it.
+    corner = 2 * positive / (a + torch.sqrt(a**2 + 2 * positive / (CORNER * soil.S_s)))
+    line = (above + CORNER / (2 * soil.S_s)) / (a + 1 / soil.S_s)
+    excess = torch.where(above < 0.0, above / a, torch.clamp(corner, max=CORNER) + torch.clamp(line - CORNER, min=0.0))
+    return torch.where(h < h_1, soil.theta_r + (soil.theta_s - soil.theta_r) * se, soil.theta_s + excess)
 
 
 # --- van Genuchten 1980, eqs 3, 8 and 21 (Mualem 1976 conductivity) -------------------------------
 
 
-def _vg_join(soil: Soil) -> tuple[Any, Any, Any]:
-    """Where C(h) = S_s: (alpha |h_c|)^n, effective saturation and head there.
-
-    Near saturation C = (theta_s - theta_r) (n - 1) alpha (alpha |h|)^(n - 1) to leading order.
-    """
-    slope = soil.S_s / ((soil.theta_s - soil.theta_r) * (soil.n - 1) * soil.alpha)
-    # The floor keeps 1 - x clear of round-off for n close to 1, where h_c underflows; the ceiling
-    # keeps the leading order good where S_s is unusually large.
-    power = torch.clamp(slope ** (soil.n / (soil.n - 1)), 1e-13, 1e-2)
-    return power, (1 + power) ** (1 / soil.n - 1), -(power ** (1 / soil.n)) / soil.alpha
+def _vg_curves(inside: Any, soil: Soil) -> tuple[Any, Any, Any, Any]:
+    """Head, its slope, relative conductivity and its slope at the effective saturation `inside`."""
+    m = 1 - 1 / soil.n
+    x = inside ** (1 / m)
+    y = (1 - x) ** m
+    # (1/x - 1)^(1/n) written with the powers at hand: x^(-1/n) = se / x, (1 - x)^(1/n) = (1 - x)/y.
+    head = -(1 - x) * inside / (y * x * soil.alpha)
+    head_slope = -head / ((soil.n - 1) * (1 - x) * inside)
+    root = torch.sqrt(inside)
+    relative = root * (1 - y) ** 2
+    relative_slope = (0.5 * relative + 2 * root * (1 - y) * y * x / (1 - x)) / inside
+    return head, head_slope, relative, relative_slope
 
 
 def _vg_head_and_conductivity(theta: Any, soil: Soil) -> tuple[Any, Any]:
-    _, se_c, h_c = _vg_join(soil)
-    m = 1 - 1 / soil.n
-    theta_c = soil.theta_r + (soil.theta_s - soil.theta_r) * se_c
-    se = torch.minimum(torch.clamp((theta - soil.theta_r) / (soil.theta_s - soil.theta_r), min=DRIEST), se_c)
-    x = se ** (1 / m)
-    y = (1 - x) ** m
-    # (1/x - 1)^(1/n) written with the powers at hand: x^(-1/n) = se / x, (1 - x)^(1/n) = (1 - x)/y.
-    head = -(1 - x) / y * se / x / soil.alpha
-    conductivity = soil.K_s * torch.sqrt(se) * (1 - y) ** 2
-    return _split(theta, theta_c, h_c, soil, head), conductivity
+    se, inside = _saturation(theta, soil)
+    head, head_slope, relative, relative_slope = _vg_curves(inside, soil)
+    s = torch.clamp((se - (1 - NEAR)) / NEAR, 0.0, 1.0)
+    cubic = relative_slope * NEAR * s * (1 - s) ** 2 + (1 - relative) * s**2 * (3 - 2 * s)
+    return _extend_head(theta, head, head_slope, soil), soil.K_s * (relative + cubic)
 
 
 def _vg_water_content(h: Any, soil: Soil) -> Any:
-    _, se_c, h_c = _vg_join(soil)
-    suction = torch.clamp(-h, min=0.0) * soil.alpha
-    se = (1 + torch.where(h < h_c, suction, -h_c * soil.alpha) ** soil.n) ** (1 / soil.n - 1)
-    return _join(h, h_c, soil.theta_r + (soil.theta_s - soil.theta_r) * se_c, soil, se)
+    h_1, slope, _, _ = _vg_curves(soil.theta_r * 0 + (1 - NEAR), soil)
+    # Held at h_1 from below so that the power keeps a finite slope where it is not used.
+    se = (1 + (soil.alpha * torch.maximum(-h, -h_1)) ** soil.n) ** (1 / soil.n - 1)
+    return _extend_water_content(h, h_1, slope, se, soil)
 
 
 def _vg_conductivity(h: Any, soil: Soil) -> Any:
@@ -125,12 +162,15 @@ VAN_GENUCHTEN = Closure(
 
 
 def _gardner_head_and_conductivity(theta: Any, soil: Soil) -> tuple[Any, Any]:
-    se = torch.clamp((theta - soil.theta_r) / (soil.theta_s - soil.theta_r), DRIEST, 1.0)
-    return _split(theta, soil.theta_s, 0.0, soil, torch.log(se) / soil.alpha), soil.K_s * se
+    se, inside = _saturation(theta, soil)
+    head = torch.log(inside) / soil.alpha
+    return _extend_head(theta, head, 1 / (soil.alpha * inside), soil), soil.K_s * torch.clamp(se, DRIEST, 1.0)
 
 
 def _gardner_water_content(h: Any, soil: Soil) -> Any:
-    return _join(h, 0.0, soil.theta_s, soil, torch.exp(soil.alpha * torch.clamp(h, max=0.0)))
+    h_1 = math.log(1 - NEAR) / soil.alpha
+    se = torch.exp(soil.alpha * torch.minimum(h, h_1))
+    return _extend_water_content(h, h_1, 1 / (soil.alpha * (1 - NEAR)), se, soil)
 
 
 def _gardner_conductivity(h: Any, soil: Soil) -> Any:
@@ -161,27 +201,21 @@ HAVERKAMP_PARAMETERS = (
 )
 
 
-def _haverkamp_join(soil: Soil) -> tuple[Any, Any]:
-    """Suction where C(h) = S_s, with C = (theta_s - theta_r) B |h|^(B - 1) / A to leading order."""
-    slope = soil.S_s * soil.A_theta / ((soil.theta_s - soil.theta_r) * soil.B_theta)
-    suction = torch.clamp(slope ** (1 / (soil.B_theta - 1)), min=1e-9)
-    se_c = soil.A_theta / (soil.A_theta + suction**soil.B_theta)
-    return suction, soil.theta_r + (soil.theta_s - soil.theta_r) * se_c
+def _haverkamp_curve(inside: Any, soil: Soil) -> tuple[Any, Any]:
+    """Head and its slope at the effective saturation `inside`."""
+    suction = (soil.A_theta * (1 - inside) / inside) ** (1 / soil.B_theta)
+    return -suction, suction / (soil.B_theta * inside * (1 - inside))
 
 
 def _haverkamp_head_and_conductivity(theta: Any, soil: Soil) -> tuple[Any, Any]:
-    suction_c, theta_c = _haverkamp_join(soil)
-    inside = torch.minimum(theta, theta_c)
-    se = torch.clamp((inside - soil.theta_r) / (soil.theta_s - soil.theta_r), min=DRIEST)
-    suction = (soil.A_theta * (1 - se) / se) ** (1 / soil.B_theta)
-    head = _split(theta, theta_c, -suction_c, soil, -suction)
+    head = _extend_head(theta, *_haverkamp_curve(_saturation(theta, soil)[1], soil), soil)
     return head, _haverkamp_conductivity(head, soil)
 
 
 def _haverkamp_water_content(h: Any, soil: Soil) -> Any:
-    suction_c, theta_c = _haverkamp_join(soil)
-    suction = torch.maximum(-h, suction_c)
-    return _join(h, -suction_c, theta_c, soil, soil.A_theta / (soil.A_theta + suction**soil.B_theta))
+    h_1, slope = _haverkamp_curve(1 - NEAR, soil)
+    se = soil.A_theta / (soil.A_theta + torch.maximum(-h, -h_1) ** soil.B_theta)
+    return _extend_water_content(h, h_1, slope, se, soil)
 
 
 def _haverkamp_conductivity(h: Any, soil: Soil) -> Any:
@@ -199,16 +233,3 @@ HAVERKAMP = Closure(
 )
 
 CLOSURES = {c.name: c for c in (VAN_GENUCHTEN, GARDNER, HAVERKAMP)}
-
-
-def smooth_minimum(a: Any, b: Any, width: float) -> Any:
-    """The lesser of `a` and `b`, rounded over differences of about `width`; never above either.
-
-    Rounding leaves solvers and adjoints a continuous slope where a limit begins to act.
-    """
-    return 0.5 * (a + b - torch.sqrt((a - b) ** 2 + width**2))
-
-
-def smooth_maximum(a: Any, b: Any, width: float) -> Any:
-    """The greater of `a` and `b`, rounded like `smooth_minimum`."""
-    return 0.5 * (a + b + torch.sqrt((a - b) ** 2 + width**2))

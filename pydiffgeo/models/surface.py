@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..closures import Closure, smooth_maximum, smooth_minimum
+from ..closures import Closure, smooth_maximum, smooth_minimum, smooth_ramp
 from ..graph import Graph
 from ..model import Boundary, ForcingVariable, IntegratedFlux, Local, State
 
@@ -17,6 +17,8 @@ from ..model import Boundary, ForcingVariable, IntegratedFlux, Local, State
 ROUNDING = 1e-5
 # Time (d) in which water on the surface is passed on to the soil or runs off: about a minute and a half.
 PASSAGE = 1e-3
+# Depth of water (m) that the surface holds before it presses on the soil or runs off: a wet film.
+FILM = 1e-5
 # Head (m) of air-dry soil, at which the surface stops giving water to the air (Feddes et al. 1974).
 AIR_DRY = -150.0
 
@@ -69,13 +71,13 @@ def atmosphere(soil: Closure, graph: Graph, max_ponding: float) -> Side:
         wet = forcing.precipitation + cell.pond / PASSAGE
         from_surface = smooth_minimum(forcing.potential_evaporation, wet, ROUNDING)
         conductivity = 0.5 * (cell.K + cell.K_s)
-        capacity = conductivity * ((torch.clamp(cell.pond, min=0.0) - cell.head) / face.distance + 1.0)
+        capacity = conductivity * ((smooth_ramp(cell.pond, FILM) - cell.head) / face.distance + 1.0)
         into = smooth_minimum(wet - from_surface, capacity, ROUNDING)
         supply = 0.5 * cell.K * ((cell.head - AIR_DRY) / face.distance - 1.0)
         from_soil = smooth_minimum(
             forcing.potential_evaporation - from_surface, smooth_maximum(supply, 0.0, ROUNDING), ROUNDING
         )
-        runoff = torch.clamp(cell.pond - max_ponding, min=0.0) / PASSAGE
+        runoff = smooth_ramp(cell.pond - max_ponding, FILM) / PASSAGE
         return {
             "theta": into - from_soil,
             "pond": forcing.precipitation - from_surface - into - runoff,

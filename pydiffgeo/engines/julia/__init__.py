@@ -1,0 +1,1 @@
+"""The Julia engine: SciML's stiff solvers and adjoints."""

@@ -1,0 +1,254 @@
+"""Checks what a user gives to `solve` and packs it into tensors an engine can take.
+
+Every check happens here, before anything is solved, and names the culprit.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from .engines.system import Layout
+from .errors import BoundsError, DtypeError, MissingNameError, ShapeError, UnknownNameError
+from .forcing import Times, TimeSeries, check_times, interval_values, merge_breaks
+from .model import Model, Parameter
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Checked inputs, float64 on the CPU.
+
+    Attributes:
+        batch: number of members, or None where nothing had a batch dimension.
+        layout: which parameters vary in space.
+        times: output times; `breaks` adds the break points of the forcings.
+        states: initial states, name -> `(members, cells)`.
+        parameters: name -> `(members, 1 or cells)`.
+        p: the parameters side by side `(members, P)`; `f`: forcings `(members, intervals, 1 or 2, F)`.
+    """
+
+    batch: int | None
+    layout: Layout
+    times: Times
+    breaks: Times
+    states: dict[str, Tensor]
+    parameters: dict[str, Tensor]
+    p: Tensor
+    f: Tensor
+
+    @property
+    def members(self) -> int:
+        return 1 if self.batch is None else self.batch
+
+
+def check_inputs(
+    model: Model,
+    parameters: Mapping[str, Any] | None,
+    forcing: Mapping[str, Any] | None,
+    times: ArrayLike,
+    initial: Mapping[str, Any] | None,
+) -> Inputs:
+    """Raises an `InputError` that names the culprit, or returns inputs that an engine can solve."""
+    given, forced, start = dict(parameters or {}), dict(forcing or {}), dict(initial or {})
+    known_initial = [s.name for s in model.all_states] + list(model.initial_names)
+    _check_names("parameter", given, [p.name for p in model.parameters])
+    _check_names("forcing", forced, [f.name for f in model.forcings])
+    _check_names("initial state", start, known_initial)
+    output_times = check_times(times)
+
+    packed = {p.name: _parameter(model, p, given) for p in model.parameters}
+    series = {f.name: _series(f.name, forced, f.default, output_times) for f in model.forcings}
+    forcings = {f.name: _forcing_values(model, f, series[f.name]) for f in model.forcings}
+    initials = {k: _initial(model, k, v) for k, v in start.items()}
+    batch = _batch({**{f"parameter {k!r}": v for k, v in packed.items()},
+                    **{f"forcing {k!r}": v for k, v in forcings.items()},
+                    **{f"initial {k!r}": v for k, v in initials.items()}})  # fmt: skip
+    members = 1 if batch is None else batch
+    parameter_values = {k: _to_batch(v, members) for k, v in packed.items()}
+    _check_constraints(model, parameter_values)
+
+    breaks = merge_breaks(output_times, [s.times for s in series.values()])
+    f = _pack_forcing(model, series, forcings, breaks, members)
+    states = _initial_states(model, {k: _to_batch(v, members) for k, v in initials.items()}, parameter_values, members)
+    p = torch.cat([*parameter_values.values(), torch.empty(members, 0, dtype=torch.float64)], dim=1)
+    layout = Layout({k: v.shape[1] for k, v in parameter_values.items()})
+    return Inputs(batch, layout, output_times, breaks, states, parameter_values, p, f)
+
+
+def _check_names(what: str, given: Mapping[str, Any], known: list[str]) -> None:
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise UnknownNameError(f"unknown {what} {name!r}; {hint}the model has {known}")
+
+
+def as_tensor(value: Any, what: str) -> Tensor:
+    """`value` as a float64 CPU tensor; tensors and arrays must be of a floating-point type."""
+    if isinstance(value, Tensor):
+        if not value.dtype.is_floating_point:
+            raise DtypeError(f"{what} is a tensor of type {value.dtype}; give a floating-point tensor (float64)")
+        return value.to(device="cpu", dtype=torch.float64)
+    if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
+        array = np.asarray(value)
+        if array.dtype.kind != "f":
+            raise DtypeError(f"{what} is an array of type {array.dtype}; give a floating-point array (float64)")
+        return torch.from_numpy(np.array(array, np.float64))
+    try:
+        return torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DtypeError(f"{what} must be a number, array or tensor, got {type(value).__name__}") from error
+
+
+def _check_finite(value: Tensor, what: str) -> None:
+    bad = ~torch.isfinite(value)
+    if bad.any():
+        where = tuple(int(i) for i in bad.nonzero()[0])
+        raise BoundsError(f"{what} must be finite; entry {where} is {value[where].item()}")
+
+
+def _check_range(value: Tensor, inside: Tensor, what: str, allowed: str) -> None:
+    if not inside.all():
+        where = tuple(int(i) for i in (~inside).nonzero()[0])
+        raise BoundsError(f"{what} must lie in {allowed}; entry {where} is {value[where].item():g}")
+
+
+def _per_cell(value: Tensor, cells: int, what: str, over: str = "cells") -> Tensor:
+    """`()`, `(cells,)`, `(batch, 1)` or `(batch, cells)` as `(1 or batch, 1 or cells)`."""
+    if value.ndim == 0:
+        return value.reshape(1, 1)
+    if value.ndim == 1 and len(value) in (1, cells):
+        return value.reshape(1, -1)
+    if value.ndim == 2 and value.shape[1] in (1, cells) and value.shape[0] > 0:
+        return value
+    hint = " (for one value per batch member use shape (batch, 1))" if value.ndim == 1 else ""
+    raise ShapeError(
+        f"{what} has shape {tuple(value.shape)}; allowed are (), ({cells},), (batch, 1) and (batch, {cells}) "
+        f"with {over}={cells}{hint}"
+    )
+
+
+def _parameter(model: Model, parameter: Parameter, given: Mapping[str, Any]) -> Tensor:
+    value = given.get(parameter.name, parameter.default)
+    what = f"parameter {parameter.name!r}"
+    if value is None:
+        raise MissingNameError(f"{what} ({parameter.description}, {parameter.unit}) has no default and was not given")
+    count = model.graph.cells if parameter.on == "cell" else len(model.graph.faces)
+    tensor = _per_cell(as_tensor(value, what), count, what, f"{parameter.on}s")
+    _check_range(tensor.detach(), parameter.inside(tensor.detach()), what, f"{parameter.interval} {parameter.unit}")
+    return tensor
+
+
+def _initial(model: Model, name: str, value: Any) -> Tensor:
+    what = f"initial {name!r}"
+    states = {s.name: s for s in model.all_states}
+    count = model.state_cells(name) if name in states else model.graph.cells
+    tensor = _per_cell(as_tensor(value, what), count, what)
+    _check_finite(tensor.detach(), what)
+    if name in states:
+        s = states[name]
+        inside = (tensor.detach() >= s.low) & (tensor.detach() <= s.high)
+        _check_range(tensor.detach(), inside, what, f"[{s.low:g}, {s.high:g}] {s.unit}")
+    return tensor
+
+
+def _series(name: str, given: Mapping[str, Any], default: float | None, times: Times) -> TimeSeries:
+    value = given.get(name, default)
+    if value is None:
+        raise MissingNameError(f"forcing {name!r} was not given and has no default")
+    if isinstance(value, TimeSeries):
+        return value
+    tensor = as_tensor(value, f"forcing {name!r}")
+    return TimeSeries(times, tensor.expand(len(times) - 1) if tensor.ndim == 0 else tensor)
+
+
+def _forcing_values(model: Model, variable: Any, series: TimeSeries) -> Tensor:
+    """Values as `(1 or batch, nodes or intervals, 1 or cells)`, checked."""
+    what = f"forcing {variable.name!r}"
+    value = as_tensor(series.values, what)
+    nodes = len(np.asarray(series.times))
+    steps = nodes - (series.kind == "constant")
+    cells = model.graph.cells if variable.on == "cell" else 1
+    if variable.on == "cell" and value.ndim >= 2 and value.shape[-2:] == (steps, cells):
+        shaped = value
+    else:
+        shaped = value.unsqueeze(-1)
+    if shaped.ndim == 2:
+        shaped = shaped.unsqueeze(0)
+    if shaped.ndim != 3 or shaped.shape[1] != steps or shaped.shape[0] == 0:
+        form = f"(batch, {steps}, {cells})" if variable.on == "cell" else f"(batch, {steps})"
+        kind = "one per interval" if series.kind == "constant" else "one per time"
+        raise ShapeError(
+            f"{what} has shape {tuple(value.shape)}; it needs {steps} values ({kind}): ({steps},) or {form}"
+        )
+    _check_finite(value.detach(), what)
+    inside = (value.detach() >= variable.low) & (value.detach() <= variable.high)
+    _check_range(value.detach(), inside, what, f"[{variable.low:g}, {variable.high:g}] {variable.unit}")
+    return shaped
+
+
+def _batch(tensors: Mapping[str, Tensor]) -> int | None:
+    """The one batch size that all tensors agree on; None where none has more than the plain shape."""
+    sizes = {name: t.shape[0] for name, t in tensors.items() if t.shape[0] != 1}
+    if len(set(sizes.values())) > 1:
+        raise ShapeError(f"batch sizes differ: {', '.join(f'{k} has {v}' for k, v in sizes.items())}")
+    return next(iter(sizes.values()), None)
+
+
+def _to_batch(value: Tensor, members: int) -> Tensor:
+    return value.expand(members, -1)
+
+
+def _check_constraints(model: Model, parameters: Mapping[str, Tensor]) -> None:
+    for constraint in model.constraints:
+        values = {n: parameters[n].detach() for n in constraint.names}
+        holds = constraint.holds(SimpleNamespace(**values))
+        if not holds.all():
+            where = tuple(int(i) for i in (~holds).nonzero()[0])
+            spread = torch.broadcast_tensors(*values.values())
+            shown = ", ".join(f"{n}={v[where].item():g}" for n, v in zip(values, spread, strict=True))
+            raise BoundsError(f"parameters must satisfy {constraint.text}; entry {where} has {shown}")
+
+
+def _pack_forcing(
+    model: Model, series: Mapping[str, TimeSeries], values: Mapping[str, Tensor], breaks: Times, members: int
+) -> Tensor:
+    """Forcing at both ends of each interval, or once where every forcing is constant in between."""
+    linear = any(s.kind == "linear" for s in series.values())
+    starts, ends = [], []
+    for variable in model.forcings:
+        s = series[variable.name]
+        left, right = interval_values(breaks, s.times, values[variable.name], s.kind, variable.name, -2)
+        width = model.graph.cells if variable.on == "cell" else 1
+        starts.append(left.expand(members, -1, width))
+        ends.append(right.expand(members, -1, width))
+    if not starts:
+        return torch.empty(members, len(breaks) - 1, 1, 0, dtype=torch.float64)
+    return torch.stack([torch.cat(side, dim=-1) for side in ([starts, ends] if linear else [starts])], dim=2)
+
+
+def _initial_states(
+    model: Model, given: Mapping[str, Tensor], parameters: Mapping[str, Tensor], members: int
+) -> dict[str, Tensor]:
+    values: Mapping[str, Tensor] = given
+    if model.initial is not None and given:
+        geometry = {k: torch.from_numpy(v.copy()) for k, v in model.graph.cell.items()}
+        values = model.initial(given, SimpleNamespace(**geometry, **parameters))
+    states = {}
+    for s in model.all_states:
+        value = values.get(s.name)
+        if value is None and s.default is None:
+            names = [s.name, *model.initial_names]
+            raise MissingNameError(f"initial state {' or '.join(map(repr, names))} was not given and has no default")
+        tensor = torch.full((1, 1), s.default, dtype=torch.float64) if value is None else value
+        states[s.name] = tensor.expand(members, model.state_cells(s.name))
+    return states
+

@@ -1,0 +1,226 @@
+"""The one verb: `solve`, its result, and the layer around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from .engines.autograd import differentiable_solve
+from .engines.base import Forward, Options, Status
+from .engines.choose import choose_engine
+from .engines.system import System, build_system
+from .errors import InputError, SolverError
+from .inputs import Inputs, check_inputs
+from .model import Model
+
+Sensitivity = Literal["auto", "adjoint", "gauss", "forward"]
+
+_systems: WeakKeyDictionary[Model, dict[Any, System]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What a solve returns. Leading dimensions are the batch, absent where nothing was batched.
+
+    Attributes:
+        times: output times `(time,)`.
+        states: name -> `(..., time, cell)`, differentiable.
+        fluxes: name -> amount per interval between `times`, `(..., time - 1)`, differentiable.
+        status: one `Status` per member; its value is a sentence.
+        reasons: member -> the solver's own words, for those that failed.
+        stats: engine, solver, why they were chosen, and time spent.
+    """
+
+    model: Model
+    times: Tensor
+    states: Mapping[str, Tensor]
+    fluxes: Mapping[str, Tensor]
+    parameters: Mapping[str, Tensor]
+    report: Forward
+    batched: bool
+
+    @property
+    def status(self) -> list[Status]:
+        return self.report.status
+
+    @property
+    def reasons(self) -> Mapping[int, str]:
+        return self.report.reasons
+
+    @property
+    def stats(self) -> Mapping[str, Any]:
+        return self.report.stats
+
+    @property
+    def ok(self) -> Tensor:
+        """Which members succeeded: `(batch,)`, or `()` where nothing was batched."""
+        good = torch.tensor([s.ok for s in self.status])
+        return good if self.batched else good[0]
+
+    @cached_property
+    def outputs(self) -> Mapping[str, Tensor]:
+        """Algebraic outputs at `times`: name -> `(..., time, cell)`, differentiable."""
+        if self.model.output is None:
+            return {}
+        on_cells = {p.name for p in self.model.parameters if p.on == "cell"}
+        values = {k: v.unsqueeze(-2) if self.batched else v[0] for k, v in self.parameters.items() if k in on_cells}
+        values |= {s.name: self.states[s.name] for s in self.model.states}
+        return dict(self.model.output(self.model.cell_values(values)))
+
+    @cached_property
+    def storage(self) -> Tensor:
+        """Amount stored in the model at `times`, `(..., time)`."""
+        total = torch.zeros((), dtype=torch.float64)
+        for name, weight in self.model.storage_weights().items():
+            total = total + (self.states[name] * torch.from_numpy(weight.copy())).sum(-1)
+        return total
+
+    @cached_property
+    def balance(self) -> Tensor:
+        """Closure error of each member: the largest |change of storage - net inflow| since the start.
+
+        In the unit of storage (m for a soil column, mm for a basin); shape `(batch,)` or `()`.
+        """
+        with torch.no_grad():
+            net = torch.zeros_like(self.storage[..., 1:])
+            for flux in self.model.fluxes:
+                net = net + flux.balance * self.fluxes[flux.name]
+            change = self.storage[..., 1:] - self.storage[..., :1]
+            return (change - net.cumsum(-1)).abs().amax(-1)
+
+    def failures(self) -> Iterator[str]:
+        """One sentence per failed member."""
+        for member, status in enumerate(self.status):
+            if not status.ok:
+                yield f"member {member}: {status.value} {self.reasons.get(member, '')}".rstrip()
+
+
+def solve(
+    model: Model,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    forcing: Mapping[str, Any] | None = None,
+    times: ArrayLike,
+    initial: Mapping[str, Any] | None = None,
+    engine: str = "auto",
+    solver: str | None = None,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+    sensitivity: Sensitivity = "auto",
+    max_steps: int = 100_000,
+    threads: int = 0,
+    compiled: bool = False,
+    throw: bool = True,
+) -> Solution:
+    """Solves `model` and returns states, outputs and integrated fluxes as differentiable tensors.
+
+    Args:
+        model: what to solve; `print(model.describe())` lists its names, units and bounds.
+        parameters: name -> number or tensor of shape `()`, `(cells,)`, `(batch, 1)` or
+            `(batch, cells)`; names left out take the model's defaults.
+        forcing: name -> tensor `(intervals,)` or `(batch, intervals)`, one value per interval
+            between `times` (`(..., intervals, cells)` for forcings that vary over cells), or a
+            `TimeSeries` with its own time axis.
+        times: increasing output times, in the model's time unit; the first is the start.
+        initial: name -> initial state, shaped like a parameter; missing ones take defaults.
+        engine: "julia", "sundials", or "auto": Julia where it is ready to use, else SUNDIALS.
+        solver: a name the engine knows; None leaves the choice to it.
+        rtol, atol: relative and absolute tolerance of states, integrated fluxes and adjoints.
+        sensitivity: how gradients are found; "auto" lets the engine choose.
+        max_steps: solver steps allowed in one interval between breaks.
+        threads: how many members of a batch are solved at a time; 0 is the engine's choice.
+        compiled: let the SUNDIALS engine compile the model to C first, where a compiler is found.
+        throw: raise where a member fails. Otherwise it holds NaN, `status` says why, it receives a
+            zero gradient, and the other members are as good as ever; mask losses with `ok`.
+
+    Raises:
+        InputError: (or a subclass) before anything is solved; names the culprit.
+        EngineNotAvailableError: the engine is not there.
+        SolverError: a member failed and `throw` is set; carries the partial `solution`.
+        AdjointError: from `backward()`, where an adjoint solve fails and `throw` is set.
+    """
+    _check_positive(rtol=rtol, atol=atol, max_steps=max_steps)
+    inputs = check_inputs(model, parameters, forcing, times, initial)
+    chosen, why = choose_engine(engine)
+    system = _system(model, inputs)
+    options = Options(rtol, atol, solver, sensitivity, int(max_steps), threads, compiled)
+    y0 = _pack_states(system, inputs)
+    y, q, report = differentiable_solve(chosen, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
+    report.stats["why"] = why
+    solution = _unpack(model, system, inputs, y, q, report)
+    failed = list(solution.failures())
+    if failed and throw:
+        raise SolverError(
+            f"{len(failed)} of {inputs.members} members failed; {'; '.join(failed[:3])}"
+            f"{'; ...' if len(failed) > 3 else ''} (engine {chosen.name!r}; throw=False keeps the others)",
+            solution,
+        )
+    return solution
+
+
+def _check_positive(**values: float) -> None:
+    for name, value in values.items():
+        if not (isinstance(value, (int, float)) and np.isfinite(value) and value > 0):
+            raise InputError(f"{name} must be a positive number, got {value!r}")
+
+
+def _system(model: Model, inputs: Inputs) -> System:
+    """The system of a model and layout, built once."""
+    known = _systems.setdefault(model, {})
+    key = inputs.layout.key
+    if key not in known:
+        known[key] = build_system(model, inputs.layout)
+    return known[key]
+
+
+def _pack_states(system: System, inputs: Inputs) -> Tensor:
+    """Initial states in the order of the system, `(members, states)`."""
+    order = np.concatenate([system.states[name] for name in inputs.states])
+    together = torch.cat([*inputs.states.values()], dim=1)
+    return together.index_select(1, torch.from_numpy(np.argsort(order)))
+
+
+def _unpack(model: Model, system: System, inputs: Inputs, y: Tensor, q: Tensor, report: Forward) -> Solution:
+    at: NDArray[np.int64] = np.searchsorted(inputs.breaks, inputs.times)
+    kept = y.index_select(1, torch.from_numpy(at))
+    if len(at) < len(inputs.breaks):
+        # Several intervals between two output times: their integrals add up.
+        total = torch.cat([torch.zeros_like(q[:, :1]), q.cumsum(1)], dim=1)
+        q = total.index_select(1, torch.from_numpy(at)).diff(dim=1)
+    batched = inputs.batch is not None
+    if not batched:
+        kept, q = kept[0], q[0]
+    return Solution(
+        model=model,
+        times=torch.from_numpy(inputs.times),
+        states={k: kept.index_select(-1, torch.from_numpy(v)) for k, v in system.states.items()},
+        fluxes={k: q[..., i] for i, k in enumerate(system.fluxes)},
+        parameters=inputs.parameters,
+        report=report,
+        batched=batched,
+    )
+
+
+class Layer(torch.nn.Module):
+    """A model as a module: `layer(parameters, forcing=..., times=...)` is `solve` with settings kept.
+
+    Example: `Layer(model, engine="sundials", rtol=1e-5)`; settings are the keywords of `solve`.
+    """
+
+    def __init__(self, model: Model, **settings: Any) -> None:
+        super().__init__()
+        self.model, self.settings = model, settings
+
+    def forward(self, parameters: Mapping[str, Any] | None = None, **inputs: Any) -> Solution:
+        return solve(self.model, parameters, **{**self.settings, **inputs})
+
+    def extra_repr(self) -> str:
+        return ", ".join([self.model.name, *(f"{k}={v!r}" for k, v in self.settings.items())])
