@@ -12,6 +12,10 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -41,7 +45,10 @@ FLAGS = {
 }  # fmt: skip
 
 SOLVERS = {"cvodes-bdf": "bdf", "cvodes-adams": "adams"}
+# Steps kept in memory between two checkpoints of the adjoint.
 STEPS_PER_CHECKPOINT = 500
+# CasADi leaves CVODES at its default for the steps of one call backwards; longer intervals are halved.
+BACKWARD_STEPS = 500
 
 
 def rates(system: System, y: Any, p: Any, f: Any) -> Any:
@@ -72,10 +79,45 @@ def _column(value: Any, items: int) -> Any:
     return ca.repmat(value, items, 1) if value.numel() == 1 and items != 1 else value
 
 
-class _Interval:
-    """CasADi functions that solve one interval forward and back.
+class Failure(Exception):
+    """CVODES gave up on an interval."""
 
-    `forward(y, par) -> (y_end, q)` and `backward(y, par, y_bar, q_bar) -> (y_bar_start, par_bar)` with
+    def __init__(self, status: Status, reason: str = "") -> None:
+        super().__init__(status.value, reason)
+        self.status, self.reason = status, reason
+
+
+class _Call:
+    """A CasADi function with fixed memory for inputs and outputs, so that a call copies nothing else."""
+
+    def __init__(self, function: Any, inputs: dict[int, int], outputs: dict[int, int]) -> None:
+        self._buffer, self._evaluate = function.buffer()
+        self.inputs = [np.zeros(size) for size in inputs.values()]
+        self.outputs = [np.zeros(size) for size in outputs.values()]
+        for position, memory in zip(inputs, self.inputs, strict=True):
+            self._buffer.set_arg(position, memoryview(memory))
+        for position, memory in zip(outputs, self.outputs, strict=True):
+            self._buffer.set_res(position, memoryview(memory))
+
+    def __call__(self, *inputs: Array) -> list[Array]:
+        """Returns the output memory itself: copy what is to be kept."""
+        for memory, value in zip(self.inputs, inputs, strict=True):
+            memory[:] = value
+        try:
+            self._evaluate()
+        except RuntimeError as error:
+            found = re.findall(r'returned "(\w+)"', str(error))
+            if not found:
+                raise EngineError(f"CasADi failed: {error}") from error
+            raise Failure(FLAGS.get(found[-1], Status.FAILED), f"(CVODES: {found[-1]})") from error
+        if not all(np.isfinite(out).all() for out in self.outputs):
+            raise Failure(Status.NOT_FINITE)
+        return self.outputs
+
+
+class _Interval:
+    """Solves one interval of one member forward and back. Not for use by two threads at a time.
+
     `par = [p | f at the start | f at the end, where not constant | length of the interval]`.
     """
 
@@ -84,36 +126,78 @@ class _Interval:
         solver = options.solver or "cvodes-bdf"
         if solver not in SOLVERS:
             raise InputError(f"solver {solver!r} is unknown to the engine 'sundials'; it has {sorted(SOLVERS)}")
-        y, p, s = ca.SX.sym("y", system.n_states), ca.SX.sym("p", system.n_parameters), ca.SX.sym("s")
+        n, n_fluxes = system.n_states, system.n_fluxes
+        self.n_parameters, self.nodes, self.n_forcings = system.n_parameters, nodes, system.n_forcings
+        self.options, self.n_states = options, n
+        y, p, s = ca.SX.sym("y", n), ca.SX.sym("p", system.n_parameters), ca.SX.sym("s")
         f, length = ca.SX.sym("f", system.n_forcings, nodes), ca.SX.sym("length")
         now = f if nodes == 1 else f[:, 0] + s * (f[:, 1] - f[:, 0])
+        # Time is scaled to [0, 1], so one function serves intervals of any length.
         total = length * rates(system, y, p, now)
         par = ca.vertcat(p, ca.vec(f), length)
-        n = system.n_states
-        q = ca.SX.sym("q", system.n_fluxes)
+        self._size = par.numel()
+        q = ca.SX.sym("q", n_fluxes)
         # Forward, the integrated fluxes are states: Newton's method then keeps the balance to
         # round-off. Backward, they are quadratures, which keeps the adjoint system small.
         closed = {"x": ca.vertcat(y, q), "p": par, "t": s, "ode": total}
-        lean = {"x": y, "p": par, "t": s, "ode": total[:n], "quad": total[n:]}
-        setup: dict[str, Any] = {
+        self._lean = {"x": y, "p": par, "t": s, "ode": total[:n], "quad": total[n:]}
+        self._setup: dict[str, Any] = {
             "reltol": options.rtol,
             "abstol": options.atol,
             "max_num_steps": options.max_steps,
             "steps_per_checkpoint": STEPS_PER_CHECKPOINT,
             "linear_multistep_method": SOLVERS[solver],
             "disable_internal_warnings": True,
-            "print_time": False,
         }
         self.compiled = options.compiled and shutil.which("cc") is not None
         if self.compiled:
-            setup |= {"jit": True, "compiler": "shell", "jit_options": {"compiler": "cc", "flags": ["-O2"]}}
-        integrator = ca.integrator("interval", "cvodes", closed, 0.0, 1.0, setup)
-        y_in, par_in = ca.MX.sym("y", n), ca.MX.sym("par", par.numel())
-        end = integrator(x0=ca.vertcat(y_in, ca.DM.zeros(system.n_fluxes)), p=par_in)["xf"]
-        self.forward = ca.Function("forward", [y_in, par_in], [end[:n], end[n:]])
-        integrator = ca.integrator("interval", "cvodes", lean, 0.0, 1.0, setup)
-        self.backward = integrator.factory("backward", ["x0", "p", "adj:xf", "adj:qf"], ["adj:x0", "adj:p"])
+            self._setup |= {"jit": True, "compiler": "shell", "jit_options": {"compiler": "cc", "flags": ["-O2"]}}
+        integrator = ca.integrator("forward", "cvodes", closed, 0.0, 1.0, self._setup)
+        self._forward = _Call(integrator, {0: n + n_fluxes, 2: self._size}, {0: n + n_fluxes})
+        self._backward: _Call | None = None
+        self._zeros = np.zeros(n_fluxes)
         self.setup_seconds = time.perf_counter() - started
+
+    def forward(self, y: Array, par: Array) -> tuple[Array, Array]:
+        """States at the end and integrated fluxes; raises `Failure`."""
+        (end,) = self._forward(np.concatenate([y, self._zeros]), par)
+        return end[: self.n_states].copy(), end[self.n_states :].copy()
+
+    def backward(self, y: Array, par: Array, y_bar: Array, q_bar: Array) -> tuple[Array, Array]:
+        """Gradients with respect to `y` and `par` (its last entry is meaningless); raises `Failure`."""
+        self._calls_left = max(1, self.options.max_steps // BACKWARD_STEPS)
+        return self._back(y, par, y_bar, q_bar)
+
+    def _back(self, y: Array, par: Array, y_bar: Array, q_bar: Array) -> tuple[Array, Array]:
+        if self._backward is None:
+            adjoint = ca.integrator("backward", "cvodes", self._lean, 0.0, 1.0, {**self._setup, "nadj": 1})
+            sizes = {0: len(y), 2: self._size, 4: len(y_bar), 6: len(q_bar)}
+            self._backward = _Call(adjoint, sizes, {3: len(y), 5: self._size})
+        try:
+            y_start, par_bar = self._backward(y, par, y_bar, q_bar)
+            return y_start.copy(), par_bar.copy()
+        except Failure:
+            self._calls_left -= 1
+            if self._calls_left <= 0:
+                raise
+        return self._halved(y, par, y_bar, q_bar)
+
+    def _halved(self, y: Array, par: Array, y_bar: Array, q_bar: Array) -> tuple[Array, Array]:
+        """The same interval in two halves."""
+        a, b = self.n_parameters, self.n_parameters + self.n_forcings
+        first, second = par.copy(), par.copy()
+        first[-1] = second[-1] = par[-1] / 2
+        if self.nodes == 2:
+            first[b:-1] = second[a:b] = 0.5 * (par[a:b] + par[b:-1])
+        middle, _ = self.forward(y, first)
+        y_middle, bar_2 = self._back(middle, second, y_bar, q_bar)
+        y_start, bar_1 = self._back(y, first, y_middle, q_bar)
+        bar = bar_1 + bar_2
+        if self.nodes == 2:
+            between = bar_1[b:-1] + bar_2[a:b]
+            bar[a:b] = bar_1[a:b] + 0.5 * between
+            bar[b:-1] = bar_2[b:-1] + 0.5 * between
+        return y_start, bar
 
 
 class SundialsEngine:
@@ -122,128 +206,93 @@ class SundialsEngine:
     name = "sundials"
 
     def __init__(self) -> None:
-        self._built: WeakKeyDictionary[System, dict[Any, _Interval]] = WeakKeyDictionary()
+        self._idle: WeakKeyDictionary[System, dict[Any, list[_Interval]]] = WeakKeyDictionary()
+        self._lock = Lock()
 
-    def _interval(self, problem: Problem) -> _Interval:
-        built = self._built.setdefault(problem.system, {})
+    @contextmanager
+    def _interval(self, problem: Problem) -> Iterator[_Interval]:
+        """Lends an interval solver to one thread; builds one where all are in use."""
         o, nodes = problem.options, problem.f.shape[2]
         key = (o.rtol, o.atol, o.solver, o.max_steps, o.compiled, nodes)
-        if key not in built:
-            built[key] = _Interval(problem.system, problem.options, nodes)
-        return built[key]
+        with self._lock:
+            idle = self._idle.setdefault(problem.system, {}).setdefault(key, [])
+            interval = idle.pop() if idle else _Interval(problem.system, o, nodes)
+        try:
+            yield interval
+        finally:
+            idle.append(interval)
 
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
         started = time.perf_counter()
-        interval = self._interval(problem)
         s, members = problem.system, problem.members
         y = np.full((members, problem.intervals + 1, s.n_states), np.nan)
         q = np.full((members, problem.intervals, s.n_fluxes), np.nan)
         y[:, 0] = problem.y0
-        status, reasons = [Status.SUCCESS] * members, dict[int, str]()
-        caller = _Members(interval.forward, problem.options.threads)
-        active = list(range(members))
-        for j, par in enumerate(_parameters(problem)):
-            results, failed = caller([y[active, j], par[active]], active)
-            _note(failed, status, reasons)
-            active = [m for m in active if m not in failed]
-            if not active:
-                break
-            y[active, j + 1], q[active, j] = results
-        stats = {
-            "engine": self.name,
-            "solver": problem.options.solver or "cvodes-bdf",
-            "sensitivity": "adjoint",
-            "compiled": interval.compiled,
-            "setup_seconds": interval.setup_seconds,
-            "forward_seconds": time.perf_counter() - started,
-        }
-        return Forward(y, q, status, reasons, stats, tape=interval)
+        stats: dict[str, Any] = {"engine": self.name, "solver": problem.options.solver or "cvodes-bdf"}
+
+        def solve(m: int) -> None:
+            with self._interval(problem) as interval:
+                stats.update(compiled=interval.compiled, setup_seconds=interval.setup_seconds)
+                for j, par in enumerate(_parameters(problem, m)):
+                    y[m, j + 1], q[m, j] = interval.forward(y[m, j], par)
+
+        status, reasons = _each(problem.options, range(members), members, solve)
+        stats |= {"sensitivity": "adjoint", "forward_seconds": time.perf_counter() - started}
+        return Forward(y, q, status, reasons, stats)
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
         started = time.perf_counter()
-        s, members, nodes = problem.system, problem.members, problem.f.shape[2]
-        status, reasons = [Status.SUCCESS] * members, dict[int, str]()
-        p_bar, f_bar = np.zeros_like(problem.p), np.zeros_like(problem.f)
-        carried = np.zeros((members, s.n_states))
-        caller = _Members(forward.tape.backward, problem.options.threads)
-        active = [m for m in range(members) if forward.status[m].ok]
-        parameters = list(_parameters(problem))
-        for j in range(problem.intervals - 1, -1, -1):
-            carried += y_bar[:, j + 1]
-            # The adjoint is linear in its seeds: solving for seeds of size one makes the absolute
-            # tolerance mean the same for every loss.
-            size = np.maximum(np.abs(carried).max(axis=1), np.abs(q_bar[:, j]).max(axis=1, initial=0.0))
-            active = [m for m in active if status[m].ok]
-            moving = [m for m in active if size[m] > 0]
-            if not moving:
-                continue
-            scale = size[moving, None]
-            inputs = [forward.y[moving, j], parameters[j][moving], carried[moving] / scale, q_bar[moving, j] / scale]
-            results, failed = caller(inputs, moving)
-            _note(failed, status, reasons)
-            kept = np.array([m not in failed for m in moving])
-            moving = [m for m in moving if m not in failed]
-            if not moving:
-                continue
-            carried[moving] = results[0] * scale[kept]
-            bar = results[1] * scale[kept]
-            p_bar[moving] += bar[:, : s.n_parameters]
-            f_bar[moving, j] = bar[:, s.n_parameters : -1].reshape(len(moving), nodes, s.n_forcings)
-        carried += y_bar[:, 0]
-        for m in range(members):
-            if not (status[m].ok and forward.status[m].ok):
-                carried[m], p_bar[m], f_bar[m] = 0.0, 0.0, 0.0
-        return Gradients(carried, p_bar, f_bar, status, reasons, {"backward_seconds": time.perf_counter() - started})
+        s, members = problem.system, problem.members
+        y0_bar, p_bar, f_bar = np.zeros_like(problem.y0), np.zeros_like(problem.p), np.zeros_like(problem.f)
+
+        def pull(m: int) -> None:
+            carried, par_sum = np.zeros(s.n_states), np.zeros(s.n_parameters)
+            pars = _parameters(problem, m)
+            with self._interval(problem) as interval:
+                for j in range(problem.intervals - 1, -1, -1):
+                    carried += y_bar[m, j + 1]
+                    # The adjoint is linear in its seeds: solving for seeds of size one makes the
+                    # absolute tolerance mean the same for every loss.
+                    size = max(np.abs(carried).max(), np.abs(q_bar[m, j]).max(initial=0.0))
+                    if size == 0.0:
+                        continue
+                    carried, bar = interval.backward(forward.y[m, j], pars[j], carried / size, q_bar[m, j] / size)
+                    carried *= size
+                    par_sum += bar[: s.n_parameters] * size
+                    f_bar[m, j] = bar[s.n_parameters : -1].reshape(f_bar.shape[2:]) * size
+            y0_bar[m], p_bar[m] = carried + y_bar[m, 0], par_sum
+
+        good = [m for m in range(members) if forward.status[m].ok]
+        status, reasons = _each(problem.options, good, members, pull)
+        for m in reasons:
+            f_bar[m] = 0.0
+        return Gradients(y0_bar, p_bar, f_bar, status, reasons, {"backward_seconds": time.perf_counter() - started})
 
 
-def _parameters(problem: Problem) -> Any:
-    """`par` of each interval, `(members, parameters of the CasADi function)`."""
-    lengths = np.diff(problem.breaks)
-    for j in range(problem.intervals):
-        f = problem.f[:, j].reshape(problem.members, -1)
-        yield np.concatenate([problem.p, f, np.full((problem.members, 1), lengths[j])], axis=1)
+def _parameters(problem: Problem, member: int) -> Array:
+    """`par` of each interval of a member, `(intervals, size)`."""
+    count = problem.intervals
+    p = np.broadcast_to(problem.p[member], (count, problem.p.shape[1]))
+    return np.concatenate([p, problem.f[member].reshape(count, -1), np.diff(problem.breaks)[:, None]], axis=1)
 
 
-def _note(failed: dict[int, tuple[Status, str]], status: list[Status], reasons: dict[int, str]) -> None:
-    for member, (code, reason) in failed.items():
-        status[member], reasons[member] = code, reason
+def _each(
+    options: Options, some: Any, members: int, work: Callable[[int], None]
+) -> tuple[list[Status], dict[int, str]]:
+    """Does `work` for `some` of the members, on threads where there are several; collects failures."""
+    status, reasons = [Status.SUCCESS] * members, dict[int, str]()
 
+    def guarded(m: int) -> None:
+        try:
+            work(m)
+        except Failure as failure:
+            status[m], reasons[m] = failure.status, failure.reason
 
-class _Members:
-    """Calls a CasADi function for several members at once, on threads, and tells which failed."""
-
-    def __init__(self, function: Any, threads: int) -> None:
-        self.function, self.threads = function, threads or os.cpu_count() or 1
-        self._mapped: dict[int, Any] = {1: function}
-
-    def __call__(self, inputs: list[Array], members: list[int]) -> tuple[list[Array], dict[int, tuple[Status, str]]]:
-        """Rows of `inputs` belong to `members`. Returns rows of the good members, and the failures."""
-        count = len(members)
-        if count > 1 and self.threads > 1:
-            if count not in self._mapped:
-                self._mapped[count] = self.function.map(count, "thread", min(self.threads, count))
-            try:
-                results = [r.full().T for r in self._mapped[count](*(ca.DM(i.T) for i in inputs))]
-                if all(np.isfinite(r).all() for r in results):
-                    return results, {}
-            except RuntimeError:
-                pass  # One member failed: solving them one by one below tells which.
-        rows, failed = [], {}
-        for k, member in enumerate(members):
-            try:
-                row = [r.full().T for r in self.function(*(ca.DM(i[k]) for i in inputs))]
-            except RuntimeError as error:
-                failed[member] = _reason(error)
-                continue
-            if all(np.isfinite(r).all() for r in row):
-                rows.append(row)
-            else:
-                failed[member] = (Status.NOT_FINITE, "")
-        return [np.concatenate(r) for r in zip(*rows, strict=True)], failed
-
-
-def _reason(error: RuntimeError) -> tuple[Status, str]:
-    found = re.findall(r'returned "(\w+)"', str(error))
-    if not found:
-        raise EngineError(f"CasADi failed: {error}") from error
-    return FLAGS.get(found[-1], Status.FAILED), f"(CVODES: {found[-1]})"
+    threads = min(options.threads or os.cpu_count() or 1, len(some))
+    if threads > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(guarded, some))
+    else:
+        for m in some:
+            guarded(m)
+    return status, reasons
