@@ -1,0 +1,32 @@
+"""
+Stiff solves and adjoints of control-volume models, for the Python package pydiffgeo.
+
+A model comes as kernels (`kernels.jl`), is put behind function wrappers (`model.jl`), and is solved
+interval by interval between the breaks of its forcings (`forward.jl`), with gradients by a Gauss
+adjoint (`adjoint.jl`) or by forward mode in each interval (`transition.jl`). `batch.jl` runs many
+members in one call; `bridge.jl` differentiates any `ODEProblem` with SciMLSensitivity.
+"""
+module PydiffgeoSolvers
+
+using ADTypes: AutoFiniteDiff
+using ForwardDiff: ForwardDiff
+using FunctionWrappers: FunctionWrapper
+using LinearAlgebra
+using LinearSolve: KLUFactorization, LUFactorization
+using OrdinaryDiffEqBDF: FBDF, QNDF
+using OrdinaryDiffEqCore: OrdinaryDiffEqCore
+using OrdinaryDiffEqRosenbrock: Rodas5P
+using OrdinaryDiffEqSDIRK: KenCarp4, TRBDF2
+using PrecompileTools: @compile_workload, @setup_workload
+using SciMLBase: SciMLBase, ODEFunction, ODEProblem, init, solve, step!
+using SparseArrays
+
+include("kernels.jl")
+include("model.jl")
+include("forward.jl")
+include("adjoint.jl")
+include("transition.jl")
+include("batch.jl")
+include("precompile.jl")
+
+end

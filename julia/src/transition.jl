@@ -1,0 +1,54 @@
+# Forward mode in each interval, reverse between intervals. Dual numbers through the solver give the
+# derivative of the end of an interval to its start, parameters and forcings; going back is then a
+# product of small matrices, whatever the number of intervals. Best for few states and parameters.
+
+"""
+Solves one member like `forward!` and returns the transition matrices
+`d[states; fluxes]/d[start; parameters; forcings]`, `(states + fluxes, inputs, intervals)`.
+"""
+function forward_transitions!(y, q, model::Model, breaks, p, f, s::Settings)
+    return with_solver(alg -> forward_transitions!(y, q, model, breaks, p, f, s, alg), s.solver, size_of(model))
+end
+
+inputs_of(model::Model, nodes::Int) = model.n_states + model.n_parameters + nodes * model.n_forcings
+
+function forward_transitions!(y, q, model, breaks, p, f, s, alg)
+    n, total, nodes = model.n_states, size_of(model), size(f, 2)
+    inputs = inputs_of(model, nodes)
+    w = Work{DualNumber}(model, nodes == 2)
+    transitions = zeros(total, inputs, length(breaks) - 1)
+    for j in 1:length(breaks)-1, low in 0:PARTIALS:inputs-1
+        point = vcat(y[:, j], p, vec(view(f, :, :, j)))
+        x = [DualNumber(point[i], ForwardDiff.Partials(ntuple(l -> Float64(l == i - low), PARTIALS))) for i in 1:inputs]
+        w.v[parameters(model)] .= view(x, n .+ (1:model.n_parameters))
+        set_interval!(w, reshape(view(x, n+model.n_parameters+1:inputs), :, nodes), breaks[j], breaks[j+1])
+        sol = solve_interval(w, vcat(x[1:n], zeros(DualNumber, model.n_fluxes)), alg, s, false)
+        finish = sol.u[end]
+        if low == 0
+            y[:, j+1] .= ForwardDiff.value.(view(finish, 1:n))
+            q[:, j] .= ForwardDiff.value.(view(finish, n+1:total))
+        end
+        for i in low+1:min(low + PARTIALS, inputs), row in 1:total
+            transitions[row, i, j] = ForwardDiff.partials(finish[row])[i-low]
+        end
+    end
+    return transitions
+end
+
+"The reverse pass over the transition matrices of one member."
+function pull_transitions!(y0_bar, p_bar, f_bar, model::Model, transitions, y_bar, q_bar)
+    n, np = model.n_states, model.n_parameters
+    lambda, seed = zeros(n), zeros(size_of(model))
+    g = zeros(size(transitions, 2))
+    for j in size(transitions, 3):-1:1
+        lambda .+= view(y_bar, :, j + 1)
+        seed[1:n] .= lambda
+        seed[n+1:end] .= view(q_bar, :, j)
+        mul!(g, transpose(view(transitions, :, :, j)), seed)
+        lambda .= view(g, 1:n)
+        p_bar .+= view(g, n .+ (1:np))
+        f_bar[:, :, j] .= reshape(view(g, n+np+1:length(g)), size(f_bar, 1), size(f_bar, 2))
+    end
+    y0_bar .= lambda .+ view(y_bar, :, 1)
+    return nothing
+end

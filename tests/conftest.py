@@ -1,0 +1,56 @@
+"""Fixtures: the engines of this machine, and where shared data lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pydiffgeo.engines.choose import NAMES
+from pydiffgeo.engines.julia import session
+
+
+def julia_absent() -> str | None:
+    """Why the Julia engine is not tested here; None where it is."""
+    if session.executable() is None:
+        return "no julia on PATH"
+    return None
+
+
+def pytest_report_header() -> str:
+    why = julia_absent()
+    return f"engines: sundials, {'julia' if why is None else f'julia NOT tested ({why})'}"
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    counts = {name: 0 for name in NAMES}
+    for report in terminalreporter.stats.get("passed", []):
+        for name in NAMES:
+            counts[name] += f"[{name}" in report.nodeid or f"-{name}" in report.nodeid
+    why = julia_absent()
+    tail = "" if why is None else f" (skipped: {why})"
+    terminalreporter.write_line(f"engines tested: sundials in {counts['sundials']}, julia in {counts['julia']} tests{tail}")
+
+
+@pytest.fixture(params=NAMES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of each engine in turn; Julia is skipped only where there is no Julia."""
+    if request.param == "julia" and (why := julia_absent()):
+        pytest.skip(why)
+    return request.param
+
+
+@pytest.fixture
+def julia_engine() -> str:
+    if why := julia_absent():
+        pytest.skip(why)
+    return "julia"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Data for tests, beside the repository; tests that need it skip where it is absent."""
+    path = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip(f"no data at {path}")
+    return path
