@@ -1,0 +1,52 @@
+"""The command line: `pydiffgeo demo | doctor | calibrate CONFIG`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from . import __version__
+from .errors import PydiffgeoError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pydiffgeo", description="Differentiable geoscience models.")
+    parser.add_argument("--version", action="version", version=f"pydiffgeo {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="learn soil hydraulic properties from moisture probes")
+    demo.add_argument("--engine", default="auto", choices=("auto", "julia", "sundials"))
+    demo.add_argument("--figure", default="pydiffgeo-demo.png", help="where to save the figure")
+    demo.add_argument("--steps", type=int, default=60, help="training steps")
+    doctor = commands.add_parser("doctor", help="show what is installed, what works, and how to mend the rest")
+    doctor.add_argument("--install", action="store_true", help="let juliapkg install the Julia packages")
+    calibrate = commands.add_parser("calibrate", help="calibrate a basin as a TOML file says")
+    calibrate.add_argument("config", help="path of the configuration, see examples/calibrate_basin.toml")
+    calibrate.add_argument("--restart", action="store_true", help="ignore a checkpoint of an earlier run")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit status: 0 done, 1 failed, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        # Imported here so that --help and errors of one command do not wait for another's imports.
+        if options.command == "demo":
+            from .demo import run
+
+            run(engine=options.engine, figure=options.figure, steps=options.steps)
+        elif options.command == "doctor":
+            from .doctor import examine
+
+            return examine(install=options.install)
+        else:
+            from .calibrate import calibrate
+
+            print(f"wrote {calibrate(options.config, resume=not options.restart)}")
+    except PydiffgeoError as error:
+        print(f"pydiffgeo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as interrupt:
+        print(f"\npydiffgeo: interrupted {interrupt}".rstrip(), file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,181 @@
+"""The demo: a network learns the hydraulic properties of a soil column from noisy moisture probes.
+
+A known column is watered for two months; five probes record its moisture, with noise. A small torch
+network maps a covariate profile (say, clay content) to van Genuchten parameters and is trained through
+the Richards solver until the simulated moisture matches the probes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .errors import PydiffgeoError
+from .models import RichardsColumn
+from .solve import Solution, solve
+
+CELLS = 40
+DAYS = 60
+PROBES = (2, 8, 15, 24, 34)
+NOISE = 0.005
+# Name -> lowest and highest value the network can give; conductivity on a logarithmic scale.
+RANGES = {"alpha": (1.0, 8.0), "n": (1.2, 2.2), "K_s": (0.02, 1.0)}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The column, its weather, and what the probes saw."""
+
+    model: Any
+    covariate: Tensor
+    truth: dict[str, Tensor]
+    forcing: dict[str, Tensor]
+    times: Tensor
+    probes: Tensor
+
+
+class ParameterNetwork(torch.nn.Module):
+    """Covariate of each cell `(cells,)` -> parameters of each cell, within `RANGES`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Linear(1, 12), torch.nn.Tanh(), torch.nn.Linear(12, len(RANGES)))
+        self.double()
+
+    def forward(self, covariate: Tensor) -> dict[str, Tensor]:
+        fractions = torch.sigmoid(self.layers(covariate.unsqueeze(-1)))
+        return {name: within(name, fractions[:, i]) for i, name in enumerate(RANGES)}
+
+
+def within(name: str, fraction: Tensor) -> Tensor:
+    """A fraction of the range of a parameter."""
+    low, high = RANGES[name]
+    return low * (high / low) ** fraction if name == "K_s" else low + (high - low) * fraction
+
+
+def settings(engine: str) -> dict[str, Any]:
+    return {"engine": engine, "rtol": 1e-5, "atol": 1e-7}
+
+
+def simulate(e: Experiment, parameters: dict[str, Tensor], engine: str) -> Solution:
+    return solve(e.model, parameters, forcing=e.forcing, times=e.times, initial={"head": -1.0}, **settings(engine))
+
+
+def make_experiment(engine: str, seed: int) -> Experiment:
+    generator = torch.Generator().manual_seed(seed)
+    model = RichardsColumn(depth=1.0, cells=CELLS, top="atmosphere", bottom="free_drainage")
+    depth = torch.from_numpy(model.graph.coordinates["depth"].copy())
+    # Sand over clay: the covariate rises from 0 to 1 around 40 cm.
+    covariate = torch.sigmoid((depth - 0.4) / 0.08)
+    truth = {"alpha": 6.0 - 4.0 * covariate, "n": 1.9 - 0.55 * covariate, "K_s": 0.6 * (0.05 / 0.6) ** covariate}
+    wet = torch.rand(DAYS, generator=generator, dtype=torch.float64) < 0.25
+    rain = wet * (0.005 + 0.03 * torch.rand(DAYS, generator=generator, dtype=torch.float64))
+    forcing = {"precipitation": rain, "potential_evaporation": torch.full((DAYS,), 0.003, dtype=torch.float64)}
+    blank = Experiment(model, covariate, truth, forcing, torch.arange(DAYS + 1.0, dtype=torch.float64), depth)
+    with torch.no_grad():
+        seen = simulate(blank, truth, engine).states["theta"][1:, list(PROBES)]
+    noise = NOISE * torch.randn(seen.shape, generator=generator, dtype=torch.float64)
+    return Experiment(model, covariate, truth, forcing, blank.times, seen + noise)
+
+
+def misfit(e: Experiment, solution: Solution) -> Tensor:
+    """Mean squared difference to the probes, in units of their noise: one is as good as it gets."""
+    return (((solution.states["theta"][1:, list(PROBES)] - e.probes) / NOISE) ** 2).mean()
+
+
+def gradient_check(e: Experiment, network: ParameterNetwork, engine: str) -> tuple[float, float]:
+    """Adjoint and finite-difference derivative of the loss along a random direction of the weights."""
+    weights = list(network.parameters())
+    generator = torch.Generator().manual_seed(1)
+    directions = [torch.randn(w.shape, generator=generator, dtype=torch.float64) for w in weights]
+    network.zero_grad()
+    loss = misfit(e, _tight(e, network, engine))
+    loss.backward()
+    adjoint = sum((w.grad * d).sum().item() for w, d in zip(weights, directions, strict=True) if w.grad is not None)
+
+    def at(h: float) -> float:
+        with torch.no_grad():
+            for w, d in zip(weights, directions, strict=True):
+                w.add_(h * d)
+            value = misfit(e, _tight(e, network, engine)).item()
+            for w, d in zip(weights, directions, strict=True):
+                w.sub_(h * d)
+        return value
+
+    def central(h: float) -> float:
+        return (at(h) - at(-h)) / (2 * h)
+
+    return adjoint, (4 * central(5e-4) - central(1e-3)) / 3
+
+
+def _tight(e: Experiment, network: ParameterNetwork, engine: str) -> Solution:
+    return solve(e.model, network(e.covariate), forcing=e.forcing, times=e.times, initial={"head": -1.0},
+                 engine=engine, rtol=1e-9, atol=1e-11)  # fmt: skip
+
+
+def train(e: Experiment, network: ParameterNetwork, engine: str, steps: int) -> list[float]:
+    """Adam with a falling rate; prints the loss as it falls."""
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=0.01)
+    losses, started = [], time.perf_counter()
+    for step in range(steps):
+        optimiser.zero_grad()
+        loss = misfit(e, simulate(e, network(e.covariate), engine))
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        losses.append(loss.item())
+        if step % max(1, steps // 10) == 0 or step == steps - 1:
+            print(f"  step {step + 1:3d} of {steps}   loss {loss.item():10.3f}   {time.perf_counter() - started:5.1f} s")
+    return losses
+
+
+def run(engine: str = "auto", figure: str = "pydiffgeo-demo.png", steps: int = 60, seed: int = 3) -> dict[str, float]:
+    """Runs the demo, prints what it finds and saves a figure; returns the figures that it prints.
+
+    Raises:
+        PydiffgeoError: where a solve fails or `steps` is not positive.
+    """
+    if steps < 1:
+        raise PydiffgeoError(f"steps must be at least 1, got {steps}")
+    torch.manual_seed(seed)
+    started = time.perf_counter()
+    experiment = make_experiment(engine, seed)
+    network = ParameterNetwork()
+    with torch.no_grad():
+        prior = {k: v.clone() for k, v in network(experiment.covariate).items()}
+        first = simulate(experiment, prior, engine)
+    print(f"engine {first.stats['engine']} ({first.stats['why']}), solver {first.stats['solver']}")
+    print(f"column of {CELLS} cells, {DAYS} days, {len(PROBES)} probes with noise of {NOISE:g}; training:")
+    losses = train(experiment, network, engine, steps)
+
+    with torch.no_grad():
+        found = network(experiment.covariate)
+        last = simulate(experiment, found, engine)
+    print(f"loss {losses[0]:.2f} -> {misfit(experiment, last).item():.3f} (1 is the noise of the probes)")
+    print("parameters, mean over the column:  before -> after (true), error before -> after")
+    errors = {}
+    for name, true in experiment.truth.items():
+        before, after = ((p[name] - true).abs().mean() / true.mean() for p in (prior, found))
+        errors[name] = after.item()
+        print(f"  {name:6} {prior[name].mean():8.3f} -> {found[name].mean():8.3f} ({true.mean():.3f})"
+              f"   {100 * before:5.1f} % -> {100 * after:5.1f} %")  # fmt: skip
+    adjoint, differences = gradient_check(experiment, network, engine)
+    relative = abs(adjoint - differences) / max(abs(differences), 1e-12)
+    print(f"gradient check: adjoint {adjoint:.6g}, finite differences {differences:.6g}, relative difference {relative:.1e}")
+    rain = experiment.forcing["precipitation"].sum().item()
+    print(f"water balance: closes to {1e3 * last.balance.item():.1e} mm of {1e3 * rain:.0f} mm of rain")
+    try:
+        from .plots import demo_figure
+
+        demo_figure(experiment, prior, found, last, losses, PROBES, figure)
+        print(f"figure: {figure}")
+    except ImportError as error:
+        print(f"no figure: {error}; pip install 'pydiffgeo[plots]'")
+    print(f"took {time.perf_counter() - started:.0f} s")
+    return {"loss_first": losses[0], "loss_last": misfit(experiment, last).item(), "gradient": relative,
+            "balance": last.balance.item(), **{f"error_{k}": v for k, v in errors.items()}}  # fmt: skip
