@@ -19,9 +19,11 @@ using OrdinaryDiffEqRosenbrock: Rodas5P
 using OrdinaryDiffEqSDIRK: KenCarp4, TRBDF2
 using PrecompileTools: @compile_workload, @setup_workload
 using SciMLBase: SciMLBase, ODEFunction, ODEProblem, init, solve, step!
+using SciMLLogging: SciMLLogging
 using SparseArrays
 
 include("kernels.jl")
+include("locals.jl")
 include("model.jl")
 include("forward.jl")
 include("adjoint.jl")

@@ -8,34 +8,43 @@
 # gradient to the integrated fluxes, is constant in an interval. The Jacobian at a time serves the
 # right-hand side, the Newton matrix and every iteration at that time.
 
-mutable struct AdjointWork{S}
-    const work::Work{Float64}
-    const sol::S
-    const u::Vector{Float64}
-    const negative::SparseMatrixCSC{Float64,Int}   # -(df/dy)', states by states
-    const places::Vector{Int}                      # where each entry of `negative` is in the entries
-    const inhomogeneous::Vector{Float64}           # -(dq/dy)' mu
-    const mu::Vector{Float64}
+"The coefficients of the adjoint equation at one time."
+mutable struct Coefficients
+    const matrix::SparseMatrixCSC{Float64,Int}   # -(df/dy)'
+    const constant::Vector{Float64}              # -(dq/dy)' mu
     time::Float64
 end
 
-"The pattern of the transposed Jacobian of the states alone, and where its values come from."
-function transposed_pattern(model::Model)
-    n = model.n_states
-    numbered = SparseMatrixCSC(size(model.pattern)..., model.pattern.colptr, model.pattern.rowval,
-                               collect(1:nnz(model.pattern)))
-    turned = sparse(transpose(numbered[1:n, 1:n]))
-    return SparseMatrixCSC(n, n, turned.colptr, turned.rowval, zeros(nnz(turned))), nonzeros(turned)
+Coefficients(m::Model) = Coefficients(copy(m.transposed), zeros(m.n_states), NaN)
+
+mutable struct AdjointWork{S}
+    const work::Work{Float64}
+    sol::S                         # dense solution of the interval
+    const mu::Vector{Float64}
+    const at::Coefficients
+    const beside::Coefficients     # a little later, for the rate of change with time
+    const u::Vector{Float64}
+    const scratch::Vector{Float64}
+    const rates_bar::Vector{Float64}
+    const bar::Vector{Float64}
+    const partials::Vector{Vector{Float64}}
 end
 
-function refresh!(a::AdjointWork, t)
-    t == a.time && return a
+function AdjointWork(w::Work{Float64}, sol)
+    m = w.model
+    return AdjointWork(w, sol, zeros(m.n_fluxes), Coefficients(m), Coefficients(m), zeros(size_of(m)),
+                       zeros(m.n_states), zeros(size_of(m)), zeros(m.n_values),
+                       [Float64[] for _ in 1:m.n_closure_kernels])
+end
+
+function evaluate!(c::Coefficients, a::AdjointWork, t)
+    t == c.time && return c
     w, m = a.work, a.work.model
     a.sol(a.u, t)
     m.jacobian!(w.entries, set_point!(w, a.u, t), w.slopes)
-    values = nonzeros(a.negative)
+    values = nonzeros(c.matrix)
     @inbounds for i in eachindex(values)
-        values[i] = -w.entries[a.places[i]]
+        values[i] = -w.entries[m.places[i]]
     end
     rows, n = rowvals(m.pattern), m.n_states
     @inbounds for column in 1:n
@@ -43,62 +52,79 @@ function refresh!(a::AdjointWork, t)
         for at in nzrange(m.pattern, column)
             rows[at] > n && (sum -= w.entries[at] * a.mu[rows[at]-n])
         end
-        a.inhomogeneous[column] = sum
+        c.constant[column] = sum
     end
-    a.time = t
-    return a
+    c.time = t
+    return c
+end
+
+function apply!(out, c::Coefficients, lambda)
+    mul!(out, c.matrix, lambda)
+    out .+= c.constant
+    return out
 end
 
 function adjoint_rhs!(out, lambda, a::AdjointWork, t)
-    refresh!(a, t)
-    mul!(out, a.negative, lambda)
-    out .+= a.inhomogeneous
+    apply!(out, evaluate!(a.at, a, t), lambda)
+    return nothing
+end
+
+"Rate of change of the right-hand side with time alone, by a difference within the interval."
+function adjoint_tgrad!(dT, lambda, a::AdjointWork, t)
+    h = 1e-7 * (a.work.t1 - a.work.t0)
+    other = t - h > a.work.t0 ? t - h : t + h
+    apply!(a.scratch, evaluate!(a.at, a, t), lambda)
+    apply!(dT, evaluate!(a.beside, a, other), lambda)
+    dT .= (dT .- a.scratch) ./ (other - t)
     return nothing
 end
 
 function adjoint_jac!(J, lambda, a::AdjointWork, t)
-    refresh!(a, t)
-    fill_entries!(J, a.negative, nonzeros(a.negative))
+    c = evaluate!(a.at, a, t)
+    fill_entries!(J, c.matrix, nonzeros(c.matrix))
     return nothing
 end
 
-# Gauss-Legendre on [0, 1], exact up to order five, like the solvers.
+# Gauss-Legendre on [0, 1] with three nodes. Two are of the order of the interpolants, but the steps of
+# the adjoint solver are too long for them: the gradient lost a factor of three to five.
 const NODES = (0.5 - sqrt(0.15), 0.5, 0.5 + sqrt(0.15))
 const WEIGHTS = (5 / 18, 8 / 18, 5 / 18)
 
 """
-Takes `lambda` from the end of an interval to its start, and adds to `p_bar` and `f_bar`. `lambda` and
-`mu` should be of size one, which makes absolute tolerances mean the same for every loss.
+Takes `lambda` from the end of the interval set in `a` to its start, and adds to `p_bar` and `f_bar`.
+`lambda` and `mu` should be of size one, which makes absolute tolerances mean the same for every loss.
 """
-function adjoint_interval!(lambda, p_bar, f_bar, a::AdjointWork, alg, s::Settings)
+function adjoint_interval!(lambda, p_bar, f_bar, a::AdjointWork, alg, J, s::Settings)
     m, w = a.work.model, a.work
-    f = ODEFunction{true,SciMLBase.FullSpecialize}(adjoint_rhs!; jac = adjoint_jac!,
-                                                   jac_prototype = prototype(a.negative, Float64))
-    problem = ODEProblem{true,SciMLBase.FullSpecialize}(f, copy(lambda), (w.t1, w.t0), a)
-    integrator = init(problem, alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
-                      save_everystep = false, save_start = false, dense = true, verbose = false)
-    rates_bar, bar = zeros(size_of(m)), zeros(m.n_values)
-    rates_bar[m.n_states+1:end] .= a.mu
-    here = view(rates_bar, 1:m.n_states)
-    node = zeros(m.n_states)
+    integrator = adjoint_integrator(a, lambda, alg, J, s)
+    a.rates_bar[m.n_states+1:end] .= a.mu
+    here = view(a.rates_bar, 1:m.n_states)
     while integrator.t > w.t0
         step!(integrator)
         check(SciMLBase.check_error(integrator))
         h = integrator.tprev - integrator.t
         for (x, weight) in zip(NODES, WEIGHTS)
             t = integrator.t + x * h
-            integrator(node, t)
-            here .= node
+            integrator(a.scratch, t)
+            here .= a.scratch
             a.sol(a.u, t)
-            m.pull!(bar, set_point!(w, a.u, t), rates_bar)
-            p_bar .+= (weight * h) .* view(bar, parameters(m))
-            add_forcing!(f_bar, view(bar, forcings(m)), weight * h, (t - w.t0) / (w.t1 - w.t0))
+            m.pull!(a.bar, set_point!(w, a.u, t), a.rates_bar, a.partials)
+            p_bar .+= (weight * h) .* view(a.bar, parameters(m))
+            add_forcing!(f_bar, view(a.bar, forcings(m)), weight * h, (t - w.t0) / (w.t1 - w.t0))
         end
-        a.time = NaN   # `v` was moved to the nodes
     end
     lambda .= integrator.u
     all(isfinite, lambda) || throw(Failure(:NotFinite))
     return lambda
+end
+
+# A new integrator for every interval: a multistep method set back by `reinit!` keeps its old history.
+function adjoint_integrator(a::AdjointWork, lambda, alg, J, s::Settings)
+    f = ODEFunction{true,SciMLBase.FullSpecialize}(adjoint_rhs!; jac = adjoint_jac!, tgrad = adjoint_tgrad!,
+                                                   jac_prototype = J)
+    problem = ODEProblem{true,SciMLBase.FullSpecialize}(f, copy(lambda), (a.work.t1, a.work.t0), a)
+    return init(problem, alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps, save_everystep = false,
+                save_start = false, save_end = false, dense = true, verbose = QUIET)
 end
 
 "Adds a gradient to the forcing at fraction `x` of the interval to the gradients at its ends."
@@ -117,28 +143,29 @@ Pulls `y_bar` `(states, breaks)` and `q_bar` `(fluxes, intervals)` of one member
 solutions `kept` of its intervals; fills in `y0_bar`, `p_bar` and `f_bar`.
 """
 function adjoint!(y0_bar, p_bar, f_bar, model::Model, breaks, p, f, kept, y_bar, q_bar, s::Settings)
-    return with_solver(s.solver, model.n_states) do alg
-        adjoint!(y0_bar, p_bar, f_bar, model, breaks, p, f, kept, y_bar, q_bar, s, alg)
+    return with_solver(s.solver, model.transposed, Float64) do alg, J
+        adjoint!(y0_bar, p_bar, f_bar, model, breaks, p, f, kept, y_bar, q_bar, s, alg, J)
     end
 end
 
-function adjoint!(y0_bar, p_bar, f_bar, model, breaks, p, f, kept, y_bar, q_bar, s, alg)
+function adjoint!(y0_bar, p_bar, f_bar, model, breaks, p, f, kept, y_bar, q_bar, s, alg, J)
     w = Work{Float64}(model, size(f, 2) == 2)
     w.v[parameters(model)] .= p
     lambda = zeros(model.n_states)
-    negative, places = transposed_pattern(model)
-    u, inhomogeneous = zeros(size_of(model)), zeros(model.n_states)
     p_interval, f_interval = zeros(model.n_parameters), zeros(size(f, 1), size(f, 2))
+    a = AdjointWork(w, last(kept))
     for j in length(breaks)-1:-1:1
         lambda .+= view(y_bar, :, j + 1)
         size = max(maximum(abs, lambda), maximum(abs, view(q_bar, :, j); init = 0.0))
         size == 0 && continue
         set_interval!(w, view(f, :, :, j), breaks[j], breaks[j+1])
-        a = AdjointWork(w, kept[j], u, negative, places, inhomogeneous, q_bar[:, j] ./ size, NaN)
+        a.sol = kept[j]
+        a.mu .= view(q_bar, :, j) ./ size
+        a.at.time = a.beside.time = NaN
         lambda ./= size
         fill!(p_interval, 0.0)
         fill!(f_interval, 0.0)
-        adjoint_interval!(lambda, p_interval, f_interval, a, alg, s)
+        adjoint_interval!(lambda, p_interval, f_interval, a, alg, J, s)
         lambda .*= size
         p_bar .+= size .* p_interval
         f_bar[:, :, j] .= size .* f_interval

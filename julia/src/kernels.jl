@@ -41,10 +41,9 @@ ForwardDiff.:≺(::Type{LocalTag}, ::Type{<:ForwardDiff.Tag}) = false
 
 "The inputs of item `i`, the first `n` of them carrying the unit derivatives."
 @inline function seeded(k::Kernel{F,NI}, v, i, ::Val{n}) where {F,NI,n}
+    T = eltype(v)
     return ntuple(Val(NI)) do j
-        x = @inbounds v[k.gather[j, i]]
-        j <= n ? ForwardDiff.Dual{LocalTag}(x, ntuple(l -> eltype(v)(l == j), Val(n))) :
-        ForwardDiff.Dual{LocalTag}(x, ntuple(l -> zero(eltype(v)), Val(n)))
+        ForwardDiff.Dual{LocalTag}(@inbounds(v[k.gather[j, i]]), ntuple(l -> T(l == j), Val(n)))
     end
 end
 
@@ -137,7 +136,23 @@ end
 
 # Products with the transpose: `bar` holds the gradient with respect to every value of `v`.
 
-"Adds to `bar` what the rates' gradient `rates_bar` gives through this kernel."
+"Assigns the closure values and keeps their slopes to all variable inputs in `partials`, item by item."
+function assign_with_partials!(v, partials, k::Kernel{F,NI,NA,NV,NO}) where {F,NI,NA,NV,NO}
+    resize!(partials, NV * NO * items(k))
+    at = 0
+    @inbounds for i in 1:items(k)
+        out = k.f(seeded(k, v, i, Val(NV))...)
+        for s in 1:NO
+            v[k.targets[s, i]] = value(out[s])
+            for j in 1:NV
+                partials[at+=1] = slope(out[s], j)
+            end
+        end
+    end
+    return nothing
+end
+
+"Adds to `bar` what the gradient `rates_bar` of the rates gives through this kernel."
 function pull_rates!(bar, v, rates_bar, k::Kernel{F,NI,NA,NV,NO}) where {F,NI,NA,NV,NO}
     @inbounds for i in 1:items(k)
         out = k.f(seeded(k, v, i, Val(NV))...)
@@ -152,14 +167,12 @@ function pull_rates!(bar, v, rates_bar, k::Kernel{F,NI,NA,NV,NO}) where {F,NI,NA
 end
 
 "Moves the gradients of closure values in `bar` on to what they were computed from."
-function pull_closure!(bar, v, k::Kernel{F,NI,NA,NV,NO}) where {F,NI,NA,NV,NO}
-    @inbounds for i in 1:items(k)
-        out = k.f(seeded(k, v, i, Val(NV))...)
-        for s in 1:NO
-            w = bar[k.targets[s, i]]
-            for j in 1:NV
-                bar[k.gather[j, i]] += w * slope(out[s], j)
-            end
+function pull_closure!(bar, partials, k::Kernel{F,NI,NA,NV,NO}) where {F,NI,NA,NV,NO}
+    at = 0
+    @inbounds for i in 1:items(k), s in 1:NO
+        w = bar[k.targets[s, i]]
+        for j in 1:NV
+            bar[k.gather[j, i]] += w * partials[at+=1]
         end
     end
     return nothing

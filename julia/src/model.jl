@@ -17,8 +17,11 @@ A system of kernels, ready to be solved.
 
 - `rates!(rates, v)`, and the same on dual numbers as `rates_dual!`: fills in closure values and rates.
 - `jacobian!(entries, v, slopes)`, likewise `jacobian_dual!`: values of the Jacobian of all rates to the states, in the order of `pattern`.
-- `pull!(bar, v, rates_bar)`: gradient with respect to all of `v`.
+- `pull!(bar, v, rates_bar, partials)`: gradient with respect to all of `v`; `partials` is scratch space,
+  a vector per closure kernel.
 - `pattern`: the sparse Jacobian of `[states; fluxes]`, square, with its diagonal.
+- `transposed`: the pattern of the transposed Jacobian of the states alone; `places` says which entry of
+  the Jacobian each of its values is.
 """
 struct Model
     n_states::Int
@@ -31,10 +34,13 @@ struct Model
     rates_dual!::FunctionWrapper{Nothing,Tuple{Duals,Duals}}
     jacobian!::FunctionWrapper{Nothing,Tuple{Values,Values,Matrix{Float64}}}
     jacobian_dual!::FunctionWrapper{Nothing,Tuple{Duals,Duals,Matrix{DualNumber}}}
-    pull!::FunctionWrapper{Nothing,Tuple{Values,Values,Values}}
+    pull!::FunctionWrapper{Nothing,Tuple{Values,Values,Values,Vector{Values}}}
     pattern::SparseMatrixCSC{Float64,Int}
-    n_closures::Int
-    widest::Int
+    transposed::SparseMatrixCSC{Float64,Int}
+    places::Vector{Int}
+    n_closures::Int         # closure values, all kernels together
+    n_closure_kernels::Int
+    widest::Int             # most states that one closure value depends on
 end
 
 function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures::Tuple, kernels::Tuple)
@@ -61,18 +67,22 @@ function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants
         each((k, at) -> add_jacobian!(entries, v, slopes, depends, at, n_states, base, k), kernels, slots)
         return nothing
     end
-    function pull!(bar, v, rates_bar)
+    function pull!(bar, v, rates_bar, partials)
         fill!(bar, 0.0)
-        each(k -> assign!(v, k), closures)
+        each((k, kept) -> assign_with_partials!(v, kept, k), closures, partials)
         each(k -> pull_rates!(bar, v, rates_bar, k), kernels)
-        each(k -> pull_closure!(bar, v, k), reverse(closures))
+        each((k, kept) -> pull_closure!(bar, kept, k), reverse(closures), reverse(partials))
         return nothing
     end
     return Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants,
-                 rates!, rates!, jacobian!, jacobian!, pull!, pattern, n_closures, widest)
+                 rates!, rates!, jacobian!, jacobian!, pull!, pattern, transpose_states(pattern, n_states)...,
+                 n_closures, length(closures), widest)
 end
 
 active(::Kernel{F,NI,NA}) where {F,NI,NA} = NA
+
+@inline each(f, ::Tuple{}, s::AbstractVector) = nothing
+@inline each(f, t::Tuple, s::AbstractVector) = (f(first(t), s[begin]); each(f, Base.tail(t), @view s[begin+1:end]))
 
 # Calls `f` on each element of tuples of different types without dynamic dispatch.
 @inline each(f, ::Tuple{}) = nothing
@@ -93,17 +103,16 @@ function sparsity(n_states, n_fluxes, base, depends, columns, kernels)
     return pattern, map(list -> [place[pair] for pair in list], lists)
 end
 
-# What generated functions call. Undefined powers, logarithms and roots give NaN, which the solvers
-# answer by a smaller step, instead of an exception.
-@inline power(x, y) = x >= 0 || isinteger(y) ? x^y : oftype(x^abs(one(y)), NaN)
-@inline logarithm(x) = x >= 0 ? log(x) : oftype(log(one(x)), NaN)
-@inline root(x) = x >= 0 ? sqrt(x) : oftype(sqrt(one(x)), NaN)
-@inline pick(condition, a, b) = ((x, y) = promote(a, b); ifelse(condition, x, y))
+function transpose_states(pattern, n)
+    numbered = SparseMatrixCSC(size(pattern)..., pattern.colptr, pattern.rowval, collect(1:nnz(pattern)))
+    turned = sparse(transpose(numbered[1:n, 1:n]))
+    return SparseMatrixCSC(n, n, turned.colptr, turned.rowval, zeros(nnz(turned))), nonzeros(turned)
+end
 
 """
     compile(source) -> function
 
-The local function written in `source`, in a module of its own that knows the functions above.
+The local function written in `source`, in a module of its own that knows the functions of `locals.jl`.
 """
 function compile(source::AbstractString)
     space = Module(:Local)
