@@ -111,28 +111,34 @@ const DENSE = 16
 
 tridiagonal(pattern) = all(abs(i - j) <= 1 for (i, j, _) in zip(findnz(pattern)...))
 
-"An empty Jacobian of the type that is fastest to factorise: dense, tridiagonal or sparse."
-function with_prototype(f, pattern::SparseMatrixCSC, ::Type{T}) where {T}
+"An empty Jacobian of the type that is fastest to factorise, and what factorises it."
+function prototype(pattern::SparseMatrixCSC, ::Type{T}) where {T}
     n = size(pattern, 1)
-    n <= DENSE && return f(zeros(T, n, n), LUFactorization())
-    tridiagonal(pattern) && return f(Tridiagonal(zeros(T, n - 1), zeros(T, n), zeros(T, n - 1)), LUFactorization())
-    return f(SparseMatrixCSC{T,Int}(pattern), KLUFactorization())
+    n <= DENSE && return zeros(T, n, n), LUFactorization()
+    tridiagonal(pattern) && return Tridiagonal(zeros(T, n - 1), zeros(T, n), zeros(T, n - 1)), LUFactorization()
+    return SparseMatrixCSC{T,Int}(pattern), KLUFactorization()
 end
 
 const SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
 
-"Calls `f(solver, prototype)` for the solver called `name` and a Jacobian of the given pattern."
+function solver(name::String, linsolve)
+    # The Jacobian is given, so nothing is ever differentiated by the solver; this only names a type.
+    autodiff = AutoFiniteDiff()
+    name == "FBDF" && return FBDF(; linsolve, autodiff)
+    name == "QNDF" && return QNDF(; linsolve, autodiff)
+    name == "Rodas5P" && return Rodas5P(; linsolve, autodiff)
+    name == "KenCarp4" && return KenCarp4(; linsolve, autodiff)
+    name == "TRBDF2" && return TRBDF2(; linsolve, autodiff)
+    throw(ArgumentError("unknown solver $name; known are $(join(SOLVERS, ", "))"))
+end
+
+"""
+Calls `f(solver, prototype)` for the solver called `name` and a Jacobian of the given pattern. The barrier
+keeps the compiler from preparing every solver where one is asked for.
+"""
 function with_solver(f, name::String, pattern, ::Type{T}) where {T}
-    return with_prototype(pattern, T) do J, linsolve
-        # The Jacobian is given, so nothing is ever differentiated by the solver; the choice only names a type.
-        autodiff = AutoFiniteDiff()
-        name == "FBDF" && return f(FBDF(; linsolve, autodiff), J)
-        name == "QNDF" && return f(QNDF(; linsolve, autodiff), J)
-        name == "Rodas5P" && return f(Rodas5P(; linsolve, autodiff), J)
-        name == "KenCarp4" && return f(KenCarp4(; linsolve, autodiff), J)
-        name == "TRBDF2" && return f(TRBDF2(; linsolve, autodiff), J)
-        throw(ArgumentError("unknown solver $name; known are $(join(SOLVERS, ", "))"))
-    end
+    J, linsolve = prototype(pattern, T)
+    return Base.inferencebarrier(f)(Base.inferencebarrier(solver(name, linsolve)), Base.inferencebarrier(J))
 end
 
 "A failed solve: the solver's return code."

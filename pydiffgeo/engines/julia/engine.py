@@ -87,7 +87,7 @@ class JuliaEngine:
 def _choose(problem: Problem) -> tuple[str, str, str]:
     """Solver, sensitivity, and the reason for the latter."""
     options, system = problem.options, problem.system
-    solver = options.solver or "FBDF"
+    solver = options.solver or "Rodas5P"
     if solver not in SOLVERS:
         raise InputError(f"solver {solver!r} is unknown to the engine 'julia'; it has {list(SOLVERS)}")
     if options.sensitivity not in SENSITIVITIES:
