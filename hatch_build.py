@@ -24,6 +24,7 @@ class JuliaSource(BuildHookInterface):
             {
                 str(root / "julia" / "Project.toml"): "pydiffgeo/julia/Project.toml",
                 str(root / "julia" / "src"): "pydiffgeo/julia/src",
+                str(root / "julia" / "ext"): "pydiffgeo/julia/ext",
                 str(written): "pydiffgeo/juliapkg.json",
             }
         )

@@ -4,7 +4,7 @@ Stiff solves and adjoints of control-volume models, for the Python package pydif
 A model comes as kernels (`kernels.jl`), is put behind function wrappers (`model.jl`), and is solved
 interval by interval between the breaks of its forcings (`forward.jl`), with gradients by a Gauss
 adjoint (`adjoint.jl`) or by forward mode in each interval (`transition.jl`). `batch.jl` runs many
-members in one call; `bridge.jl` differentiates any `ODEProblem` with SciMLSensitivity.
+members in one call. The extension `PydiffgeoBridge` differentiates any `ODEProblem` with SciMLSensitivity.
 """
 module PydiffgeoSolvers
 
@@ -29,6 +29,7 @@ include("forward.jl")
 include("adjoint.jl")
 include("transition.jl")
 include("batch.jl")
+include("bridge.jl")
 include("precompile.jl")
 
 end

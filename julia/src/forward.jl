@@ -121,6 +121,7 @@ end
 
 const SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
 
+"The solver called `name`; `linsolve = nothing` leaves linear algebra to it."
 function solver(name::String, linsolve)
     # The Jacobian is given, so nothing is ever differentiated by the solver; this only names a type.
     autodiff = AutoFiniteDiff()

@@ -98,9 +98,19 @@ def _start() -> Any:
         raise EngineNotAvailableError(f"engine 'julia': the package {PACKAGE} does not load: {error}") from error
 
 
+@cache
+def _load(name: str) -> None:
+    """Loads a further Julia package, and with it the extensions that wait for it."""
+    from juliacall import Main
+
+    Main.seval(f"import {name}")
+
+
 @contextmanager
-def julia() -> Iterator[Any]:
+def julia(*packages: str) -> Iterator[Any]:
     """The Julia package, for one thread at a time; errors raised in Julia become `EngineError`.
+
+    `packages` are Julia packages to load first, where only some calls need them.
 
     Raises:
         EngineNotAvailableError: Julia is not there, or this is a fork of the process that started it.
@@ -115,6 +125,8 @@ def julia() -> Iterator[Any]:
         from juliacall import JuliaError
 
         try:
+            for name in packages:
+                _load(name)
             yield module
         except JuliaError as error:
             raise EngineError(f"Julia failed: {error}") from error

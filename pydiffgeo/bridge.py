@@ -1,0 +1,114 @@
+"""Any Julia `ODEProblem`, diffeqpy's included, as a torch-differentiable function.
+
+Example:
+    from diffeqpy import ode
+    problem = ode.ODEProblem(f, u0, tspan, p)          # f a Julia function
+    u = solve_ode_problem(problem, u0=u0, p=p, times=[0.0, 1.0, 10.0])
+    u[-1].sum().backward()                             # gradients in u0.grad and p.grad
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from .engines.autograd import differentiable_solve
+from .engines.base import Array, Forward, Gradients, Options, Problem, Status
+from .engines.julia.engine import CODES, SOLVERS
+from .engines.julia.session import julia
+from .engines.system import System
+from .errors import InputError, ShapeError, SolverError
+from .forcing import check_times
+from .inputs import as_tensor
+
+SENSITIVITIES = ("auto", "forward", "gauss")
+
+
+class _ProblemEngine:
+    """Makes one `ODEProblem` look like an engine with a single member."""
+
+    name = "julia"
+
+    def __init__(self, problem: Any) -> None:
+        self.problem = problem
+
+    def forward(self, problem: Problem, differentiate: bool) -> Forward:
+        started = time.perf_counter()
+        o = problem.options
+        with julia("SciMLSensitivity") as package:
+            settings = package.Settings(o.solver, o.rtol, o.atol, o.max_steps)
+            result = package.bridge_forward(
+                self.problem, problem.y0[0], problem.p[0], problem.breaks, settings, o.sensitivity
+            )
+            y = np.array(np.asarray(result.u).T)[None]
+            code = str(result.code)
+            tape = result.tape
+        reasons = {} if code == "Success" else {0: f"(SciML: {code})"}
+        stats = {"engine": self.name, "solver": o.solver, "forward_seconds": time.perf_counter() - started}
+        return Forward(y, np.zeros((1, problem.intervals, 0)), [_status(code)], reasons, stats, tape)
+
+    def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
+        with julia("SciMLSensitivity") as package:
+            result = package.bridge_backward(forward.tape, y_bar[0].T, problem.y0.shape[1])
+            code = str(result.code)
+            y0, p = np.array(np.asarray(result.u0))[None], np.array(np.asarray(result.p)).reshape(problem.p.shape)
+        reasons = {} if code == "Success" else {0: f"(SciML: {code})"}
+        return Gradients(y0, p, np.zeros_like(problem.f), [_status(code)], reasons)
+
+
+def _status(code: str) -> Status:
+    return CODES.get(code, Status.FAILED)
+
+
+def solve_ode_problem(
+    problem: Any,
+    *,
+    u0: Any,
+    p: Any = (),
+    times: ArrayLike,
+    solver: str = "Rodas5P",
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+    sensitivity: str = "auto",
+    max_steps: int = 100_000,
+) -> Tensor:
+    """Solves a Julia `ODEProblem` from `u0` with parameters `p`; differentiable in both.
+
+    Args:
+        problem: an `ODEProblem` whose right-hand side is a Julia function and whose state and
+            parameters are plain vectors; its own `u0`, `p` and `tspan` are replaced.
+        u0: initial state `(states,)`; p: parameters `(parameters,)`, empty where there are none.
+        times: increasing output times; the first is the start.
+        solver: one of Rodas5P, FBDF, QNDF, KenCarp4, TRBDF2.
+        sensitivity: "forward" (dual numbers), "gauss" (SciML's Gauss adjoint), or "auto" by size.
+
+    Returns:
+        States at `times`, `(time, states)`, float64.
+
+    Raises:
+        InputError: (or a subclass) wrong shapes, types, names or times.
+        SolverError, AdjointError: the forward or the adjoint solve failed.
+    """
+    if solver not in SOLVERS:
+        raise InputError(f"solver {solver!r} is unknown; known are {list(SOLVERS)}")
+    if sensitivity not in SENSITIVITIES:
+        raise InputError(f"sensitivity {sensitivity!r} is unknown; known are {list(SENSITIVITIES)}")
+    start, parameters = as_tensor(u0, "u0"), as_tensor(p, "p")
+    for name, tensor in (("u0", start), ("p", parameters)):
+        if tensor.ndim != 1:
+            raise ShapeError(f"{name} must be a vector, got shape {tuple(tensor.shape)}")
+    breaks = check_times(times)
+    n, m = len(start), len(parameters)
+    system = System("ODEProblem", n, m, 0, 0, n + m, np.empty(0), (), (), {}, {}, {}, ())
+    options = Options(rtol, atol, solver, sensitivity, max_steps)
+    f = torch.zeros(1, len(breaks) - 1, 1, 0, dtype=torch.float64)
+    engine = _ProblemEngine(problem)
+    y, _, report = differentiable_solve(engine, system, options, breaks, start[None], parameters[None], f, True)
+    if not report.status[0].ok:
+        raise SolverError(f"{report.status[0].value} {report.reasons[0]}")
+    return y[0]
