@@ -68,6 +68,23 @@ def missing() -> str | None:
     return "its packages are not set up; `pydiffgeo doctor --install` does that"
 
 
+def install() -> None:
+    """Lets juliapkg set up Julia and the packages; does nothing where they are set up already.
+
+    Raises:
+        EngineNotAvailableError: juliapkg is missing or could not do it.
+    """
+    if missing() is None:
+        return
+    try:
+        import juliapkg
+
+        juliapkg.resolve()
+    except Exception as error:  # juliapkg raises many kinds
+        raise EngineNotAvailableError(f"the Julia packages could not be set up: {error}") from error
+    missing.cache_clear()
+
+
 def source_directory() -> Path:
     """Where the Julia package lies: beside the package in a checkout, inside it in a wheel."""
     here = Path(__file__).resolve().parents[2]
