@@ -22,8 +22,8 @@ CELLS = 40
 DAYS = 60
 PROBES = (2, 8, 15, 24, 34)
 NOISE = 0.005
-# Name -> lowest and highest value the network can give; conductivity on a logarithmic scale.
-RANGES = {"alpha": (1.0, 8.0), "n": (1.2, 2.2), "K_s": (0.02, 1.0)}
+# Name -> lowest and highest value the network can give; alpha and conductivity on a logarithmic scale.
+RANGES = {"alpha": (1.0, 10.0), "n": (1.2, 2.4), "K_s": (0.01, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ParameterNetwork(torch.nn.Module):
 def within(name: str, fraction: Tensor) -> Tensor:
     """A fraction of the range of a parameter."""
     low, high = RANGES[name]
-    return low * (high / low) ** fraction if name == "K_s" else low + (high - low) * fraction
+    return low * (high / low) ** fraction if name in ("alpha", "K_s") else low + (high - low) * fraction
 
 
 def settings(engine: str) -> dict[str, Any]:
@@ -118,23 +118,34 @@ def _tight(e: Experiment, network: ParameterNetwork, engine: str) -> Solution:
 
 
 def train(e: Experiment, network: ParameterNetwork, engine: str, steps: int) -> list[float]:
-    """Adam with a falling rate; prints the loss as it falls."""
-    optimiser = torch.optim.Adam(network.parameters(), lr=0.1)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=0.01)
-    losses, started = [], time.perf_counter()
-    for step in range(steps):
-        optimiser.zero_grad()
+    """Adam for a third of the steps, L-BFGS for the rest; prints the loss as it falls."""
+    losses: list[float] = []
+    started = time.perf_counter()
+
+    def evaluate() -> Tensor:
+        network.zero_grad()
         loss = misfit(e, simulate(e, network(e.covariate), engine))
         loss.backward()
-        optimiser.step()
-        schedule.step()
         losses.append(loss.item())
-        if step % max(1, steps // 10) == 0 or step == steps - 1:
-            print(f"  step {step + 1:3d} of {steps}   loss {loss.item():10.3f}   {time.perf_counter() - started:5.1f} s")
+        if len(losses) % max(1, steps // 10) == 1 or len(losses) == steps:
+            print(f"  step {len(losses):3d} of {steps}   loss {loss.item():10.3f}   {time.perf_counter() - started:5.1f} s")
+        return loss
+
+    adam = torch.optim.Adam(network.parameters(), lr=0.1)
+    for _ in range(max(1, steps // 3)):
+        evaluate()
+        adam.step()
+    rest = steps - len(losses)
+    if rest > 1:
+        # The closure is also called within the line search: `max_eval` counts every solve.
+        torch.optim.LBFGS(
+            network.parameters(), max_iter=rest, max_eval=rest, history_size=20, line_search_fn="strong_wolfe",
+            tolerance_grad=1e-9, tolerance_change=1e-12,
+        ).step(evaluate)  # fmt: skip
     return losses
 
 
-def run(engine: str = "auto", figure: str = "pydiffgeo-demo.png", steps: int = 60, seed: int = 3) -> dict[str, float]:
+def run(engine: str = "auto", figure: str = "pydiffgeo-demo.png", steps: int = 70, seed: int = 3) -> dict[str, float]:
     """Runs the demo, prints what it finds and saves a figure; returns the figures that it prints.
 
     Raises:

@@ -40,7 +40,10 @@ def check_times(times: ArrayLike, what: str = "times") -> Times:
     """`times` as a float64 array; raises `TimeError` unless finite and strictly increasing."""
     if isinstance(times, Tensor):
         times = times.detach().cpu().numpy()
-    array = np.asarray(times)
+    try:
+        array = np.asarray(times)
+    except ValueError as error:  # rows of different lengths
+        raise TimeError(f"{what} must be a one-dimensional series of at least two numbers, got {times!r}") from error
     if array.dtype.kind not in "iuf" or array.ndim != 1 or array.size < 2:
         raise TimeError(f"{what} must be a one-dimensional series of at least two numbers, got {array!r}")
     array = array.astype(np.float64)
@@ -64,7 +67,9 @@ def merge_breaks(times: Times, series: list[Times]) -> Times:
     return np.unique(np.concatenate([times, *inside]))
 
 
-def interval_values(breaks: Times, own: Times, values: Tensor, kind: str, name: str, axis: int) -> tuple[Tensor, Tensor]:
+def interval_values(
+    breaks: Times, own: Times, values: Tensor, kind: str, name: str, axis: int
+) -> tuple[Tensor, Tensor]:
     """Values of one forcing at the start and the end of each interval between `breaks`.
 
     Args:
@@ -76,7 +81,7 @@ def interval_values(breaks: Times, own: Times, values: Tensor, kind: str, name: 
     if own[0] > breaks[0] or own[-1] < breaks[-1]:
         raise TimeError(
             f"forcing {name!r} covers {own[0]:g} to {own[-1]:g}, but the times run from "
-            f"{breaks[0]:g} to {breaks[-1]:g}"
+            f"{breaks[0]:g} to {breaks[-1]:g}; extend its time axis"
         )
     # The interval of `own` that holds each interval of `breaks`; both grids share their breaks.
     middle = (breaks[:-1] + breaks[1:]) / 2

@@ -20,7 +20,10 @@ Array = NDArray[np.float64]
 
 def _frozen(values: ArrayLike, size: int, what: str) -> Array:
     """A read-only float64 copy of `values`, spread over `size` entries."""
-    array = np.array(np.broadcast_to(np.asarray(values, dtype=np.float64), (size,)))
+    given = np.asarray(values, dtype=np.float64)
+    if given.shape not in ((), (size,)):
+        raise ModelError(f"{what} needs one value or {size} of them, got shape {given.shape}")
+    array = np.array(np.broadcast_to(given, (size,)))
     if not np.isfinite(array).all():
         raise ModelError(f"{what} must be finite, got {array}")
     array.setflags(write=False)

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from .engines.system import Layout
-from .errors import BoundsError, DtypeError, MissingNameError, ShapeError, UnknownNameError
+from .errors import BoundsError, DtypeError, InputError, MissingNameError, ShapeError, UnknownNameError
 from .forcing import Times, TimeSeries, check_times, interval_values, merge_breaks
-from .model import Model, Parameter
+from .model import Model, Parameter, State
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,10 @@ def check_inputs(
     initial: Mapping[str, Any] | None,
 ) -> Inputs:
     """Raises an `InputError` that names the culprit, or returns inputs that an engine can solve."""
-    given, forced, start = dict(parameters or {}), dict(forcing or {}), dict(initial or {})
+    if not isinstance(model, Model):
+        raise InputError(f"model must be a pydiffgeo.Model, got {model!r}")
+    given, forced = _mapping("parameters", parameters), _mapping("forcing", forcing)
+    start = _mapping("initial", initial)
     known_initial = [s.name for s in model.all_states] + list(model.initial_names)
     _check_names("parameter", given, [p.name for p in model.parameters])
     _check_names("forcing", forced, [f.name for f in model.forcings])
@@ -68,14 +71,14 @@ def check_inputs(
     series = {f.name: _series(f.name, forced, f.default, output_times) for f in model.forcings}
     forcings = {f.name: _forcing_values(model, f, series[f.name]) for f in model.forcings}
     initials = {k: _initial(model, k, v) for k, v in start.items()}
-    batch = _batch({**{f"parameter {k!r}": v for k, v in packed.items()},
-                    **{f"forcing {k!r}": v for k, v in forcings.items()},
-                    **{f"initial {k!r}": v for k, v in initials.items()}})  # fmt: skip
+    batch = _batch({**{f"parameter {k!r}": v for k, v in packed.items() if v.ndim == 2},
+                    **{f"forcing {k!r}": v for k, v in forcings.items() if v.ndim == 3},
+                    **{f"initial {k!r}": v for k, v in initials.items() if v.ndim == 2}})  # fmt: skip
     members = 1 if batch is None else batch
     parameter_values = {k: _to_batch(v, members) for k, v in packed.items()}
     _check_constraints(model, parameter_values)
 
-    breaks = merge_breaks(output_times, [s.times for s in series.values()])
+    breaks = merge_breaks(output_times, [np.asarray(s.times, np.float64) for s in series.values()])
     f = _pack_forcing(model, series, forcings, breaks, members)
     states = _initial_states(model, {k: _to_batch(v, members) for k, v in initials.items()}, parameter_values, members)
     p = torch.cat([*parameter_values.values(), torch.empty(members, 0, dtype=torch.float64)], dim=1)
@@ -83,10 +86,17 @@ def check_inputs(
     return Inputs(batch, layout, output_times, breaks, states, parameter_values, p, f)
 
 
+def _mapping(what: str, given: Any) -> dict[str, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        raise InputError(f"{what} must be a mapping from names to values, got {type(given).__name__}")
+    return dict(given or {})
+
+
 def _check_names(what: str, given: Mapping[str, Any], known: list[str]) -> None:
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
+            same = [k for k in known if k.lower() == str(name).lower()]
+            close = same or difflib.get_close_matches(str(name), known, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
             raise UnknownNameError(f"unknown {what} {name!r}; {hint}the model has {known}")
 
@@ -96,6 +106,8 @@ def as_tensor(value: Any, what: str) -> Tensor:
     if isinstance(value, Tensor):
         if not value.dtype.is_floating_point:
             raise DtypeError(f"{what} is a tensor of type {value.dtype}; give a floating-point tensor (float64)")
+        # Views made without gradients still carry those of their base: outputs would see half of the graph.
+        value = value if torch.is_grad_enabled() else value.detach()
         return value.to(device="cpu", dtype=torch.float64)
     if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
         array = np.asarray(value)
@@ -108,27 +120,29 @@ def as_tensor(value: Any, what: str) -> Tensor:
         raise DtypeError(f"{what} must be a number, array or tensor, got {type(value).__name__}") from error
 
 
-def _check_finite(value: Tensor, what: str) -> None:
-    bad = ~torch.isfinite(value)
-    if bad.any():
-        where = tuple(int(i) for i in bad.nonzero()[0])
-        raise BoundsError(f"{what} must be finite; entry {where} is {value[where].item()}")
-
-
-def _check_range(value: Tensor, inside: Tensor, what: str, allowed: str) -> None:
+def _check(value: Tensor, inside: Tensor, what: str, allowed: str) -> None:
+    """Raises `BoundsError` with the first entry of `value` that is not `inside`."""
     if not inside.all():
         where = tuple(int(i) for i in (~inside).nonzero()[0])
-        raise BoundsError(f"{what} must lie in {allowed}; entry {where} is {value[where].item():g}")
+        entry = f"entry {where}" if where else "it"
+        raise BoundsError(f"{what} must {allowed}; {entry} is {value[where].item():g}")
 
 
-def _per_cell(value: Tensor, cells: int, what: str, over: str = "cells") -> Tensor:
-    """`()`, `(cells,)`, `(batch, 1)` or `(batch, cells)` as `(1 or batch, 1 or cells)`."""
-    if value.ndim == 0:
-        return value.reshape(1, 1)
-    if value.ndim == 1 and len(value) in (1, cells):
-        return value.reshape(1, -1)
-    if value.ndim == 2 and value.shape[1] in (1, cells) and value.shape[0] > 0:
-        return value
+def _check_range(value: Tensor, variable: Any, what: str) -> None:
+    """Raises `BoundsError` unless `value` is finite and within the closed bounds of a state or forcing."""
+    value = value.detach()
+    _check(value, torch.isfinite(value), what, "be finite")
+    inside = (value >= variable.low) & (value <= variable.high)
+    _check(value, inside, what, f"lie in [{variable.low:g}, {variable.high:g}]{_unit(variable.unit)}")
+
+
+def _unit(unit: str) -> str:
+    return "" if unit == "1" else f" {unit}"
+
+
+def _check_shape(value: Tensor, cells: int, what: str, over: str = "cells") -> None:
+    if value.ndim == 0 or (value.ndim <= 2 and value.shape[-1] in (1, cells) and value.shape[0] > 0):
+        return
     hint = " (for one value per batch member use shape (batch, 1))" if value.ndim == 1 else ""
     raise ShapeError(
         f"{what} has shape {tuple(value.shape)}; allowed are (), ({cells},), (batch, 1) and (batch, {cells}) "
@@ -137,32 +151,33 @@ def _per_cell(value: Tensor, cells: int, what: str, over: str = "cells") -> Tens
 
 
 def _parameter(model: Model, parameter: Parameter, given: Mapping[str, Any]) -> Tensor:
+    """`(1 or cells,)`, or `(batch, 1 or cells)`."""
     value = given.get(parameter.name, parameter.default)
     what = f"parameter {parameter.name!r}"
-    if value is None:
+    if value is None and parameter.name not in given:
         raise MissingNameError(f"{what} ({parameter.description}, {parameter.unit}) has no default and was not given")
     count = model.graph.cells if parameter.on == "cell" else len(model.graph.faces)
-    tensor = _per_cell(as_tensor(value, what), count, what, f"{parameter.on}s")
-    _check_range(tensor.detach(), parameter.inside(tensor.detach()), what, f"{parameter.interval} {parameter.unit}")
-    return tensor
+    tensor = as_tensor(value, what)
+    _check_shape(tensor, count, what, f"{parameter.on}s")
+    inside = parameter.inside(tensor.detach())
+    _check(tensor.detach(), inside, what, f"lie in {parameter.interval}{_unit(parameter.unit)}")
+    return tensor.reshape(-1) if tensor.ndim < 2 else tensor
 
 
 def _initial(model: Model, name: str, value: Any) -> Tensor:
+    """`(1 or cells,)`, or `(batch, 1 or cells)`."""
     what = f"initial {name!r}"
     states = {s.name: s for s in model.all_states}
     count = model.state_cells(name) if name in states else model.graph.cells
-    tensor = _per_cell(as_tensor(value, what), count, what)
-    _check_finite(tensor.detach(), what)
-    if name in states:
-        s = states[name]
-        inside = (tensor.detach() >= s.low) & (tensor.detach() <= s.high)
-        _check_range(tensor.detach(), inside, what, f"[{s.low:g}, {s.high:g}] {s.unit}")
-    return tensor
+    tensor = as_tensor(value, what)
+    _check_shape(tensor, count, what)
+    _check_range(tensor, states.get(name, State(name, "1", "")), what)
+    return tensor.reshape(-1) if tensor.ndim < 2 else tensor
 
 
 def _series(name: str, given: Mapping[str, Any], default: float | None, times: Times) -> TimeSeries:
     value = given.get(name, default)
-    if value is None:
+    if value is None and name not in given:
         raise MissingNameError(f"forcing {name!r} was not given and has no default")
     if isinstance(value, TimeSeries):
         return value
@@ -171,7 +186,7 @@ def _series(name: str, given: Mapping[str, Any], default: float | None, times: T
 
 
 def _forcing_values(model: Model, variable: Any, series: TimeSeries) -> Tensor:
-    """Values as `(1 or batch, nodes or intervals, 1 or cells)`, checked."""
+    """Checked values, `(nodes or intervals, 1 or cells)`, with a leading dimension where there is a batch."""
     what = f"forcing {variable.name!r}"
     value = as_tensor(series.values, what)
     nodes = len(np.asarray(series.times))
@@ -181,26 +196,23 @@ def _forcing_values(model: Model, variable: Any, series: TimeSeries) -> Tensor:
         shaped = value
     else:
         shaped = value.unsqueeze(-1)
-    if shaped.ndim == 2:
-        shaped = shaped.unsqueeze(0)
-    if shaped.ndim != 3 or shaped.shape[1] != steps or shaped.shape[0] == 0:
-        form = f"(batch, {steps}, {cells})" if variable.on == "cell" else f"(batch, {steps})"
+    if shaped.ndim not in (2, 3) or shaped.shape[-2] != steps or shaped.shape[0] == 0:
+        cell = f", ({steps}, {cells}), (batch, {steps}, {cells})" if variable.on == "cell" else ""
         kind = "one per interval" if series.kind == "constant" else "one per time"
         raise ShapeError(
-            f"{what} has shape {tuple(value.shape)}; it needs {steps} values ({kind}): ({steps},) or {form}"
+            f"{what} has shape {tuple(value.shape)}; it needs {steps} values ({kind}): "
+            f"({steps},), (batch, {steps}){cell}"
         )
-    _check_finite(value.detach(), what)
-    inside = (value.detach() >= variable.low) & (value.detach() <= variable.high)
-    _check_range(value.detach(), inside, what, f"[{variable.low:g}, {variable.high:g}] {variable.unit}")
+    _check_range(value, variable, what)
     return shaped
 
 
-def _batch(tensors: Mapping[str, Tensor]) -> int | None:
-    """The one batch size that all tensors agree on; None where none has more than the plain shape."""
-    sizes = {name: t.shape[0] for name, t in tensors.items() if t.shape[0] != 1}
+def _batch(batched: Mapping[str, Tensor]) -> int | None:
+    """The one batch size that all agree on, or that all but those of size one do; None where nothing is batched."""
+    sizes = {name: t.shape[0] for name, t in batched.items() if t.shape[0] != 1}
     if len(set(sizes.values())) > 1:
         raise ShapeError(f"batch sizes differ: {', '.join(f'{k} has {v}' for k, v in sizes.items())}")
-    return next(iter(sizes.values()), None)
+    return next(iter(sizes.values()), 1 if batched else None)
 
 
 def _to_batch(value: Tensor, members: int) -> Tensor:
@@ -213,8 +225,7 @@ def _check_constraints(model: Model, parameters: Mapping[str, Tensor]) -> None:
         holds = constraint.holds(SimpleNamespace(**values))
         if not holds.all():
             where = tuple(int(i) for i in (~holds).nonzero()[0])
-            spread = torch.broadcast_tensors(*values.values())
-            shown = ", ".join(f"{n}={v[where].item():g}" for n, v in zip(values, spread, strict=True))
+            shown = ", ".join(f"{n}={v.expand(holds.shape)[where].item():g}" for n, v in values.items())
             raise BoundsError(f"parameters must satisfy {constraint.text}; entry {where} has {shown}")
 
 
@@ -226,7 +237,8 @@ def _pack_forcing(
     starts, ends = [], []
     for variable in model.forcings:
         s = series[variable.name]
-        left, right = interval_values(breaks, s.times, values[variable.name], s.kind, variable.name, -2)
+        own = np.asarray(s.times, np.float64)
+        left, right = interval_values(breaks, own, values[variable.name], s.kind, variable.name, -2)
         width = model.graph.cells if variable.on == "cell" else 1
         starts.append(left.expand(members, -1, width))
         ends.append(right.expand(members, -1, width))
@@ -242,13 +254,19 @@ def _initial_states(
     if model.initial is not None and given:
         geometry = {k: torch.from_numpy(v.copy()) for k, v in model.graph.cell.items()}
         values = model.initial(given, SimpleNamespace(**geometry, **parameters))
+        for name in given:
+            if name in values and values[name] is not given[name]:
+                others = " or ".join(repr(k) for k in given if k in model.initial_names)
+                raise InputError(f"initial {name!r} also follows from initial {others}; give one of them")
     states = {}
     for s in model.all_states:
-        value = values.get(s.name)
-        if value is None and s.default is None:
+        if s.name in values:
+            tensor = values[s.name]
+        elif s.default is not None:
+            tensor = torch.full((1, 1), s.default, dtype=torch.float64)
+        else:
             names = [s.name, *model.initial_names]
             raise MissingNameError(f"initial state {' or '.join(map(repr, names))} was not given and has no default")
-        tensor = torch.full((1, 1), s.default, dtype=torch.float64) if value is None else value
         states[s.name] = tensor.expand(members, model.state_cells(s.name))
     return states
 

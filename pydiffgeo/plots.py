@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
 BEFORE, AFTER, TRUE = "#b0b0b0", "#1f6f8b", "#d1495b"
@@ -47,6 +48,7 @@ def demo_figure(experiment: Any, prior: dict[str, Tensor], found: dict[str, Tens
         axis.set_xlabel(label)
         if name == "K_s":
             axis.set_xscale("log")
+            axis.xaxis.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("depth (m)")
     axes[0].legend(fontsize=8, frameon=False)
     axes[3].semilogy(range(1, len(losses) + 1), losses, color=AFTER)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral, Real
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -72,8 +73,12 @@ class Solution:
             return {}
         on_cells = {p.name for p in self.model.parameters if p.on == "cell"}
         values = {k: v.unsqueeze(-2) if self.batched else v[0] for k, v in self.parameters.items() if k in on_cells}
-        values |= {s.name: self.states[s.name] for s in self.model.states}
-        return dict(self.model.output(self.model.cell_values(values)))
+        # NaN in a failed member would reach parameters through 0 * NaN: outputs are taken at its start instead.
+        states = {s.name: self.states[s.name] for s in self.model.states}
+        solved = torch.stack([torch.isfinite(v).all(-1, keepdim=True) for v in states.values()]).all(0)
+        values |= {k: torch.where(solved, v, v[..., :1, :].detach()) for k, v in states.items()}
+        outputs = self.model.output(self.model.cell_values(values))
+        return {k: torch.where(solved, v, np.nan) for k, v in outputs.items()}
 
     @cached_property
     def storage(self) -> Tensor:
@@ -147,11 +152,14 @@ def solve(
         SolverError: a member failed and `throw` is set; carries the partial `solution`.
         AdjointError: from `backward()`, where an adjoint solve fails and `throw` is set.
     """
-    _check_positive(rtol=rtol, atol=atol, max_steps=max_steps)
+    _check_positive(rtol=rtol, atol=atol)
+    _check_whole(1, max_steps=max_steps)
+    _check_whole(0, threads=threads)
     inputs = check_inputs(model, parameters, forcing, times, initial)
     chosen, why = choose_engine(engine)
+    _check_method(chosen.name, solver, sensitivity)
     system = _system(model, inputs)
-    options = Options(rtol, atol, solver, sensitivity, int(max_steps), threads, compiled)
+    options = Options(float(rtol), float(atol), solver, sensitivity, int(max_steps), int(threads), compiled)
     y0 = _pack_states(system, inputs)
     y, q, report = differentiable_solve(chosen, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
     report.stats["why"] = why
@@ -168,8 +176,31 @@ def solve(
 
 def _check_positive(**values: float) -> None:
     for name, value in values.items():
-        if not (isinstance(value, (int, float)) and np.isfinite(value) and value > 0):
+        if not (isinstance(value, Real) and np.isfinite(float(value)) and value > 0):
             raise InputError(f"{name} must be a positive number, got {value!r}")
+
+
+def _check_whole(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if not (isinstance(value, Integral) and int(value) >= least):
+            raise InputError(f"{name} must be a whole number, {least} or more, got {value!r}")
+
+
+def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
+    """Raises `InputError` unless the engine, which is there, knows the solver and the sensitivity."""
+    known_solvers: Iterable[str]
+    known_sensitivities: Iterable[str]
+    if engine == "julia":
+        from .engines.julia import engine as julia
+
+        known_solvers, known_sensitivities = julia.SOLVERS, julia.SENSITIVITIES
+    else:
+        from .engines import sundials
+
+        known_solvers, known_sensitivities = sundials.SOLVERS, ("auto", "adjoint")
+    for what, value, known in (("solver", solver, known_solvers), ("sensitivity", sensitivity, known_sensitivities)):
+        if value not in known and not (what == "solver" and value is None):
+            raise InputError(f"{what} {value!r} is unknown to the engine {engine!r}; it has {sorted(known)}")
 
 
 def _system(model: Model, inputs: Inputs) -> System:

@@ -6,6 +6,8 @@ import pytest
 from cases import CASES, loss
 
 SETTINGS = {"rtol": 1e-8, "atol": 1e-10}
+# Losses are of order one: where all of an input changes one by less than this, its gradient is noise.
+NOTHING = 1e-10
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -21,5 +23,6 @@ def test_engines_agree(name: str, julia_engine: str) -> None:
     for name_a, value in sol_a.states.items():
         assert (sol_b.states[name_a] - value).abs().max() <= 1e-6 * max(1.0, value.abs().max().item())
     for group, gradient in grad_a.items():
-        difference = (grad_b[group] - gradient).abs().max()
-        assert difference <= 1e-4 * max(gradient.abs().max().item(), 1e-6), group
+        difference = (grad_b[group] - gradient).abs().max().item()
+        allowed = 1e-4 * gradient.abs().max().item() + NOTHING / tensors[group].abs().max().item()
+        assert difference <= allowed, (group, difference, allowed)

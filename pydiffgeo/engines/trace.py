@@ -201,7 +201,7 @@ def trace(name: str, function: Callable[..., Mapping[str, Any]], spaces: Sequenc
         raise ModelError(f"{name}: {where} branches on a value that is only known while solving; use torch.where") from error
     except AttributeError as error:
         raise ModelError(f"{name}: {_last_line(error)} reads a name the model does not declare: {error}") from error
-    except TypeError as error:
+    except (TypeError, RuntimeError) as error:
         raise ModelError(f"{name}: {_last_line(error)}: {error} (local functions take torch operations only)") from error
     if not isinstance(result, Mapping):
         raise ModelError(f"{name} must return a dictionary, got {type(result).__name__}")
@@ -247,7 +247,7 @@ def _translate(builder: Builder, node: fx.Node, refs: Mapping[fx.Node, Ref]) -> 
 
     try:
         return rule(builder, *(ref(a) for a in node.args), **{k: ref(v) for k, v in node.kwargs.items()})
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, ArithmeticError) as error:
         raise UnsupportedOperationError(
             f"{builder.name}: operation {target!r} at {node.meta['where']} is called in a way that has "
             f"no translation rule: {error}"

@@ -1,0 +1,51 @@
+"""The examples and the code of the README run as they are."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import torch
+
+import pydiffgeo as dg
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def load(path: Path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_soil_heat_recovers_its_conductivity(engine: str) -> None:
+    assert load(ROOT / "examples" / "soil_heat.py").main(days=30, steps=10, engine=engine) < 0.02
+
+
+def test_readme_code_runs() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    space: dict = {}
+    for block in blocks:
+        exec(block.replace("range(4)", 'range(4), engine="sundials"'), space)
+    assert torch.isfinite(space["K_s"].grad).all()
+    assert space["sol"].stats["engine"] == "sundials"
+    unit = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
+    sol = dg.solve(space["cascade"], times=[0.0, 100.0], initial={"storage": unit}, engine="sundials")
+    # All of the water leaves in the end.
+    assert abs(sol.fluxes["discharge"].item() - 1) < 1e-6
+
+
+def test_demo_learns(engine: str, tmp_path: Path, capsys) -> None:
+    from pydiffgeo.demo import run
+
+    found = run(engine=engine, figure=str(tmp_path / "demo.png"), steps=12)
+    assert found["loss_last"] < 0.2 * found["loss_first"]
+    assert found["gradient"] < 1e-3
+    assert found["balance"] < 1e-12
+    assert (tmp_path / "demo.png").stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    assert f"engine {engine}" in printed
+    assert "true" in printed
