@@ -55,7 +55,9 @@ def main(days: int = 120, steps: int = 12, engine: str = "auto") -> float:
     probes = [3, 9, 19]
 
     def temperatures(conductivity: torch.Tensor) -> torch.Tensor:
-        sol = dg.solve(model, {"conductivity": conductivity}, forcing=forcing, times=times, initial={"heat": 22.0}, engine=engine)
+        sol = dg.solve(
+            model, {"conductivity": conductivity}, forcing=forcing, times=times, initial={"heat": 22.0}, engine=engine
+        )
         return sol.outputs["temperature"][:, probes]
 
     truth = torch.tensor(0.14, dtype=torch.float64)

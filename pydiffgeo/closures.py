@@ -95,7 +95,7 @@ def _saturation(theta: Any, soil: Soil) -> tuple[Any, Any]:
 
 def _extend_head(theta: Any, head: Any, slope: Any, soil: Soil) -> Any:
     """Head beyond `1 - NEAR`: `head` and its `slope` there, d(head)/d(saturation), then elastic storage."""
-    se, inside = _saturation(theta, soil)
+    se, _inside = _saturation(theta, soil)
     beyond = torch.clamp(se - (1 - NEAR), min=0.0)
     return head + slope * beyond + smooth_ramp(theta - soil.theta_s, CORNER) / soil.S_s
 

@@ -128,7 +128,9 @@ def train(e: Experiment, network: ParameterNetwork, engine: str, steps: int) -> 
         loss.backward()
         losses.append(loss.item())
         if len(losses) % max(1, steps // 10) == 1 or len(losses) == steps:
-            print(f"  step {len(losses):3d} of {steps}   loss {loss.item():10.3f}   {time.perf_counter() - started:5.1f} s")
+            print(
+                f"  step {len(losses):3d} of {steps}   loss {loss.item():10.3f}   {time.perf_counter() - started:5.1f} s"
+            )
         return loss
 
     adam = torch.optim.Adam(network.parameters(), lr=0.1)
@@ -177,7 +179,9 @@ def run(engine: str = "auto", figure: str = "pydiffgeo-demo.png", steps: int = 7
               f"   {100 * before:5.1f} % -> {100 * after:5.1f} %")  # fmt: skip
     adjoint, differences = gradient_check(experiment, network, engine)
     relative = abs(adjoint - differences) / max(abs(differences), 1e-12)
-    print(f"gradient check: adjoint {adjoint:.6g}, finite differences {differences:.6g}, relative difference {relative:.1e}")
+    print(
+        f"gradient check: adjoint {adjoint:.6g}, finite differences {differences:.6g}, relative difference {relative:.1e}"
+    )
     rain = experiment.forcing["precipitation"].sum().item()
     print(f"water balance: closes to {1e3 * last.balance.item():.1e} mm of {1e3 * rain:.0f} mm of rain")
     try:

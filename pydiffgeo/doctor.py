@@ -46,7 +46,11 @@ def _versions() -> None:
             found = version(name)
         except PackageNotFoundError:
             extra = OPTIONAL.get(name)
-            found = f"not installed (optional: pip install 'pydiffgeo[{extra}]')" if extra else "NOT INSTALLED: pip install " + name
+            found = (
+                f"not installed (optional: pip install 'pydiffgeo[{extra}]')"
+                if extra
+                else "NOT INSTALLED: pip install " + name
+            )
         print(f"  {name:<12} {found}")
     print(f"  threads: torch {torch.get_num_threads()}, processors {os.cpu_count()}")
 
@@ -71,7 +75,10 @@ def _julia(install: bool) -> None:
     print(f"  packages     {'set up' if why is None else why}")
     order = "torch" if "juliacall" not in sys.modules else "already running"
     print(f"  import order torch before juliacall ({order}); both orders work, juliacall's warning is not shown")
-    if os.environ.get("PYTHON_JULIACALL_THREADS", "1") != "1" and os.environ.get("PYTHON_JULIACALL_HANDLE_SIGNALS") != "yes":
+    if (
+        os.environ.get("PYTHON_JULIACALL_THREADS", "1") != "1"
+        and os.environ.get("PYTHON_JULIACALL_HANDLE_SIGNALS") != "yes"
+    ):
         print("  WARNING: several Julia threads need PYTHON_JULIACALL_HANDLE_SIGNALS=yes, which takes Ctrl-C away")
 
 

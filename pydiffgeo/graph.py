@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,15 +39,15 @@ class Graph:
         cells: number of cells.
         faces: integer array `(faces, 2)`: the left and the right cell of each face. A positive flux
             leaves the left cell and enters the right one.
-        cell: geometry of the cells, name -> array `(cells,)`; must hold `volume`.
-        face: geometry of the faces, name -> array `(faces,)`; must hold `area`.
+        cell: geometry of the cells, name -> array `(cells,)` or one number; must hold `volume`.
+        face: geometry of the faces, name -> array `(faces,)` or one number; must hold `area`.
         coordinates: name -> array `(cells,)` of cell centres, for labels and plots.
     """
 
     cells: int
     faces: NDArray[np.int64]
-    cell: Mapping[str, Array]
-    face: Mapping[str, Array]
+    cell: Mapping[str, Any]
+    face: Mapping[str, Any]
     coordinates: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -126,8 +127,7 @@ def raster(shape: tuple[int, int], spacing: tuple[float, float] = (1.0, 1.0)) ->
     )
 
 
-def network(cells: int, edges: Sequence[tuple[int, int]], volume: ArrayLike = 1.0,
-            **geometry: ArrayLike) -> Graph:
+def network(cells: int, edges: Sequence[tuple[int, int]], volume: ArrayLike = 1.0, **geometry: ArrayLike) -> Graph:
     """A directed network: each edge `(from, to)` is a face that carries flux downstream.
 
     `geometry` gives further values for the edges, name -> array `(edges,)`.

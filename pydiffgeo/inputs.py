@@ -269,4 +269,3 @@ def _initial_states(
             raise MissingNameError(f"initial state {' or '.join(map(repr, names))} was not given and has no default")
         states[s.name] = tensor.expand(members, model.state_cells(s.name))
     return states
-

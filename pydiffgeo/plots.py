@@ -14,13 +14,21 @@ BEFORE, AFTER, TRUE = "#b0b0b0", "#1f6f8b", "#d1495b"
 LABELS = {"alpha": r"$\alpha$ (1/m)", "n": "$n$", "K_s": "$K_s$ (m/d)"}
 
 
-def demo_figure(experiment: Any, prior: dict[str, Tensor], found: dict[str, Tensor], solution: Any,
-                losses: Sequence[float], probes: Sequence[int], path: str) -> Figure:
+def demo_figure(
+    experiment: Any,
+    prior: dict[str, Tensor],
+    found: dict[str, Tensor],
+    solution: Any,
+    losses: Sequence[float],
+    probes: Sequence[int],
+    path: str,
+) -> Figure:
     """Moisture at the probes, recovered parameter profiles, and the loss; saved at `path`."""  # fmt: skip
     depth = experiment.model.graph.coordinates["depth"]
     days = experiment.times[1:].numpy()
     figure = plt.figure(figsize=(11, 6.5), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.1])
+    panels: Any = figure.subfigures(2, 1, height_ratios=[1, 1.1])
+    top, bottom = panels
 
     rain, moisture = top.subplots(2, 1, sharex=True, height_ratios=[1, 3])
     rain.bar(days - 0.5, 1e3 * experiment.forcing["precipitation"].numpy(), width=0.9, color=AFTER)

@@ -41,7 +41,12 @@ class Case:
         if self.kind == "linear":
             groups["forcing"] = {k: dg.TimeSeries(self.times, v, "linear") for k, v in groups["forcing"].items()}
         return dg.solve(
-            model, groups["parameters"], forcing=groups["forcing"], times=self.times, initial=groups["initial"], **settings
+            model,
+            groups["parameters"],
+            forcing=groups["forcing"],
+            times=self.times,
+            initial=groups["initial"],
+            **settings,
         )
 
 

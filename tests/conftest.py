@@ -29,7 +29,9 @@ def pytest_terminal_summary(terminalreporter) -> None:
             counts[name] += f"[{name}" in report.nodeid or f"-{name}" in report.nodeid
     why = julia_absent()
     tail = "" if why is None else f" (skipped: {why})"
-    terminalreporter.write_line(f"engines tested: sundials in {counts['sundials']}, julia in {counts['julia']} tests{tail}")
+    terminalreporter.write_line(
+        f"engines tested: sundials in {counts['sundials']}, julia in {counts['julia']} tests{tail}"
+    )
 
 
 @pytest.fixture(params=NAMES)

@@ -181,6 +181,7 @@ def test_curves_join_smoothly_at_saturation(name: str) -> None:
     left, right = joints - 1e-12, joints + 1e-12
     # Gardner's conductivity reaches K_s with a kink, as published; all else has a continuous slope.
     for which in (0,) if name == "gardner" else (0, 1):
+
         def curve(t: Tensor, which: int = which) -> Tensor:
             return closure.head_and_conductivity(t, values)[which]
 

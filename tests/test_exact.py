@@ -79,7 +79,9 @@ def test_robertson_of_the_ivp_test_set(engine: str) -> None:
         name="Robertson",
         graph=dg.single_cell(),
         states=tuple(dg.State(f"y{i}", "1", "concentration", default=float(i == 1)) for i in (1, 2, 3)),
-        parameters=tuple(dg.Parameter(f"k{i}", "1", "rate", v) for i, v in zip((1, 2, 3), (0.04, 3e7, 1e4), strict=True)),
+        parameters=tuple(
+            dg.Parameter(f"k{i}", "1", "rate", v) for i, v in zip((1, 2, 3), (0.04, 3e7, 1e4), strict=True)
+        ),
         source=source,
     )
     end = dg.solve(model, times=[0.0, 1e11], engine=engine, rtol=1e-9, atol=1e-14)
@@ -89,7 +91,12 @@ def test_robertson_of_the_ivp_test_set(engine: str) -> None:
 
     k = [torch.tensor([v], dtype=torch.float64, requires_grad=True) for v in (0.04, 3e7, 1e4)]
     sol = dg.solve(
-        model, dict(zip(("k1", "k2", "k3"), k, strict=True)), times=[0.0, 1.0, 10.0, 100.0], engine=engine, rtol=1e-10, atol=1e-13
+        model,
+        dict(zip(("k1", "k2", "k3"), k, strict=True)),
+        times=[0.0, 1.0, 10.0, 100.0],
+        engine=engine,
+        rtol=1e-10,
+        atol=1e-13,
     )
     (1e4 * sol.states["y2"][1:] + sol.states["y3"][1:]).sum().backward()
     # Forward mode at 1e-10, computed independently.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from cases import CASES, Case, loss
@@ -31,9 +33,9 @@ def directional(case: Case, model, tensors, name: str, direction: torch.Tensor, 
             return loss(case.solve(moved, model, **settings)).item()
 
     central = [(at(h) - at(-h)) / (2 * h) for h in (4e-2, 2e-2, 1e-2, 5e-3, 2.5e-3)]
-    first = [(4 * b - a) / 3 for a, b in zip(central, central[1:])]
-    second = [(16 * b - a) / 15 for a, b in zip(first, first[1:])]
-    changes = [abs(b - a) for a, b in zip(second, second[1:])]
+    first = [(4 * b - a) / 3 for a, b in pairwise(central)]
+    second = [(16 * b - a) / 15 for a, b in pairwise(first)]
+    changes = [abs(b - a) for a, b in pairwise(second)]
     return second[changes.index(min(changes)) + 1]
 
 
@@ -46,7 +48,8 @@ def test_adjoint_equals_finite_differences(name: str, engine: str) -> None:
     for group, gradient in gradients.items():
         value = tensors[group]
         # A random direction, each entry in proportion to its size, tests all entries at once.
-        direction = (torch.rand(value.shape, generator=generator) + 0.5) * value.abs().clamp(min=1e-3 * value.abs().max())
+        size = value.abs().clamp(min=1e-3 * value.abs().max())
+        direction = (torch.rand(value.shape, generator=generator) + 0.5) * size
         expected = directional(case, model, tensors, group, direction, engine=engine, **TIGHTER)
         found = (gradient * direction).sum().item()
         scale = max(abs(expected), (gradient * direction).abs().max().item(), RESOLVED)

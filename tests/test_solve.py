@@ -56,9 +56,7 @@ def varied(shape: tuple[int, ...], low: float, high: float) -> Tensor:
         ((2,), {}, {"initial": {"theta": varied((2, 1), 0.2, 0.25)}}),
     ],
 )
-def test_shapes(
-    batch: tuple[int, ...], parameters: dict[str, Tensor], settings: dict[str, Any], engine: str
-) -> None:
+def test_shapes(batch: tuple[int, ...], parameters: dict[str, Tensor], settings: dict[str, Any], engine: str) -> None:
     sol = solve(parameters, **settings, engine=engine)
     for value in (*sol.states.values(), *sol.outputs.values()):
         assert value.shape == (*batch, len(TIMES), CELLS)

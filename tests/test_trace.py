@@ -218,7 +218,9 @@ def test_the_julia_text_of_a_function() -> None:
         return {"a": torch.where(c.x < 0.0, -power, torch.sqrt(power)), "b": c.y, "c": -2.5}
 
     traced = trace("local", function, [("c", NAMES)])
-    assert julia_function(traced, ["c.x", "c.y"], ["b", "a", "c"]) == """\
+    assert (
+        julia_function(traced, ["c.x", "c.y"], ["b", "a", "c"])
+        == """\
 function (x0, x1)
     t3 = (x0 ^ 3)
     t4 = power(x0, x1)
@@ -229,6 +231,7 @@ function (x0, x1)
     t10 = pick(t7, t8, t9)
     return (x1, t10, (-2.5),)
 end"""
+    )
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,9 @@ class _Call:
         self.inputs = [np.zeros(size) for size in inputs.values()]
         self.outputs = [np.zeros(size) for size in outputs.values()]
         for position, memory in zip(inputs, self.inputs, strict=True):
-            self._buffer.set_arg(position, memoryview(memory))
+            self._buffer.set_arg(position, memoryview(memory.data))
         for position, memory in zip(outputs, self.outputs, strict=True):
-            self._buffer.set_res(position, memoryview(memory))
+            self._buffer.set_res(position, memoryview(memory.data))
 
     def __call__(self, *inputs: Array) -> list[Array]:
         """Returns the output memory itself: copy what is to be kept."""

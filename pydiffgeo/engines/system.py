@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..model import Boundary, Model
+from ..model import Model
 from .trace import Program, trace
 
 Index = NDArray[np.int64]

@@ -101,9 +101,9 @@ class Builder:
         if op == "pow" and known[1] in (1.0, 2.0, 0.5):
             return {1.0: lambda: args[0], 2.0: lambda: self.apply("mul", args[0], args[0]),
                     0.5: lambda: self.apply("sqrt", args[0])}[known[1]]()  # fmt: skip
-        if op in ("add", "sub") and known[1] == 0.0 or op in ("mul", "div") and known[1] == 1.0:
+        if (op in ("add", "sub") and known[1] == 0.0) or (op in ("mul", "div") and known[1] == 1.0):
             return args[0]
-        if op == "add" and known[0] == 0.0 or op == "mul" and known[0] == 1.0:
+        if (op == "add" and known[0] == 0.0) or (op == "mul" and known[0] == 1.0):
             return args[1]
         if op == "mul" and 0.0 in known:
             return self.constant(0.0)
@@ -176,7 +176,9 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
         return node
 
 
-def trace(name: str, function: Callable[..., Mapping[str, Any]], spaces: Sequence[tuple[str, Sequence[str]]]) -> Program:
+def trace(
+    name: str, function: Callable[..., Mapping[str, Any]], spaces: Sequence[tuple[str, Sequence[str]]]
+) -> Program:
     """Traces a local function.
 
     Args:
@@ -198,11 +200,15 @@ def trace(name: str, function: Callable[..., Mapping[str, Any]], spaces: Sequenc
         result = function(*arguments)
     except fx.proxy.TraceError as error:
         where = _last_line(error)
-        raise ModelError(f"{name}: {where} branches on a value that is only known while solving; use torch.where") from error
+        raise ModelError(
+            f"{name}: {where} branches on a value that is only known while solving; use torch.where"
+        ) from error
     except AttributeError as error:
         raise ModelError(f"{name}: {_last_line(error)} reads a name the model does not declare: {error}") from error
     except (TypeError, RuntimeError) as error:
-        raise ModelError(f"{name}: {_last_line(error)}: {error} (local functions take torch operations only)") from error
+        raise ModelError(
+            f"{name}: {_last_line(error)}: {error} (local functions take torch operations only)"
+        ) from error
     if not isinstance(result, Mapping):
         raise ModelError(f"{name} must return a dictionary, got {type(result).__name__}")
     builder = Builder(name)

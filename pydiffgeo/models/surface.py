@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-import torch
-
 from ..closures import Closure, smooth_maximum, smooth_minimum, smooth_ramp
 from ..graph import Graph
 from ..model import Boundary, ForcingVariable, IntegratedFlux, Local, State

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ...errors import InputError
-from ..base import Array, Forward, Gradients, Options, Problem, Status
+from ..base import Array, Forward, Gradients, Problem, Status
 from ..system import Kernel, System
 from .session import julia
 from .transpile import julia_function
@@ -77,8 +77,8 @@ class JuliaEngine:
             model, tape = forward.tape
             result = package.backward(model, tape, y_bar.transpose(2, 1, 0), q_bar.transpose(2, 1, 0), good)
             status, reasons = _status(str(result.codes))
-            arrays = [_array(result.y0), _array(result.p), _array(result.f)]
-        return Gradients(*arrays, status, reasons, {"backward_seconds": time.perf_counter() - started})
+            y0, p, f = _array(result.y0), _array(result.p), _array(result.f)
+        return Gradients(y0, p, f, status, reasons, {"backward_seconds": time.perf_counter() - started})
 
 
 def _choose(problem: Problem) -> tuple[str, str, str]:

@@ -107,9 +107,7 @@ def _start() -> Any:
         raise EngineNotAvailableError(f"engine 'julia' could not be started: {error}; {SETUP}") from error
     try:
         # A shared or offline project may hold the dependencies without this package itself.
-        Main.seval(
-            f'isnothing(Base.find_package("{PACKAGE}")) && push!(LOAD_PATH, raw"{source_directory()}")'
-        )
+        Main.seval(f'isnothing(Base.find_package("{PACKAGE}")) && push!(LOAD_PATH, raw"{source_directory()}")')
         return Main.seval(f"import {PACKAGE}; {PACKAGE}")
     except Exception as error:
         raise EngineNotAvailableError(f"engine 'julia': the package {PACKAGE} does not load: {error}") from error
@@ -134,8 +132,7 @@ def julia(*packages: str) -> Iterator[Any]:
     """
     if _start.cache_info().currsize and os.getpid() != _process:
         raise EngineNotAvailableError(
-            "engine 'julia' cannot be used in a forked process; start workers with "
-            "multiprocessing.get_context('spawn')"
+            "engine 'julia' cannot be used in a forked process; start workers with multiprocessing.get_context('spawn')"
         )
     with _lock:
         module = _start()
