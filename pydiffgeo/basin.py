@@ -1,0 +1,182 @@
+"""Daily forcing and runoff of one basin: the data, their checks, and the units they may come in."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError
+
+Array = NDArray[np.float64]
+Dates = NDArray[np.datetime64]
+
+FORCINGS = ("precipitation", "temperature", "daylength")
+QUANTITIES = (*FORCINGS, "runoff")
+# What a daily value can be; observed runoff may be missing, forcing may not.
+RANGES = {
+    "precipitation": (0.0, 5000.0, "mm d-1"),
+    "temperature": (-100.0, 100.0, "degC"),
+    "daylength": (0.0, 24.0, "h"),
+    "runoff": (0.0, 5000.0, "mm d-1"),
+}
+_DEPTH = {"mmd-1": (1.0, 0.0), "md-1": (1000.0, 0.0), "kgm-2d-1": (1.0, 0.0), "mmh-1": (24.0, 0.0),
+          "kgm-2s-1": (86400.0, 0.0), "ms-1": (86400e3, 0.0)}  # fmt: skip
+# Unit, squeezed by `_squeezed`, to (factor, offset) that lead to the unit in `RANGES`.
+UNITS: dict[str, dict[str, tuple[float, float]]] = {
+    "precipitation": _DEPTH,
+    "runoff": _DEPTH,
+    "temperature": {"degc": (1.0, 0.0), "c": (1.0, 0.0), "celsius": (1.0, 0.0), "degreecelsius": (1.0, 0.0),
+                    "degreescelsius": (1.0, 0.0), "k": (1.0, -273.15), "kelvin": (1.0, -273.15)},
+    "daylength": {"h": (1.0, 0.0), "s": (1 / 3600, 0.0), "min": (1 / 60, 0.0), "d": (24.0, 0.0)},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class BasinData:
+    """Daily series of one basin, all `(days,)`; checked when it is made.
+
+    Attributes:
+        basin: identifier of the basin.
+        dates: consecutive days, `datetime64[D]`.
+        precipitation: mm/d. temperature: daily mean of the air, degC. daylength: h.
+        runoff: observed, mm/d; NaN where missing.
+        source: the file or files it was read from.
+
+    Raises:
+        DataError: days that are missing, repeated or out of order; forcing that is NaN; values out of
+            range. Names the source, the quantity and the date.
+    """
+
+    basin: str
+    dates: Dates
+    precipitation: Array
+    temperature: Array
+    daylength: Array
+    runoff: Array
+    source: str
+
+    def __post_init__(self) -> None:
+        dates = check_calendar(self.dates, self.source)
+        object.__setattr__(self, "dates", dates)
+        for name in QUANTITIES:
+            values = np.array(getattr(self, name), dtype=np.float64)
+            check_values(name, values, dates, self.source)
+            values.setflags(write=False)
+            object.__setattr__(self, name, values)
+
+    def __len__(self) -> int:
+        return len(self.dates)
+
+    def between(self, start: Any, end: Any) -> BasinData:
+        """The days from `start` to `end`, both included.
+
+        Raises:
+            DataError: the data do not cover them.
+        """
+        first, last = np.datetime64(start, "D"), np.datetime64(end, "D")
+        if first > last or first < self.dates[0] or last > self.dates[-1]:
+            raise DataError(
+                f"{self.source}: basin {self.basin} has data from {self.dates[0]} to {self.dates[-1]}, "
+                f"which does not cover {first} to {last}"
+            )
+        days = slice(int((first - self.dates[0]).astype(int)), int((last - self.dates[0]).astype(int)) + 1)
+        return replace(self, dates=self.dates[days], **{name: getattr(self, name)[days] for name in QUANTITIES})
+
+
+def check_calendar(dates: Any, source: str) -> Dates:
+    """`dates` as `datetime64[D]`; raises `DataError` unless they are consecutive days."""
+    days = np.asarray(dates).astype("datetime64[D]")
+    if days.ndim != 1 or len(days) == 0:
+        raise DataError(f"{source}: there are no days")
+    if np.isnat(days).any():
+        raise DataError(f"{source}: entry {int(np.flatnonzero(np.isnat(days))[0])} of the time axis is missing")
+    steps = np.diff(days).astype(np.int64)
+    if (steps != 1).any():
+        at = int(np.flatnonzero(steps != 1)[0])
+        if steps[at] == 0:
+            what = f"the day {days[at]} appears twice"
+        elif steps[at] < 0:
+            what = f"{days[at + 1]} follows {days[at]}: the days are not sorted"
+        else:
+            what = f"{days[at + 1]} follows {days[at]}: {steps[at] - 1} days are missing"
+        raise DataError(f"{source}: the data must be daily and without gaps, but {what}")
+    return days
+
+
+def check_values(name: str, values: Array, dates: Dates, source: str) -> None:
+    """Raises `DataError` where a quantity has the wrong length, gaps, or values out of range."""
+    if values.shape != dates.shape:
+        raise DataError(f"{source}: {name} has {values.size} values for {len(dates)} days")
+    low, high, unit = RANGES[name]
+    missing = np.isnan(values)
+    if name != "runoff" and missing.any():
+        raise DataError(
+            f"{source}: {name} is NaN on {dates[missing][0]} ({missing.sum()} such days); forcing must be complete"
+        )
+    wrong = ~missing & ~((values >= low) & (values <= high))
+    if wrong.any():
+        raise DataError(
+            f"{source}: {name} is {values[wrong][0]:g} on {dates[wrong][0]} ({wrong.sum()} such days); "
+            f"allowed is [{low:g}, {high:g}] {unit}"
+        )
+
+
+def convert(name: str, values: Array, unit: str, source: str, variable: str) -> Array:
+    """`values` of the quantity `name` in the unit of `RANGES`.
+
+    Raises:
+        DataError: a unit that is not known for this quantity.
+    """
+    known = UNITS[name]
+    squeezed = _squeezed(unit)
+    if squeezed not in known:
+        raise DataError(
+            f"{source}: {variable} has the unit {unit!r}, which is not known for {name}; "
+            f"give it in {RANGES[name][2]} or state its unit (known: {', '.join(known)})"
+        )
+    factor, offset = known[squeezed]
+    return values * factor + offset
+
+
+def _squeezed(unit: str) -> str:
+    """One spelling for the many of a unit: `mm/day`, `mm d^-1` and `mm.day-1` are all `mmd-1`."""
+    text = unit.strip().lower().replace("**", "").replace("^", "").replace("°", "deg").replace("_", "")
+    head, *below = text.split("/")
+    text = head + "".join(f"{part}-1" for part in below)
+    for long, short in (("seconds", "s"), ("second", "s"), ("sec", "s"), ("minutes", "min"), ("hours", "h"),
+                        ("hour", "h"), ("days", "d"), ("day", "d")):  # fmt: skip
+        text = text.replace(long, short)
+    return "".join(c for c in text if c.isalnum() or c == "-")
+
+
+def unknown_basin(basin: str, known: Iterable[str], source: str) -> DataError:
+    """The error for a basin that is not there; lists the closest that are."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(basin, names, n=3) or names[:3]
+    hint = f"close ones are {', '.join(close)}" if names else "it has none"
+    return DataError(f"{source}: no basin {basin!r} among {len(names)}; {hint}")
+
+
+def daylength(latitude: float, dates: Dates) -> Array:
+    """Hours that the centre of the sun is above the horizon at `latitude` (degrees) on `dates`.
+
+    That is the definition of Daymet, whose day lengths CAMELS-US holds; the two agree to a quarter of an hour.
+
+    Source: Forsythe et al. 1995, Ecol. Model. 80, eqs 1 to 3 (the CBM model, p = 0).
+    """
+    day = (dates - dates.astype("datetime64[Y]")).astype(np.float64) + 1
+    angle = 0.2163108 + 2 * np.arctan(0.9671396 * np.tan(0.00860 * (day - 186)))
+    declination = np.arcsin(0.39795 * np.cos(angle))
+    phi = np.deg2rad(latitude)
+    cosine = np.tan(phi) * np.tan(declination)
+    return 24 - 24 / np.pi * np.arccos(np.clip(cosine, -1.0, 1.0))
+
+
+def mean_of(columns: Mapping[str, Array]) -> Array:
+    """Mean of several columns, such as the daily extremes of temperature."""
+    return np.mean(list(columns.values()), axis=0)

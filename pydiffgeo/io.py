@@ -1,0 +1,215 @@
+"""Reads daily basin data and writes results: NetCDF here, the text files of CAMELS-US in `camels`.
+
+data = read_netcdf("camels.nc", "12010000")
+data = read_camels("basin_dataset_public_v1p2", "12010000")
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .basin import QUANTITIES, Array, BasinData, Dates, check_calendar, convert, daylength, mean_of, unknown_basin
+from .camels import read_camels
+from .errors import DataError
+
+__all__ = ["BasinData", "Variable", "read_camels", "read_netcdf", "write_netcdf"]
+
+# Name of each quantity in the file; several names are averaged, as for the daily extremes.
+VARIABLES: dict[str, str | tuple[str, ...]] = {
+    "precipitation": "prcp",
+    "temperature": "tmean",
+    "daylength": "dayl",
+    "runoff": "q_obs",
+}
+
+
+def read_netcdf(
+    path: str | Path,
+    basin: str,
+    *,
+    variables: Mapping[str, str | Sequence[str]] | None = None,
+    units: Mapping[str, str] | None = None,
+    dimensions: tuple[str, str] = ("basin", "time"),
+    latitude: float | None = None,
+    start: Any = None,
+    end: Any = None,
+) -> BasinData:
+    """One basin from a NetCDF file.
+
+    Args:
+        path: a file whose variables have the dimensions basin and time, in any order, or only time
+            where the file holds a single basin.
+        basin: its label on the basin dimension.
+        variables: quantity -> name in the file, or several names whose mean is taken; replaces
+            entries of `VARIABLES`.
+        units: quantity -> unit, where the file states none or a wrong one.
+        dimensions: what the file calls basin and time.
+        latitude: degrees; daylength is computed from it where the file has none.
+        start, end: first and last day to read; all of them where not given.
+
+    Raises:
+        DataError: names the file and the culprit: an unknown basin or variable, a unit that is
+            missing or unknown, days that are missing or repeated, forcing that is NaN.
+    """
+    names: dict[str, Any] = {**VARIABLES, **(variables or {})}
+    for name in [*names, *(units or {})]:
+        if name not in QUANTITIES:
+            raise DataError(f"unknown quantity {name!r}; there are {', '.join(QUANTITIES)}")
+    source = str(path)
+    # Day lengths in seconds are numbers here, never time deltas.
+    try:
+        file = xr.open_dataset(path, decode_timedelta=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{source}: cannot be opened as NetCDF ({error})") from error
+    with file:
+        selected = _select_basin(file, basin, dimensions[0], source)
+        days = _days(selected, dimensions[1], source)
+        inside = np.ones(len(days), bool)
+        if start is not None:
+            inside &= days >= np.datetime64(start, "D")
+        if end is not None:
+            inside &= days <= np.datetime64(end, "D")
+        if not inside.any():
+            raise DataError(f"{source}: the days run from {days[0]} to {days[-1]}, none within {start} to {end}")
+        series: dict[str, Array] = {}
+        for name in QUANTITIES:
+            wanted = (names[name],) if isinstance(names[name], str) else tuple(names[name])
+            if name == "daylength" and latitude is not None and not any(w in selected for w in wanted):
+                series[name] = daylength(latitude, days[inside])
+                continue
+            unit = (units or {}).get(name)
+            columns = {w: _values(selected, name, w, unit, dimensions[1], source)[inside] for w in wanted}
+            series[name] = mean_of(columns)
+    return BasinData(basin, days[inside], source=source, **series)
+
+
+def _select_basin(file: xr.Dataset, basin: str, dimension: str, source: str) -> xr.Dataset:
+    if dimension not in file.dims:
+        return file
+    if dimension not in file.coords:
+        raise DataError(f"{source}: the dimension {dimension!r} has no coordinate that names the basins")
+    labels = [v.decode() if isinstance(v, bytes) else str(v) for v in file[dimension].values]
+    at = [i for i, label in enumerate(labels) if label == basin]
+    if not at:
+        raise unknown_basin(basin, labels, source)
+    if len(at) > 1:
+        raise DataError(f"{source}: basin {basin} appears {len(at)} times on {dimension!r}")
+    return file.isel({dimension: at[0]})
+
+
+def _days(file: xr.Dataset, dimension: str, source: str) -> Dates:
+    if dimension not in file.coords or file[dimension].ndim != 1:
+        raise DataError(f"{source}: no time axis {dimension!r}; dimensions are {sorted(map(str, file.dims))}")
+    times = file[dimension].values
+    if times.dtype.kind != "M":
+        raise DataError(f"{source}: {dimension!r} does not hold dates of the standard calendar, but {times.dtype}")
+    return check_calendar(times, source)
+
+
+def _values(file: xr.Dataset, name: str, variable: str, unit: str | None, time: str, source: str) -> Array:
+    """One variable in the unit of its quantity, `(time,)`."""
+    if variable not in file:
+        raise DataError(f"{source}: no variable {variable!r} for {name}; it has {sorted(map(str, file.data_vars))}")
+    column = file[variable]
+    if column.dims != (time,):
+        raise DataError(
+            f"{source}: {variable} has the dimensions {column.dims}; besides the basin only {time!r} may be left"
+        )
+    if unit is None:
+        unit = column.attrs.get("units")
+    if unit is None:
+        raise DataError(f"{source}: {variable} has no attribute 'units'; state the unit of {name}")
+    return convert(name, column.values.astype(np.float64), str(unit), source, variable)
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """One variable of a file to be written: names of its dimensions, values, unit and description.
+
+    `unit` is None for text and dates.
+    """
+
+    dimensions: tuple[str, ...]
+    values: Any
+    unit: str | None
+    description: str
+
+
+def write_netcdf(
+    path: str | Path,
+    variables: Mapping[str, Variable],
+    coordinates: Mapping[str, Variable],
+    attributes: Mapping[str, Any],
+) -> Path:
+    """Writes a NetCDF file that follows the CF conventions; it appears whole or not at all.
+
+    The file is first written beside its place and then moved there, so that a crash never leaves half
+    a result and readers never see one.
+
+    Raises:
+        DataError: the folder does not exist or cannot be written, or no NetCDF library is installed.
+    """
+    path = Path(path)
+    engine = next((e for e, module in (("netcdf4", "netCDF4"), ("h5netcdf", "h5netcdf")) if find_spec(module)), None)
+    if engine is None:
+        raise DataError(f"{path}: writing NetCDF needs h5netcdf or netCDF4: pip install 'pydiffgeo[io]'")
+    dataset = xr.Dataset(
+        {name: _array(v) for name, v in variables.items()},
+        {name: _array(v) for name, v in coordinates.items()},
+        {"Conventions": "CF-1.10", **attributes},
+    )
+    encoding: dict[str, dict[str, Any]] = {name: {"_FillValue": None} for name in coordinates}
+    for name, variable in variables.items():
+        if np.asarray(variable.values).dtype.kind == "f":
+            encoding[name] = {"zlib": True, "complevel": 4, "_FillValue": np.nan}
+
+    def write(temporary: str) -> None:
+        dataset.to_netcdf(temporary, engine=engine, encoding=encoding)  # type: ignore[call-overload]
+
+    return write_whole(path, write)
+
+
+def _array(variable: Variable) -> xr.DataArray:
+    attributes = {"long_name": variable.description}
+    if variable.unit is not None:
+        attributes["units"] = variable.unit
+    values = np.asarray(variable.values)
+    if values.dtype.kind == "M":
+        values = values.astype("datetime64[ns]")
+    return xr.DataArray(values, dims=variable.dimensions, attrs=attributes)
+
+
+def write_whole(path: Path, write: Any) -> Path:
+    """Calls `write(temporary name)` in the folder of `path`, then puts the file in its place at once.
+
+    Raises:
+        DataError: the folder does not exist or cannot be written.
+    """
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        os.close(descriptor)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error})") from error
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        # mkstemp makes files that only their owner can read; a result has the usual permissions.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error})") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return path

@@ -1,0 +1,179 @@
+"""Optimisers for a batch of independent members, whose whole state is a handful of arrays.
+
+A search proposes one `trial` per member, is told the loss and its gradient there, and proposes the
+next. The state is never changed in place: whoever keeps the last one can stop at any moment, write
+it to disk, and go on later as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+# Name -> array. Every state has `trial`, `best_x` (members, n), `best_loss`, `done` (members,) and `step` ().
+State = dict[str, NDArray]
+
+
+class Search(Protocol):
+    """A method of optimisation."""
+
+    def start(self, x: Array) -> State:
+        """The state of a search that begins at `x`, `(members, n)`."""
+        ...
+
+    def advance(self, state: State, loss: Array, gradient: Array) -> State:
+        """The next state, given `loss` (members,) and `gradient` (members, n) at `state["trial"]`.
+
+        Rows of members that are done are ignored. A loss that is not finite marks a failed trial.
+        """
+        ...
+
+
+def _common(x: Array) -> State:
+    members = len(x)
+    return {
+        "trial": x.copy(),
+        "best_x": x.copy(),
+        "best_loss": np.full(members, np.inf),
+        "done": np.zeros(members, bool),
+        "step": np.zeros((), np.int64),
+    }
+
+
+def _next(state: State, loss: Array) -> State:
+    """A copy of `state`, one step on, that remembers the best points seen."""
+    new = {k: v.copy() for k, v in state.items()}
+    better = ~new["done"] & (loss < new["best_loss"])
+    new["best_x"][better], new["best_loss"][better] = new["trial"][better], loss[better]
+    new["step"] += 1
+    return new
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam, for each member by itself; a failed trial leads halfway back to the best point.
+
+    Source: Kingma and Ba 2015, ICLR, algorithm 1.
+    """
+
+    learning_rate: float = 0.1
+    decay: tuple[float, float] = (0.9, 0.999)
+
+    def start(self, x: Array) -> State:
+        return _common(x) | {"first": np.zeros_like(x), "second": np.zeros_like(x), "count": np.zeros((len(x), 1))}
+
+    def advance(self, state: State, loss: Array, gradient: Array) -> State:
+        new = _next(state, loss)
+        good = ~new["done"] & np.isfinite(loss)
+        bad = ~new["done"] & ~good
+        b1, b2 = self.decay
+        g = gradient[good]
+        new["count"][good] += 1
+        new["first"][good] = b1 * new["first"][good] + (1 - b1) * g
+        new["second"][good] = b2 * new["second"][good] + (1 - b2) * g**2
+        count = new["count"][good]
+        mean, square = new["first"][good] / (1 - b1**count), new["second"][good] / (1 - b2**count)
+        new["trial"][good] -= self.learning_rate * mean / (np.sqrt(square) + 1e-8)
+        new["trial"][bad] = (new["trial"][bad] + new["best_x"][bad]) / 2
+        new["first"][bad] = 0.0
+        # A member that fails where it starts has no point to go back to.
+        new["done"] |= bad & ~np.isfinite(new["best_loss"])
+        return new
+
+
+@dataclass(frozen=True)
+class BFGS:
+    """Quasi-Newton steps with a backtracking line search, for each member by itself.
+
+    With the few parameters of a basin the full inverse Hessian is kept. A member is done when
+    `patience` successive steps each gain less than `tolerance` of its loss, or when no step along the
+    gradient gains anything.
+
+    Source: Nocedal and Wright 2006, Numerical Optimization, algorithms 3.1 and 6.1.
+    """
+
+    tolerance: float = 1e-4
+    patience: int = 3
+    first_step: float = 0.5
+    longest_step: float = 2.0
+    shortest_step: float = 1e-4
+    sufficient: float = 1e-4
+
+    def start(self, x: Array) -> State:
+        members, n = x.shape
+        return _common(x) | {
+            "x": x.copy(),
+            "loss": np.full(members, np.inf),
+            "gradient": np.zeros_like(x),
+            "direction": np.zeros_like(x),
+            "length": np.zeros(members),
+            "inverse_hessian": np.broadcast_to(np.eye(n), (members, n, n)).copy(),
+            # Whether the inverse Hessian is still the identity, whose scale means nothing.
+            "fresh": np.ones(members, bool),
+            "slow": np.zeros(members, np.int64),
+        }
+
+    def advance(self, state: State, loss: Array, gradient: Array) -> State:
+        new = _next(state, loss)
+        for m in np.flatnonzero(~state["done"]):
+            self._member(new, int(m), float(loss[m]), gradient[m])
+        return new
+
+    def _member(self, s: State, m: int, loss: float, gradient: Array) -> None:
+        old, slope = float(s["loss"][m]), float(s["gradient"][m] @ s["direction"][m])
+        if not np.isfinite(old):
+            s["done"][m] = not np.isfinite(loss)
+            if not s["done"][m]:
+                s["loss"][m], s["gradient"][m] = loss, gradient
+                self._restart(s, m)
+        elif np.isfinite(loss) and loss <= old + self.sufficient * float(s["length"][m]) * slope:
+            self._accept(s, m, loss, gradient)
+        else:
+            self._shorten(s, m, loss, slope)
+        if not s["done"][m]:
+            s["trial"][m] = s["x"][m] + s["length"][m] * s["direction"][m]
+
+    def _restart(self, s: State, m: int) -> None:
+        """Steepest descent with a first step of a fixed size; the scale of the loss is not known."""
+        s["inverse_hessian"][m], s["fresh"][m] = np.eye(s["x"].shape[1]), True
+        s["direction"][m] = -s["gradient"][m]
+        size = float(np.linalg.norm(s["gradient"][m]))
+        s["done"][m] = size == 0.0
+        s["length"][m] = self.first_step / size if size > 0 else 0.0
+
+    def _accept(self, s: State, m: int, loss: float, gradient: Array) -> None:
+        gain = float(s["loss"][m]) - loss
+        move, bend = s["trial"][m] - s["x"][m], gradient - s["gradient"][m]
+        s["x"][m], s["loss"][m], s["gradient"][m] = s["trial"][m], loss, gradient
+        s["slow"][m] = s["slow"][m] + 1 if gain < self.tolerance * abs(loss) else 0
+        if s["slow"][m] >= self.patience:
+            s["done"][m] = True
+            return
+        curvature = float(move @ bend)
+        if curvature > 1e-10 * np.linalg.norm(move) * np.linalg.norm(bend):
+            unit = np.eye(len(move))
+            h = unit * (curvature / (bend @ bend)) if s["fresh"][m] else s["inverse_hessian"][m]
+            side = unit - np.outer(move, bend) / curvature
+            s["inverse_hessian"][m] = side @ h @ side.T + np.outer(move, move) / curvature
+            s["fresh"][m] = False
+        s["direction"][m] = -s["inverse_hessian"][m] @ gradient
+        if s["fresh"][m] or gradient @ s["direction"][m] >= 0:
+            self._restart(s, m)
+        else:
+            s["length"][m] = min(1.0, self.longest_step / np.abs(s["direction"][m]).max())
+
+    def _shorten(self, s: State, m: int, loss: float, slope: float) -> None:
+        """Goes on from the same point with a shorter step: to the minimum of the parabola through both ends."""
+        length = float(s["length"][m])
+        rise = 2 * (loss - float(s["loss"][m]) - length * slope) if np.isfinite(loss) else np.inf
+        best = -slope * length**2 / rise if np.isfinite(rise) and rise > 0 else 0.25 * length
+        s["length"][m] = float(np.clip(best, 0.1 * length, 0.5 * length))
+        if s["length"][m] * np.abs(s["direction"][m]).max() < self.shortest_step:
+            if s["fresh"][m]:
+                s["done"][m] = True
+            else:
+                self._restart(s, m)

@@ -1,0 +1,368 @@
+"""The configuration of a calibration: a TOML file, checked key by key. See `examples/calibrate_basin.toml`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .basin import QUANTITIES
+from .errors import BoundsError, DataError
+from .losses import LOSSES
+from .model import Model, Parameter
+from .models import ExpHydro
+from .transforms import bounded
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MODELS: dict[str, Callable[[], Model]] = {"ExpHydro": ExpHydro}
+Range = tuple[float, float]
+Days = tuple[dt.date, dt.date]
+_REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where the data are: a NetCDF `file` or a `camels` folder, and which `basins` of it."""
+
+    file: Path | None
+    camels: Path | None
+    product: str
+    basins: tuple[str, ...]
+    dimensions: tuple[str, str]
+    latitude: float | None
+    variables: Mapping[str, Any]
+    units: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PeriodSettings:
+    """First and last day of training and validation, and the days run before training.
+
+    With `warmup_from="repeat"` those days are not the ones before training but its own first
+    `warmup` days, run a first time.
+    """
+
+    train: Days
+    validation: Days
+    warmup: int
+    warmup_from: str
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What is calibrated within which bounds, what is fixed, and how the warm-up starts.
+
+    An entry of `initial` is a number, or bounds between which the state is calibrated.
+    """
+
+    name: str
+    bounds: Mapping[str, Range]
+    fixed: Mapping[str, float]
+    initial: Mapping[str, float | Range]
+
+
+@dataclass(frozen=True)
+class SolveSettings:
+    engine: str
+    solver: str | None
+    rtol: float
+    atol: float
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """`candidates` points are tried, the best `starts` of them searched from, for up to `steps` solves."""
+
+    method: str
+    loss: str
+    candidates: int
+    starts: int
+    steps: int
+    tolerance: float
+    learning_rate: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A checked configuration; `text` is the file, `tables` what TOML makes of it."""
+
+    path: Path
+    data: DataSettings
+    periods: PeriodSettings
+    model: ModelSettings
+    solve: SolveSettings
+    optimiser: OptimiserSettings
+    output: Path
+    text: str
+    tables: Mapping[str, Any]
+
+
+class _Table:
+    """A table of the file; `take` removes and checks one key, `finish` objects to those left over."""
+
+    def __init__(self, file: Path, name: str, values: Any) -> None:
+        self.file, self.name = file, name
+        if not isinstance(values, dict):
+            raise DataError(f"{file}: [{name}] must be a table, got {values!r}")
+        self.values, self.known = dict(values), list[str]()
+
+    def fail(self, key: str, what: str) -> DataError:
+        return DataError(f"{self.file}: [{self.name}] {key} {what}")
+
+    def take(self, key: str, read: Callable[[Any], Any], expected: str, default: Any = _REQUIRED) -> Any:
+        """`read` returns the value or raises `ValueError`; `expected` says what it should have been."""
+        self.known.append(key)
+        if key not in self.values:
+            if default is _REQUIRED:
+                raise self.fail(key, f"is missing: {expected}")
+            return default
+        value = self.values.pop(key)
+        try:
+            return read(value)
+        except (ValueError, TypeError, AttributeError):
+            raise self.fail(key, f"must be {expected}, got {value!r}") from None
+
+    def finish(self) -> None:
+        for key in self.values:
+            close = difflib.get_close_matches(key, self.known, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise self.fail(key, f"is unknown; {hint}known are {', '.join(self.known)}")
+
+
+def read_settings(path: str | Path) -> Settings:
+    """Reads and checks a configuration; paths in it are relative to its folder.
+
+    Raises:
+        DataError: the file cannot be read, or a key is missing, unknown or wrong; names it.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        tables = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as a configuration ({error})") from error
+    sections = ("data", "periods", "model", "solve", "optimiser", "output")
+    for name in tables:
+        if name not in sections:
+            close = difflib.get_close_matches(name, sections, n=1)
+            hint = f"did you mean [{close[0]}]? " if close else ""
+            raise DataError(f"{path}: [{name}] is unknown; {hint}known are {', '.join(sections)}")
+    for name in ("data", "periods", "output"):
+        if name not in tables:
+            raise DataError(f"{path}: [{name}] is missing")
+
+    def table(name: str) -> _Table:
+        return _Table(path, name, tables.get(name, {}))
+
+    output = table("output")
+    file = output.take("file", lambda v: path.parent / _text(v), "the name of the result, a NetCDF file")
+    output.finish()
+    return Settings(
+        path=path, data=_data(table("data"), path.parent), periods=_periods(table("periods")),
+        model=_model(table("model")), solve=_solve(table("solve")), optimiser=_optimiser(table("optimiser")),
+        output=file, text=text, tables=tables,
+    )  # fmt: skip
+
+
+def _data(t: _Table, folder: Path) -> DataSettings:
+    file = t.take("file", lambda v: folder / _text(v), "the path of a NetCDF file", None)
+    camels = t.take("camels", lambda v: folder / _text(v), "the path of a CAMELS-US folder", None)
+    if (file is None) == (camels is None):
+        raise t.fail("file", "or camels must be given, one of the two")
+    basins = t.take("basins", _labels, "a list of basin identifiers, as text in quotes, each once")
+    for key, other in (("variables", camels), ("units", camels), ("dimensions", camels), ("latitude", camels),
+                       ("product", file)):  # fmt: skip
+        if key in t.values and other is not None:
+            raise t.fail(key, f"does not apply to {'the text files of CAMELS-US' if camels else 'a NetCDF file'}")
+    quantities = f"a table of {', '.join(QUANTITIES)}"
+    settings = DataSettings(
+        file=file, camels=camels, basins=basins,
+        product=t.take("product", _text, "the forcing product, such as \"daymet\"", "daymet"),
+        dimensions=t.take("dimensions", lambda v: _pair(v, _text), "the names of the dimensions of basin and time",
+                          ("basin", "time")),
+        latitude=t.take("latitude", lambda v: _within(v, -90, 90), "degrees from -90 to 90", None),
+        variables=t.take("variables", lambda v: _quantities(v, _names), f"{quantities}, each a name or several", {}),
+        units=t.take("units", lambda v: _quantities(v, _text), f"{quantities}, each a unit", {}),
+    )  # fmt: skip
+    t.finish()
+    return settings
+
+
+def _periods(t: _Table) -> PeriodSettings:
+    dates = "the first and the last day, such as [1980-10-01, 2000-09-30]"
+    train = t.take("train", _days, dates)
+    validation = t.take("validation", _days, dates)
+    if validation[0] <= train[1]:
+        raise t.fail("validation", f"must begin after training ends on {train[1]}, got {validation[0]}")
+    warmup = t.take("warmup", lambda v: _warmup(v, train[0]), f"a number of days, or a date before {train[0]}", 365)
+    source = t.take("warmup_from", lambda v: _one_of(v, ("record", "repeat")), '"record" or "repeat"', "record")
+    if source == "repeat" and warmup > (train[1] - train[0]).days + 1:
+        raise t.fail("warmup", f"repeats the first {warmup} days of training, which has fewer")
+    t.finish()
+    return PeriodSettings(train, validation, warmup, source)
+
+
+def _model(t: _Table) -> ModelSettings:
+    name = t.take("name", lambda v: _one_of(v, MODELS), f"one of {', '.join(MODELS)}", "ExpHydro")
+    model = MODELS[name]()
+    parameters = {p.name: p for p in model.parameters}
+    states = {s.name: s for s in model.all_states}
+    bounds = t.take("bounds", lambda v: {str(k): _range(x) for k, x in v.items()}, "a table of [low, high]", {})
+    fixed = t.take("fixed", lambda v: {str(k): _number(x) for k, x in v.items()}, "a table of numbers", {})
+    initial = t.take("initial", lambda v: {str(k): _start(x) for k, x in v.items()},
+                     "a table of numbers or of [low, high]", {})  # fmt: skip
+    for key, given, known in (
+        ("bounds", bounds, parameters),
+        ("fixed", fixed, parameters),
+        ("initial", initial, states),
+    ):
+        for entry in given:
+            if entry not in known:
+                raise t.fail(f"{key}.{entry}", f"is unknown; {name} has {', '.join(known)}")
+    for entry in sorted({*bounds} & {*fixed}):
+        raise t.fail(f"fixed.{entry}", "has bounds as well; give one of the two")
+    if len(fixed) == len(parameters) and not any(isinstance(v, tuple) for v in initial.values()):
+        raise t.fail("fixed", "leaves nothing to calibrate")
+    for entry, p in parameters.items():
+        _check_parameter(t, p, bounds.get(entry), fixed.get(entry))
+    for entry, start in initial.items():
+        low, high = start if isinstance(start, tuple) else (start, start)
+        if low < states[entry].low or high > states[entry].high:
+            raise t.fail(
+                f"initial.{entry}", f"must lie in [{states[entry].low:g}, {states[entry].high:g}], got {start}"
+            )
+    t.finish()
+    return ModelSettings(name, bounds, fixed, initial)
+
+
+def _check_parameter(t: _Table, p: Parameter, bounds: Range | None, fixed: float | None) -> None:
+    import torch
+
+    if fixed is not None:
+        if not p.inside(torch.tensor(fixed, dtype=torch.float64)):
+            raise t.fail(f"fixed.{p.name}", f"must lie in {p.interval} {p.unit}, got {fixed:g}")
+        return
+    try:
+        bounded(p, bounds)
+    except BoundsError as error:
+        raise t.fail(f"bounds.{p.name}", f"cannot be used: {error}") from error
+
+
+def _solve(t: _Table) -> SolveSettings:
+    small = "a positive number below 1"
+    engines = ("auto", "julia", "sundials")
+    settings = SolveSettings(
+        engine=t.take("engine", lambda v: _one_of(v, engines), f"one of {', '.join(engines)}", "auto"),
+        solver=t.take("solver", _text, "the name of a solver of the engine", None),
+        rtol=t.take("rtol", lambda v: _within(v, 1e-14, 1), small, 1e-5),
+        atol=t.take("atol", lambda v: _within(v, 1e-14, 1), small, 1e-5),
+    )  # fmt: skip
+    t.finish()
+    return settings
+
+
+def _optimiser(t: _Table) -> OptimiserSettings:
+    count = "a whole number of at least"
+    settings = OptimiserSettings(
+        method=t.take("method", lambda v: _one_of(v, ("bfgs", "adam")), '"bfgs" or "adam"', "bfgs"),
+        loss=t.take("loss", lambda v: _one_of(v, LOSSES), f"one of {', '.join(LOSSES)}", "nse"),
+        candidates=t.take("candidates", lambda v: _count(v, 1), f"{count} 1", 64),
+        starts=t.take("starts", lambda v: _count(v, 1), f"{count} 1", 4),
+        steps=t.take("steps", lambda v: _count(v, 1), f"{count} 1", 40),
+        tolerance=t.take("tolerance", lambda v: _within(v, 0, 1), "a number from 0 to 1", 1e-4),
+        learning_rate=t.take("learning_rate", lambda v: _within(v, 1e-12, 1e3), "a positive number", 0.1),
+        seed=t.take("seed", lambda v: _count(v, 0), f"{count} 0", 0),
+    )
+    if settings.starts > settings.candidates:
+        raise t.fail("starts", f"must be at most candidates ({settings.candidates}), got {settings.starts}")
+    t.finish()
+    return settings
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < float("inf"):
+        raise ValueError
+    return float(value)
+
+
+def _within(value: Any, low: float, high: float) -> float:
+    if not low <= _number(value) <= high:
+        raise ValueError
+    return float(value)
+
+
+def _count(value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError
+    return value
+
+
+def _one_of(value: Any, allowed: Any) -> str:
+    if value not in allowed:
+        raise ValueError
+    return str(value)
+
+
+def _pair(value: Any, read: Callable[[Any], Any]) -> tuple[Any, Any]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError
+    return read(value[0]), read(value[1])
+
+
+def _range(value: Any) -> Range:
+    low, high = _pair(value, _number)
+    if not low < high:
+        raise ValueError
+    return low, high
+
+
+def _start(value: Any) -> float | Range:
+    return _range(value) if isinstance(value, list) else _number(value)
+
+
+def _date(value: Any) -> dt.date:
+    if isinstance(value, dt.datetime) or not isinstance(value, (dt.date, str)):
+        raise ValueError
+    return dt.date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _days(value: Any) -> Days:
+    first, last = _pair(value, _date)
+    if not first < last:
+        raise ValueError
+    return first, last
+
+
+def _warmup(value: Any, train: dt.date) -> int:
+    return _count(value, 0) if isinstance(value, (int, float)) else _count((train - _date(value)).days, 0)
+
+
+def _labels(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or len(set(value)) < len(value):
+        raise ValueError
+    return tuple(_text(v) for v in value)
+
+
+def _names(value: Any) -> str | tuple[str, ...]:
+    return tuple(_text(v) for v in value) if isinstance(value, list) and value else _text(value)
+
+
+def _quantities(value: Any, read: Callable[[Any], Any]) -> dict[str, Any]:
+    if not isinstance(value, dict) or not {*value} <= {*QUANTITIES}:
+        raise ValueError
+    return {k: read(v) for k, v in value.items()}
