@@ -101,12 +101,15 @@ end
     model = column(4)
     y0, p, f = problem(4, 1)
     two(x) = cat(x, x; dims = ndims(x))
-    parameters = two(p)
-    parameters[:, 2] .= 1e6
-    settings = Settings("Rodas5P", 1e-8, 1e-10, 25)
-    result = forward(model, breaks, two(y0), parameters, two(f), settings, "gauss")
-    @test result.codes == "Success,MaxIters"
-    @test all(isfinite, result.y[:, :, 1]) && any(isnan, result.y[:, :, 2])
+    starts = two(y0)
+    starts[:, 2] .= -0.5   # the closure is undefined for negative states
+    settings = Settings("Rodas5P", 1e-6, 1e-8, 1000)
+    result = forward(model, breaks, starts, two(p), two(f), settings, "gauss")
+    codes = split(result.codes, ",")
+    @test codes[1] == "Success" && codes[2] != "Success"
+    @test all(isfinite, result.y[:, :, 1]) && all(isnan, result.y[:, 2:end, 2])
+    short = forward(model, breaks, y0, p, f, Settings("Rodas5P", 1e-8, 1e-10, 5), "gauss")
+    @test short.codes == "MaxIters"
     back = backward(model, result.tape, one.(result.y), one.(result.q), [1])
     @test all(iszero, back.p[:, 2]) && any(!iszero, back.p[:, 1])
     @test_throws ArgumentError forward(model, breaks, y0, p, f, Settings("none", 1e-6, 1e-8, 10), "none")
