@@ -17,7 +17,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="learn soil hydraulic properties from moisture probes")
     demo.add_argument("--engine", default="auto", choices=("auto", "julia", "sundials"))
     demo.add_argument("--figure", default="pydiffgeo-demo.png", help="where to save the figure")
-    demo.add_argument("--steps", type=int, default=70, help="training steps")
+    demo.add_argument("--steps", type=int, default=50, help="training steps")
     doctor = commands.add_parser("doctor", help="show what is installed, what works, and how to mend the rest")
     doctor.add_argument("--install", action="store_true", help="let juliapkg install the Julia packages")
     calibrate = commands.add_parser("calibrate", help="calibrate a basin as a TOML file says")

@@ -147,7 +147,7 @@ def train(e: Experiment, network: ParameterNetwork, engine: str, steps: int) -> 
     return losses
 
 
-def run(engine: str = "auto", figure: str = "pydiffgeo-demo.png", steps: int = 70, seed: int = 3) -> dict[str, float]:
+def run(engine: str = "auto", figure: str = "pydiffgeo-demo.png", steps: int = 50, seed: int = 3) -> dict[str, float]:
     """Runs the demo, prints what it finds and saves a figure; returns the figures that it prints.
 
     Raises:
