@@ -1,7 +1,9 @@
 """Calibrates basins by gradient, as a TOML file says: `pydiffgeo calibrate CONFIG`.
 
-Each basin is searched from several starting points at once, as one batch. What is learnt is kept in a
-checkpoint beside the result, so that an interrupted run goes on where it was, to the last bit.
+Runoff has many local optima in the parameters of a basin, of snow above all. So the search narrows:
+many candidates are tried, the best of them explored by gradient over a few years, all at once as one
+batch, and the best of those refined on the whole of the training. What is learnt is kept in a checkpoint
+beside the result, so that an interrupted run goes on where it was, to the last bit.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ METRICS = {
     "rmse": (rmse, "mm d-1", "root mean squared error of daily runoff"),
 }
 LOSS_UNITS = {"nse": "1", "kge": "1", "mse": "mm2 d-2", "rmse": "mm d-1"}
+# In the state of a search: whether it has come to the whole of the training.
+REFINING = "refining"
 # Seconds of work that a crash may cost at most, besides the step it happens in.
 SAVE_EVERY = 10.0
 
@@ -46,7 +50,8 @@ class Step:
 
     Attributes:
         basin, number: the basin and its place among `basins`, from 1.
-        step, steps: steps done and allowed.
+        phase: "exploring" a window of the training, or "refining" on all of it.
+        step, steps: steps done and allowed in this phase.
         best: the smallest loss so far of each start.
         searching: how many starts are not done.
     """
@@ -54,6 +59,7 @@ class Step:
     basin: str
     number: int
     basins: int
+    phase: str
     step: int
     steps: int
     best: tuple[float, ...]
@@ -98,9 +104,7 @@ def calibrate(
             if basin not in keep.checkpoint.finished:
                 _search(fit, number, keep, report)
         keep.save()
-        solutions = {
-            b: fit.solve(fit.values(_best(keep, b)), fit.validation.stop, throw=True) for b, fit in fits.items()
-        }
+        solutions = {b: fit.solve(fit.values(_best(keep, b)), fit.all_days, throw=True) for b, fit in fits.items()}
         result = _write(settings, fits, keep.checkpoint, solutions)
     except SolverError:
         keep.save()
@@ -108,7 +112,8 @@ def calibrate(
     except KeyboardInterrupt:
         keep.save()
         state = keep.checkpoint.state
-        step = f"after step {int(state['step'])} of" if state else "before the first step of"
+        phase = "refining" if state and state[REFINING] else "exploring"
+        step = f"after step {int(state['step'])} of {phase}" if state else "before the first step of"
         where = f"{step} basin {keep.checkpoint.basin}" if keep.checkpoint.basin else "between basins"
         raise KeyboardInterrupt(f"{where}; the same command goes on from {checkpoint_path}") from None
     checkpoint_path.unlink(missing_ok=True)
@@ -119,27 +124,37 @@ def calibrate(
 
 def _search(fit: Fit, number: int, keep: _Keeper, report: _Reporter) -> None:
     """Searches for the parameters of one basin, from where the checkpoint stands."""
-    basin, o = fit.data.basin, fit.settings.optimiser
-    method = fit.search()
+    basin, o, window = fit.data.basin, fit.settings.optimiser, fit.window
     state = keep.checkpoint.state if keep.checkpoint.basin == basin else None
     if state is None:
-        report.say(f"basin {basin}: trying {o.candidates} candidates")
-        # Seed and name of the basin alone decide the candidates, so an interrupted run, or one with
-        # other basins before this one, finds the same ones.
+        # Everything up to the first step follows from the configuration; there is nothing to keep.
         keep.update(Checkpoint(keep.checkpoint.finished, basin, None))
-        state = method.start(fit.starts(o.seed))
+        report.say(f"basin {basin}: trying {o.candidates} candidates")
+        x = fit.best_of(fit.candidates(), window or fit.train, o.starts if window else o.finalists)
+        state = {**fit.search().start(x), REFINING: np.array(window is None)}
+    if window is not None and not state[REFINING]:
+        state = _steps(fit, number, state, window, o.window_steps, keep, report)
+        solved = np.isfinite(state["best_loss"])
+        x = fit.best_of(state["best_x"][solved] if solved.any() else state["best_x"], fit.train, o.finalists)
+        state = {**fit.search().start(x), REFINING: np.array(True)}
+    state = _steps(fit, number, state, fit.train, o.steps, keep, report)
+    if not np.isfinite(state["best_loss"]).any():
+        raise SolverError(f"basin {basin}: no start could be solved and differentiated; {report.why}")
+    keep.update(Checkpoint({**keep.checkpoint.finished, basin: state}))
+
+
+def _steps(fit: Fit, number: int, state: State, days: slice, steps: int, keep: _Keeper, report: _Reporter) -> State:
+    """Goes on with a search over `days` until it has done `steps` or all its members are done."""
+    method = fit.search()
     report.begin()
-    why = ""
-    while int(state["step"]) < o.steps and not state["done"].all():
+    while int(state["step"]) < steps and not state["done"].all():
         active = np.flatnonzero(~state["done"])
         loss, gradient = np.full(len(state["done"]), np.inf), np.zeros_like(state["trial"])
-        loss[active], gradient[active], why = fit.losses(state["trial"][active], gradient=True)
+        loss[active], gradient[active], why = fit.losses(state["trial"][active], days, gradient=True)
         state = method.advance(state, loss, gradient)
-        keep.update(Checkpoint(keep.checkpoint.finished, basin, state))
-        report.step(fit, number, state, loss[active])
-    if not np.isfinite(state["best_loss"]).any():
-        raise SolverError(f"basin {basin}: no start could be solved and differentiated; {why}")
-    keep.update(Checkpoint({**keep.checkpoint.finished, basin: state}))
+        keep.update(Checkpoint(keep.checkpoint.finished, fit.data.basin, state))
+        report.step(fit, number, state, loss[active], days, steps, why)
+    return state
 
 
 def _best(keep: _Keeper, basin: str) -> Any:
@@ -181,7 +196,8 @@ class _Reporter:
 
     def __init__(self, settings: Settings, basins: int, progress: bool, callback: Any) -> None:
         self.settings, self.basins, self.progress, self.callback = settings, basins, progress, callback
-        self.seconds, self.started = list[float](), time.monotonic()
+        # Seconds per member and day of the latest steps, and why a member failed last.
+        self.rates, self.started, self.why = list[float](), time.monotonic(), ""
 
     def say(self, line: str) -> None:
         if self.progress:
@@ -190,24 +206,36 @@ class _Reporter:
     def begin(self) -> None:
         self.started = time.monotonic()
 
-    def step(self, fit: Fit, number: int, state: State, loss: Any) -> None:
-        now = time.monotonic()
-        self.seconds.append(now - self.started)
+    def step(self, fit: Fit, number: int, state: State, loss: Any, days: slice, steps: int, why: str) -> None:
+        now, step, refining = time.monotonic(), int(state["step"]), bool(state[REFINING])
+        self.why = why or self.why
+        self.rates.append((now - self.started) / (len(loss) * (fit.warmup + days.stop - days.start)))
         self.started = now
-        steps, step = self.settings.optimiser.steps, int(state["step"])
         searching = int((~state["done"]).sum())
-        best = float(state["best_loss"].min())
-        remaining = (steps - step if searching else 0) + (self.basins - number - 1) * steps
-        left = dt.timedelta(seconds=round(remaining * sum(self.seconds[-10:]) / len(self.seconds[-10:])))
-        name = self.settings.optimiser.loss
+        left = dt.timedelta(
+            seconds=round(self._work_left(fit, number, step, searching, refining) * np.mean(self.rates[-10:]))
+        )
+        best, phase = float(state["best_loss"].min()), "refining" if refining else "exploring"
         self.say(
-            f"basin {fit.data.basin} ({number + 1}/{self.basins})  step {step}/{steps}  "
-            f"loss ({name}) {np.min(loss):.6g}  best {best:.6g}  searching {searching}/{len(state['done'])}  "
-            f"at most {left} left"
+            f"basin {fit.data.basin} ({number + 1}/{self.basins})  {phase} {step}/{steps}  "
+            f"loss ({self.settings.optimiser.loss}) {np.min(loss):.6g}  best {best:.6g}  "
+            f"searching {searching}/{len(state['done'])}  at most {left} left"
         )
         if self.callback is not None:
             each = tuple(float(v) for v in state["best_loss"])
-            self.callback(Step(fit.data.basin, number + 1, self.basins, step, steps, each, searching))
+            self.callback(Step(fit.data.basin, number + 1, self.basins, phase, step, steps, each, searching))
+
+    def _work_left(self, fit: Fit, number: int, step: int, searching: int, refining: bool) -> int:
+        """Members times days still to be solved and differentiated, if no member is done early."""
+        o, window = self.settings.optimiser, fit.window
+        whole = fit.warmup + fit.train.stop
+        short = fit.warmup + window.stop - window.start if window else 0
+        explore, refine = o.window_steps * o.starts * short, o.steps * o.finalists * whole
+        if refining:
+            here = (o.steps - step) * searching * whole
+        else:
+            here = (o.window_steps - step) * searching * short + refine
+        return here + (self.basins - number - 1) * (explore + refine)
 
 
 def _metrics(fit: Fit, solution: Solution) -> dict[str, list[float]]:
@@ -262,12 +290,12 @@ def _write(settings: Settings, fits: dict[str, Fit], checkpoint: Checkpoint, sol
         variables[name] = Variable(periods, together([m[name] for m in metrics]), unit, text)
     o = settings.optimiser
     states = [checkpoint.finished[b] for b in basins]
-    spread = np.full((len(basins), o.starts), np.nan)
+    spread = np.full((len(basins), o.finalists), np.nan)
     for row, state in zip(spread, states, strict=True):
         row[: len(state["best_loss"])] = state["best_loss"]
-    variables["start_loss"] = Variable(("basin", "start"), spread, LOSS_UNITS[o.loss],
-                                       f"training loss ({o.loss}) reached from each start")  # fmt: skip
-    variables["steps"] = Variable(("basin",), together([s["step"] for s in states]), "1", "steps of the search")
+    variables["finalist_loss"] = Variable(("basin", "finalist"), spread, LOSS_UNITS[o.loss],
+                                       f"training loss ({o.loss}) reached by each finalist")  # fmt: skip
+    variables["steps"] = Variable(("basin",), together([s["step"] for s in states]), "1", "steps of the refinement")
     variables["balance_error"] = Variable(("basin",), together([solutions[b].balance.reshape(-1)[0] for b in basins]),
                                           "mm", "largest closure error of the water balance")  # fmt: skip
     days = np.array([[str(d) for d in p] for p in (settings.periods.train, settings.periods.validation)])
@@ -277,7 +305,7 @@ def _write(settings: Settings, fits: dict[str, Fit], checkpoint: Checkpoint, sol
         "period": Variable(("period",), np.array(["train", "validation"]), None, "period"),
         "period_start": Variable(("period",), days[:, 0], None, "first day of the period"),
         "period_end": Variable(("period",), days[:, 1], None, "last day of the period"),
-        "start": Variable(("start",), np.arange(o.starts), "1", "number of the start"),
+        "finalist": Variable(("finalist",), np.arange(o.finalists), "1", "number of the finalist"),
     }
     return write_netcdf(settings.output, variables, coordinates, _provenance(settings, fits, solutions))
 

@@ -53,6 +53,11 @@ class Fit:
         return self.settings.periods.warmup
 
     @property
+    def all_days(self) -> slice:
+        """From the first day of training to the last of validation."""
+        return slice(0, self.validation.stop)
+
+    @property
     def fingerprint(self) -> str:
         """A digest of the data, by which a checkpoint knows them again."""
         digest = hashlib.sha256()
@@ -64,17 +69,36 @@ class Fit:
         """What the rows of `x` (members, n) stand for: name -> `(members, 1)`."""
         return self.transforms.unpack(torch.from_numpy(np.array(x)))
 
-    def solve(self, values: Mapping[str, Tensor], days: int, *, coarse: bool = False, throw: bool = False) -> Solution:
-        """Solves warm-up and the first `days` days for one or several members, in time units of a day."""
+    @property
+    def window(self) -> slice | None:
+        """The part of the training that is explored first: of all such windows, the one in which
+        observed runoff varies most, as it weighs most in the loss. None where that would save little.
+        """
+        length, days = self.settings.optimiser.window, self.train.stop
+        if length == 0 or 2 * length > days:
+            return None
+        firsts = range(0, days - length + 1, min(length, 365))
+        windows = [slice(first, first + length) for first in firsts]
+        variation = [float(torch.nansum((self.observed[w] - torch.nanmean(self.observed[w])) ** 2)) for w in windows]
+        best = int(np.argmax(variation))
+        return windows[best] if variation[best] > 0 else None
+
+    def solve(
+        self, values: Mapping[str, Tensor], days: slice, *, coarse: bool = False, throw: bool = False
+    ) -> Solution:
+        """Solves the warm-up and then `days`, for one or several members; the time unit is a day.
+
+        The warm-up is what comes before `days`, as long as the warm-up of the training.
+        """
         chosen, s = self.settings.model, self.settings.solve
         parameters = {p.name: chosen.fixed.get(p.name, values.get(p.name)) for p in self.model.parameters}
         start = {k: values[k] if isinstance(v, tuple) else v for k, v in chosen.initial.items()}
-        length = self.warmup + days
+        forcing = {k: v[days.start : self.warmup + days.stop] for k, v in self.forcing.items()}
         return solve(
             self.model,
             parameters,
-            forcing={k: v[:length] for k, v in self.forcing.items()},
-            times=np.arange(length + 1.0),
+            forcing=forcing,
+            times=np.arange(self.warmup + days.stop - days.start + 1.0),
             initial=start,
             engine=s.engine,
             solver=s.solver,
@@ -88,19 +112,19 @@ class Fit:
         flux = solution.fluxes["runoff"]
         return flux.reshape(-1, flux.shape[-1])[:, self.warmup :]
 
-    def losses(self, x: Array, *, gradient: bool, coarse: bool = False) -> tuple[Array, Array, str]:
-        """Training loss `(members,)` and its gradient `(members, n)` at the rows of `x`.
+    def losses(self, x: Array, days: slice, *, gradient: bool, coarse: bool = False) -> tuple[Array, Array, str]:
+        """Loss over `days` `(members,)` and its gradient `(members, n)` at the rows of `x`.
 
         A member that cannot be solved has an infinite loss; the third value says why, for one of them.
         """
         variable = torch.from_numpy(np.array(x)).requires_grad_(gradient)
         with torch.set_grad_enabled(gradient):
-            solution = self.solve(self.transforms.unpack(variable), self.train.stop, coarse=coarse)
+            solution = self.solve(self.transforms.unpack(variable), days, coarse=coarse)
             solved = solution.ok.reshape(-1)
-            measure = LOSSES[self.settings.optimiser.loss]
             loss = np.full(len(x), np.inf)
             if solved.any():
-                good = measure(self.runoff(solution)[solved][:, self.train], self.observed[self.train])
+                measure = LOSSES[self.settings.optimiser.loss]
+                good = measure(self.runoff(solution)[solved], self.observed[days])
                 if gradient:
                     good.sum().backward()
                 loss[solved.numpy()] = good.detach().numpy()
@@ -109,23 +133,25 @@ class Fit:
         slope = variable.grad.numpy() if variable.grad is not None else np.zeros_like(x)
         return loss, slope, next(solution.failures(), "")
 
-    def starts(self, seed: int) -> Array:
-        """Where the searches begin, `(starts, n)`: the best of a Latin hypercube of candidates.
+    def candidates(self) -> Array:
+        """A Latin hypercube `(candidates, n)`; seed and name of the basin alone decide it."""
+        o, n = self.settings.optimiser, len(self.transforms.items)
+        random = np.random.default_rng([o.seed, *self.data.basin.encode()])
+        strata = np.stack([random.permutation(o.candidates) for _ in range(n)], axis=1)
+        share = INSET + (1 - 2 * INSET) * (strata + random.random((o.candidates, n))) / o.candidates
+        return np.asarray(np.log(share / (1 - share)))
+
+    def best_of(self, x: Array, days: slice, count: int) -> Array:
+        """The `count` rows of `x` with the smallest loss over `days`, fewer where fewer can be solved.
 
         Raises:
             SolverError: the model can be solved at none of them.
         """
-        o = self.settings.optimiser
-        n = len(self.transforms.items)
-        random = np.random.default_rng([seed, *self.data.basin.encode()])
-        strata = np.stack([random.permutation(o.candidates) for _ in range(n)], axis=1)
-        share = INSET + (1 - 2 * INSET) * (strata + random.random((o.candidates, n))) / o.candidates
-        x = np.log(share / (1 - share))
-        loss, _, why = self.losses(x, gradient=False, coarse=True)
-        order = np.argsort(loss, kind="stable")[: o.starts]
+        loss, _, why = self.losses(x, days, gradient=False, coarse=True)
+        order = np.argsort(loss, kind="stable")[:count]
         order = order[np.isfinite(loss[order])]
         if not len(order):
-            raise SolverError(f"basin {self.data.basin}: none of {o.candidates} candidates could be solved; {why}")
+            raise SolverError(f"basin {self.data.basin}: none of {len(x)} points could be solved; {why}")
         return x[order]
 
     def search(self) -> Search:

@@ -79,12 +79,22 @@ class SolveSettings:
 
 @dataclass(frozen=True)
 class OptimiserSettings:
-    """`candidates` points are tried, the best `starts` of them searched from, for up to `steps` solves."""
+    """How the search goes; see `calibrate`.
+
+    Attributes:
+        candidates: points tried. starts: the best of them, explored for `window_steps` on a part of
+            the training that is `window` days long. finalists: the best of those, refined for up to
+            `steps` steps on all of it.
+        tolerance: of the search "bfgs"; learning_rate: of "adam".
+    """
 
     method: str
     loss: str
     candidates: int
     starts: int
+    window: int
+    window_steps: int
+    finalists: int
     steps: int
     tolerance: float
     learning_rate: float
@@ -275,15 +285,20 @@ def _optimiser(t: _Table) -> OptimiserSettings:
     settings = OptimiserSettings(
         method=t.take("method", lambda v: _one_of(v, ("bfgs", "adam")), '"bfgs" or "adam"', "bfgs"),
         loss=t.take("loss", lambda v: _one_of(v, LOSSES), f"one of {', '.join(LOSSES)}", "nse"),
-        candidates=t.take("candidates", lambda v: _count(v, 1), f"{count} 1", 64),
-        starts=t.take("starts", lambda v: _count(v, 1), f"{count} 1", 4),
-        steps=t.take("steps", lambda v: _count(v, 1), f"{count} 1", 40),
+        candidates=t.take("candidates", lambda v: _count(v, 1), f"{count} 1", 128),
+        starts=t.take("starts", lambda v: _count(v, 1), f"{count} 1", 16),
+        window=t.take("window", lambda v: _count(v, 0), f"{count} 0", 1826),
+        window_steps=t.take("window_steps", lambda v: _count(v, 1), f"{count} 1", 15),
+        finalists=t.take("finalists", lambda v: _count(v, 1), f"{count} 1", 4),
+        steps=t.take("steps", lambda v: _count(v, 1), f"{count} 1", 30),
         tolerance=t.take("tolerance", lambda v: _within(v, 0, 1), "a number from 0 to 1", 1e-4),
         learning_rate=t.take("learning_rate", lambda v: _within(v, 1e-12, 1e3), "a positive number", 0.1),
         seed=t.take("seed", lambda v: _count(v, 0), f"{count} 0", 0),
     )
     if settings.starts > settings.candidates:
         raise t.fail("starts", f"must be at most candidates ({settings.candidates}), got {settings.starts}")
+    if settings.finalists > settings.starts:
+        raise t.fail("finalists", f"must be at most starts ({settings.starts}), got {settings.finalists}")
     t.finish()
     return settings
 

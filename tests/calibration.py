@@ -44,7 +44,10 @@ atol = 1e-6
 
 [optimiser]
 candidates = 8
-starts = 3
+starts = 4
+window = 40
+window_steps = 3
+finalists = 3
 steps = 6
 seed = 1
 

@@ -20,7 +20,7 @@ from pydiffgeo.checkpoint import Checkpoint, load, save
 from pydiffgeo.errors import DataError, SolverError
 from pydiffgeo.settings import read_settings
 
-LONGER = ("steps = 6", "steps = 30")
+LONGER = ("\nsteps = 6", "\nsteps = 30")
 ONE = ('["01000001", "01000002"]', '["01000001"]')
 
 
@@ -67,14 +67,15 @@ def test_known_parameters_are_found_again(folder, capsys):
         assert (result.kge > 0.99).all()
         assert (abs(result.bias) < 0.01).all()
     shown = capsys.readouterr().err
-    assert "basin 01000001 (1/1)  step 1/30" in shown
+    assert "basin 01000001 (1/1)  exploring 1/3" in shown
+    assert "basin 01000001 (1/1)  refining 1/30" in shown
     assert "validation NSE 1.000" in shown
     assert not (folder / "known.nc.checkpoint.npz").exists()
 
 
 def test_the_result_says_what_it_is(folder, undisturbed):
     with xr.open_dataset(folder / "undisturbed.nc") as result:
-        assert result.sizes == {"basin": 2, "time": 152, "period": 2, "start": 3}
+        assert result.sizes == {"basin": 2, "time": 152, "period": 2, "finalist": 3}
         assert [*result.basin.values] == ["01000001", "01000002"]
         assert result.time.values[0] == np.datetime64("2000-01-31")
         assert [*result.period.values] == ["train", "validation"]
@@ -102,14 +103,16 @@ def test_the_result_says_what_it_is(folder, undisturbed):
         net = (result.precipitation - result.evapotranspiration - result.runoff_simulated)[:, 1:]
         np.testing.assert_allclose(stored, net, atol=1e-7)
         assert (result.balance_error < 1e-7).all()
-        np.testing.assert_array_equal(result.nse.values[:, 0] - 1 + np.nanmin(result.start_loss, axis=1) < 1e-6, True)
+        np.testing.assert_array_equal(
+            result.nse.values[:, 0] - 1 + np.nanmin(result.finalist_loss, axis=1) < 1e-6, True
+        )
 
 
 @pytest.mark.parametrize("choice", ['loss = "kge"', 'loss = "mse"', 'loss = "rmse"', 'method = "adam"'])
 def test_other_losses_and_methods_improve_too(folder, choice):
     name = f"{choice.split(chr(34))[1]}.nc"
     history = []
-    calibrate(write_config(folder, ONE, ("steps = 6", f"steps = 5\n{choice}"), ("result.nc", name)),
+    calibrate(write_config(folder, ONE, ("\nsteps = 6", f"\nsteps = 5\n{choice}"), ("window = 40", "window = 0"), ("result.nc", name)),
               progress=False, callback=lambda step: history.append(min(step.best)))  # fmt: skip
     assert len(history) == 5
     assert history == sorted(history, reverse=True)
@@ -128,6 +131,24 @@ def test_validation_is_not_looked_at_in_training(folder, undisturbed):
     assert (result["nse"][:, 1] < undisturbed["nse"][:, 1]).all()
 
 
+def test_the_window_is_where_runoff_varies_most_and_has_its_own_warm_up(folder):
+    prepared = fit.prepare(read_settings(write_config(folder, ONE)), "01000001")
+    windows = [slice(0, 40), slice(40, 80)]
+    spread = [
+        float(((o := prepared.observed[w][~prepared.observed[w].isnan()]) - o.mean()).square().sum()) for w in windows
+    ]
+    assert prepared.window == windows[int(np.argmax(spread))]
+    x = prepared.candidates()[:1]
+    alone, _, _ = prepared.losses(x, slice(40, 80), gradient=False)
+    late = fit.prepare(
+        read_settings(write_config(folder, ONE, ("train = [2000-01-31", "train = [2000-03-11"))), "01000001"
+    )
+    same_days, _, _ = late.losses(x, slice(0, 40), gradient=False)
+    assert alone[0] == pytest.approx(same_days[0], rel=1e-12)
+    for change in (("window = 40", "window = 0"), ("window = 40", "window = 60")):
+        assert fit.prepare(read_settings(write_config(folder, ONE, change)), "01000001").window is None
+
+
 def test_warm_up_may_repeat_the_first_days(folder):
     config = write_config(folder, ONE, ("train = [2000-01-31", "train = [2000-01-01"), ("result.nc", "repeat.nc"),
                           ("warmup = 30", 'warmup = 20\nwarmup_from = "repeat"'))  # fmt: skip
@@ -143,7 +164,7 @@ def test_warm_up_may_repeat_the_first_days(folder):
 # --- interruption --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("steps", [1, 4, 6, 8])
+@pytest.mark.parametrize("steps", [1, 3, 5, 9, 11, 13])
 def test_an_interrupted_run_goes_on_to_the_last_bit(folder, undisturbed, steps):
     config = write_config(folder, ("result.nc", f"interrupted{steps}.nc"))
     checkpoint = folder / f"interrupted{steps}.nc.checkpoint.npz"
@@ -156,7 +177,7 @@ def test_an_interrupted_run_goes_on_to_the_last_bit(folder, undisturbed, steps):
         calibrate(config, progress=False, callback=stop_after(2))
     rest = stop_after(1000)
     same(numbers(calibrate(config, progress=False, callback=rest)), undisturbed)
-    assert rest.seen <= 12 - steps - 2
+    assert rest.seen <= 18 - steps - 2
     assert not checkpoint.exists()
 
 
@@ -166,7 +187,7 @@ def test_a_restart_ignores_the_checkpoint(folder, undisturbed):
         calibrate(config, progress=False, callback=stop_after(3))
     again = stop_after(1000)
     same(numbers(calibrate(config, resume=False, progress=False, callback=again)), undisturbed)
-    assert again.seen == 12
+    assert again.seen == 18
 
 
 def test_an_interrupt_amid_a_solve_loses_only_that_step(folder, undisturbed, monkeypatch):
@@ -175,13 +196,14 @@ def test_an_interrupt_amid_a_solve_loses_only_that_step(folder, undisturbed, mon
 
     def interrupted(*args, **kwargs):
         calls.append(1)
-        if len(calls) == 4:
+        # Candidates, three steps of exploring, the choice of finalists, two steps of refining.
+        if len(calls) == 8:
             raise KeyboardInterrupt
         return solve(*args, **kwargs)
 
     solve = fit.solve
     monkeypatch.setattr(fit, "solve", interrupted)
-    with pytest.raises(KeyboardInterrupt, match="after step 2 of basin 01000001"):
+    with pytest.raises(KeyboardInterrupt, match="after step 2 of refining basin 01000001"):
         calibrate(config, progress=False)
     monkeypatch.undo()
     same(numbers(calibrate(config, progress=False)), undisturbed)
@@ -210,7 +232,7 @@ def test_ctrl_c_on_the_command_line(folder, undisturbed):
     seen = []
     for line in process.stderr:
         seen.append(line)
-        if "step 2/6" in line:
+        if "refining 2/6" in line:
             process.send_signal(signal.SIGINT)
             break
     rest = process.stderr.read()
@@ -234,7 +256,7 @@ def test_the_command_line_runs_it(folder, capsys):
 def test_basins_may_be_added_and_taken_out(folder, undisturbed):
     both = write_config(folder, ("result.nc", "added.nc"))
     with pytest.raises(KeyboardInterrupt, match="basin 01000002"):
-        calibrate(both, progress=False, callback=stop_after(8))
+        calibrate(both, progress=False, callback=stop_after(11))
     one = write_config(folder, ONE, ("result.nc", "added.nc"), name="one.toml")
     steps = stop_after(1000)
     first = numbers(calibrate(one, progress=False, callback=steps))
@@ -298,9 +320,9 @@ def failing(members, solve):
 def test_a_failed_start_does_not_disturb_the_others(folder, undisturbed, monkeypatch):
     monkeypatch.setattr(fit, "solve", failing([1], fit.solve))
     result = numbers(calibrate(write_config(folder, ONE, ("result.nc", "failed.nc")), progress=False))
-    assert np.isinf(result["start_loss"][0, 1])
+    assert np.isinf(result["finalist_loss"][0, 1])
     for start in (0, 2):
-        assert result["start_loss"][0, start] == undisturbed["start_loss"][0, start]
+        assert result["finalist_loss"][0, start] == undisturbed["finalist_loss"][0, start]
 
 
 def test_nothing_that_can_be_solved_is_an_error(folder, monkeypatch):
@@ -346,8 +368,9 @@ def test_a_real_basin(folder, shared_data):
         ("train = [2000-01-31, 2000-05-15]", "train = [1985-10-01, 1987-09-30]"), ("result.nc", "real.nc"),
         ("validation = [2000-05-16, 2000-06-30]", "validation = [1987-10-01, 1988-09-30]"),
         ("f = [0.01, 0.1]\nS_max = [100.0, 400.0]", "S_max = [50.0, 1500.0]"),
-        ("Q_max = 15.0\nT_max = 1.0\n", ""), ("[50.0, 300.0]", "200.0"), ("steps = 6", "steps = 12"),
-        ("rtol = 1e-6", "rtol = 1e-5"), ("candidates = 8", "candidates = 16"), ("starts = 3", "starts = 2"),
+        ("Q_max = 15.0\nT_max = 1.0\n", ""), ("[50.0, 300.0]", "200.0"), ("\nsteps = 6", "\nsteps = 12"),
+        ("rtol = 1e-6", "rtol = 1e-5"), ("candidates = 8", "candidates = 16"),
+        ("window = 40", "window = 0"), ("finalists = 3", "finalists = 2"),
     )  # fmt: skip
     with xr.open_dataset(calibrate(config, progress=False)) as result:
         assert result.nse.values[0, 0] > 0.75

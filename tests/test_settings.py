@@ -21,7 +21,7 @@ def test_a_configuration_is_read(tmp_path):
     assert settings.periods.warmup == 30
     assert settings.model.bounds == {"f": (0.01, 0.1), "S_max": (100.0, 400.0)}
     assert settings.model.initial == {"water_storage": (50.0, 300.0)}
-    assert (settings.optimiser.starts, settings.optimiser.loss, settings.optimiser.method) == (3, "nse", "bfgs")
+    assert (settings.optimiser.starts, settings.optimiser.loss, settings.optimiser.method) == (4, "nse", "bfgs")
     assert settings.output == tmp_path / "result.nc"
 
 
@@ -45,7 +45,7 @@ def test_the_example_is_read(tmp_path):
     assert settings.periods.warmup_from == "repeat"
     # What is commented out are the defaults: with the comments taken off, nothing changes.
     text = path.read_text()
-    for line in ("engine = ", "rtol = ", "atol = ", "method = ", "loss = ", "candidates = ", "starts = ", "steps = ",
+    for line in ("engine = ", "rtol = ", "atol = ", "method = ", "loss = ", "candidates = ", "starts = ", "window = ", "window_steps = ", "finalists = ", "steps = ",
                  "tolerance = ", "learning_rate = ", "seed = ", "dimensions = ", "variables = "):  # fmt: skip
         assert f"# {line}" in text, line
         text = text.replace(f"# {line}", line)
@@ -71,11 +71,13 @@ def test_the_example_is_read(tmp_path):
             'engine = "petsc"',
             r"\[solve\] engine must be one of auto, julia, sundials, got 'petsc'",
         ),
-        ("steps = 6", "steps = 0", r"\[optimiser\] steps must be a whole number of at least 1, got 0"),
-        ("steps = 6", "steps = true", r"\[optimiser\] steps must be a whole number"),
-        ("steps = 6", 'loss = "mae"', r"\[optimiser\] loss must be one of nse, kge, mse, rmse, got 'mae'"),
-        ("steps = 6", 'method = "sgd"', r"\[optimiser\] method"),
-        ("starts = 3", "starts = 9", r"\[optimiser\] starts must be at most candidates \(8\), got 9"),
+        ("\nsteps = 6", "\nsteps = 0", r"\[optimiser\] steps must be a whole number of at least 1, got 0"),
+        ("\nsteps = 6", "\nsteps = true", r"\[optimiser\] steps must be a whole number"),
+        ("\nsteps = 6", '\nloss = "mae"', r"\[optimiser\] loss must be one of nse, kge, mse, rmse, got 'mae'"),
+        ("\nsteps = 6", '\nmethod = "sgd"', r"\[optimiser\] method"),
+        ("finalists = 3", "finalists = 5", r"\[optimiser\] finalists must be at most starts \(4\), got 5"),
+        ("window = 40", "window = -1", r"\[optimiser\] window must be a whole number of at least 0"),
+        ("starts = 4", "starts = 9", r"\[optimiser\] starts must be at most candidates \(8\), got 9"),
         ('basins = ["01000001", "01000002"]', "", r"\[data\] basins is missing"),
         ('["01000001", "01000002"]', "[1000001]", r"\[data\] basins must be a list .* as text in quotes"),
         ('["01000001", "01000002"]', '["1", "1"]', r"\[data\] basins .* each once"),

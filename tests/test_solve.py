@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from cases import aquifer
+from cases import CASES, aquifer
 from torch import Tensor
 
 import pydiffgeo as dg
@@ -284,3 +286,24 @@ def test_auto_takes_julia_where_it_is_ready(julia_engine: str, monkeypatch: pyte
     monkeypatch.setattr(choose, "julia_missing", lambda: None)
     sol = solve(engine="auto")
     assert (sol.stats["engine"], sol.stats["why"]) == (julia_engine, "Julia was found")
+
+
+@pytest.mark.parametrize("compiler", ["cc", "none", "broken"])
+def test_compiled_solves_equal_interpreted_ones_and_fall_back(compiler: str, monkeypatch, tmp_path) -> None:
+    from pydiffgeo.engines import sundials
+
+    monkeypatch.chdir(tmp_path)  # where CasADi leaves its temporary files
+    if compiler == "cc" and shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    if compiler == "none":
+        monkeypatch.setattr(sundials.shutil, "which", lambda name: None)
+    if compiler == "broken":
+        (tmp_path / "cc").write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / "cc").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    case = CASES["exphydro"]
+    expected = case.solve(case.tensors(), case.model(), engine="sundials")
+    found = case.solve(case.tensors(), case.model(), engine="sundials", compiled=True)
+    assert found.stats["compiled"] is (compiler == "cc")
+    for name, value in expected.states.items():
+        assert torch.allclose(found.states[name], value, rtol=1e-6)

@@ -153,13 +153,22 @@ class _Interval:
             "disable_internal_warnings": True,
         }
         self.compiled = options.compiled and shutil.which("cc") is not None
-        if self.compiled:
-            self._setup |= {"jit": True, "compiler": "shell", "jit_options": {"compiler": "cc", "flags": ["-O2"]}}
-        integrator = ca.integrator("forward", "cvodes", closed, 0.0, 1.0, self._setup)
+        integrator = self._integrator("forward", closed)
         self._forward = _Call(integrator, {0: n + n_fluxes, 2: self._size}, {0: n + n_fluxes})
         self._backward: _Call | None = None
         self._zeros = np.zeros(n_fluxes)
         self.setup_seconds = time.perf_counter() - started
+
+    def _integrator(self, name: str, dae: dict[str, Any], **more: Any) -> Any:
+        """Compiled to C where asked for and possible: without a compiler that works, CasADi interprets."""
+        setup = self._setup | more
+        if self.compiled:
+            jit = {"jit": True, "compiler": "shell", "jit_options": {"compiler": "cc", "flags": ["-O2"]}}
+            try:
+                return ca.integrator(name, "cvodes", dae, 0.0, 1.0, setup | jit)
+            except RuntimeError:
+                self.compiled = False
+        return ca.integrator(name, "cvodes", dae, 0.0, 1.0, setup)
 
     def forward(self, y: Array, par: Array) -> tuple[Array, Array]:
         """States at the end and integrated fluxes; raises `Failure`."""
@@ -173,7 +182,7 @@ class _Interval:
 
     def _back(self, y: Array, par: Array, y_bar: Array, q_bar: Array) -> tuple[Array, Array]:
         if self._backward is None:
-            adjoint = ca.integrator("backward", "cvodes", self._lean, 0.0, 1.0, {**self._setup, "nadj": 1})
+            adjoint = self._integrator("backward", self._lean, nadj=1)
             sizes = {0: len(y), 2: self._size, 4: len(y_bar), 6: len(q_bar)}
             self._backward = _Call(adjoint, sizes, {3: len(y), 5: self._size})
         try:
