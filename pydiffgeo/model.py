@@ -39,6 +39,7 @@ inf = float("inf")
 class State:
     """A quantity per unit volume that the model carries through time.
 
+    `low` and `high` bound what may be given as an initial value; the solve itself is not clipped.
     `stored=False` keeps it out of the balance of the conserved quantity.
     """
 
@@ -141,7 +142,7 @@ class Boundary:
 
     Attributes:
         cells: numbers of the cells it touches.
-        function: `function(cell, forcing, face)`, see the module text.
+        function: `function(cell, forcing, face)`, see `help(pydiffgeo.model)`.
         geometry: values per touched cell, name -> scalar or array; `area` is 1 where not given.
         states: stores of the boundary, one value per touched cell, per unit area.
     """
@@ -158,9 +159,11 @@ class Boundary:
         object.__setattr__(self, "geometry", spread)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """A process on a graph. See the module text for the local functions.
+    """A process on a graph. `help(pydiffgeo.model)` describes the local functions.
+
+    States are per volume, fluxes per area: the graph's `volume` and `area` weight them.
 
     Attributes:
         initial: optional `initial(given, cell) -> {state: value}` that turns what a user gives as
@@ -188,6 +191,18 @@ class Model:
     reference: str = ""
 
     def __post_init__(self) -> None:
+        kinds_of = {"states": State, "parameters": Parameter, "forcings": ForcingVariable, "fluxes": IntegratedFlux,
+                    "outputs": Output, "boundaries": Boundary, "constraints": Constraint}  # fmt: skip
+        for field_name, cls in kinds_of.items():
+            given = getattr(self, field_name)
+            if not isinstance(given, (tuple, list)) or not all(isinstance(g, cls) for g in given):
+                raise ModelError(f"{self.name}: {field_name} must be a tuple of {cls.__name__}, got {given!r}")
+            object.__setattr__(self, field_name, tuple(given))
+        varying: tuple[Parameter | ForcingVariable, ...] = (*self.parameters, *self.forcings)
+        for variable in varying:
+            allowed = ("cell", "face") if isinstance(variable, Parameter) else ("model", "cell")
+            if variable.on not in allowed:
+                raise ModelError(f"{self.name}: {variable.name!r} is on={variable.on!r}; allowed are {allowed}")
         for kinds in self._scopes():
             seen: dict[str, str] = {}
             for kind, names in kinds.items():
@@ -241,9 +256,12 @@ class Model:
             cell.__dict__.update(self.closure(cell))
         return cell
 
+    def __repr__(self) -> str:
+        return f"Model({self.name}, {self.graph.cells} cells, states {', '.join(s.name for s in self.all_states)})"
+
     def describe(self) -> str:
         """A table of every name with unit, bounds, default and description."""
-        rows = [f"{self.name}: {self.reference}".rstrip(": ")]
+        rows = [f"{self.name}, {self.graph.cells} cells, time in {self.time_unit}: {self.reference}".rstrip(": ")]
         for s in self.all_states:
             rows.append(f"  state      {s.name:<26} {s.unit:<8} {s.description}")
         for p in self.parameters:
@@ -255,4 +273,6 @@ class Model:
             rows.append(f"  flux       {q.name:<26} {q.unit:<8} {q.description}")
         for o in self.outputs:
             rows.append(f"  output     {o.name:<26} {o.unit:<8} {o.description}")
+        rows += [f"  initial    {name:<26} {'':<8} may be given instead of a state" for name in self.initial_names]
+        rows += [f"  constraint {c.text}" for c in self.constraints]
         return "\n".join(rows)

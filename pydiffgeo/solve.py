@@ -27,7 +27,7 @@ Sensitivity = Literal["auto", "adjoint", "gauss", "forward"]
 _systems: WeakKeyDictionary[Model, dict[Any, System]] = WeakKeyDictionary()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Solution:
     """What a solve returns. Leading dimensions are the batch, absent where nothing was batched.
 
@@ -100,6 +100,14 @@ class Solution:
                 net = net + flux.balance * self.fluxes[flux.name]
             change = self.storage[..., 1:] - self.storage[..., :1]
             return (change - net.cumsum(-1)).abs().amax(-1)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in self.states.items())
+        good = sum(s.ok for s in self.status)
+        return (
+            f"Solution({self.model.name}: {shapes}; fluxes {', '.join(self.fluxes) or 'none'}; "
+            f"{good} of {len(self.status)} solved by {self.stats.get('engine')}, {self.stats.get('solver')})"
+        )
 
     def failures(self) -> Iterator[str]:
         """One sentence per failed member."""

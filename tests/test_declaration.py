@@ -175,7 +175,10 @@ def test_describe_lists_every_name(make: Callable[[], dg.Model]) -> None:
         "output": toy.outputs,
     }  # fmt: skip
     names = [(kind, d) for kind, declared in kinds.items() for d in declared]
-    for (kind, declared), line in zip(names, lines[1:], strict=True):
+    more = [f"initial {n} may be given instead of a state" for n in toy.initial_names]
+    more += [f"constraint {c.text}" for c in toy.constraints]
+    assert [" ".join(line.split()) for line in lines[1 + len(names) :]] == more
+    for (kind, declared), line in zip(names, lines[1:], strict=False):
         assert " ".join(line.split()).startswith(f"{kind} {declared.name} {declared.unit} {declared.description}")
     for p, line in zip(toy.parameters, lines[1 + len(toy.all_states) :], strict=False):
         assert p.interval in line
@@ -213,3 +216,25 @@ def test_root_density_sums_to_one() -> None:
     density = column.graph.cell["root_density"]
     assert (density * column.graph.cell["thickness"]).sum() == pytest.approx(1.0, rel=1e-14)
     assert density[0] / density[1] == pytest.approx(np.exp((0.2 - 0.05) / 0.3))
+
+
+def test_declarations_of_the_wrong_kind_are_named() -> None:
+    state = dg.State("w", "m", "water", default=1.0)
+    graph = dg.single_cell()
+    with pytest.raises(ModelError, match="states must be a tuple of State"):
+        dg.Model(name="A", graph=graph, states=state)
+    assert dg.Model(name="A", graph=graph, states=[state]).states == (state,)
+    with pytest.raises(ModelError, match="on='cells'"):
+        dg.Model(name="A", graph=graph, states=(state,), forcings=(dg.ForcingVariable("f", "m", "f", on="cells"),))
+
+
+def test_a_flux_that_nothing_returns_is_an_error() -> None:
+    model = dg.Model(
+        name="A",
+        graph=dg.single_cell(),
+        states=(dg.State("w", "m", "water", default=1.0),),
+        fluxes=(dg.IntegratedFlux("never", "m", "nothing"),),
+        source=lambda cell, forcing: {"w": -cell.w},
+    )
+    with pytest.raises(ModelError, match="never"):
+        dg.solve(model, times=[0.0, 1.0], engine="sundials")

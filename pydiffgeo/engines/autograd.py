@@ -27,8 +27,11 @@ class _Solve(torch.autograd.Function):
         return torch.from_numpy(result.y), torch.from_numpy(result.q)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, y_bar: Tensor, q_bar: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise AdjointError(
+                "a solve can be differentiated once: create_graph=True would drop its second derivatives"
+            )
         result: Forward = ctx.result
         # A failed member has no solution to differentiate: what arrives for it is set aside.
         good = torch.tensor([s.ok for s in result.status]).reshape(-1, 1, 1)

@@ -191,6 +191,9 @@ def build_system(model: Model, layout: Layout) -> System:
         put |= {s.name: [(rates[s.name], np.ones(len(touched)))] for s in boundary.states}
         spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
         kernels.append(_kernel(program, spaces, targets(program, put, area), len(touched)))
+    returned = {s.output for k in kernels for s in k.scatter}
+    if missing := set(flux_names) - returned:
+        raise ModelError(f"{model.name}: no local function returns the integrated fluxes {sorted(missing)}")
     return System(
         name=model.name,
         n_states=n_states,
