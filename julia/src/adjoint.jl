@@ -18,7 +18,7 @@ end
 Coefficients(m::Model) = Coefficients(copy(m.transposed), zeros(m.n_states), NaN)
 
 mutable struct AdjointWork{S}
-    const work::Work{Float64}
+    const work::Work{Float64,Model}
     sol::S                         # dense solution of the interval
     const mu::Vector{Float64}
     const at::Coefficients

@@ -8,8 +8,9 @@ struct Settings
 end
 
 "What the right-hand side reads and overwrites: one per task."
-mutable struct Work{T}
+mutable struct Work{T,F}
     const model::Model
+    const functions::F          # the model's, on numbers of type `T`
     const v::Vector{T}
     const start::Vector{T}      # forcing at the start of the interval
     const finish::Vector{T}     # forcing at its end
@@ -25,7 +26,8 @@ function Work{T}(model::Model, linear::Bool) where {T}
     first_constant = model.n_states + model.n_parameters + model.n_forcings + 1
     copyto!(v, first_constant, model.constants, 1, length(model.constants))
     forcing() = zeros(T, model.n_forcings)
-    return Work{T}(model, v, forcing(), forcing(), zeros(T, nnz(model.pattern)),
+    f = functions(T, model)
+    return Work{T,typeof(f)}(model, f, v, forcing(), forcing(), zeros(T, nnz(model.pattern)),
                    zeros(T, model.widest, model.n_closures), linear, 0.0, 1.0)
 end
 
@@ -54,18 +56,16 @@ end
     return w.v
 end
 
-rates!(m::Model, du::Values, v::Values) = m.rates!(du, v)
-rates!(m::Model, du::Duals, v::Duals) = m.rates_dual!(du, v)
-jacobian!(m::Model, e::Values, v::Values, s) = m.jacobian!(e, v, s)
-jacobian!(m::Model, e::Duals, v::Duals, s) = m.jacobian_dual!(e, v, s)
+functions(::Type{Float64}, model::Model) = model
+functions(::Type{DualNumber}, model::Model) = model.duals()::DualFunctions
 
 function rhs!(du, u, w::Work, t)
-    rates!(w.model, du, set_point!(w, u, t))
+    w.functions.rates!(du, set_point!(w, u, t))
     return nothing
 end
 
 function jac!(J, u, w::Work, t)
-    jacobian!(w.model, w.entries, set_point!(w, u, t), w.slopes)
+    w.functions.jacobian!(w.entries, set_point!(w, u, t), w.slopes)
     fill_entries!(J, w.model.pattern, w.entries)
     return nothing
 end

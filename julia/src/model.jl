@@ -10,13 +10,19 @@ ForwardDiff.:≺(::Type{SolveTag}, ::Type{LocalTag}) = true
 ForwardDiff.:≺(::Type{LocalTag}, ::Type{SolveTag}) = false
 const Duals = Vector{DualNumber}
 
+"The same functions on the solver's dual numbers; compiled only where forward mode is asked for."
+struct DualFunctions
+    rates!::FunctionWrapper{Nothing,Tuple{Duals,Duals}}
+    jacobian!::FunctionWrapper{Nothing,Tuple{Duals,Duals,Matrix{DualNumber}}}
+end
+
 """
     Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels)
 
 A system of kernels, ready to be solved.
 
-- `rates!(rates, v)`, and the same on dual numbers as `rates_dual!`: fills in closure values and rates.
-- `jacobian!(entries, v, slopes)`, likewise `jacobian_dual!`: values of the Jacobian of all rates to the states, in the order of `pattern`.
+- `rates!(rates, v)`: fills in closure values and rates.
+- `jacobian!(entries, v, slopes)`: values of the Jacobian of all rates to the states, in the order of `pattern`.
 - `pull!(bar, v, rates_bar, partials)`: gradient with respect to all of `v`; `partials` is scratch space,
   a vector per closure kernel.
 - `pattern`: the sparse Jacobian of `[states; fluxes]`, square, with its diagonal.
@@ -31,9 +37,8 @@ struct Model
     n_values::Int
     constants::Vector{Float64}
     rates!::FunctionWrapper{Nothing,Tuple{Values,Values}}
-    rates_dual!::FunctionWrapper{Nothing,Tuple{Duals,Duals}}
     jacobian!::FunctionWrapper{Nothing,Tuple{Values,Values,Matrix{Float64}}}
-    jacobian_dual!::FunctionWrapper{Nothing,Tuple{Duals,Duals,Matrix{DualNumber}}}
+    duals::Any              # makes the `DualFunctions`
     pull!::FunctionWrapper{Nothing,Tuple{Values,Values,Values,Vector{Values}}}
     pattern::SparseMatrixCSC{Float64,Int}
     transposed::SparseMatrixCSC{Float64,Int}
@@ -75,7 +80,7 @@ function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants
         return nothing
     end
     return Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants,
-                 rates!, rates!, jacobian!, jacobian!, pull!, pattern, transpose_states(pattern, n_states)...,
+                 rates!, jacobian!, () -> DualFunctions(rates!, jacobian!), pull!, pattern, transpose_states(pattern, n_states)...,
                  n_closures, length(closures), widest)
 end
 
