@@ -5,7 +5,7 @@
     python make.py --check          compares the files with both ways instead of writing them
 
 The numbers written are those of the standalone way (`radau.py` with `standalone.py`, or `exact.py`);
-pydiffgeo's adjoint at its tightest is the other way. Both must agree, entry by entry.
+pydiffgeo at its tightest is the other way. Both must agree, entry by entry.
 """
 
 from __future__ import annotations
@@ -32,12 +32,17 @@ TOLERANCES = (1e-9, 1e-7)
 OTHER = {"van_genuchten": (1e-7, 1e-6), "pollu": (1e-8, 1e-6)}
 # pydiffgeo's other way: its tightest tolerances, absolute ones by the size of the states.
 TIGHT: dict[str, Any] = {"engine": "julia", "rtol": 1e-12, "atol": 1e-15, "sensitivity": "adjoint"}
-SMALLER = {"robertson": 1e-16, "pollu": 1e-18}
+OWN: dict[str, dict[str, Any]] = {
+    "robertson": {"atol": 1e-16},
+    "pollu": {"atol": 1e-18},
+    # Derivatives to the diffusivity of one cell magnify errors of an adjoint: 2e-9 at this tolerance.
+    "heat": {"sensitivity": "forward"},
+}
 DIGITS = 15
 
 
 def settings(name: str) -> dict[str, Any]:
-    return TIGHT | ({"atol": SMALLER[name]} if name in SMALLER else {})
+    return TIGHT | OWN.get(name, {})
 
 
 def compare(problem: Problem, found: Any, reference: Any) -> dict[str, dict[str, float]]:
