@@ -64,7 +64,7 @@ def _solver(name: str, banded: bool) -> Any:
 @functools.lru_cache(1)
 def _compiled(key: tuple[Any, ...]) -> Any:
     """One compiled function serves all tolerances."""
-    case, name, banded, max_steps, checkpoints = key
+    case, name, banded, max_steps, first_step = key
     rates, n, fluxes = jax_rates(case.system, case.fluxes), case.system.n_states, case.fluxes
     solver = _solver(name, banded)
 
@@ -79,10 +79,10 @@ def _compiled(key: tuple[Any, ...]) -> Any:
         def interval(y: Any, inputs: Any) -> Any:
             length, forcing = inputs
             solution = diffrax.diffeqsolve(
-                diffrax.ODETerm(field), solver, 0.0, 1.0, None, jnp.concatenate([y, jnp.zeros(len(fluxes))]),
+                diffrax.ODETerm(field), solver, 0.0, 1.0, first_step, jnp.concatenate([y, jnp.zeros(len(fluxes))]),
                 (length, p, forcing), stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
                 saveat=diffrax.SaveAt(t1=True), max_steps=max_steps, throw=False,
-                adjoint=diffrax.RecursiveCheckpointAdjoint(checkpoints=checkpoints),
+                adjoint=diffrax.RecursiveCheckpointAdjoint(),
             )  # fmt: skip
             end = solution.ys[0]
             good = solution.result == diffrax.RESULTS.successful
@@ -97,9 +97,14 @@ def _compiled(key: tuple[Any, ...]) -> Any:
 
 
 def prepare(
-    case: Case, rtol: float, solver: str, banded: bool = False, max_steps: int = 4096, checkpoints: int | None = None
+    case: Case, rtol: float, solver: str, banded: bool = False, max_steps: int = 4096, first_step: float = 0.01
 ) -> Callable[[], tuple[float, Values]]:
-    function, given = _compiled((case, solver, banded, max_steps, checkpoints))
+    """The gradient as one compiled function.
+
+    `first_step` is a part of the interval. Where diffrax chooses it, it differentiates the choice, which costs
+    gradients of this kind their accuracy.
+    """
+    function, given = _compiled((case, solver, banded, max_steps, first_step))
     tolerances = jnp.asarray(rtol), jnp.asarray(rtol * case.absolute)
 
     def gradient() -> tuple[float, Values]:

@@ -63,7 +63,7 @@ def measure(case: Case, peer: str, rtol: float, repeats: int, cap: float, refere
     first = time.perf_counter() - began
     emit("first", seconds=first)
     given = getattr(call, "seconds", None)
-    times = [first] if first > ENOUGH else []
+    times = [first] if first > ENOUGH or repeats == 0 else []
     began = time.perf_counter()
     while (
         given is None

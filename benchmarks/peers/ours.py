@@ -48,7 +48,7 @@ def prepare(case: Case, rtol: float, **settings: Any) -> Callable[[], tuple[floa
         )
 
     # Julia compiles in the first solve of a process: that of one interval is counted as cold.
-    with suppress(dg.errors.SolverError):
+    with suppress(dg.errors.PydiffgeoError):
         solution = solve(1)
         torch.autograd.grad(sum(v.sum() for v in solution.states.values()), wanted, allow_unused=True)
     return gradient

@@ -49,7 +49,8 @@ OURS = {
 OUR_RANGE = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 JAX = ("diffrax", "lineax", "optimistix", "equinox", "jax")
 JAX_RANGE = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-DENSE = {"richards": (1e-3, 1e-4, 1e-5), "storms": (1e-4, 1e-6)}
+DENSE = {"richards": (1e-3, 1e-4, 1e-5), "storms": (1e-4, 1e-6), "basin": (1e-4, 1e-6, 1e-8)}
+BASIN = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)  # explicit steps are cheap
 BANDED = ("richards", "storms", "clay")
 CASADI_RANGE = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 LONG = 16384  # steps that diffrax may take in an interval of a hard case
@@ -61,7 +62,7 @@ def _casadi(label: str, **settings: Any) -> Peer:
 
 
 def _diffrax(label: str, solver: str, quick: bool = False, cases: tuple[str, ...] = (), **settings: Any) -> Peer:
-    special = {} if settings.get("banded") else DENSE
+    special = {} if settings.get("banded") else DENSE | ({"basin": BASIN} if solver == "tsit5" else {})
     return Peer(label, "jax_peer", {"solver": solver, **settings}, JAX, JAX_RANGE, special, cases, quick)
 
 
@@ -117,6 +118,8 @@ TIGHT = {
 }
 # What a case needs beyond the settings of a peer.
 MORE: dict[tuple[str, str], dict[str, Any]] = {
-    ("jax_peer", "storms"): {"max_steps": LONG},
-    ("jax_peer", "clay"): {"max_steps": LONG},
+    ("jax_peer", "storms"): {"max_steps": LONG, "first_step": 1e-3},
+    ("jax_peer", "clay"): {"max_steps": LONG, "first_step": 1e-3},
+    ("jax_peer", "basin"): {"max_steps": 512, "first_step": 0.05},
+    ("jax_peer", "robertson"): {"first_step": 1e-4},
 }
