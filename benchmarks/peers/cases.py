@@ -137,7 +137,7 @@ def clay(data: Path | None) -> Case:
 
 
 def _storms(name: str, title: str, fine: dict[str, float]) -> Case:
-    cells, days = 400, 20
+    cells, days = 400, 12
     model = dg.models.RichardsColumn(1.0, cells, top="atmosphere", max_ponding=0.005)
     sand = {"theta_r": 0.045, "theta_s": 0.43, "alpha": 14.5, "n": 2.68, "K_s": 7.128}
     upper = np.arange(cells) < cells * 0.4
@@ -146,7 +146,7 @@ def _storms(name: str, title: str, fine: dict[str, float]) -> Case:
     head = torch.from_numpy(np.where(upper, -3.0, -0.5))
     theta = dg.closures.VAN_GENUCHTEN.water_content(head, SimpleNamespace(**soil)).numpy()
     rain = np.zeros(days)
-    for day, depth in ((1, 0.08), (2, 0.15), (8, 0.10), (14, 0.20), (15, 0.06), (16, 0.02)):
+    for day, depth in ((1, 0.08), (2, 0.15), (3, 0.01), (8, 0.10)):
         rain[day] = depth
     evaporation = np.where(rain > 0, 0.001, 0.007)
     square = np.full(cells + 1, 1 / cells)
