@@ -32,10 +32,7 @@ def memory() -> float:
 
 
 def compare(gradient: Values, reference: Values) -> tuple[float, str]:
-    """The worst error of a group relative to its largest entry, and the group; NaN counts as infinite.
-
-    Entries that were not computed (all of a partial gradient but a few) are NaN on purpose: see `partial`.
-    """
+    """The worst error of a group relative to its largest entry, and the group; NaN counts as infinite."""
     errors = {}
     for name, value in gradient.items():
         scale = np.abs(reference[name]).max()
@@ -51,6 +48,7 @@ def computed(gradient: Values, reference: Values) -> tuple[Values, Values]:
 
 
 def measure(case: Case, peer: str, rtol: float, repeats: int, cap: float, reference: Values | None, base: float) -> Any:
+    """One record, and the gradient; the loss is compared with that of the reference too."""
     chosen = PEERS[peer]
     module = importlib.import_module(chosen.module)
     more = MORE.get((chosen.module, case.name), {}) | ({"cap": cap} if chosen.capped else {})
@@ -77,6 +75,8 @@ def measure(case: Case, peer: str, rtol: float, repeats: int, cap: float, refere
     seconds = given if given is not None else min(times)
     result = {"loss": loss, "seconds": seconds, "first": first, "cold": cold, "repeats": len(times)}
     result |= {"memory": memory() - base, "note": getattr(call, "note", ""), "steps": getattr(call, "steps", None)}
+    if reference is not None:
+        result["loss_error"] = float(abs(loss / reference["loss"] - 1))
     if reference is not None and gradient:
         if given is not None:
             gradient, reference = computed(gradient, reference)
@@ -117,7 +117,7 @@ def main() -> None:
                 break
             continue
         if options.save:
-            np.savez(options.save, **gradient)
+            np.savez(options.save, loss=result["loss"], **gradient)
         emit("result", rtol=rtol, **result)
 
 

@@ -82,7 +82,9 @@ def _row(r: Record) -> str:
     if "seconds" not in r:
         shown = {"cap": f"> {r['cap']:.0f}", "failed": "failed", "crashed": "crashed"}[r["status"]]
         return f"| {label} | {rtol} | | | {shown} | | | {r['note']} |"
-    remark = "; ".join(t for t in ("wrong gradient" if r["status"] == "wrong" else "", r["note"]) if t)
+    wrong = "wrong gradient" if r["status"] == "wrong" else ""
+    other = f"loss off by {r['loss_error']:.1e}" if r.get("loss_error", 0.0) > 0.01 else ""
+    remark = "; ".join(t for t in (wrong, other, r["note"]) if t)
     cold = r["cold"] + (r["first"] if r["repeats"] > 0 else 0.0)
     return f"| {label} | {rtol} | {error} | {group} | {r['seconds']:.3g} | {cold:.1f} | {r['memory']:.0f} | {remark} |"
 
