@@ -1,4 +1,4 @@
-"""The command line: `pydiffgeo demo | doctor | calibrate CONFIG`."""
+"""The command line: `pydiffgeo demo | doctor | calibrate CONFIG | verify`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ def _parser() -> argparse.ArgumentParser:
     calibrate = commands.add_parser("calibrate", help="calibrate a basin as a TOML file says")
     calibrate.add_argument("config", help="path of the configuration, see examples/calibrate_basin.toml")
     calibrate.add_argument("--restart", action="store_true", help="ignore a checkpoint of an earlier run")
+    verify = commands.add_parser("verify", help="solve published problems and exact solutions, and write a report")
+    verify.add_argument("--engine", default="auto", choices=("auto", "julia", "sundials", "all"))
+    verify.add_argument("--problem", nargs="+", default=[], metavar="NAME", help="only these; all where left out")
+    verify.add_argument("--output", default="verification", metavar="DIR", help="where report.html and report.json go")
+    verify.add_argument("--small", action="store_true", help="fewer cells and no convergence studies: a minute or so")
+    verify.add_argument("--data", metavar="DIR", help="folder of measured data, for the problem that needs them")
     return parser
 
 
@@ -39,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .doctor import examine
 
             return examine(install=options.install)
+        elif options.command == "verify":
+            from .verification.run import verify
+
+            return verify(options.engine, options.problem, options.output, small=options.small, data=options.data)
         else:
             from .calibrate import calibrate
 

@@ -101,10 +101,10 @@ def test_engines_know_no_process() -> None:
         ("juliacall", {"engines.julia.session"}),
         ("juliapkg", {"engines.julia.session", "doctor"}),
         ("casadi", {"engines.sundials", "doctor"}),
-        ("xarray", {"io", "basin", "camels"}),
+        ("xarray", {"io", "basin", "camels", "verification.peer"}),
         ("h5netcdf", {"io", "basin", "camels"}),
         ("netCDF4", {"io", "basin", "camels"}),
-        ("matplotlib", {"plots"}),
+        ("matplotlib", {"plots", "verification.figures"}),
     ],
     ids=lambda value: f"door of {value}" if isinstance(value, str) else "modules",
 )

@@ -1,0 +1,169 @@
+"""Reference numbers of the soil problems; lengths in metres, times in days unless a name says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.optimize import brentq
+
+from . import soil as s
+
+CM, S = 0.01, 1 / 86400.0
+
+
+def _profile(
+    soil: s.Soil, z: Any, h: Any, depths: list[float], level: float, inflow: Any, outflow: Any
+) -> dict[str, Any]:
+    """Numbers to be compared with: heads at depths, depth of the front, amounts."""
+    theta = soil.theta(h)
+    return {
+        "head": np.interp(depths, z, h[-1]),
+        "front": s.crossing(z, theta[-1], level),
+        "gain": (theta[-1] - theta[0]).sum() * (z[1] - z[0]),
+        "inflow": inflow[-1],
+        "outflow": outflow[-1],
+    }
+
+
+def celia_1() -> dict[str, Any]:
+    soil = s.haverkamp(0.075, 0.287, 1.611e6 * CM**3.96, 3.96, 1.175e6 * CM**4.74, 4.74, 0.00944 * CM / S, 1e-8)
+
+    def numbers(cells: int) -> dict[str, Any]:
+        z, h, i, o = s.richards(soil, 0.4, cells, -0.615, np.array([0.0, 360 * S]),
+                                top=s.held(soil, -0.207), bottom=s.held_below(soil, -0.615))  # fmt: skip
+        return _profile(soil, z, h, [0.05, 0.10, 0.125, 0.15, 0.20], 0.18, i, o)
+
+    return s.extrapolated(numbers, 640)
+
+
+def celia_2() -> dict[str, Any]:
+    soil = s.van_genuchten(0.102, 0.368, 3.35, 2.0, 0.00922 * CM / S, 1e-8)
+
+    def numbers(cells: int) -> dict[str, Any]:
+        z, h, i, o = s.richards(soil, 1.0, cells, -10.0, np.array([0.0, 1.0]),
+                                top=s.held(soil, -0.75), bottom=s.held_below(soil, -10.0))  # fmt: skip
+        return _profile(soil, z, h, [0.1, 0.2, 0.3, 0.4, 0.45], 0.15, i, o)
+
+    return s.extrapolated(numbers, 800)
+
+
+def haverkamp_sand() -> dict[str, Any]:
+    soil = s.haverkamp(0.075, 0.287, 1.611e6 * CM**3.96, 3.96, 1.175e6 * CM**4.74, 4.74, 34 * CM * 24, 1e-8)
+    flux = 13.69 * CM * 24
+
+    def numbers(cells: int) -> dict[str, Any]:
+        z, h, i, o = s.richards(soil, 0.7, cells, -0.615, np.array([0.0, 0.1, 0.2, 0.4, 0.7]) / 24,
+                                top=lambda t, h, d: flux, bottom=s.held_below(soil, -0.615))  # fmt: skip
+        theta = soil.theta(h)
+        return _profile(soil, z, h, [0.1, 0.2, 0.3, 0.4, 0.5], 0.18, i, o) | {
+            "fronts": [s.crossing(z, row, 0.18) for row in theta[1:]]
+        }
+
+    return s.extrapolated(numbers, 560)
+
+
+MILLER = {
+    "sand": (0.093, 0.301, 5.47, 4.264, 5.04, 10.0, 0.18, 800),
+    "loam": (0.078, 0.430, 3.6, 1.56, 0.2496, 5.0, 2.25, 500),
+    "clay_loam": (0.095, 0.410, 1.9, 1.31, 0.062, 2.0, 1.0, 400),
+}
+
+
+def miller(name: str) -> dict[str, Any]:
+    theta_r, theta_s, alpha, n, K_s, depth, end, cells = MILLER[name]
+    published = s.van_genuchten(theta_r, theta_s, alpha, n, K_s, 1e-6)
+    rounded = s.rounded(theta_r, theta_s, alpha, n, K_s, 1e-6)
+    level = theta_r + 0.8 * (theta_s - theta_r)
+
+    def steps(soil: s.Soil, cells: int, count: int) -> tuple[Any, Any]:
+        z = (np.arange(cells) + 0.5) * depth / cells
+        times = np.array([0.0, end / 2, end])
+        z, h, i = s.implicit(soil, depth, cells, z - depth, times, 0.1, 0.0, count)
+        return i[1:], np.array([s.crossing(z, row, level) for row in soil.theta(h)[1:]])
+
+    def numbers(cells: int) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for soil, ending in ((rounded, ""), (published, "_published")):
+            coarse, fine = steps(soil, cells, 1500), steps(soil, cells, 3000)
+            out |= {f"inflow{ending}": 2 * fine[0] - coarse[0], f"fronts{ending}": 2 * fine[1] - coarse[1]}
+        return out
+
+    return s.extrapolated(numbers, cells)
+
+
+def ponding() -> dict[str, Any]:
+    """A storm of 60 mm in three hours on loam; the excess runs off within 0.001 d."""
+    K_s, rain, passage = 0.2496, 0.48, 1e-3
+    times = np.array([0.0, 1 / 24, 2 / 24, 3 / 24])
+
+    def numbers(cells: int) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for make, ending in ((s.rounded, ""), (s.van_genuchten, "_published")):
+            soil = make(0.078, 0.43, 3.6, 1.56, K_s, 1e-6)
+            z, h, i, _ = s.richards(soil, 0.5, cells, -3.0, times, top=s.infiltrating(soil, K_s, rain, passage),
+                                    bottom=s.free(soil), max_step=2e-4)  # fmt: skip
+            pond = passage * (
+                rain - np.array([s.infiltrating(soil, K_s, rain, passage)(0, h[k, 0], z[0]) for k in (1, 2, 3)])
+            )
+            out |= {f"infiltration{ending}": i[1:], f"runoff{ending}": rain * times[1:] - i[1:] - pond}
+        return out
+
+    return s.extrapolated(numbers, 1000)
+
+
+def _given(flux: float) -> Callable[[float, float, float], float]:
+    return lambda t, h, distance: flux
+
+
+def ten_years(rain: Any, cells: int = 15) -> dict[str, Any]:
+    """openRE's infiltration test on the same 15 cells: drainage by year (m); rain in m/d."""
+    soil = s.van_genuchten(0.131, 0.396, 0.423, 2.06, 0.0496, 1e-4)
+    h, drained, by_year = np.full(cells, -3.59), 0.0, []
+    for day, q in enumerate(rain):
+        _, head, _, out = s.richards(soil, 1.5, cells, h, np.array([0.0, 1.0]), top=_given(float(q)),
+                                     bottom=s.free(soil), rtol=1e-9, atol=1e-10)  # fmt: skip
+        h, drained = head[-1], drained + float(out[-1])
+        if (day + 1) % 365 == 0 or day + 1 in (60, len(rain)):
+            by_year.append((day + 1, drained, float(soil.theta(h).sum() * 1.5 / cells)))
+    return {"day": [r[0] for r in by_year], "drainage": [r[1] for r in by_year], "storage": [r[2] for r in by_year]}
+
+
+def sorptivity(
+    theta_r: float, theta_s: float, alpha: float, n: float, K_s: float, h_initial: float, h_top: float
+) -> float:
+    """Sorptivity (m d^-1/2) by Boltzmann's transform (Bruce and Klute 1956, Philip 1957).
+
+    With phi = z / sqrt(t) and F(theta) the integral of phi from the initial water content,
+    F'' F = -2 D(theta), F' = 0 and F = S at the surface; S is the one for which F vanishes at the
+    initial water content.
+    """
+    soil, m = s.van_genuchten(theta_r, theta_s, alpha, n, K_s, 0.0), 1 - 1 / n
+
+    def diffusivity(theta: float) -> float:
+        se = (theta - theta_r) / (theta_s - theta_r)
+        h = np.array(-((se ** (-1 / m) - 1) ** (1 / n)) / alpha)
+        return float(soil.K(h) / soil.capacity(h))
+
+    low, high = (float(soil.theta(np.array(h))) for h in (h_initial, h_top))
+
+    def end(S: float) -> float:
+        """F at the initial water content; where F runs out before, minus what was left to go."""
+
+        def rate(theta: float, y: Any) -> Any:
+            return [y[1], -2 * diffusivity(theta) / y[0]]
+
+        def empty(theta: float, y: Any) -> float:
+            return float(y[0]) - 1e-7 * S
+
+        empty.terminal = True  # type: ignore[attr-defined]
+        done: Any = solve_ivp(rate, (high, low), [S, 0.0], "LSODA", rtol=1e-10, atol=1e-14, events=empty)
+        return float(done.y[0, -1]) if done.status == 0 else -(float(done.t[-1]) - low)
+
+    return float(brentq(end, 1e-3, 1.0, xtol=1e-12))
+
+
+def sorptivity_loam() -> float:
+    return sorptivity(0.078, 0.43, 3.6, 1.56, 0.2496, -5.0, -0.1)

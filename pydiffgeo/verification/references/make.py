@@ -1,0 +1,72 @@
+"""Makes `numbers.json`: `python -m pydiffgeo.verification.references.make [NAME ...]`. Needs SciPy; takes an hour."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..pollution import POLLU
+from ..stiff import HIRES, OREGO, ROBERTSON, VAN_DER_POL
+from ..weather import DAYS, basin_weather, daily_rain
+from . import basins, infiltration, stiff
+
+FILE = Path(__file__).with_name("numbers.json")
+
+
+def _exphydro() -> dict[str, Any]:
+    days = 1096
+    given = basin_weather(days)
+    parameters = {"f": 0.017, "S_max": 900.0, "Q_max": 18.0, "D_f": 2.6, "T_max": 0.8, "T_min": -1.2}
+    found = basins.exphydro(parameters, (0.0, 850.0), *given)
+    monthly = np.arange(0, days, 30)
+    return {
+        "day": [int(d) + 1 for d in monthly],
+        "snow": found["snow"][monthly].tolist(),
+        "water": found["water"][monthly].tolist(),
+        "runoff": found["runoff"][monthly].tolist(),
+        "evapotranspiration": found["evapotranspiration"].cumsum()[monthly].tolist(),
+    }
+
+
+def _stiff() -> dict[str, Any]:
+    doubt = {s.key: stiff.confirm(s) for s in (ROBERTSON, VAN_DER_POL, HIRES, OREGO, POLLU)}
+    print("  published and recomputed differ by", {k: f"{v:.1e}" for k, v in doubt.items()})
+    if max(doubt.values()) > 1e-8:
+        raise ArithmeticError(f"the published digits are not confirmed: {doubt}")
+    return stiff.PUBLISHED
+
+
+RECIPES: dict[str, Any] = {
+    "celia_1": infiltration.celia_1,
+    "celia_2": infiltration.celia_2,
+    "haverkamp_sand": infiltration.haverkamp_sand,
+    "sorptivity_loam": infiltration.sorptivity_loam,
+    "ponding": infiltration.ponding,
+    "ten_years": lambda: infiltration.ten_years(daily_rain(DAYS) / 1000),
+    "exphydro": _exphydro,
+    "stiff": _stiff,
+    "robertson_gradient": stiff.robertson_gradient,
+    "miller_sand": lambda: infiltration.miller("sand"),
+    "miller_loam": lambda: infiltration.miller("loam"),
+    "miller_clay_loam": lambda: infiltration.miller("clay_loam"),
+}
+
+
+def main(names: list[str]) -> None:
+    for name in names or [*RECIPES]:
+        started = time.perf_counter()
+        made = RECIPES[name]()
+        # Read just before writing, so that several runs can share the work.
+        known = json.loads(FILE.read_text()) if FILE.exists() else {}
+        known[name] = json.loads(json.dumps(made, default=lambda v: v.tolist()))
+        FILE.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
+        print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,98 @@
+"""Runs problems on engines, prints a line for each, and writes the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..engines.choose import choose_engine, julia_missing
+from ..errors import InputError, PydiffgeoError
+from .catalogue import PROBLEMS
+from .problem import Bench, DataNotFoundError, Outcome, Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A problem on an engine: an outcome, or why there is none."""
+
+    problem: Problem
+    engine: str
+    seconds: float
+    outcome: Outcome | None = None
+    skipped: str = ""
+    failure: str = ""
+
+    @property
+    def verdict(self) -> str:
+        if self.skipped:
+            return "skipped"
+        return "passed" if self.outcome is not None and self.outcome.passed else "FAILED"
+
+    @property
+    def line(self) -> str:
+        start = f"{self.verdict:8}{self.problem.name:20}{self.engine:10}"
+        if self.outcome is None:
+            return start + (self.skipped or self.failure)
+        worst, balance = self.outcome.worst, self.outcome.balance
+        orders = ", ".join(f"{s.kind} {s.observed:.2f} ({s.expected:g})" for s in self.outcome.convergence)
+        return (
+            f"{start}error {worst.error:8.1e} of {worst.tolerance:7.1e}   "
+            f"balance {f'{balance.error:7.1e}' if balance else '   none'}   {self.seconds:6.1f} s"
+            + (f"   order in {orders}" if orders else "")
+        )
+
+
+def chosen_engines(name: str) -> list[str]:
+    """Names of the engines to use: "all" takes those that are there, "auto" what `solve` would take."""
+    if name == "all":
+        return ["sundials", *(["julia"] if julia_missing() is None else [])]
+    return [choose_engine(name)[0].name]
+
+
+def chosen_problems(names: Sequence[str]) -> list[Problem]:
+    """Problems by name, all of them where none is named.
+
+    Raises:
+        InputError: there is no such problem.
+    """
+    if unknown := sorted(set(names) - set(PROBLEMS)):
+        raise InputError(f"no problem {', '.join(map(repr, unknown))}; there are {', '.join(PROBLEMS)}")
+    return [PROBLEMS[name] for name in names] if names else [*PROBLEMS.values()]
+
+
+def run_problem(problem: Problem, bench: Bench) -> Result:
+    """Solves one problem; errors of the package are a failed result, anything else is raised."""
+    started = time.perf_counter()
+    outcome, skipped, failure = None, "", ""
+    try:
+        outcome = problem.run(bench)
+    except DataNotFoundError as reason:
+        skipped = str(reason)
+    except PydiffgeoError as error:
+        failure = f"{type(error).__name__}: {error}"
+    return Result(problem, bench.engine, time.perf_counter() - started, outcome, skipped, failure)
+
+
+def verify(
+    engine: str = "auto", problems: Sequence[str] = (), output: str = "verification", *, small: bool = False,
+    data: str | None = None,
+) -> int:  # fmt: skip
+    """Runs the suite and writes `report.html` and `report.json` into `output`; 1 where anything failed."""
+    from .report import write_report
+
+    chosen = chosen_problems(problems)
+    engines = chosen_engines(engine)
+    folder = None if data is None else Path(data)
+    results: list[Result] = []
+    for problem in chosen:
+        for name in engines:
+            results.append(run_problem(problem, Bench(name, small, folder)))
+            print(results[-1].line, flush=True)
+    counts = {v: sum(r.verdict == v for r in results) for v in ("passed", "FAILED", "skipped")}
+    path = write_report(results, Path(output), small)
+    print(
+        f"{', '.join(f'{n} {v}' for v, n in counts.items())} in {sum(r.seconds for r in results):.0f} s; report: {path}"
+    )
+    return 1 if counts["FAILED"] else 0
