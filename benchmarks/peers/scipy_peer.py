@@ -65,7 +65,7 @@ class Solver:
 def prepare(case: Case, rtol: float, method: str, cap: float = 60.0) -> Callable[[], tuple[float, Values]]:
     """The call's `note` says what was extrapolated, and its `seconds` replace those measured."""
     solver, numbers = Solver(case, rtol, method), case.numbers()
-    cap /= 8  # what is extrapolated needs no more
+    cap = max(cap / 8, 12.0)  # what is extrapolated needs no more
 
     def gradient() -> tuple[float, Values]:
         began = time.perf_counter()
