@@ -14,6 +14,7 @@ import torch
 
 import pydiffgeo as dg
 from pydiffgeo.closures import smooth_ramp
+from pydiffgeo.verification.transport import HeatColumn
 
 torch.set_default_dtype(torch.float64)
 
@@ -70,34 +71,6 @@ def loam(cells: int) -> dict[str, Any]:
         "K_s": 0.25 * np.exp(-x),
         "S_s": np.full(cells, 1e-4),
     }
-
-
-def heat_column() -> dg.Model:
-    """Heat conduction with a surface that warms and cools: another process, with other units."""
-
-    def flux(left, right, face):
-        conductivity = 2 / (1 / left.conductivity + 1 / right.conductivity)
-        return {"heat": conductivity * (left.temperature - right.temperature) / face.distance}
-
-    def top(cell, forcing, face):
-        into = cell.conductivity * (forcing.surface_temperature - cell.temperature) / face.distance
-        return {"heat": into, "ground_heat_flux": into}
-
-    graph = dg.column(1.0, 6)
-    return dg.Model(
-        name="Heat",
-        graph=graph,
-        states=(dg.State("heat", "MJ m-3", "heat content above 0 degC", default=0.0),),
-        parameters=(
-            dg.Parameter("conductivity", "MJ m-1 d-1 K-1", "thermal conductivity", 0.1, 0.0, open_low=True),
-            dg.Parameter("capacity", "MJ m-3 K-1", "heat capacity", 2.0, 0.0, open_low=True),
-        ),
-        forcings=(dg.ForcingVariable("surface_temperature", "degC", "temperature of the surface"),),
-        fluxes=(dg.IntegratedFlux("ground_heat_flux", "MJ m-2", "heat into the soil", +1),),
-        closure=lambda cell: {"temperature": cell.heat / cell.capacity},
-        flux=flux,
-        boundaries=(dg.Boundary("top", (0,), top, {"distance": graph.cell["thickness"][0] / 2}),),
-    )
 
 
 def aquifer() -> dg.Model:
@@ -215,7 +188,7 @@ CASES: dict[str, Case] = {
         {"snow_storage": np.array(15.0), "water_storage": np.array(250.0)},
     ),
     "heat": Case(
-        heat_column, DAYS, {"conductivity": np.full(6, 0.12), "capacity": np.array(2.1)},
+        lambda: HeatColumn(1.0, 6), DAYS, {"conductivity": np.full(6, 0.12), "capacity": np.array(2.1)},
         {"surface_temperature": [12.0, 3.0, -2.0, 8.0, 15.0]}, {"heat": np.full(6, 10.0)},
     ),
     "aquifer": Case(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..models import RichardsColumn
 from ..solve import Solution
 from .problem import (
     PROFILE_ORDER,
+    SATURATION_ORDER,
     TOLERANCE_ORDER,
     Array,
     Bench,
@@ -53,7 +55,8 @@ class Infiltration:
         cells: number of cells in the small and in the full form; `grids` of the convergence study.
         tolerances: name -> tolerance: "head" (m), "front", "inflow", "outflow" (shares).
         measure: what the convergence studies are about: "inflow" or "front".
-        small_factor: by which tolerances are wider in the small form; `small_rtol` of its solve.
+        small_factor: by which tolerances are wider in the small form; `small_rtol` and `rtol` of the two forms.
+        expected: order in space.
     """
 
     key: str
@@ -71,6 +74,8 @@ class Infiltration:
     measure: str = "inflow"
     small_factor: float = 1.0
     small_rtol: float = 1e-8
+    rtol: float = 1e-8
+    expected: float = 2.0
 
     def solve(self, bench: Bench, cells: int, rtol: float = 1e-8) -> Solution:
         model = self.column(cells)
@@ -87,11 +92,13 @@ class Infiltration:
 
     def run(self, bench: Bench) -> Outcome:
         known = references()[self.key]
-        sol = self.solve(bench, bench.pick(*self.cells), bench.pick(self.small_rtol, 1e-8))
+        # The finest grid of the study is that of the comparison: it is solved once.
+        solve = cache(lambda cells, rtol: self.solve(bench, cells, rtol))
+        sol = solve(bench.pick(*self.cells), bench.pick(self.small_rtol, self.rtol))
         return Outcome(
             checks=tuple(self.checks(sol, known, bench.pick(self.small_factor, 1.0))),
             balance=balance_of(sol),
-            convergence=() if bench.small else self.convergence(bench, known),
+            convergence=() if bench.small else self.convergence(solve, known),
             panels=self.panels(sol, known),
         )
 
@@ -127,20 +134,20 @@ class Infiltration:
                 )  # fmt: skip
         return found
 
-    def convergence(self, bench: Bench, known: Mapping[str, Any]) -> tuple[Convergence, ...]:
+    def convergence(self, solve: Callable[[int, float], Solution], known: Mapping[str, Any]) -> tuple[Convergence, ...]:
         found = []
         if self.grids:
             key = "inflow" if self.measure == "inflow" else "fronts"
             true = float(np.atleast_1d(known[key])[-1])
             sizes = {self.column(c).graph.cell["thickness"][0]: c for c in self.grids}
             found.append(
-                study("space", [*sizes], lambda dz: abs(self.number(self.solve(bench, sizes[dz])) - true), "m",
-                      2.0, 1.2, 2.5, PROFILE_ORDER)
+                study("space", [*sizes], lambda dz: abs(self.number(solve(sizes[dz], self.rtol)) - true), "m",
+                      self.expected, 0.6 * self.expected, 2.5, PROFILE_ORDER if self.expected > 1 else SATURATION_ORDER)
             )  # fmt: skip
         if self.rtols:
-            best = self.number(self.solve(bench, self.cells[0], 1e-11))
+            best = self.number(solve(self.cells[0], 1e-11))
             found.append(
-                study("time", self.rtols, lambda rtol: abs(self.number(self.solve(bench, self.cells[0], rtol)) - best),
+                study("time", self.rtols, lambda rtol: abs(self.number(solve(self.cells[0], rtol)) - best),
                       "m", 1.0, 0.5, 1.6, TOLERANCE_ORDER)
             )  # fmt: skip
         return tuple(found)
@@ -188,20 +195,30 @@ HAVERKAMP = Infiltration(
 )  # fmt: skip
 
 
-def _miller(key: str, depth: float, end: float, soil: Sequence[float], cells: tuple[int, int], tolerance: float,
-            published: float, grids: tuple[int, ...]) -> Infiltration:  # fmt: skip
+def _miller(
+    key: str,
+    depth: float,
+    end: float,
+    soil: Sequence[float],
+    inflow: float = 8e-3,
+    front: float = 8e-3,
+    small: tuple[int, float] = (100, 2.0),
+) -> Infiltration:
     theta_r, theta_s, alpha, n, K_s = soil
     return Infiltration(
         key,
         lambda count: RichardsColumn(depth, count, top="head", bottom="head"),
         {"theta_r": theta_r, "theta_s": theta_s, "alpha": alpha, "n": n, "K_s": K_s, "S_s": 1e-6},
         {"head": 0.1, "bottom_head": 0.0}, lambda z: z - depth, (0.0, end / 2, end), (),
-        theta_r + 0.8 * (theta_s - theta_r), cells, {"inflow": tolerance, "front": tolerance, "published": published}, grids, small_factor=4.0, small_rtol=1e-7,
+        theta_r + 0.8 * (theta_s - theta_r), (small[0], 200), {"inflow": inflow, "front": front, "published": 1e-2},
+        (50, 100, 200), small_factor=small[1], small_rtol=1e-7, rtol=1e-7, expected=1.0,
     )  # fmt: skip
 
 
 MILLER = {
-    "sand": _miller("miller_sand", 10.0, 0.18, (0.093, 0.301, 5.47, 4.264, 5.04), (100, 800), 4e-3, 4e-3, (200, 400, 800)),
-    "loam": _miller("miller_loam", 5.0, 2.25, (0.078, 0.43, 3.6, 1.56, 0.2496), (100, 400), 4e-3, 5e-3, (100, 200, 400)),
-    "clay loam": _miller("miller_clay_loam", 2.0, 1.0, (0.095, 0.41, 1.9, 1.31, 0.062), (100, 400), 4e-3, 5e-3, (100, 200, 400)),
-}  # fmt: skip
+    "sand": _miller(
+        "miller_sand", 10.0, 0.18, (0.093, 0.301, 5.47, 4.264, 5.04), inflow=4e-3, front=1e-2, small=(200, 1.0)
+    ),
+    "loam": _miller("miller_loam", 5.0, 2.25, (0.078, 0.43, 3.6, 1.56, 0.2496)),
+    "clay loam": _miller("miller_clay_loam", 2.0, 1.0, (0.095, 0.41, 1.9, 1.31, 0.062)),
+}

@@ -251,6 +251,7 @@ PROFILE_ORDER = (
     "second order where cells resolve the front; a jump at the surface starts within one cell, in first order, "
     "and steep fronts are resolved late"
 )
+SATURATION_ORDER = "the edge of the saturated zone, where conductivity has an infinite slope, moves by whole cells: first order or better"
 TOLERANCE_ORDER = "the error of each step is held at the tolerance, so the error in time falls about as fast as it"
 
 

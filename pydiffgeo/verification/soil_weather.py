@@ -12,7 +12,7 @@ from .problem import Bench, Line, Outcome, Panel, balance_of, check, references,
 from .weather import DAYS, daily_rain
 
 # Carsel and Parrish 1988, table 3, loam
-LOAM = {"theta_r": 0.078, "theta_s": 0.43, "alpha": 3.6, "n": 1.56, "K_s": 0.2496, "S_s": 1e-4}
+LOAM = {"theta_r": 0.078, "theta_s": 0.43, "alpha": 3.6, "n": 1.56, "K_s": 0.2496, "S_s": 1e-3}
 REASON = "error of the grid, and of the film of water that the surface must hold before it presses or runs off"
 STORM = 0.48  # m/d: 20 mm/h, nearly twice the conductivity at saturation
 
