@@ -75,7 +75,7 @@ def measure(case: Case, peer: str, rtol: float, repeats: int, cap: float, refere
     seconds = given if given is not None else min(times)
     result = {"loss": loss, "seconds": seconds, "first": first, "cold": cold, "repeats": len(times)}
     result |= {"memory": memory() - base, "note": getattr(call, "note", ""), "steps": getattr(call, "steps", None)}
-    if reference is not None:
+    if reference is not None and "loss" in reference:
         result["loss_error"] = float(abs(loss / reference["loss"] - 1))
     if reference is not None and gradient:
         if given is not None:
