@@ -15,6 +15,7 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -42,9 +43,11 @@ class Worker:
     """A measuring process and its events."""
 
     def __init__(self, arguments: list[str]) -> None:
+        # CasADi compiles in the current folder, and leaves its files there when it is stopped.
+        self.folder = tempfile.TemporaryDirectory()
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "measure.py"), *arguments],
-            env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder.name,
         )  # fmt: skip
         self.events: queue.Queue[Record | None] = queue.Queue()
         self.errors: list[str] = []
@@ -70,6 +73,7 @@ class Worker:
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
+        self.folder.cleanup()
 
 
 def run(case: str, peer: str, tolerances: list[float], options: argparse.Namespace, more: list[str], cap: float) -> Any:
@@ -162,6 +166,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("peer_results"))
     parser.add_argument("--resume", action="store_true", help="keep what results.json in the output folder has")
     options = parser.parse_args()
+    options.output, options.data = options.output.resolve(), options.data.resolve()
     options.output.mkdir(parents=True, exist_ok=True)
     cap = options.cap or (20.0 if options.quick else 120.0)
     cases = options.case or (["richards", "robertson"] if options.quick else [*CASE_NAMES])
