@@ -70,19 +70,19 @@ def _panel(axis: Any, panel: Panel) -> None:
 
 def _convergence(axis: Any, kind: str, outcomes: Mapping[str, Outcome]) -> None:
     """Error against size on logarithmic axes, with the expected slope beside the first study."""
-    unit = ""
+    unit = size_unit = ""
     for engine, outcome in outcomes.items():
         studies = [s for s in outcome.convergence if s.kind == kind]
         for number, s in enumerate(studies):
             axis.loglog(s.sizes, s.errors, "os^v"[number] + "-", ms=4.5, lw=1.2, color=ENGINES.get(engine, "#333333"),
                         alpha=0.8, label=f"{engine}: order {s.observed:.2f}")  # fmt: skip
-            unit = s.unit
+            unit, size_unit = s.unit, s.size_unit
             if engine == next(iter(outcomes)):
                 sizes = np.array([min(s.sizes), max(s.sizes)])
                 k = int(np.argmax(s.sizes))
                 guide = s.errors[k] * (sizes / s.sizes[k]) ** s.expected * 1.6
                 axis.loglog(sizes, guide, ":", color=EXPECTED, lw=1.2, label=f"slope {s.expected:g}")
-    axis.set_xlabel("cell size" if kind == "space" else "relative tolerance")
+    axis.set_xlabel(f"cell size ({size_unit})" if kind == "space" else "relative tolerance (-)")
     axis.set_ylabel(f"error ({unit})" if unit != "1" else "error (-)")
     axis.set_title("convergence in space" if kind == "space" else "convergence in time")
     if kind == "space":

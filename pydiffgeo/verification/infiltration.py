@@ -203,6 +203,7 @@ def _miller(
     inflow: float = 8e-3,
     front: float = 8e-3,
     small: tuple[int, float] = (100, 2.0),
+    grids: tuple[int, ...] = (50, 100, 200),
 ) -> Infiltration:
     theta_r, theta_s, alpha, n, K_s = soil
     return Infiltration(
@@ -211,7 +212,7 @@ def _miller(
         {"theta_r": theta_r, "theta_s": theta_s, "alpha": alpha, "n": n, "K_s": K_s, "S_s": 1e-6},
         {"head": 0.1, "bottom_head": 0.0}, lambda z: z - depth, (0.0, end / 2, end), (),
         theta_r + 0.8 * (theta_s - theta_r), (small[0], 200), {"inflow": inflow, "front": front, "published": 1e-2},
-        (50, 100, 200), small_factor=small[1], small_rtol=1e-7, rtol=1e-7, expected=1.0,
+        grids, small_factor=small[1], small_rtol=1e-7, rtol=1e-7, expected=1.0,
     )  # fmt: skip
 
 

@@ -92,6 +92,7 @@ class Convergence:
     low: float
     high: float
     reason: str
+    size_unit: str = "m"
 
     @property
     def observed(self) -> float:
@@ -239,11 +240,11 @@ def worst_balance(solutions: Sequence[Solution], bound: float = 1e-8) -> Balance
 
 def study(
     kind: Literal["space", "time"], sizes: Sequence[float], error: Callable[[float], float], unit: str,
-    expected: float, low: float, high: float, reason: str,
+    expected: float, low: float, high: float, reason: str, size_unit: str = "m",
 ) -> Convergence:  # fmt: skip
     """Runs `error` for each size."""
     errors = tuple(max(float(error(s)), 1e-300) for s in sizes)
-    return Convergence(kind, tuple(sizes), errors, unit, expected, low, high, reason)
+    return Convergence(kind, tuple(sizes), errors, unit, expected, low, high, reason, size_unit)
 
 
 FACE_ORDER = "central differences across faces of a uniform grid: second order"
