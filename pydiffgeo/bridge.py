@@ -21,7 +21,7 @@ from .engines.autograd import differentiable_solve
 from .engines.base import Array, Forward, Gradients, Options, Problem, Status
 from .engines.julia.engine import CODES, SOLVERS
 from .engines.julia.session import julia
-from .engines.system import System
+from .engines.kernels import System
 from .errors import InputError, ShapeError, SolverError
 from .forcing import check_times
 from .inputs import as_tensor

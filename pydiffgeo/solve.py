@@ -17,12 +17,14 @@ from torch import Tensor
 from .engines.autograd import differentiable_solve
 from .engines.base import Forward, Options, Status
 from .engines.choose import choose_engine
-from .engines.system import System, build_system
+from .engines.kernels import System
+from .engines.prepare import prepare
+from .engines.system import build_system
 from .errors import InputError, SolverError
 from .inputs import Inputs, check_inputs
 from .model import Model
 
-Sensitivity = Literal["auto", "adjoint", "gauss", "forward"]
+Sensitivity = Literal["auto", "adjoint", "discrete", "gauss", "forward"]
 
 _systems: WeakKeyDictionary[Model, dict[Any, System]] = WeakKeyDictionary()
 
@@ -131,6 +133,7 @@ def solve(
     max_steps: int = 100_000,
     threads: int = 0,
     compiled: bool = False,
+    memory: float = 1e9,
     throw: bool = True,
 ) -> Solution:
     """Solves `model` and returns states, outputs and integrated fluxes as differentiable tensors.
@@ -150,6 +153,8 @@ def solve(
         sensitivity: how gradients are found; "auto" lets the engine choose.
         max_steps: solver steps allowed in one interval between breaks.
         threads: how many members of a batch are solved at a time; 0 is the engine's choice.
+        memory: bytes that each member may keep for its adjoint; what goes beyond is computed again in
+            the backward pass, by parts. (The SUNDIALS engine always does that, interval by interval.)
         compiled: let the SUNDIALS engine compile the model to C first, where a compiler is found.
         throw: raise where a member fails. Otherwise it holds NaN, `status` says why, it receives a
             zero gradient, and the other members are as good as ever; mask losses with `ok`.
@@ -160,16 +165,18 @@ def solve(
         SolverError: a member failed and `throw` is set; carries the partial `solution`.
         AdjointError: from `backward()`, where an adjoint solve fails and `throw` is set.
     """
-    _check_positive(rtol=rtol, atol=atol)
+    _check_positive(rtol=rtol, atol=atol, memory=memory)
     _check_whole(1, max_steps=max_steps)
     _check_whole(0, threads=threads)
     inputs = check_inputs(model, parameters, forcing, times, initial)
     chosen, why = choose_engine(engine)
     _check_method(chosen.name, solver, sensitivity)
     system = _system(model, inputs)
-    options = Options(float(rtol), float(atol), solver, sensitivity, int(max_steps), int(threads), compiled)
+    options = Options(float(rtol), float(atol), solver, sensitivity, int(max_steps), int(threads), compiled, memory)
     y0 = _pack_states(system, inputs)
-    y, q, report = differentiable_solve(chosen, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
+    y, q, report = differentiable_solve(
+        chosen, system, options, inputs.breaks, y0, prepare(system, inputs.p), inputs.f, throw
+    )
     report.stats["why"] = why
     solution = _unpack(model, system, inputs, y, q, report)
     failed = list(solution.failures())

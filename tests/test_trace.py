@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+from pydiffgeo.engines.derive import LOWERED
 from pydiffgeo.engines.julia.transpile import RULES as JULIA_RULES
-from pydiffgeo.engines.julia.transpile import julia_function, julia_number
+from pydiffgeo.engines.julia.transpile import julia_loop, julia_number
 from pydiffgeo.engines.trace import OPERATIONS, RULES, Program, trace
 from pydiffgeo.errors import ModelError, UnsupportedOperationError
 
@@ -92,7 +93,7 @@ NEED_POSITIVE = {"log", "log10", "sqrt", "rsqrt", "reciprocal"}
 
 def test_every_rule_and_operation_is_covered() -> None:
     assert {*USES} == {*RULES}
-    assert {*JULIA_RULES} == {*OPERATIONS}
+    assert {*JULIA_RULES} == {*OPERATIONS, *LOWERED}
     used = {n.op for functions in USES.values() for f in functions for n in program(f).nodes}
     assert used == {*OPERATIONS, "input", "constant"}
 
@@ -219,19 +220,35 @@ def test_the_julia_text_of_a_function() -> None:
 
     traced = trace("local", function, [("c", NAMES)])
     assert (
-        julia_function(traced, ["c.x", "c.y"], ["b", "a", "c"])
+        julia_loop(traced, {"x": ["c.x", "c.y"]}, {"out": ["b", "a", "c"]}, items=9)
         == """\
-function (x0, x1)
-    t3 = (x0 ^ 3)
-    t4 = power(x0, x1)
-    t5 = (t3 + t4)
-    t7 = (x0 < 0.0)
-    t8 = (-t5)
-    t9 = root(t5)
-    t10 = pick(t7, t8, t9)
-    return (x1, t10, (-2.5),)
+function (out, x)
+    @inbounds @simd ivdep for i in axes(out, 1)
+        t0 = x[i, 1]
+        t1 = x[i, 2]
+        t3 = whole(t0, Val(3))
+        t4 = power(t0, t1)
+        t5 = (t3 + t4)
+        t7 = (t0 < 0.0)
+        t8 = (-t5)
+        t9 = root(t5)
+        t10 = pick(t7, t8, t9)
+        out[i, 1] = t1
+        out[i, 2] = t10
+        out[i, 3] = (-2.5)
+    end
+    return nothing
 end"""
     )
+
+
+def test_sums_with_products_are_fused_in_julia() -> None:
+    traced = trace("local", lambda c: {"a": c.x * c.y - c.x, "b": 2.0 - c.x * c.x}, [("c", NAMES)])
+    text = julia_loop(traced, {"x": ["c.x", "c.y"]}, {"bars": ["a", "b"]}, items=1)
+    assert "muladd(t0, t1, -t0)" in text
+    assert "muladd(-t0, t0, 2.0)" in text
+    assert "bars[i, 2] += t" in text
+    assert "@simd" not in text
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """
 Stiff solves and adjoints of control-volume models, for the Python package pydiffgeo.
 
-A model comes as kernels (`kernels.jl`), is put behind function wrappers (`model.jl`), and is solved
-interval by interval between the breaks of its forcings (`forward.jl`), with gradients by a Gauss
-adjoint (`adjoint.jl`) or by forward mode in each interval (`transition.jl`). `batch.jl` runs many
+A model comes as kernels (`kernels.jl`), from which rates, Jacobian and transposed products are put
+together (`model.jl`). It is solved interval by interval between the breaks of its forcings
+(`forward.jl`), with gradients by the discrete adjoint of Rodas5P (`discrete.jl`), for other solvers by a
+Gauss adjoint (`adjoint.jl`), or by forward mode in each interval (`transition.jl`). `batch.jl` runs many
 members in one call. The extension `PydiffgeoBridge` differentiates any `ODEProblem` with SciMLSensitivity.
 """
 module PydiffgeoSolvers
@@ -22,10 +23,12 @@ using SciMLBase: SciMLBase, ODEFunction, ODEProblem, init, solve, step!
 using SciMLLogging: SciMLLogging
 using SparseArrays
 
-include("kernels.jl")
 include("locals.jl")
+include("kernels.jl")
+include("derive.jl")
 include("model.jl")
 include("forward.jl")
+include("discrete.jl")
 include("adjoint.jl")
 include("transition.jl")
 include("batch.jl")

@@ -18,7 +18,7 @@ end
 Coefficients(m::Model) = Coefficients(copy(m.transposed), zeros(m.n_states), NaN)
 
 mutable struct AdjointWork{S}
-    const work::Work{Float64,Model}
+    const work::Work{Float64}
     sol::S                         # dense solution of the interval
     const mu::Vector{Float64}
     const at::Coefficients
@@ -27,21 +27,19 @@ mutable struct AdjointWork{S}
     const scratch::Vector{Float64}
     const rates_bar::Vector{Float64}
     const bar::Vector{Float64}
-    const partials::Vector{Vector{Float64}}
 end
 
 function AdjointWork(w::Work{Float64}, sol)
     m = w.model
     return AdjointWork(w, sol, zeros(m.n_fluxes), Coefficients(m), Coefficients(m), zeros(size_of(m)),
-                       zeros(m.n_states), zeros(size_of(m)), zeros(m.n_values),
-                       [Float64[] for _ in 1:m.n_closure_kernels])
+                       zeros(m.n_states), zeros(size_of(m)), zeros(m.n_values))
 end
 
 function evaluate!(c::Coefficients, a::AdjointWork, t)
     t == c.time && return c
     w, m = a.work, a.work.model
     a.sol(a.u, t)
-    m.jacobian!(w.entries, set_point!(w, a.u, t), w.slopes)
+    jacobian!(set_point!(w, a.u, t))
     values = nonzeros(c.matrix)
     @inbounds for i in eachindex(values)
         values[i] = -w.entries[m.places[i]]
@@ -71,8 +69,8 @@ end
 
 "Rate of change of the right-hand side with time alone, by a difference within the interval."
 function adjoint_tgrad!(dT, lambda, a::AdjointWork, t)
-    h = 1e-7 * (a.work.t1 - a.work.t0)
-    other = t - h > a.work.t0 ? t - h : t + h
+    h = 1e-7 * a.work.length
+    other = t - h > 0 ? t - h : t + h
     apply!(a.scratch, evaluate!(a.at, a, t), lambda)
     apply!(dT, evaluate!(a.beside, a, other), lambda)
     dT .= (dT .- a.scratch) ./ (other - t)
@@ -91,26 +89,26 @@ const NODES = (0.5 - sqrt(0.15), 0.5, 0.5 + sqrt(0.15))
 const WEIGHTS = (5 / 18, 8 / 18, 5 / 18)
 
 """
-Takes `lambda` from the end of the interval set in `a` to its start, and adds to `p_bar` and `f_bar`.
-`lambda` and `mu` should be of size one, which makes absolute tolerances mean the same for every loss.
+Takes `lambda` from the end of the interval set in `a` to its start, and adds to `f_bar`; gradients to
+parameters add up in the work. `lambda` and `mu` should be of size one, which makes absolute tolerances
+mean the same for every loss; gradients come out multiplied by `size`.
 """
-function adjoint_interval!(lambda, p_bar, f_bar, a::AdjointWork, alg, J, s::Settings)
+function adjoint_interval!(lambda, f_bar, a::AdjointWork, size, alg, J, s::Settings)
     m, w = a.work.model, a.work
     integrator = adjoint_integrator(a, lambda, alg, J, s)
-    a.rates_bar[m.n_states+1:end] .= a.mu
-    here = view(a.rates_bar, 1:m.n_states)
-    while integrator.t > w.t0
+    while integrator.t > 0
         step!(integrator)
         check(SciMLBase.check_error(integrator))
         h = integrator.tprev - integrator.t
         for (x, weight) in zip(NODES, WEIGHTS)
             t = integrator.t + x * h
             integrator(a.scratch, t)
-            here .= a.scratch
+            # The product is linear in the gradient to the rates: the weight goes there.
+            a.rates_bar[1:m.n_states] .= (size * weight * h) .* a.scratch
+            a.rates_bar[m.n_states+1:end] .= (size * weight * h) .* a.mu
             a.sol(a.u, t)
-            m.pull!(a.bar, set_point!(w, a.u, t), a.rates_bar, a.partials)
-            p_bar .+= (weight * h) .* view(a.bar, parameters(m))
-            add_forcing!(f_bar, view(a.bar, forcings(m)), weight * h, (t - w.t0) / (w.t1 - w.t0))
+            pull!(a.bar, set_point!(w, a.u, t), a.rates_bar)
+            add_forcing!(f_bar, view(a.bar, forcings(m)), t / w.length)
         end
     end
     lambda .= integrator.u
@@ -122,18 +120,18 @@ end
 function adjoint_integrator(a::AdjointWork, lambda, alg, J, s::Settings)
     f = ODEFunction{true,SciMLBase.FullSpecialize}(adjoint_rhs!; jac = adjoint_jac!, tgrad = adjoint_tgrad!,
                                                    jac_prototype = J)
-    problem = ODEProblem{true,SciMLBase.FullSpecialize}(f, copy(lambda), (a.work.t1, a.work.t0), a)
+    problem = ODEProblem{true,SciMLBase.FullSpecialize}(f, copy(lambda), (a.work.length, 0.0), a)
     return init(problem, alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps, save_everystep = false,
                 save_start = false, save_end = false, dense = true, verbose = QUIET)
 end
 
 "Adds a gradient to the forcing at fraction `x` of the interval to the gradients at its ends."
-function add_forcing!(f_bar, bar, weight, x)
+function add_forcing!(f_bar, bar, x)
     if size(f_bar, 2) == 1
-        f_bar[:, 1] .+= weight .* bar
+        f_bar[:, 1] .+= bar
     else
-        f_bar[:, 1] .+= (weight * (1 - x)) .* bar
-        f_bar[:, 2] .+= (weight * x) .* bar
+        f_bar[:, 1] .+= (1 - x) .* bar
+        f_bar[:, 2] .+= x .* bar
     end
     return f_bar
 end
@@ -142,34 +140,29 @@ end
 Pulls `y_bar` `(states, breaks)` and `q_bar` `(fluxes, intervals)` of one member back through the dense
 solutions `kept` of its intervals; fills in `y0_bar`, `p_bar` and `f_bar`.
 """
-function adjoint!(y0_bar, p_bar, f_bar, model::Model, breaks, p, f, kept, y_bar, q_bar, s::Settings)
+function adjoint!(y0_bar, p_bar, f_bar, model::Model, breaks, p, f, kept::Vector, y_bar, q_bar, s::Settings)
     return with_solver(s.solver, model.transposed, Float64) do alg, J
         adjoint!(y0_bar, p_bar, f_bar, model, breaks, p, f, kept, y_bar, q_bar, s, alg, J)
     end
 end
 
 function adjoint!(y0_bar, p_bar, f_bar, model, breaks, p, f, kept, y_bar, q_bar, s, alg, J)
-    w = Work{Float64}(model, size(f, 2) == 2)
-    w.v[parameters(model)] .= p
+    w = set_parameters!(Work{Float64}(model, size(f, 2) == 2; adjoint = true), p)
     lambda = zeros(model.n_states)
-    p_interval, f_interval = zeros(model.n_parameters), zeros(size(f, 1), size(f, 2))
     a = AdjointWork(w, last(kept))
     for j in length(breaks)-1:-1:1
         lambda .+= view(y_bar, :, j + 1)
         size = max(maximum(abs, lambda), maximum(abs, view(q_bar, :, j); init = 0.0))
         size == 0 && continue
-        set_interval!(w, view(f, :, :, j), breaks[j], breaks[j+1])
+        set_interval!(w, view(f, :, :, j), breaks[j+1] - breaks[j])
         a.sol = kept[j]
         a.mu .= view(q_bar, :, j) ./ size
         a.at.time = a.beside.time = NaN
         lambda ./= size
-        fill!(p_interval, 0.0)
-        fill!(f_interval, 0.0)
-        adjoint_interval!(lambda, p_interval, f_interval, a, alg, J, s)
+        adjoint_interval!(lambda, view(f_bar, :, :, j), a, size, alg, J, s)
         lambda .*= size
-        p_bar .+= size .* p_interval
-        f_bar[:, :, j] .= size .* f_interval
     end
+    collect_parameters!(p_bar, a.bar, w)
     y0_bar .= lambda .+ view(y_bar, :, 1)
     return nothing
 end

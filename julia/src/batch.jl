@@ -4,14 +4,17 @@ struct Tape
     breaks::Vector{Float64}
     p::Matrix{Float64}
     f::Array{Float64,4}
+    y::Array{Float64,3}
     settings::Settings
-    kept::Vector{Any}     # per member: dense solutions, transition matrices, or nothing
+    kept::Vector{Any}     # per member: steps, dense solutions, transition matrices, or nothing
 end
 
 struct ForwardResult
     y::Array{Float64,3}
     q::Array{Float64,3}
     codes::String           # return code of each member, joined by commas
+    steps::Vector{Int}
+    rejections::Vector{Int}
     tape::Tape
 end
 
@@ -44,45 +47,57 @@ function each_member(work, members, n::Int)
     return codes
 end
 
-# The door: whatever Python hands over becomes a plain array here, once.
-plain(x::AbstractArray{<:Any,N}) where {N} = Array{Float64,N}(x)
-plain_integers(x::AbstractArray{<:Any,N}) where {N} = Array{Int,N}(x)
+# The door: whatever Python hands over is one long vector, and becomes a plain array here, once.
+plain(x::AbstractVector, shape...) = reshape(Vector{Float64}(x), shape...)
+integers(x::AbstractVector, shape...) = reshape(Vector{Int}(x), shape...)
 
 """
     build(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels) -> Model
 
-A model from kernels given as tuples `(source, gather, targets, weights, active, variable)`.
+A model from kernels given as tuples of the arguments of `Kernel`, arrays as long vectors and the number
+of items before them.
 """
 function build(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels)
-    load(k) = Kernel(compile(String(k[1])), plain_integers(k[2]), plain_integers(k[3]), plain(k[4]), k[5], k[6])
-    return Base.invokelatest(Model, n_states, n_parameters, n_forcings, n_fluxes, n_values, plain(constants),
-                             Tuple(load.(closures)), Tuple(load.(kernels)))
+    load((sources, items, gather, output, targets, weights, counts)) =
+        Kernel(String.(Tuple(sources)), integers(gather, items, :), integers(output, :), integers(targets, items, :),
+               plain(weights, items, :), counts...)
+    return Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, plain(constants, :), Kernel[load(k) for k in closures],
+                 Kernel[load(k) for k in kernels])
 end
 
 """
-    forward(model, breaks, y0, p, f, settings, sensitivity)
+    forward(model, breaks, y0, p, f, nodes, settings, sensitivity)
 
-Solves all members. `y0` is `(states, members)`, `p` `(parameters, members)` and `f`
-`(forcings, 1 or 2, intervals, members)`. `sensitivity` says what is kept for `backward`: "none",
-"gauss" or "forward".
+Solves all members. `y0` holds `(states, members)`, `p` `(parameters, members)` and `f`
+`(forcings, nodes, intervals, members)`, each as one vector. `sensitivity` says what is kept for
+`backward`: "none", "discrete", "gauss" or "forward".
 """
-function forward(model::Model, breaks, y0, p, f, settings::Settings, sensitivity::String)
-    return forward(model, plain(breaks), plain(y0), plain(p), plain(f), settings, sensitivity)
+function forward(model::Model, breaks, y0, p, f, nodes::Int, settings::Settings, sensitivity::String)
+    intervals = length(breaks) - 1
+    members = length(y0) ÷ model.n_states
+    return forward(model, plain(breaks, :), plain(y0, :, members), plain(p, model.n_parameters, members),
+                   plain(f, model.n_forcings, nodes, intervals, members), settings, sensitivity)
 end
 
 function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::Matrix{Float64},
                  f::Array{Float64,4}, settings::Settings, sensitivity::String)
+    ready!(model; adjoint = sensitivity)
     members, intervals = size(y0, 2), length(breaks) - 1
     y = fill(NaN, model.n_states, intervals + 1, members)
     q = fill(NaN, model.n_fluxes, intervals, members)
     y[:, 1, :] .= y0
     kept = Vector{Any}(nothing, members)
+    counts = [Counts() for _ in 1:members]
     codes = each_member(1:members, members) do m
-        arguments = (view(y, :, :, m), view(q, :, :, m), model, breaks, view(p, :, m), view(f, :, :, :, m), settings)
-        kept[m] = sensitivity == "forward" ? forward_transitions!(arguments...) :
-                  forward!(arguments..., sensitivity == "gauss")
+        into = (view(y, :, :, m), view(q, :, :, m))
+        given = (model, breaks, view(p, :, m), view(f, :, :, :, m), settings)
+        kept[m] = sensitivity == "forward" ? forward_transitions!(into..., given..., counts[m]) :
+                  settings.solver == "Rodas5P" && sensitivity != "gauss" ?
+                  forward_steps!(into..., given..., sensitivity == "discrete", counts[m]) :
+                  forward!(into..., given..., sensitivity == "gauss", counts[m])
     end
-    return ForwardResult(y, q, join(codes, ","), Tape(breaks, p, f, settings, kept))
+    tape = Tape(breaks, p, f, y, settings, kept)
+    return ForwardResult(y, q, join(codes, ","), [c.steps for c in counts], [c.rejections for c in counts], tape)
 end
 
 """
@@ -90,19 +105,23 @@ end
 
 Pulls gradients back for the members numbered in `good`; the others get zeros.
 """
-backward(model::Model, tape::Tape, y_bar, q_bar, good) =
-    backward(model, tape, plain(y_bar), plain(q_bar), plain_integers(good))
+function backward(model::Model, tape::Tape, y_bar, q_bar, good)
+    return backward(model, tape, plain(y_bar, size(tape.y)...),
+                    plain(q_bar, model.n_fluxes, size(tape.y, 2) - 1, size(tape.y, 3)), integers(good, :))
+end
 
 function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Array{Float64,3}, good::Vector{Int})
     y0_bar, p_bar, f_bar = zeros(model.n_states, size(y_bar, 3)), zero(tape.p), zero(tape.f)
     codes = each_member(good, size(y_bar, 3)) do m
         into = (view(y0_bar, :, m), view(p_bar, :, m), view(f_bar, :, :, :, m))
         bars = (view(y_bar, :, :, m), view(q_bar, :, :, m))
-        kept = tape.kept[m]
-        if kept isa Array{Float64,3}
-            pull_transitions!(into..., model, kept, bars...)
+        given = (model, tape.breaks, view(tape.p, :, m), view(tape.f, :, :, :, m), tape.kept[m])
+        if tape.kept[m] isa Array{Float64,3}
+            pull_transitions!(into..., model, tape.kept[m], bars...)
+        elseif tape.kept[m] isa Kept
+            adjoint!(into..., given..., view(tape.y, :, :, m), bars..., tape.settings)
         else
-            adjoint!(into..., model, tape.breaks, view(tape.p, :, m), view(tape.f, :, :, :, m), kept, bars..., tape.settings)
+            adjoint!(into..., given..., bars..., tape.settings)
         end
     end
     for m in eachindex(codes)

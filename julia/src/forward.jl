@@ -1,72 +1,32 @@
 # One member, solved interval by interval. The type of the problem is the same for every model.
 
+"How to solve; `memory` bounds what is kept for the discrete adjoint of a member, in bytes."
 struct Settings
     solver::String
     rtol::Float64
     atol::Float64
     max_steps::Int
+    memory::Float64
 end
 
-"What the right-hand side reads and overwrites: one per task."
-mutable struct Work{T,F}
-    const model::Model
-    const functions::F          # the model's, on numbers of type `T`
-    const v::Vector{T}
-    const start::Vector{T}      # forcing at the start of the interval
-    const finish::Vector{T}     # forcing at its end
-    const entries::Vector{T}
-    const slopes::Matrix{T}
-    linear::Bool                # does the forcing change within the interval?
-    t0::Float64
-    t1::Float64
+Settings(solver, rtol, atol, max_steps) = Settings(solver, rtol, atol, max_steps, 1e9)
+
+"Work done: accepted and rejected steps."
+mutable struct Counts
+    steps::Int
+    rejections::Int
 end
 
-function Work{T}(model::Model, linear::Bool) where {T}
-    v = zeros(T, model.n_values)
-    first_constant = model.n_states + model.n_parameters + model.n_forcings + 1
-    copyto!(v, first_constant, model.constants, 1, length(model.constants))
-    forcing() = zeros(T, model.n_forcings)
-    f = functions(T, model)
-    return Work{T,typeof(f)}(model, f, v, forcing(), forcing(), zeros(T, nnz(model.pattern)),
-                   zeros(T, model.widest, model.n_closures), linear, 0.0, 1.0)
-end
+Counts() = Counts(0, 0)
 
-parameters(model::Model) = model.n_states .+ (1:model.n_parameters)
-forcings(model::Model) = model.n_states + model.n_parameters .+ (1:model.n_forcings)
-size_of(model::Model) = model.n_states + model.n_fluxes
-
-"Sets the interval; `f` is `(forcings, 1 or 2)`."
-function set_interval!(w::Work, f::AbstractMatrix, t0, t1)
-    w.t0, w.t1 = t0, t1
-    w.start .= @view f[:, 1]
-    w.finish .= @view f[:, end]
-    w.v[forcings(w.model)] .= w.start
-    return w
-end
-
-@inline function set_point!(w::Work, u, t)
-    copyto!(w.v, 1, u, 1, w.model.n_states)
-    if w.linear
-        s = (t - w.t0) / (w.t1 - w.t0)
-        offset = w.model.n_states + w.model.n_parameters
-        @inbounds for i in eachindex(w.start)
-            w.v[offset+i] = w.start[i] + s * (w.finish[i] - w.start[i])
-        end
-    end
-    return w.v
-end
-
-functions(::Type{Float64}, model::Model) = model
-functions(::Type{DualNumber}, model::Model) = model.duals()::DualFunctions
 
 function rhs!(du, u, w::Work, t)
-    w.functions.rates!(du, set_point!(w, u, t))
+    rates!(du, set_point!(w, u, t))
     return nothing
 end
 
 function jac!(J, u, w::Work, t)
-    w.functions.jacobian!(w.entries, set_point!(w, u, t), w.slopes)
-    fill_entries!(J, w.model.pattern, w.entries)
+    fill_entries!(J, w.model.pattern, jacobian!(set_point!(w, u, t)))
     return nothing
 end
 
@@ -74,13 +34,16 @@ end
 function tgrad!(dT, u, w::Work, t)
     fill!(dT, zero(eltype(dT)))
     w.linear || return nothing
-    # Rates are smooth in the forcing, and it is linear in time: central differences over a small part
-    # of the interval are exact to about ten digits.
-    h = 1e-5 * (w.t1 - w.t0)
-    low, high = similar(dT), similar(dT)
-    rhs!(low, u, w, t - h)
-    rhs!(high, u, w, t + h)
-    dT .= (high .- low) ./ (2h)
+    jacobian!(set_point!(w, u, t))
+    m = w.model
+    first = m.n_states + m.n_parameters
+    for (k, space) in zip(m.kernels, w.kernels), s in axes(k.targets, 2), j in k.active+1:k.along
+        column = (k.output[s] - 1) * k.along + j
+        for i in 1:items(k)
+            at = k.gather[i, j] - first
+            dT[k.targets[i, s]] += k.weights[i, s] * space.slopes[i, column] * (w.finish[at] - w.start[at]) / w.length
+        end
+    end
     return nothing
 end
 
@@ -154,13 +117,15 @@ end
 
 function ode_problem(w::Work{T}, u0::Vector{T}, J) where {T}
     f = ODEFunction{true,SciMLBase.FullSpecialize}(rhs!; jac = jac!, tgrad = tgrad!, jac_prototype = J)
-    return ODEProblem{true,SciMLBase.FullSpecialize}(f, u0, (w.t0, w.t1), w)
+    return ODEProblem{true,SciMLBase.FullSpecialize}(f, u0, (0.0, w.length), w)
 end
 
-"Solves the interval set in `w`, from `u0`. `dense` keeps what the adjoint needs."
-function solve_interval(w::Work, u0, alg, J, s::Settings, dense::Bool)
+"Solves the interval set in `w`, from `u0`, and keeps a dense solution."
+function solve_interval(w::Work, u0, alg, J, s::Settings, dense::Bool, counts::Counts)
     sol = solve(ode_problem(w, u0, J), alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
                 save_everystep = dense, dense, save_start = dense, verbose = QUIET)
+    counts.steps += sol.stats.naccept
+    counts.rejections += sol.stats.nreject
     check(sol.retcode)
     all(isfinite, sol.u[end]) || throw(Failure(:NotFinite))
     return sol
@@ -168,22 +133,21 @@ end
 
 """
 Solves one member. `y` is `(states, breaks)` with the initial state in its first column and `q`
-`(fluxes, intervals)`; both are filled in. Returns the dense solutions of the intervals, for the adjoint.
+`(fluxes, intervals)`; both are filled in. With `dense`, returns the dense solutions of the intervals.
 """
-function forward!(y, q, model::Model, breaks, p, f, s::Settings, dense::Bool)
+function forward!(y, q, model::Model, breaks, p, f, s::Settings, dense::Bool, counts::Counts)
     return with_solver(s.solver, model.pattern, Float64) do alg, J
-        forward!(y, q, model, breaks, p, f, s, dense, alg, J)
+        forward!(y, q, model, breaks, p, f, s, dense, counts, alg, J)
     end
 end
 
-function forward!(y, q, model, breaks, p, f, s, dense, alg, J)
-    w = Work{Float64}(model, size(f, 2) == 2)
-    w.v[parameters(model)] .= p
+function forward!(y, q, model, breaks, p, f, s, dense, counts, alg, J)
+    w = set_parameters!(Work{Float64}(model, size(f, 2) == 2), p)
     n = model.n_states
     kept = nothing
     for j in 1:length(breaks)-1
-        set_interval!(w, view(f, :, :, j), breaks[j], breaks[j+1])
-        sol = solve_interval(w, vcat(y[:, j], zeros(model.n_fluxes)), alg, J, s, dense)
+        set_interval!(w, view(f, :, :, j), breaks[j+1] - breaks[j])
+        sol = solve_interval(w, vcat(y[:, j], zeros(model.n_fluxes)), alg, J, s, dense, counts)
         y[:, j+1] .= view(sol.u[end], 1:n)
         q[:, j] .= view(sol.u[end], n+1:size_of(model))
         # Solutions are all of one type; the first one tells which.

@@ -2,90 +2,139 @@
 #
 #     v = [ states | parameters | forcings | constants | closure values ].
 #
-# A kernel gathers the inputs of its scalar function from `v`, item by item, and scatters the results:
+# A kernel gathers the inputs of its local function from `v`, one row per item, and scatters the results:
 # closure kernels assign them to `v`, the others add them, times a weight, to the rates
 # `[ d(states)/dt | integrated fluxes ]`. Everything below follows from that: the rates, their sparse
-# Jacobian, and products with its transpose, all from dual numbers on the local functions alone.
+# Jacobian, and products with its transpose.
+
+const Block{T} = Matrix{T}
+struct SolveTag end
+const PARTIALS = 12
+const DualNumber = ForwardDiff.Dual{SolveTag,Float64,PARTIALS}
+# Derivatives of local functions are taken inside, of functions that may already carry these partials.
+ForwardDiff.:≺(::Type{SolveTag}, ::Type{<:ForwardDiff.Tag}) = true
+ForwardDiff.:≺(::Type{<:ForwardDiff.Tag}, ::Type{SolveTag}) = false
+
+"A function behind a wrapper of fixed signature, compiled when it is first asked for."
+mutable struct Lazy{W}
+    const source::Any     # Julia source, or a function
+    wrapper::Union{Nothing,W}
+end
+
+Lazy{W}(source) where {W} = Lazy{W}(source, nothing)
+@inline (f::Lazy{W})(args...) where {W} = (f.wrapper::W)(args...)
+
+function ready!(f::Lazy{W}) where {W}
+    if f.wrapper === nothing
+        made = f.source isa AbstractString ? compile(f.source) : f.source
+        f.wrapper = Base.invokelatest(W, made)
+    end
+    return nothing
+end
+
+const Two{T} = FunctionWrapper{Nothing,Tuple{Block{T},Block{T}}}
+const Three{T} = FunctionWrapper{Nothing,Tuple{Block{T},Block{T},Block{T}}}
 
 """
-    Kernel(f, gather, targets, weights, active, variable)
+    Kernel(sources, gather, output, targets, weights, active, along, variable)
 
-A local function `f` of scalars that returns one scalar per scatter.
+A local function over its items.
 
-- `gather`: positions in `v`, `(inputs, items)`. The first `active` inputs depend on the states
-  (states themselves or closure values), the next ones up to `variable` are parameters and forcings,
-  the rest are constants.
-- `targets`, `weights`: `(scatters, items)`.
+- `sources`: four functions over matrices with one row per item; `x` holds the inputs in its columns.
+  `value!(out, x)` assigns the results, `slopes!(out, slopes, x)` also their derivatives to the first
+  `along` inputs, result by result. `pull!(bars, w, x)` adds the gradient of the sum of `w` times the
+  results to `bars`, a column per variable input, and `bend!(bars, w, x)` that of `w` times the slopes.
+- `gather`: positions in `v`, `(items, inputs)`. The first `active` inputs depend on the states (states
+  themselves or closure values), those up to `along` are forcings, up to `variable` parameters, the
+  rest constants.
+- `output`: which result each scatter takes; `targets`, `weights`: `(items, scatters)`.
 """
-struct Kernel{F,NI,NA,NV,NO}
-    f::F
+struct Kernel
+    value!::Lazy{Two{Float64}}
+    slopes!::Lazy{Three{Float64}}
+    pull!::Lazy{Three{Float64}}
+    bend!::Lazy{Three{Float64}}
+    dual_value!::Lazy{Two{DualNumber}}
+    dual_slopes!::Lazy{Three{DualNumber}}
     gather::Matrix{Int}
+    output::Vector{Int}
     targets::Matrix{Int}
     weights::Matrix{Float64}
+    active::Int
+    along::Int
+    variable::Int
 end
 
-function Kernel(f::F, gather, targets, weights, active::Int, variable::Int) where {F}
-    inputs, items = size(gather)
-    size(targets) == size(weights) || throw(DimensionMismatch("targets and weights differ in size"))
-    size(targets, 2) == items || throw(DimensionMismatch("gather and targets differ in items"))
-    return Kernel{F,inputs,active,variable,size(targets, 1)}(f, gather, targets, weights)
+function Kernel(sources, gather, output, targets, weights, active, along, variable)
+    size(targets) == size(weights) == (size(gather, 1), length(output)) ||
+        throw(DimensionMismatch("gather, output, targets and weights differ in size"))
+    value, slopes, pull, bend = sources
+    return Kernel(Lazy{Two{Float64}}(value), Lazy{Three{Float64}}(slopes), Lazy{Three{Float64}}(pull),
+                  Lazy{Three{Float64}}(bend), Lazy{Two{DualNumber}}(value), Lazy{Three{DualNumber}}(slopes),
+                  gather, output, targets, weights, active, along, variable)
 end
 
-items(kernel::Kernel) = size(kernel.gather, 2)
+items(k::Kernel) = size(k.gather, 1)
+inputs(k::Kernel) = size(k.gather, 2)
+outputs(k::Kernel) = maximum(k.output; init = 0)
 
-struct LocalTag end
-ForwardDiff.:≺(::Type{<:ForwardDiff.Tag}, ::Type{LocalTag}) = true
-ForwardDiff.:≺(::Type{LocalTag}, ::Type{<:ForwardDiff.Tag}) = false
+@inline value!(k::Kernel, out::Block{Float64}, x) = k.value!(out, x)
+@inline value!(k::Kernel, out::Block{DualNumber}, x) = k.dual_value!(out, x)
+@inline slopes!(k::Kernel, out::Block{Float64}, slopes, x) = k.slopes!(out, slopes, x)
+@inline slopes!(k::Kernel, out::Block{DualNumber}, slopes, x) = k.dual_slopes!(out, slopes, x)
 
-@inline gathered(k::Kernel{F,NI}, v, i) where {F,NI} = ntuple(j -> @inbounds(v[k.gather[j, i]]), Val(NI))
+"What one kernel reads and writes; the last three serve adjoints only."
+struct Space{T}
+    x::Block{T}
+    out::Block{T}
+    slopes::Block{T}
+    seeds::Block{T}     # gradients to the results
+    bent::Block{T}      # gradients to the slopes
+    bars::Block{T}      # gradients to the inputs
+end
 
-"The inputs of item `i`, the first `n` of them carrying the unit derivatives."
-@inline function seeded(k::Kernel{F,NI}, v, i, ::Val{n}) where {F,NI,n}
-    T = eltype(v)
-    return ntuple(Val(NI)) do j
-        ForwardDiff.Dual{LocalTag}(@inbounds(v[k.gather[j, i]]), ntuple(l -> T(l == j), Val(n)))
+function Space{T}(k::Kernel, adjoint::Bool) where {T}
+    n, o = items(k), outputs(k)
+    block(columns) = zeros(T, n, columns)
+    extra(columns) = zeros(T, adjoint ? n : 0, columns)
+    return Space{T}(block(inputs(k)), block(o), block(o * k.along), extra(o), extra(o * k.along), extra(k.variable))
+end
+
+@inline function gather!(x, v, k::Kernel, columns)
+    @inbounds for j in columns, i in axes(x, 1)
+        x[i, j] = v[k.gather[i, j]]
     end
+    return x
 end
 
-@inline value(x::ForwardDiff.Dual{LocalTag}) = ForwardDiff.value(x)
-@inline value(x) = x
-@inline slope(x::ForwardDiff.Dual{LocalTag}, j) = @inbounds ForwardDiff.partials(x)[j]
-@inline slope(x, j) = zero(x)
-
-"Assigns the closure values in `v`."
-function assign!(v, k::Kernel{F,NI,NA,NV,NO}) where {F,NI,NA,NV,NO}
-    @inbounds for i in 1:items(k)
-        out = k.f(gathered(k, v, i)...)
-        for s in 1:NO
-            v[k.targets[s, i]] = out[s]
+"Assigns closure values to `v`."
+function assign!(v, out, k::Kernel)
+    @inbounds for s in axes(k.targets, 2)
+        o = k.output[s]
+        for i in axes(k.targets, 1)
+            v[k.targets[i, s]] = out[i, o]
         end
     end
     return nothing
 end
 
-"Adds what the kernel gives to the rates."
-function add_rates!(rates, v, k::Kernel{F,NI,NA,NV,NO}) where {F,NI,NA,NV,NO}
-    @inbounds for i in 1:items(k)
-        out = k.f(gathered(k, v, i)...)
-        for s in 1:NO
-            rates[k.targets[s, i]] += k.weights[s, i] * out[s]
+"Adds the results to the rates."
+function add_rates!(rates, out, k::Kernel)
+    @inbounds for s in axes(k.targets, 2)
+        o = k.output[s]
+        for i in axes(k.targets, 1)
+            rates[k.targets[i, s]] += k.weights[i, s] * out[i, o]
         end
     end
     return nothing
 end
 
-# Jacobian. Closure values are functions of the states of their own item, so their slopes are kept
-# in `slopes[:, a]` for closure value `a`, and the chain rule runs over short fixed lists.
-
-function assign_with_slopes!(v, slopes, base, k::Kernel{F,NI,NA,NV,NO}) where {F,NI,NA,NV,NO}
-    @inbounds for i in 1:items(k)
-        out = k.f(seeded(k, v, i, Val(NA))...)
-        for s in 1:NO
-            target = k.targets[s, i]
-            v[target] = value(out[s])
-            for j in 1:NA
-                slopes[j, target-base] = slope(out[s], j)
-            end
+"Keeps the slopes of closure values to the states they depend on, a column per closure value."
+function keep_slopes!(kept, slopes, base, k::Kernel)
+    @inbounds for s in axes(k.targets, 2), j in 1:k.active
+        column = (k.output[s] - 1) * k.along + j
+        for i in axes(k.targets, 1)
+            kept[j, k.targets[i, s]-base] = slopes[i, column]
         end
     end
     return nothing
@@ -93,25 +142,21 @@ end
 
 """
 Adds the kernel's share of the Jacobian to `entries`, the values of the sparsity pattern. `slots` lists
-the places of its contributions in the order in which they arise; `columns(position)` of a closure value
-is the number of states it depends on.
+the places of its contributions in the order in which they arise; `depends` says on how many states
+each closure value depends, and `kept` holds its slopes to them.
 """
-function add_jacobian!(entries, v, slopes, depends, slots, n_states, base, k::Kernel{F,NI,NA,NV,NO}) where {F,NI,NA,NV,NO}
-    NA == 0 && return nothing
+function add_jacobian!(entries, slopes, kept, depends, slots, n_states, base, k::Kernel)
     at = 0
-    @inbounds for i in 1:items(k)
-        out = k.f(seeded(k, v, i, Val(NA))...)
-        for s in 1:NO
-            weight = k.weights[s, i]
-            for j in 1:NA
-                d = weight * slope(out[s], j)
-                position = k.gather[j, i]
-                if position <= n_states
-                    entries[slots[at+=1]] += d
-                else
-                    for l in 1:depends[position-base]
-                        entries[slots[at+=1]] += d * slopes[l, position-base]
-                    end
+    @inbounds for s in axes(k.targets, 2), j in 1:k.active
+        column = (k.output[s] - 1) * k.along + j
+        for i in axes(k.targets, 1)
+            d = k.weights[i, s] * slopes[i, column]
+            position = k.gather[i, j]
+            if position <= n_states
+                entries[slots[at+=1]] += d
+            else
+                for l in 1:depends[position-base]
+                    entries[slots[at+=1]] += d * kept[l, position-base]
                 end
             end
         end
@@ -120,9 +165,9 @@ function add_jacobian!(entries, v, slopes, depends, slots, n_states, base, k::Ke
 end
 
 "The (row, column) of each contribution, in the order of `add_jacobian!`."
-function contributions!(pairs, depends, columns, n_states, base, k::Kernel{F,NI,NA,NV,NO}) where {F,NI,NA,NV,NO}
-    for i in 1:items(k), s in 1:NO, j in 1:NA
-        row, position = k.targets[s, i], k.gather[j, i]
+function contributions!(pairs, depends, columns, n_states, base, k::Kernel)
+    for s in axes(k.targets, 2), j in 1:k.active, i in 1:items(k)
+        row, position = k.targets[i, s], k.gather[i, j]
         if position <= n_states
             push!(pairs, (row, position))
         else
@@ -136,44 +181,23 @@ end
 
 # Products with the transpose: `bar` holds the gradient with respect to every value of `v`.
 
-"Assigns the closure values and keeps their slopes to all variable inputs in `partials`, item by item."
-function assign_with_partials!(v, partials, k::Kernel{F,NI,NA,NV,NO}) where {F,NI,NA,NV,NO}
-    resize!(partials, NV * NO * items(k))
-    at = 0
-    @inbounds for i in 1:items(k)
-        out = k.f(seeded(k, v, i, Val(NV))...)
-        for s in 1:NO
-            v[k.targets[s, i]] = value(out[s])
-            for j in 1:NV
-                partials[at+=1] = slope(out[s], j)
-            end
+"Sets the seeds of a kernel from the gradient to the rates, or of a closure from that to its values."
+function seed!(seeds, bar, k::Kernel)
+    fill!(seeds, 0.0)
+    @inbounds for s in axes(k.targets, 2)
+        o = k.output[s]
+        for i in axes(k.targets, 1)
+            seeds[i, o] += k.weights[i, s] * bar[k.targets[i, s]]
         end
     end
-    return nothing
+    return seeds
 end
 
-"Adds to `bar` what the gradient `rates_bar` of the rates gives through this kernel."
-function pull_rates!(bar, v, rates_bar, k::Kernel{F,NI,NA,NV,NO}) where {F,NI,NA,NV,NO}
-    @inbounds for i in 1:items(k)
-        out = k.f(seeded(k, v, i, Val(NV))...)
-        for s in 1:NO
-            w = k.weights[s, i] * rates_bar[k.targets[s, i]]
-            for j in 1:NV
-                bar[k.gather[j, i]] += w * slope(out[s], j)
-            end
-        end
-    end
-    return nothing
-end
-
-"Moves the gradients of closure values in `bar` on to what they were computed from."
-function pull_closure!(bar, partials, k::Kernel{F,NI,NA,NV,NO}) where {F,NI,NA,NV,NO}
-    at = 0
-    @inbounds for i in 1:items(k), s in 1:NO
-        w = bar[k.targets[s, i]]
-        for j in 1:NV
-            bar[k.gather[j, i]] += w * partials[at+=1]
-        end
+"Adds the gradients to inputs that move during the solve to `bar`, and clears them."
+function scatter_bars!(bar, bars, k::Kernel, columns)
+    @inbounds for j in columns, i in axes(bars, 1)
+        bar[k.gather[i, j]] += bars[i, j]
+        bars[i, j] = 0.0
     end
     return nothing
 end

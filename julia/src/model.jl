@@ -1,30 +1,12 @@
-# A model behind function wrappers of fixed signature: solvers see one type for every model, so their
-# code is compiled once, with the package, and a new model compiles its local functions only.
-
-const Values = Vector{Float64}
-const PARTIALS = 12
-struct SolveTag end
-const DualNumber = ForwardDiff.Dual{SolveTag,Float64,PARTIALS}
-# Local derivatives are always taken inside: of functions that may already carry solver partials.
-ForwardDiff.:≺(::Type{SolveTag}, ::Type{LocalTag}) = true
-ForwardDiff.:≺(::Type{LocalTag}, ::Type{SolveTag}) = false
-const Duals = Vector{DualNumber}
-
-"The same functions on the solver's dual numbers; compiled only where forward mode is asked for."
-struct DualFunctions
-    rates!::FunctionWrapper{Nothing,Tuple{Duals,Duals}}
-    jacobian!::FunctionWrapper{Nothing,Tuple{Duals,Duals,Matrix{DualNumber}}}
-end
+# A model: kernels, the pattern of their Jacobian, and what is computed from them. Kernels stand behind
+# function wrappers of fixed signature, so that all this, and the solvers above it, are compiled once,
+# with the package; a new model compiles its local functions only.
 
 """
     Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels)
 
 A system of kernels, ready to be solved.
 
-- `rates!(rates, v)`: fills in closure values and rates.
-- `jacobian!(entries, v, slopes)`: values of the Jacobian of all rates to the states, in the order of `pattern`.
-- `pull!(bar, v, rates_bar, partials)`: gradient with respect to all of `v`; `partials` is scratch space,
-  a vector per closure kernel.
 - `pattern`: the sparse Jacobian of `[states; fluxes]`, square, with its diagonal.
 - `transposed`: the pattern of the transposed Jacobian of the states alone; `places` says which entry of
   the Jacobian each of its values is.
@@ -36,68 +18,51 @@ struct Model
     n_fluxes::Int
     n_values::Int
     constants::Vector{Float64}
-    rates!::FunctionWrapper{Nothing,Tuple{Values,Values}}
-    jacobian!::FunctionWrapper{Nothing,Tuple{Values,Values,Matrix{Float64}}}
-    duals::Any              # makes the `DualFunctions`
-    pull!::FunctionWrapper{Nothing,Tuple{Values,Values,Values,Vector{Values}}}
+    closures::Vector{Kernel}
+    kernels::Vector{Kernel}
+    base::Int                      # closure values come after it in `v`
+    depends::Vector{Int}           # number of states that each closure value depends on
+    slots::Vector{Vector{Int}}     # per kernel, where its contributions go in the pattern's values
     pattern::SparseMatrixCSC{Float64,Int}
     transposed::SparseMatrixCSC{Float64,Int}
     places::Vector{Int}
-    n_closures::Int         # closure values, all kernels together
-    n_closure_kernels::Int
-    widest::Int             # most states that one closure value depends on
+    lock::ReentrantLock
 end
 
-function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures::Tuple, kernels::Tuple)
+function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels)
     base = n_states + n_parameters + n_forcings + length(constants)
     n_closures = n_values - base
-    widest = maximum(k -> active(k), closures; init = 0)
+    widest = maximum(k -> k.active, closures; init = 0)
     depends, columns = zeros(Int, n_closures), zeros(Int, widest, n_closures)
-    for k in closures, i in 1:items(k), s in axes(k.targets, 1)
-        a = k.targets[s, i] - base
-        depends[a] = active(k)
-        columns[1:active(k), a] = k.gather[1:active(k), i]
+    for k in closures, s in axes(k.targets, 2), i in 1:items(k)
+        a = k.targets[i, s] - base
+        depends[a] = k.active
+        columns[1:k.active, a] = k.gather[i, 1:k.active]
     end
     pattern, slots = sparsity(n_states, n_fluxes, base, depends, columns, kernels)
-
-    function rates!(rates, v)
-        fill!(rates, zero(eltype(rates)))
-        each(k -> assign!(v, k), closures)
-        each(k -> add_rates!(rates, v, k), kernels)
-        return nothing
-    end
-    function jacobian!(entries, v, slopes)
-        fill!(entries, 0.0)
-        each(k -> assign_with_slopes!(v, slopes, base, k), closures)
-        each((k, at) -> add_jacobian!(entries, v, slopes, depends, at, n_states, base, k), kernels, slots)
-        return nothing
-    end
-    function pull!(bar, v, rates_bar, partials)
-        fill!(bar, 0.0)
-        each((k, kept) -> assign_with_partials!(v, kept, k), closures, partials)
-        each(k -> pull_rates!(bar, v, rates_bar, k), kernels)
-        each((k, kept) -> pull_closure!(bar, kept, k), reverse(closures), reverse(partials))
-        return nothing
-    end
-    return Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants,
-                 rates!, jacobian!, () -> DualFunctions(rates!, jacobian!), pull!, pattern, transpose_states(pattern, n_states)...,
-                 n_closures, length(closures), widest)
+    return Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels, base, depends,
+                 slots, pattern, transpose_states(pattern, n_states)..., ReentrantLock())
 end
 
-active(::Kernel{F,NI,NA}) where {F,NI,NA} = NA
+parameters(m::Model) = m.n_states .+ (1:m.n_parameters)
+forcings(m::Model) = m.n_states + m.n_parameters .+ (1:m.n_forcings)
+size_of(m::Model) = m.n_states + m.n_fluxes
 
-@inline each(f, ::Tuple{}, s::AbstractVector) = nothing
-@inline each(f, t::Tuple, s::AbstractVector) = (f(first(t), s[begin]); each(f, Base.tail(t), @view s[begin+1:end]))
-
-# Calls `f` on each element of tuples of different types without dynamic dispatch.
-@inline each(f, ::Tuple{}) = nothing
-@inline each(f, t::Tuple) = (f(first(t)); each(f, Base.tail(t)))
-@inline each(f, ::Tuple{}, ::Tuple{}) = nothing
-@inline each(f, t::Tuple, s::Tuple) = (f(first(t), first(s)); each(f, Base.tail(t), Base.tail(s)))
+"Compiles what a solve needs, and for an adjoint what that needs, unless it was done before."
+function ready!(m::Model; adjoint = "none")
+    lock(m.lock) do
+        for k in Iterators.flatten((m.closures, m.kernels))
+            foreach(ready!, adjoint == "forward" ? (k.dual_value!, k.dual_slopes!) : (k.value!, k.slopes!))
+            adjoint in ("gauss", "discrete") && ready!(k.pull!)
+            adjoint == "discrete" && ready!(k.bend!)
+        end
+    end
+    return m
+end
 
 "The pattern of the Jacobian and, per kernel, where its contributions go in the pattern's values."
 function sparsity(n_states, n_fluxes, base, depends, columns, kernels)
-    lists = map(k -> contributions!(Tuple{Int,Int}[], depends, columns, n_states, base, k), kernels)
+    lists = [contributions!(Tuple{Int,Int}[], depends, columns, n_states, base, k) for k in kernels]
     n = n_states + n_fluxes
     everything = reduce(vcat, lists; init = [(i, i) for i in 1:n])
     pattern = sparse(first.(everything), last.(everything), zeros(length(everything)), n, n)
@@ -105,7 +70,7 @@ function sparsity(n_states, n_fluxes, base, depends, columns, kernels)
     for column in 1:n, at in nzrange(pattern, column)
         place[(rowvals(pattern)[at], column)] = at
     end
-    return pattern, map(list -> [place[pair] for pair in list], lists)
+    return pattern, [Int[place[pair] for pair in list] for list in lists]
 end
 
 function transpose_states(pattern, n)
@@ -114,13 +79,130 @@ function transpose_states(pattern, n)
     return SparseMatrixCSC(n, n, turned.colptr, turned.rowval, zeros(nnz(turned))), nonzeros(turned)
 end
 
-"""
-    compile(source) -> function
+"What the right-hand side reads and overwrites: one per task."
+mutable struct Work{T}
+    const model::Model
+    const v::Vector{T}
+    const closures::Vector{Space{T}}
+    const kernels::Vector{Space{T}}
+    const start::Vector{T}      # forcing at the start of the interval
+    const finish::Vector{T}     # forcing at its end
+    const entries::Vector{T}    # values of the Jacobian's pattern
+    const slopes::Matrix{T}     # of closure values to the states they depend on
+    linear::Bool                # does the forcing change within the interval?
+    length::Float64             # of the interval; time counts from its start
+end
 
-The local function written in `source`, in a module of its own that knows the functions of `locals.jl`.
+function Work{T}(m::Model, linear::Bool; adjoint = false) where {T}
+    v = zeros(T, m.n_values)
+    copyto!(v, m.base - length(m.constants) + 1, m.constants, 1, length(m.constants))
+    forcing() = zeros(T, m.n_forcings)
+    spaces(kernels) = Space{T}[Space{T}(k, adjoint) for k in kernels]
+    return Work{T}(m, v, spaces(m.closures), spaces(m.kernels), forcing(), forcing(), zeros(T, nnz(m.pattern)),
+                   zeros(T, maximum(m.depends; init = 0), length(m.depends)), linear, 1.0)
+end
+
+"Calls `f(kernel, space)` for all closures and kernels."
+@inline function each(f, w::Work)
+    foreach(f, w.model.closures, w.closures)
+    foreach(f, w.model.kernels, w.kernels)
+end
+
+"Sets the parameters; what does not move during a solve is gathered here, once."
+function set_parameters!(w::Work, p)
+    w.v[parameters(w.model)] .= p
+    each((k, s) -> gather!(s.x, w.v, k, k.along+1:inputs(k)), w)
+    return w
+end
+
+"Sets the interval, `size` long; `f` is `(forcings, 1 or 2)`."
+function set_interval!(w::Work, f::AbstractMatrix, size)
+    w.length = size
+    w.start .= @view f[:, 1]
+    w.finish .= @view f[:, end]
+    set_forcing!(w, 0.0)
+    return w
+end
+
+function set_forcing!(w::Work, fraction)
+    offset = w.model.n_states + w.model.n_parameters
+    @inbounds for i in eachindex(w.start)
+        w.v[offset+i] = w.start[i] + fraction * (w.finish[i] - w.start[i])
+    end
+    each((k, s) -> gather!(s.x, w.v, k, k.active+1:k.along), w)
+    return w
+end
+
+"Sets the states, and the forcing at time `t` after the start of the interval."
+@inline function set_point!(w::Work, u, t)
+    copyto!(w.v, 1, u, 1, w.model.n_states)
+    w.linear && set_forcing!(w, t / w.length)
+    return w
+end
+
+"Rates `[d(states)/dt; fluxes]` at the point set in `w`."
+function rates!(rates, w::Work)
+    m = w.model
+    for (k, s) in zip(m.closures, w.closures)
+        value!(k, s.out, gather!(s.x, w.v, k, 1:k.active))
+        assign!(w.v, s.out, k)
+    end
+    fill!(rates, zero(eltype(rates)))
+    for (k, s) in zip(m.kernels, w.kernels)
+        value!(k, s.out, gather!(s.x, w.v, k, 1:k.active))
+        add_rates!(rates, s.out, k)
+    end
+    return nothing
+end
+
+"Values of the Jacobian of all rates to the states at the point set in `w`, in the order of the pattern."
+function jacobian!(w::Work)
+    m = w.model
+    for (k, s) in zip(m.closures, w.closures)
+        slopes!(k, s.out, s.slopes, gather!(s.x, w.v, k, 1:k.active))
+        assign!(w.v, s.out, k)
+        keep_slopes!(w.slopes, s.slopes, m.base, k)
+    end
+    fill!(w.entries, zero(eltype(w.entries)))
+    for (k, s, slots) in zip(m.kernels, w.kernels, m.slots)
+        slopes!(k, s.out, s.slopes, gather!(s.x, w.v, k, 1:k.active))
+        add_jacobian!(w.entries, s.slopes, w.slopes, m.depends, slots, m.n_states, m.base, k)
+    end
+    return w.entries
+end
+
 """
-function compile(source::AbstractString)
-    space = Module(:Local)
-    Core.eval(space, :(const power, logarithm, root, pick = $power, $logarithm, $root, $pick))
-    return Core.eval(space, Meta.parse(source))
+Gradient of `rates_bar' * rates` at the point set in `w`: assigned to `bar`, shaped like `v`, for states
+and forcings; added up in `w` for parameters, until `collect_parameters!` is called.
+"""
+function pull!(bar, w::Work{Float64}, rates_bar)
+    m = w.model
+    for (k, s) in zip(m.closures, w.closures)
+        k.value!(s.out, gather!(s.x, w.v, k, 1:k.active))
+        assign!(w.v, s.out, k)
+    end
+    fill!(bar, 0.0)
+    for (k, s) in zip(m.kernels, w.kernels)
+        k.pull!(s.bars, seed!(s.seeds, rates_bar, k), gather!(s.x, w.v, k, 1:k.active))
+        scatter_bars!(bar, s.bars, k, 1:k.along)
+    end
+    pull_closures!(bar, w)
+    return bar
+end
+
+"Moves the gradients of closure values in `bar` on to what they were computed from."
+function pull_closures!(bar, w::Work{Float64})
+    for (k, s) in zip(w.model.closures, w.closures)
+        k.pull!(s.bars, seed!(s.seeds, bar, k), s.x)
+        scatter_bars!(bar, s.bars, k, 1:k.along)
+    end
+    return bar
+end
+
+"Adds the gradients to parameters that came together since the last call to `p_bar`."
+function collect_parameters!(p_bar, bar, w::Work{Float64})
+    fill!(bar, 0.0)
+    each((k, s) -> scatter_bars!(bar, s.bars, k, k.along+1:k.variable), w)
+    p_bar .+= view(bar, parameters(w.model))
+    return p_bar
 end

@@ -1,25 +1,27 @@
 # Everything but a model's local functions is compiled with the package: a small stiff model is solved
-# and differentiated, dense, tridiagonal and sparse, with the automatic choice of solver and sensitivity.
+# and differentiated, dense, tridiagonal and sparse, with the default solver and sensitivity.
 
 @setup_workload begin
-    # A chain of `n` cells with nonlinear exchange and an outflow, `loop` closing it into a ring.
+    # A chain of `n` cells with a closure and an outflow, `loop` closing it into a ring.
     function chain(n; loop = false)
-        gather = permutedims([1:n-1 2:n fill(n + 1, n - 1)])
-        loop && (gather = hcat(gather, [n, 1, n + 1]))
-        targets, weights = gather[1:2, :], repeat([-1.0, 1.0], 1, size(gather, 2))
-        exchange = Kernel((a, b, k) -> (k * (a * a - b), k * (a * a - b)), gather, targets, weights, 2, 3)
-        supply = Kernel((a, f) -> (f - a, f), reshape([1, n + 2], 2, 1), reshape([1, n + 1], 2, 1), ones(2, 1), 1, 2)
-        return Model(n, 1, 1, 1, n + 2, Float64[], (), (exchange, supply))
+        value = n + 2
+        closure = Kernel(derived((u, k) -> (k * u * u,), 1, 1, 2), hcat(1:n, fill(n + 1, n)), [1],
+                         reshape(collect(value+1:value+n), n, 1), ones(n, 1), 1, 1, 2)
+        left, right = loop ? (collect(1:n), [2:n; 1]) : (collect(1:n-1), collect(2:n))
+        exchange = Kernel(derived((a, b) -> (a - b,), 1, 2, 2), value .+ hcat(left, right), [1, 1], hcat(left, right),
+                          repeat([-1.0 1.0], length(left)), 2, 2, 2)
+        supply = Kernel(derived((a, f) -> (f - a, f), 2, 2, 2), [1 n + 2], [1, 2], [1 n + 1], ones(1, 2), 1, 2, 2)
+        return Model(n, 1, 1, 1, value + n, Float64[], [closure], [exchange, supply])
     end
     @compile_workload begin
-        breaks, p = [0.0, 0.5, 1.0], fill(2.0, 1, 1)
+        breaks, p = [0.0, 0.5, 1.0], [2.0]
         for model in (chain(3), chain(20), chain(20; loop = true)), nodes in 1:2
             settings = Settings("Rodas5P", 1e-4, 1e-6, 1000)
-            y0, f = fill(0.3, model.n_states, 1), fill(0.5, 1, nodes, 2, 1)
-            for sensitivity in (model.n_states == 3 ? ("none", "forward") : ("none", "gauss"))
-                result = forward(model, breaks, y0, p, f, settings, sensitivity)
+            y0, f = fill(0.3, model.n_states), fill(0.5, 2nodes)
+            for sensitivity in ("none", "discrete")
+                result = forward(model, breaks, y0, p, f, nodes, settings, sensitivity)
                 sensitivity == "none" && continue
-                backward(model, result.tape, one.(result.y), one.(result.q), [1])
+                backward(model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1])
             end
         end
     end

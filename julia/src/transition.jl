@@ -6,15 +6,15 @@
 Solves one member like `forward!` and returns the transition matrices
 `d[states; fluxes]/d[start; parameters; forcings]`, `(states + fluxes, inputs, intervals)`.
 """
-function forward_transitions!(y, q, model::Model, breaks, p, f, s::Settings)
+function forward_transitions!(y, q, model::Model, breaks, p, f, s::Settings, counts::Counts)
     return with_solver(s.solver, model.pattern, DualNumber) do alg, J
-        forward_transitions!(y, q, model, breaks, p, f, s, alg, J)
+        forward_transitions!(y, q, model, breaks, p, f, s, counts, alg, J)
     end
 end
 
 inputs_of(model::Model, nodes::Int) = model.n_states + model.n_parameters + nodes * model.n_forcings
 
-function forward_transitions!(y, q, model, breaks, p, f, s, alg, J)
+function forward_transitions!(y, q, model, breaks, p, f, s, counts, alg, J)
     n, total, nodes = model.n_states, size_of(model), size(f, 2)
     inputs = inputs_of(model, nodes)
     w = Work{DualNumber}(model, nodes == 2)
@@ -22,9 +22,9 @@ function forward_transitions!(y, q, model, breaks, p, f, s, alg, J)
     for j in 1:length(breaks)-1, low in 0:PARTIALS:inputs-1
         point = vcat(y[:, j], p, vec(view(f, :, :, j)))
         x = [DualNumber(point[i], ForwardDiff.Partials(ntuple(l -> Float64(l == i - low), PARTIALS))) for i in 1:inputs]
-        w.v[parameters(model)] .= view(x, n .+ (1:model.n_parameters))
-        set_interval!(w, reshape(view(x, n+model.n_parameters+1:inputs), :, nodes), breaks[j], breaks[j+1])
-        sol = solve_interval(w, vcat(x[1:n], zeros(DualNumber, model.n_fluxes)), alg, J, s, false)
+        set_parameters!(w, view(x, n .+ (1:model.n_parameters)))
+        set_interval!(w, reshape(view(x, n+model.n_parameters+1:inputs), :, nodes), breaks[j+1] - breaks[j])
+        sol = solve_interval(w, vcat(x[1:n], zeros(DualNumber, model.n_fluxes)), alg, J, s, false, counts)
         finish = sol.u[end]
         if low == 0
             y[:, j+1] .= ForwardDiff.value.(view(finish, 1:n))

@@ -1,7 +1,9 @@
 using LinearAlgebra, SparseArrays, Test
 using ForwardDiff: ForwardDiff
 using PydiffgeoSolvers
-using PydiffgeoSolvers: Kernel, Model, SOLVERS, Settings, Work, backward, build, forward, power, set_point!
+using PydiffgeoSolvers: Kept, Kernel, Model, Record, SOLVERS, Settings, StepAdjoint, Work, backward, build,
+    collect_parameters!, derived, exponential, forward, hyperbolic, init, jacobian!, logarithm, ode_problem, power, pull!,
+    pull_steps!, rates!, ready!, remember!, set_forcing!, set_interval!, set_parameters!, set_point!, step!
 
 # A column of cells with a closure: exchange depends on a nonlinear function of the state, the first
 # cell is fed by a forcing, the last one drains, and both fluxes are integrated.
@@ -9,12 +11,13 @@ function column(n)
     N, p, f = n, n, 1
     rate, feed = N .+ (1:n), N + p + 1
     value = N + p + f .+ (1:n)
-    closure = Kernel((u, k) -> (k * power(u, 1.8),), [(1:n)'; rate'], reshape(collect(value), 1, n), ones(1, n), 1, 2)
-    exchange = Kernel((a, b) -> (a - b, a - b), [value[1:n-1]'; value[2:n]'], [(1:n-1)'; (2:n)'],
-                      repeat([-1.0, 1.0], 1, n - 1), 2, 2)
-    top = Kernel(f -> (f, f), fill(feed, 1, 1), reshape([1, n + 1], 2, 1), ones(2, 1), 0, 1)
-    bottom = Kernel(v -> (v, v), fill(value[n], 1, 1), reshape([n, n + 2], 2, 1), reshape([-1.0, 1.0], 2, 1), 1, 1)
-    return Model(N, p, f, 2, N + p + f + n, Float64[], (closure,), (exchange, top, bottom))
+    closure = Kernel(derived((u, k) -> (k * power(u, 1.8),), 1, 1, 2), [1:n rate], [1], reshape(collect(value), n, 1),
+                     ones(n, 1), 1, 1, 2)
+    exchange = Kernel(derived((a, b) -> (a - b,), 1, 2, 2), [value[1:n-1] value[2:n]], [1, 1], [1:n-1 2:n],
+                      repeat([-1.0 1.0], n - 1), 2, 2, 2)
+    top = Kernel(derived(f -> (f * f,), 1, 1, 1), fill(feed, 1, 1), [1, 1], [1 n + 1], ones(1, 2), 0, 1, 1)
+    bottom = Kernel(derived((v, k) -> (v * k,), 1, 1, 2), [value[n] rate[n]], [1, 1], [n n + 2], [-1.0 1.0], 1, 1, 2)
+    return Model(N, p, f, 2, N + p + f + n, Float64[], [closure], [exchange, top, bottom])
 end
 
 relative(a, b) = maximum(abs, a .- b) / maximum(abs, b)
@@ -26,31 +29,46 @@ relative(a, b) = maximum(abs, a .- b) / maximum(abs, b)
         @test ForwardDiff.derivative(y -> power(x, y), y) ≈ x^y * log(x) rtol = 1e-13
     end
     @test power(0.0, 2.5) == 0 && ForwardDiff.derivative(x -> power(x, 2.5), 0.0) == 0
-    @test isnan(power(-1.0, 0.5)) && power(-2.0, 3.0) == -8
+    @test isnan(power(-1.0, 0.5)) && power(-2.0, 3.0) ≈ -8 && power(-2.0, 2.0) ≈ 4 && power(0.0, 0.0) == 1
+    @test power(0.0, -1.0) == Inf && isnan(power(NaN, 2.0))
+end
+
+@testset "elementary functions on vectors" begin
+    units(found, exact) = maximum(abs.(found .- exact) ./ eps.(abs.(exact)))
+    x = [range(-700, 700; length = 1001); range(-1, 1; length = 1000)]
+    @test units(exponential.(x), exp.(x)) <= 2
+    @test exponential.([-Inf, -800.0, 709.75, 710.0, Inf]) ≈ [0, 0, exp(709.75), Inf, Inf] && isnan(exponential(NaN))
+    y = [exp.(range(-700, 700; length = 1001)); range(0.9, 1.1; length = 1000)]
+    @test units(logarithm.(y), log.(y)) <= 2
+    @test logarithm.([0.0, 5e-324, Inf]) == [-Inf, log(5e-324), Inf] && all(isnan, logarithm.([-1.0, NaN]))
+    @test units(hyperbolic.(x), tanh.(x)) <= 8
+    @test hyperbolic.([-Inf, Inf]) == [-1, 1] && isnan(hyperbolic(NaN))
 end
 
 @testset "Jacobian and transposed products" begin
     model = column(6)
-    v = collect(range(0.3, 0.9; length = model.n_values))
     N, total = model.n_states, model.n_states + model.n_fluxes
+    w = Work{Float64}(ready!(model; adjoint = "discrete"), false; adjoint = true)
     function rates(x)
-        w, out = vcat(x, zeros(eltype(x), 6)), zeros(eltype(x), total)
-        # The wrapped function takes the solver's dual numbers; pad the inputs to its size.
-        model.rates!(out, w)
+        w.start .= x[2N+1:end]
+        out = zeros(total)
+        set_forcing!(set_parameters!(w, x[N+1:2N]), 0.0)
+        rates!(out, set_point!(w, x[1:N], 0.0))
         return out
     end
-    x = v[1:13]
+    x = collect(range(0.3, 0.9; length = 2N + 1))
     h = 1e-6
-    J = reduce(hcat, [(rates(x + h * e) - rates(x - h * e)) / 2h for e in eachcol(Matrix(1.0I, 13, 13))])
-    w = Work{Float64}(model, false)
-    w.v .= v
-    model.jacobian!(w.entries, w.v, w.slopes)
+    J = reduce(hcat, [(rates(x + h * e) - rates(x - h * e)) / 2h for e in eachcol(Matrix(1.0I, 2N + 1, 2N + 1))])
+    rates(x)
     found = copy(model.pattern)
-    nonzeros(found) .= w.entries
+    nonzeros(found) .= jacobian!(w)
     @test Matrix(found)[:, 1:N] ≈ J[:, 1:N] rtol = 1e-8
-    bars, bar = collect(range(-1.0, 1.0; length = total)), zeros(model.n_values)
-    model.pull!(bar, w.v, bars, [Float64[]])
-    @test bar[1:13] ≈ J' * bars rtol = 1e-8
+    bars, bar, p_bar = collect(range(-1.0, 1.0; length = total)), zeros(model.n_values), zeros(N)
+    pull!(bar, w, bars)
+    expected = J' * bars
+    @test bar[1:N] ≈ expected[1:N] rtol = 1e-8
+    @test bar[2N+1] ≈ expected[2N+1] rtol = 1e-8
+    @test collect_parameters!(p_bar, bar, w) ≈ expected[N+1:2N] rtol = 1e-8
     turned = copy(model.transposed)
     nonzeros(turned) .= w.entries[model.places]
     @test turned == sparse(found[1:N, 1:N]')
@@ -104,7 +122,7 @@ end
     starts = two(y0)
     starts[:, 2] .= -0.5   # the closure is undefined for negative states
     settings = Settings("Rodas5P", 1e-6, 1e-8, 1000)
-    result = forward(model, breaks, starts, two(p), two(f), settings, "gauss")
+    result = forward(model, breaks, starts, two(p), two(f), settings, "discrete")
     codes = split(result.codes, ",")
     @test codes[1] == "Success" && codes[2] != "Success"
     @test all(isfinite, result.y[:, :, 1]) && all(isnan, result.y[:, 2:end, 2])
@@ -115,12 +133,70 @@ end
     @test_throws ArgumentError forward(model, breaks, y0, p, f, Settings("none", 1e-6, 1e-8, 10), "none")
 end
 
+@testset "the discrete adjoint is exact: $nodes forcing node(s), $n cells" for nodes in 1:2, n in (4, 20)
+    model = column(n)
+    y0, p, f = problem(n, nodes)
+    # Equal to forward mode through the same steps, whatever the tolerance, but for the choice of steps;
+    # tight tolerances for dual numbers, loose ones for the discrete adjoint.
+    _, _, dual = gradients(model, y0, p, f, Settings("Rodas5P", 1e-10, 1e-12, 100_000), "forward")
+    errors = map((1e-3, 1e-5, 1e-7)) do rtol
+        _, _, found = gradients(model, y0, p, f, Settings("Rodas5P", rtol, rtol / 100, 100_000), "discrete")
+        maximum(relative(getfield(found, name), getfield(dual, name)) for name in (:y0, :p, :f))
+    end
+    @test errors[1] < 3e-3 && errors[2] < 1e-4 && errors[3] < 1e-6
+    # What does not fit into memory is computed again, and gives the same numbers.
+    kept = gradients(model, y0, p, f, Settings("Rodas5P", 1e-6, 1e-8, 1000), "discrete")
+    again = gradients(model, y0, p, f, Settings("Rodas5P", 1e-6, 1e-8, 1000, 10.0), "discrete")
+    @test again[2].tape.kept[1].record === nothing && kept[2].tape.kept[1].record !== nothing
+    for name in (:y0, :p, :f)
+        @test getfield(kept[3], name) == getfield(again[3], name)
+    end
+    @test kept[2].steps[1] > 0
+end
+
+@testset "the discrete adjoint is the derivative of the steps taken: $n cells" for n in (5, 20)
+    # Three steps of given size, in an interval with changing forcing: nothing but the arithmetic of the
+    # method is differentiated, and finite differences of the same steps show it to their own accuracy.
+    model = ready!(column(n); adjoint = "discrete")
+    y0, p, f = problem(n, 2)
+    settings = Settings("Rodas5P", 1e-6, 1e-8, 1000)
+    weight, flux_weight = cos.(1:n), [2.0, -3.0]
+    alg = PydiffgeoSolvers.solver("Rodas5P", nothing)
+    function steps(y0, p, f)
+        w = set_interval!(set_parameters!(Work{Float64}(model, true; adjoint = true), p), f[:, :, 1, 1], 0.6)
+        integrator = init(ode_problem(w, [vec(y0); 0.0; 0.0], zeros(n + 2, n + 2)), alg; adaptive = false, dt = 0.2)
+        record = Record(n)
+        while integrator.t < 0.59
+            start, t = integrator.u[1:n], integrator.t
+            step!(integrator)
+            remember!(record, integrator, start, t, 0.2)
+        end
+        push!(record.first, 4)
+        return dot(weight, integrator.u[1:n]) + dot(flux_weight, integrator.u[n+1:end]), w, integrator, record
+    end
+    _, w, integrator, record = steps(y0, p, f)
+    a = StepAdjoint(w, zeros(n, n), nothing)
+    found = (y0 = zeros(n), p = zeros(n), f = zeros(1, 2, 1))
+    pull_steps!(found..., a, integrator, [0.0, 0.6], f[:, :, 1:1, 1], Kept(record, [3]), nothing,
+                [zeros(n) weight], reshape(flux_weight, 2, 1), settings)
+    h = 1e-6
+    for (name, x) in ((:y0, y0), (:p, p), (:f, f)), i in eachindex(found[name])
+        ends = map((-h, h)) do d
+            shifted = copy(x)
+            shifted[i] += d
+            first(steps(name == :y0 ? shifted : y0, name == :p ? shifted : p, name == :f ? shifted : f))
+        end
+        @test (ends[2] - ends[1]) / 2h ≈ found[name][i] rtol = 1e-7 atol = 1e-8
+    end
+end
+
 @testset "building from source" begin
-    source = "function (u, k)\n    t = (k * u)\n    return ((-t), t,)\nend"
-    kernel = (source, reshape([1, 2], 2, 1), reshape([1, 2], 2, 1), ones(2, 1), 1, 2)
+    loop(body) = "function (out, x)\n    for i in axes(x, 1)\n        $body\n    end\n    return nothing\nend"
+    value = loop("out[i, 1] = x[i, 1] * x[i, 2]")
+    slopes = replace(loop("out[i, 1] = x[i, 1] * x[i, 2]; slopes[i, 1] = x[i, 2]"), "(out, x)" => "(out, slopes, x)")
+    kernel = ((value, slopes, "nothing", "nothing"), 1, [1, 2], [1, 1], [1, 2], [-1.0, 1.0], (1, 1, 2))
     model = build(1, 1, 0, 1, 2, Float64[], [], [kernel])
-    result = Base.invokelatest(forward, model, [0.0, 1.0], fill(1.0, 1, 1), fill(2.0, 1, 1), zeros(0, 1, 1, 1),
-                               Settings("Rodas5P", 1e-9, 1e-11, 1000), "none")
+    result = forward(model, [0.0, 1.0], [1.0], [2.0], Float64[], 1, Settings("Rodas5P", 1e-9, 1e-11, 1000), "none")
     @test result.y[1, 2, 1] ≈ exp(-2) rtol = 1e-8
     @test result.q[1, 1, 1] ≈ 1 - exp(-2) rtol = 1e-8
 end

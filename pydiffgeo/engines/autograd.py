@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import AdjointError
 from .base import Engine, Forward, Options, Problem, Status
-from .system import System
+from .kernels import System
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .system import System
+from .kernels import System
 
 Array = NDArray[np.float64]
 
@@ -34,7 +34,10 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Options:
-    """How to solve. `solver` is a name that the engine knows, or None for its own choice."""
+    """How to solve. `solver` is a name that the engine knows, or None for its own choice.
+
+    `memory` bounds, in bytes, what each member keeps for its adjoint; beyond it, steps are taken again.
+    """
 
     rtol: float = 1e-6
     atol: float = 1e-8
@@ -43,6 +46,7 @@ class Options:
     max_steps: int = 100_000
     threads: int = 0
     compiled: bool = False
+    memory: float = 1e9
 
 
 @dataclass(frozen=True, eq=False)

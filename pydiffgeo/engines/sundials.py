@@ -24,7 +24,7 @@ import numpy as np
 
 from ..errors import EngineError, InputError
 from .base import Array, Forward, Gradients, Options, Problem, Status
-from .system import System
+from .kernels import System
 
 RULES: dict[str, Any] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,

@@ -1,14 +1,4 @@
-"""A model as numbers: kernels over a flat vector of values, and nothing else for an engine to know.
-
-Every value that a local function can read lives in one vector,
-
-    v = [ states | parameters | forcings | constants | closure values ],
-
-and every local function becomes a `Kernel`: a scalar program, the positions it gathers its inputs
-from, one column per cell (or face, or boundary cell), and the positions it scatters its results to.
-Closure kernels assign to `v`; the others add, with a weight such as area over volume, to the vector
-of rates `[ d(states)/dt | integrated fluxes ]`.
-"""
+"""From a model to a system: local functions are traced, and every value gets its place."""
 
 from __future__ import annotations
 
@@ -17,37 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..model import Model
+from .kernels import Array, Index, Kernel, Scatter, System
+from .prepare import hoist
 from .trace import Program, trace
-
-Index = NDArray[np.int64]
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """Where one result of a kernel goes: `rates[target] += weight * result`, one entry per item."""
-
-    output: str
-    target: Index
-    weight: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Kernel:
-    """One local function over all its items.
-
-    Attributes:
-        gather: positions in `v`, shape `(inputs, items)`, in the order of `program.inputs`.
-        scatter: for closure kernels the target is a position in `v`, else in the rates.
-    """
-
-    program: Program
-    gather: Index
-    scatter: tuple[Scatter, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,36 +24,6 @@ class Layout:
     @property
     def key(self) -> tuple[tuple[str, int], ...]:
         return tuple(sorted(self.parameters.items()))
-
-
-@dataclass(frozen=True, eq=False)
-class System:
-    """A model with a layout of its parameters, ready for an engine.
-
-    Attributes:
-        n_states, n_parameters, n_forcings, n_fluxes: sizes of the parts of `v` and of the rates.
-        constants: values of the constant part of `v` (geometry).
-        n_values: length of `v`.
-        closures, kernels: what assigns closure values, and what adds to the rates.
-        states: state name -> positions among the states, in order of the cells.
-        parameters: parameter name -> slice among the parameters.
-        forcings: forcing name -> positions among the forcings (one, or one per cell).
-        fluxes: names of the integrated fluxes, in order.
-    """
-
-    name: str
-    n_states: int
-    n_parameters: int
-    n_forcings: int
-    n_fluxes: int
-    n_values: int
-    constants: Array
-    closures: tuple[Kernel, ...]
-    kernels: tuple[Kernel, ...]
-    states: Mapping[str, Index]
-    parameters: Mapping[str, slice]
-    forcings: Mapping[str, Index]
-    fluxes: tuple[str, ...]
 
 
 class _Values:
@@ -194,7 +129,7 @@ def build_system(model: Model, layout: Layout) -> System:
     returned = {s.output for k in kernels for s in k.scatter}
     if missing := set(flux_names) - returned:
         raise ModelError(f"{model.name}: no local function returns the integrated fluxes {sorted(missing)}")
-    return System(
+    system = System(
         name=model.name,
         n_states=n_states,
         n_parameters=n_parameters,
@@ -209,6 +144,7 @@ def build_system(model: Model, layout: Layout) -> System:
         forcings={k: v - n_states - n_parameters for k, v in forcings.items()},
         fluxes=flux_names,
     )
+    return hoist(system)
 
 
 def _order_states(model: Model) -> dict[str, Index]:

@@ -10,12 +10,13 @@ import numpy as np
 
 from ...errors import InputError
 from ..base import Array, Forward, Gradients, Problem, Status
-from ..system import Kernel, System
+from ..derive import bend, pull, slopes, values
+from ..kernels import Kernel, System
 from .session import julia
-from .transpile import julia_function
+from .transpile import julia_loop
 
 SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
-SENSITIVITIES = ("auto", "adjoint", "gauss", "forward")
+SENSITIVITIES = ("auto", "adjoint", "discrete", "gauss", "forward")
 
 # SciML's return codes, and what they mean to a user.
 CODES = {
@@ -38,24 +39,23 @@ class JuliaEngine:
     def _model(self, package: Any, system: System) -> Any:
         if system not in self._models:
             s = system
-            base = s.n_states + s.n_parameters + s.n_forcings + len(s.constants)
             self._models[system] = package.build(
                 s.n_states, s.n_parameters, s.n_forcings, s.n_fluxes, s.n_values, s.constants,
-                [_kernel(k, s.n_states, base, base - len(s.constants)) for k in s.closures],
-                [_kernel(k, s.n_states, base, base - len(s.constants)) for k in s.kernels],
+                [_kernel(k, s) for k in s.closures], [_kernel(k, s) for k in s.kernels],
             )  # fmt: skip
         return self._models[system]
 
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
         started = time.perf_counter()
         solver, sensitivity, why = _choose(problem)
-        o = problem.options
+        o, f = problem.options, problem.f
         with julia() as package:
             model = self._model(package, problem.system)
-            settings = package.Settings(solver, o.rtol, o.atol, o.max_steps)
+            settings = package.Settings(solver, o.rtol, o.atol, o.max_steps, o.memory)
             built = time.perf_counter()
+            # C order here and column-major there: axes come out reversed, members last.
             result = package.forward(
-                model, problem.breaks, problem.y0.T, problem.p.T, problem.f.transpose(3, 2, 1, 0), settings,
+                model, problem.breaks, _flat(problem.y0), _flat(problem.p), _flat(f), f.shape[2], settings,
                 sensitivity if differentiate else "none",
             )  # fmt: skip
             y, q = _array(result.y), _array(result.q)
@@ -65,6 +65,8 @@ class JuliaEngine:
                 "solver": solver,
                 "sensitivity": sensitivity,
                 "sensitivity_why": why,
+                "steps": [int(n) for n in result.steps],
+                "rejections": [int(n) for n in result.rejections],
                 "setup_seconds": built - started,
                 "forward_seconds": time.perf_counter() - built,
             }
@@ -75,7 +77,7 @@ class JuliaEngine:
         good = np.flatnonzero([s.ok for s in forward.status]) + 1
         with julia() as package:
             model, tape = forward.tape
-            result = package.backward(model, tape, y_bar.transpose(2, 1, 0), q_bar.transpose(2, 1, 0), good)
+            result = package.backward(model, tape, _flat(y_bar), _flat(q_bar), good)
             status, reasons = _status(str(result.codes))
             y0, p, f = _array(result.y0), _array(result.p), _array(result.f)
         return Gradients(y0, p, f, status, reasons, {"backward_seconds": time.perf_counter() - started})
@@ -89,26 +91,57 @@ def _choose(problem: Problem) -> tuple[str, str, str]:
         raise InputError(f"solver {solver!r} is unknown to the engine 'julia'; it has {list(SOLVERS)}")
     if options.sensitivity not in SENSITIVITIES:
         raise InputError(f"sensitivity {options.sensitivity!r} is unknown; known are {list(SENSITIVITIES)}")
-    chosen = {"auto": "gauss", "adjoint": "gauss"}.get(options.sensitivity, options.sensitivity)
-    # Measured: for two states and eleven inputs, dual numbers cost five times as much as an adjoint.
-    return solver, chosen, "cheaper than dual numbers" if options.sensitivity == "auto" else "asked for"
+    if options.sensitivity not in ("auto", "adjoint"):
+        if options.sensitivity == "discrete" and solver != "Rodas5P":
+            raise InputError(f"sensitivity 'discrete' is that of Rodas5P; for {solver} there is 'gauss'")
+        return solver, options.sensitivity, "asked for"
+    if solver == "Rodas5P":
+        return solver, "discrete", "exact for the steps taken, at half the cost of a continuous adjoint"
+    return solver, "gauss", "Rodas5P alone has a discrete adjoint"
 
 
-def _kernel(kernel: Kernel, n_states: int, base: int, constants: int) -> tuple[Any, ...]:
-    """Source, gather, targets, weights, and how many inputs are active and variable; counted from one.
+def _kernel(kernel: Kernel, system: System) -> tuple[Any, ...]:
+    """The arguments of a kernel in Julia, counted from one.
 
-    Inputs are ordered: what depends on the states, then parameters and forcings, then constants.
+    Inputs are ordered: what depends on the states, then forcings, parameters and constants.
     """
     first = kernel.gather[:, 0] if kernel.gather.size else np.empty(0, np.int64)
-    kind = np.where((first < n_states) | (first >= base), 0, np.where(first < constants, 1, 2))
+    ends = np.cumsum([system.n_states, system.n_parameters, system.n_forcings, len(system.constants)])
+    kind = np.array([0, 2, 1, 3, 0])[np.searchsorted(ends, first, side="right")]
     order = np.argsort(kind, kind="stable")
-    names = kernel.program.inputs
-    source = julia_function(kernel.program, [names[i] for i in order], [s.output for s in kernel.scatter])
+    names = [kernel.program.inputs[i] for i in order]
+    active, along, variable = (int((kind < k).sum()) for k in (1, 2, 3))
+    outputs = list(dict.fromkeys(s.output for s in kernel.scatter))
     items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
-    targets = np.array([s.target for s in kernel.scatter]).reshape(-1, items)
-    weights = np.array([s.weight for s in kernel.scatter], dtype=np.float64).reshape(-1, items)
-    gather = kernel.gather[order].reshape(len(order), items)
-    return source, gather + 1, targets + 1, weights, int((kind == 0).sum()), int((kind < 2).sum())
+    return (
+        _sources(kernel, names, outputs, along, variable, items), items,
+        _flat(kernel.gather[order] + 1), np.array([outputs.index(s.output) + 1 for s in kernel.scatter]),
+        _flat(np.array([s.target for s in kernel.scatter]) + 1), _flat(np.array([s.weight for s in kernel.scatter], float)),
+        (active, along, variable),
+    )  # fmt: skip
+
+
+def _sources(
+    kernel: Kernel, inputs: list[str], outputs: list[str], along: int, variable: int, items: int
+) -> tuple[str, ...]:
+    """The local function, its slopes, and the transposed products of both, written in Julia."""
+    program, directions, free = kernel.program, inputs[:along], inputs[:variable]
+    pairs = [f"{o}.{i}" for o in outputs for i in directions]
+    x = {"x": inputs}
+    bars = {"bars": [f"bar.{i}" for i in free]}
+    return (
+        julia_loop(values(program), x, {"out": outputs}, items),
+        julia_loop(
+            slopes(program, outputs, directions), x, {"out": outputs, "slopes": [f"slope.{p}" for p in pairs]}, items
+        ),
+        julia_loop(pull(program, outputs, free), {"w": [f"w.{o}" for o in outputs], **x}, bars, items),
+        julia_loop(bend(program, outputs, directions, free), {"w": [f"w.{p}" for p in pairs], **x}, bars, items),
+    )
+
+
+def _flat(array: Any) -> Any:
+    """All values as one contiguous vector: one type of array crosses to Julia, and is compiled for once."""
+    return np.ascontiguousarray(array).reshape(-1)
 
 
 def _array(value: Any) -> Array:

@@ -1,0 +1,337 @@
+# The discrete adjoint of Rodas5P: the exact gradient of the numbers that the solver computed, for the
+# steps it took. A step of size h from u, with J the Jacobian and T the rate of change with time there,
+#
+#     (J - I/(gamma h)) k_i = -( f(u + sum_j A_ij k_j, t + c_i h) + h d_i T + sum_j C_ij/h k_j ),
+#     u_next = u + sum_i b_i k_i
+#
+# (Steinebach 2023, BIT 63, 27; in the form of Hairer and Wanner 1996, IV.7), is gone through backwards:
+# a transposed solve and a product with the transposed Jacobian for each stage, and then, because J
+# depends on u and on the parameters, the gradient of sum_i nu_i' J k_i for all stages at once.
+
+const STAGES = 8
+
+"The accepted steps of consecutive intervals: their sizes, and states and stages k of each."
+struct Record
+    n::Int
+    first::Vector{Int}          # the first step of each interval, and one past the last step
+    sizes::Vector{Float64}
+    starts::Vector{Float64}     # time since the start of the interval
+    points::Vector{Float64}     # (states, steps)
+    stages::Vector{Float64}     # (stages, states, steps)
+end
+
+Record(n::Int) = Record(n, [1], Float64[], Float64[], Float64[], Float64[])
+
+steps(r::Record) = length(r.sizes)
+bytes(r::Record) = 8.0 * (length(r.sizes) + length(r.starts) + length(r.points) + length(r.stages))
+point(r::Record, step) = view(r.points, (step-1)*r.n+1:step*r.n)
+stages_of(r::Record, step) = reshape(view(r.stages, (step-1)*r.n*STAGES+1:step*r.n*STAGES), STAGES, r.n)
+
+"What is kept of one member: its record, or where that grew too large, the number of steps of each interval."
+struct Kept
+    record::Union{Nothing,Record}
+    counts::Vector{Int}
+end
+
+# The two places that know how the solver keeps its numbers.
+stage_vectors(integrator) = integrator.cache.ks
+tableau(integrator) = integrator.cache.tab
+
+function remember!(r::Record, integrator, start, t, h)
+    push!(r.sizes, h)
+    push!(r.starts, t)
+    append!(r.points, start)
+    at = length(r.stages)
+    resize!(r.stages, at + STAGES * r.n)
+    for (i, k) in enumerate(stage_vectors(integrator))
+        @inbounds for l in 1:r.n
+            r.stages[at+(l-1)*STAGES+i] = k[l]
+        end
+    end
+    return nothing
+end
+
+function stepper(w::Work{Float64}, alg, J, s::Settings)
+    return init(ode_problem(w, zeros(size_of(w.model)), J), alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
+                save_everystep = false, save_start = false, save_end = false, dense = false, verbose = QUIET)
+end
+
+"""
+Solves `intervals` of one member, one after the other, with one integrator: a one-step method has no
+history to mislead it. `record` is what to keep, or nothing.
+"""
+function march!(record, y, q, w::Work{Float64}, breaks, f, intervals, s::Settings, counts::Counts, integrator)
+    n = w.model.n_states
+    u0, start = zeros(size_of(w.model)), zeros(n)
+    for j in intervals
+        set_interval!(w, view(f, :, :, j), breaks[j+1] - breaks[j])
+        u0[1:n] .= view(y, :, j)
+        integrator.opts.dtmax = w.length
+        SciMLBase.reinit!(integrator, u0; t0 = 0.0, tf = w.length, reset_dt = true)
+        accepted, rejected = integrator.stats.naccept, integrator.stats.nreject
+        while integrator.t < w.length
+            record === nothing || copyto!(start, 1, integrator.u, 1, n)
+            t = integrator.t
+            step!(integrator)
+            check(SciMLBase.check_error(integrator))
+            record === nothing || remember!(record, integrator, start, t, integrator.dt)
+        end
+        counts.steps += integrator.stats.naccept - accepted
+        counts.rejections += integrator.stats.nreject - rejected
+        all(isfinite, integrator.u) || throw(Failure(:NotFinite))
+        record === nothing || push!(record.first, steps(record) + 1)
+        y[:, j+1] .= view(integrator.u, 1:n)
+        q[:, j] .= view(integrator.u, n+1:size_of(w.model))
+    end
+    return nothing
+end
+
+"Solves one member with Rodas5P; returns what its discrete adjoint needs where `keep` is set."
+function forward_steps!(y, q, model::Model, breaks, p, f, s::Settings, keep::Bool, counts::Counts)
+    return with_solver(s.solver, model.pattern, Float64) do alg, J
+        w = set_parameters!(Work{Float64}(model, size(f, 2) == 2), p)
+        set_interval!(w, view(f, :, :, 1), breaks[2] - breaks[1])
+        integrator = stepper(w, alg, J, s)
+        record, taken = keep ? Record(model.n_states) : nothing, zeros(Int, length(breaks) - 1)
+        for j in eachindex(taken)
+            before = counts.steps
+            march!(record, y, q, w, breaks, f, j:j, s, counts, integrator)
+            taken[j] = counts.steps - before
+            record !== nothing && bytes(record) > s.memory && (record = nothing)
+        end
+        return keep ? Kept(record, taken) : nothing
+    end
+end
+
+"Blocks of consecutive intervals, last first, whose records stay within the memory allowed."
+function blocks(kept::Kept, n, memory)
+    kept.record === nothing || return [1:length(kept.counts)]
+    found, last, used = UnitRange{Int}[], length(kept.counts), 0.0
+    for j in length(kept.counts):-1:1
+        share = 8.0 * kept.counts[j] * (n * (STAGES + 1) + 2)
+        if used + share > memory && j < last
+            push!(found, j+1:last)
+            last, used = j, 0.0
+        end
+        used += share
+    end
+    return push!(found, 1:last)
+end
+
+"What going back through a step reads and overwrites."
+struct StepAdjoint{L,M}
+    work::Work{Float64}
+    linear::L                     # solves with the transposed matrix of the step
+    matrix::M
+    values::SparseMatrixCSC{Float64,Int}
+    k_bar::Matrix{Float64}        # (states, stages)
+    nu::Matrix{Float64}           # (stages, rates): gradients to the right-hand sides of the stages
+    closure_k::Matrix{Float64}    # (stages, closure values): their slopes along k
+    closure_nu::Matrix{Float64}   # and the gradients to those
+    border::Vector{Float64}       # gradient to the states through the integrated fluxes
+    u::Vector{Float64}
+    rates_bar::Vector{Float64}
+    bar::Vector{Float64}
+    forcing_rate::Vector{Float64}
+    forcing_rate_bar::Vector{Float64}
+end
+
+function StepAdjoint(w::Work{Float64}, J, linsolve)
+    m = w.model
+    closures = length(m.depends)
+    # Its diagonal makes the first, never used, matrix regular.
+    foreach(i -> J[i, i] = 1.0, 1:m.n_states)
+    linear = init(SciMLBase.LinearProblem(J, zeros(m.n_states)), linsolve)
+    return StepAdjoint(w, linear, J, copy(m.transposed), zeros(m.n_states, STAGES), zeros(STAGES, size_of(m)),
+                       zeros(STAGES, closures), zeros(STAGES, closures), zeros(m.n_states), zeros(m.n_states),
+                       zeros(size_of(m)), zeros(m.n_values), zeros(m.n_forcings), zeros(m.n_forcings))
+end
+
+"Sets the transposed matrix `J' - I shift` of a step, and what integrated fluxes give to the states."
+function set_matrix!(a::StepAdjoint, q_bar, shift)
+    w, m = a.work, a.work.model
+    values, rows = nonzeros(a.values), rowvals(a.values)
+    @inbounds for column in 1:m.n_states, at in nzrange(a.values, column)
+        values[at] = w.entries[m.places[at]] - (rows[at] == column ? shift : 0.0)
+    end
+    fill_entries!(a.matrix, a.values, values)
+    a.linear.A = a.matrix
+    rows = rowvals(m.pattern)
+    fill!(a.border, 0.0)
+    @inbounds for column in 1:m.n_states, at in nzrange(m.pattern, column)
+        rows[at] > m.n_states && (a.border[column] += w.entries[at] * q_bar[rows[at]-m.n_states])
+    end
+    return nothing
+end
+
+"Weights of the stages in the gradient to the right-hand sides of the integrated fluxes, over gamma h."
+function flux_weights(tab)
+    beta = copy(tab.b)
+    for i in STAGES-1:-1:1, j in i+1:STAGES
+        beta[i] += tab.C[j, i] * tab.gamma * beta[j]
+    end
+    return beta
+end
+
+"Takes `lambda`, the gradient to the states, from the end of a step of size `h` to its start at time `t`."
+function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint, tab, beta, start, k, t, h)
+    w, m, n = a.work, a.work.model, a.work.model.n_states
+    jacobian!(set_point!(w, start, t))
+    gamma_h = tab.gamma * h
+    set_matrix!(a, q_bar, 1 / gamma_h)
+    for i in 1:STAGES
+        a.k_bar[:, i] .= tab.b[i] .* lambda
+    end
+    for i in STAGES:-1:1
+        a.u .= (-gamma_h * beta[i]) .* a.border .- view(a.k_bar, :, i)
+        a.linear.b = a.u
+        nu = SciMLBase.solve!(a.linear).u
+        @inbounds for l in 1:n
+            a.nu[i, l] = a.rates_bar[l] = nu[l]
+        end
+        @inbounds for l in eachindex(q_bar)
+            a.nu[i, n+l] = a.rates_bar[n+l] = gamma_h * beta[i] * q_bar[l]
+        end
+        for j in 1:i-1
+            axpy!(tab.C[i, j] / h, nu, view(a.k_bar, :, j))
+        end
+        stage_point!(a.u, start, k, tab.A, i)
+        pull!(a.bar, set_point!(w, a.u, t + tab.c[i] * h), a.rates_bar)
+        u_bar = view(a.bar, 1:n)
+        lambda .+= u_bar
+        for j in 1:i-1
+            axpy!(tab.A[i, j], u_bar, view(a.k_bar, :, j))
+        end
+        add_forcing!(f_bar, view(a.bar, forcings(m)), (t + tab.c[i] * h) / w.length)
+    end
+    # The last point was the start of the step again: what is bent is evaluated there.
+    bend!(a.bar, a, k, h, tab.d)
+    lambda .+= view(a.bar, 1:n)
+    add_forcing!(f_bar, view(a.bar, forcings(m)), t / w.length)
+    if w.linear
+        f_bar[:, 1] .-= a.forcing_rate_bar ./ w.length
+        f_bar[:, 2] .+= a.forcing_rate_bar ./ w.length
+    end
+    return nothing
+end
+
+function stage_point!(u, start, k, A, i)
+    @inbounds for l in eachindex(u)
+        sum = start[l]
+        for j in 1:i-1
+            sum = muladd(A[i, j], k[j, l], sum)
+        end
+        u[l] = sum
+    end
+    return u
+end
+
+const Stages = NTuple{STAGES,Float64}
+@inline stages(x, l) = ntuple(i -> @inbounds(x[i, l]), Val(STAGES))
+@inline along(a::Stages, b::Stages) = sum(a .* b)
+@inline function add!(x, l, amount::Stages)
+    @inbounds for i in 1:STAGES
+        x[i, l] += amount[i]
+    end
+    return nothing
+end
+
+"""
+Gradient of `sum_i nu_i' (J k_i + h d_i T)`, `J` and `T` as functions of states, forcings and parameters:
+assigned to `bar` for states and forcings, added up in the work for parameters. Slopes of the kernels
+must be those at the start of the step, and so must be the point set in the work.
+"""
+function bend!(bar, a::StepAdjoint, k, h, d)
+    w, m, n = a.work, a.work.model, a.work.model.n_states
+    first_forcing = n + m.n_parameters
+    weights = ntuple(i -> h * d[i], Val(STAGES))
+    fill!(a.closure_k, 0.0)
+    fill!(a.closure_nu, 0.0)
+    fill!(a.forcing_rate_bar, 0.0)
+    w.linear && (a.forcing_rate .= (w.finish .- w.start) ./ w.length)
+    for (kernel, s) in zip(m.closures, w.closures), scatter in axes(kernel.targets, 2), j in 1:kernel.active
+        column = (kernel.output[scatter] - 1) * kernel.along + j
+        @inbounds for i in 1:items(kernel)
+            add!(a.closure_k, kernel.targets[i, scatter] - m.base, s.slopes[i, column] .* stages(k, kernel.gather[i, j]))
+        end
+    end
+    fill!(bar, 0.0)
+    for (kernel, s) in zip(m.kernels, w.kernels)
+        fill!(s.bent, 0.0)
+        for scatter in axes(kernel.targets, 2), j in 1:(w.linear ? kernel.along : kernel.active)
+            column = (kernel.output[scatter] - 1) * kernel.along + j
+            @inbounds for i in 1:items(kernel)
+                nu = kernel.weights[i, scatter] .* stages(a.nu, kernel.targets[i, scatter])
+                position = kernel.gather[i, j]
+                if position <= n
+                    s.bent[i, column] += along(nu, stages(k, position))
+                elseif position > m.base
+                    s.bent[i, column] += along(nu, stages(a.closure_k, position - m.base))
+                    add!(a.closure_nu, position - m.base, s.slopes[i, column] .* nu)
+                else
+                    rate = along(nu, weights)
+                    s.bent[i, column] += rate * a.forcing_rate[position-first_forcing]
+                    a.forcing_rate_bar[position-first_forcing] += rate * s.slopes[i, column]
+                end
+            end
+        end
+        kernel.bend!(s.bars, s.bent, s.x)
+        scatter_bars!(bar, s.bars, kernel, 1:kernel.along)
+    end
+    for (kernel, s) in zip(m.closures, w.closures)
+        fill!(s.bent, 0.0)
+        for scatter in axes(kernel.targets, 2), j in 1:kernel.active
+            column = (kernel.output[scatter] - 1) * kernel.along + j
+            @inbounds for i in 1:items(kernel)
+                s.bent[i, column] += along(stages(a.closure_nu, kernel.targets[i, scatter] - m.base), stages(k, kernel.gather[i, j]))
+            end
+        end
+        kernel.bend!(s.bars, s.bent, s.x)
+    end
+    return pull_closures!(bar, w)
+end
+
+"""
+Pulls `y_bar` `(states, breaks)` and `q_bar` `(fluxes, intervals)` of one member back through the steps
+that were kept, or are taken again from `y`; fills in `y0_bar`, `p_bar` and `f_bar`.
+"""
+function adjoint!(y0_bar, p_bar, f_bar, model::Model, breaks, p, f, kept::Kept, y, y_bar, q_bar, s::Settings)
+    return with_solver(s.solver, model.pattern, Float64) do alg, J
+        w = set_parameters!(Work{Float64}(model, size(f, 2) == 2; adjoint = true), p)
+        set_interval!(w, view(f, :, :, 1), breaks[2] - breaks[1])
+        integrator = stepper(w, alg, J, s)
+        a = StepAdjoint(w, prototype(model.transposed, Float64)...)
+        pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_bar, q_bar, s)
+    end
+end
+
+function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_bar, q_bar, s)
+    w, n = a.work, a.work.model.n_states
+    tab = tableau(integrator)
+    beta = flux_weights(tab)
+    lambda = zeros(n)
+    y_again, q_again = zeros(n, length(breaks)), zeros(size(q_bar, 1), length(breaks) - 1)
+    for block in blocks(kept, n, s.memory)
+        record = kept.record
+        if record === nothing
+            record = Record(n)
+            y_again[:, first(block)] .= view(y, :, first(block))
+            march!(record, y_again, q_again, w, breaks, f, block, s, Counts(), integrator)
+        end
+        for j in reverse(block)
+            lambda .+= view(y_bar, :, j + 1)
+            seeds = view(q_bar, :, j)
+            all(iszero, lambda) && all(iszero, seeds) && continue
+            set_interval!(w, view(f, :, :, j), breaks[j+1] - breaks[j])
+            at = j - first(block) + 1
+            for step in record.first[at+1]-1:-1:record.first[at]
+                step_adjoint!(lambda, seeds, view(f_bar, :, :, j), a, tab, beta, point(record, step),
+                              stages_of(record, step), record.starts[step], record.sizes[step])
+            end
+        end
+    end
+    collect_parameters!(p_bar, a.bar, w)
+    y0_bar .= lambda .+ view(y_bar, :, 1)
+    all(isfinite, y0_bar) && all(isfinite, p_bar) && all(isfinite, f_bar) || throw(Failure(:NotFinite))
+    return nothing
+end

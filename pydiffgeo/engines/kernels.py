@@ -1,0 +1,80 @@
+"""A model as numbers: kernels over a flat vector of values, and nothing else for an engine to know.
+
+Every value that a local function can read lives in one vector,
+
+    v = [ states | parameters | forcings | constants | closure values ],
+
+and every local function becomes a `Kernel`: a scalar program, the positions it gathers its inputs
+from, one column per cell (or face, or boundary cell), and the positions it scatters its results to.
+Closure kernels assign to `v`; the others add, with a weight such as area over volume, to the vector
+of rates `[ d(states)/dt | integrated fluxes ]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .trace import Program
+
+Index = NDArray[np.int64]
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Where one result of a kernel goes: `rates[target] += weight * result`, one entry per item."""
+
+    output: str
+    target: Index
+    weight: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """One local function over all its items.
+
+    Attributes:
+        gather: positions in `v`, shape `(inputs, items)`, in the order of `program.inputs`.
+        scatter: for closure kernels the target is a position in `v`, else in the rates.
+    """
+
+    program: Program
+    gather: Index
+    scatter: tuple[Scatter, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """A model with a layout of its parameters, ready for an engine.
+
+    Attributes:
+        n_states, n_parameters, n_forcings, n_fluxes: sizes of the parts of `v` and of the rates. The
+            parameters are those given and, after them, the prepared values (`prepare.py`).
+        constants: values of the constant part of `v` (geometry).
+        n_values: length of `v`.
+        closures, kernels: what assigns closure values, and what adds to the rates.
+        states: state name -> positions among the states, in order of the cells.
+        parameters: parameter name -> slice among the parameters.
+        forcings: forcing name -> positions among the forcings (one, or one per cell).
+        fluxes: names of the integrated fluxes, in order.
+        prepared: what computes the prepared values, from `[ given parameters | constants ]`.
+    """
+
+    name: str
+    n_states: int
+    n_parameters: int
+    n_forcings: int
+    n_fluxes: int
+    n_values: int
+    constants: Array
+    closures: tuple[Kernel, ...]
+    kernels: tuple[Kernel, ...]
+    states: Mapping[str, Index]
+    parameters: Mapping[str, slice]
+    forcings: Mapping[str, Index]
+    fluxes: tuple[str, ...]
+    prepared: tuple[Kernel, ...] = ()

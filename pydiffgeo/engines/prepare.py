@@ -1,0 +1,176 @@
+"""What local functions compute from parameters and geometry alone is computed once, before the solve.
+
+`1 - 1/n`, `1/(theta_s - theta_r)` or a power of a parameter would otherwise be evaluated at every step
+of the solver. They are cut out of the programs into kernels of their own, whose results join the
+parameters that an engine sees; PyTorch evaluates them, and carries gradients back through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .kernels import Kernel, Scatter, System
+from .trace import Builder, Node, Program
+
+# Only these are worth a place among the parameters; sums and products are as cheap as reading them.
+COSTLY = {"div", "pow", "exp", "log", "sqrt", "tanh", "sin", "cos"}
+LOGICAL = {"lt", "le", "and", "or", "not"}
+
+
+def _tensors(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """`function` on tensors and plain numbers."""
+    return lambda *args: function(*(torch.as_tensor(a, dtype=torch.float64) for a in args))
+
+
+RULES: dict[str, Callable[..., Any]] = {
+    "add": torch.add, "sub": lambda a, b: a - b, "mul": torch.mul, "div": lambda a, b: a / b,
+    "pow": _tensors(torch.pow), "neg": torch.neg, "abs": torch.abs, "exp": torch.exp, "log": torch.log,
+    "sqrt": torch.sqrt, "tanh": torch.tanh, "sin": torch.sin, "cos": torch.cos,
+    "minimum": _tensors(torch.minimum), "maximum": _tensors(torch.maximum),
+    "lt": lambda a, b: a < b, "le": lambda a, b: a <= b, "and": torch.logical_and, "or": torch.logical_or,
+    "not": torch.logical_not, "where": lambda c, a, b: torch.where(c, *map(torch.as_tensor, (a, b))),
+}  # fmt: skip
+
+
+def prepare(system: System, p: Tensor) -> Tensor:
+    """Parameters `(members, given)` with the prepared values beside them, `(members, n_parameters)`."""
+    if not system.prepared:
+        return p
+    members, constants = p.shape[0], torch.from_numpy(system.constants)
+    known = torch.cat([p, constants.expand(members, -1)], dim=1)
+    parts = [p]
+    for kernel in system.prepared:
+        rows = [known.index_select(1, torch.from_numpy(row)) for row in kernel.gather]
+        results = kernel.program.run(dict(zip(kernel.program.inputs, rows, strict=True)), RULES)
+        items = kernel.gather.shape[1]
+        for s in kernel.scatter:
+            value = torch.as_tensor(results[s.output], dtype=torch.float64)
+            parts.append(value.expand(members, items))
+    return torch.cat(parts, dim=1)
+
+
+def hoist(system: System) -> System:
+    """`system` with all costly terms of parameters and geometry cut out of its kernels."""
+    first_p, first_f = system.n_states, system.n_states + system.n_parameters
+    first_c = first_f + system.n_forcings
+    base = first_c + len(system.constants)
+    prepared: list[Kernel] = []
+    added = 0
+
+    def cut(kernel: Kernel) -> tuple[Program, list[np.ndarray[Any, Any]]]:
+        """The rest of the program, and the rows its new inputs gather, counted from the first prepared value."""
+        nonlocal added
+        names = kernel.program.inputs
+        fixed = {
+            name
+            for name, row in zip(names, kernel.gather, strict=True)
+            if ((row >= first_p) & ((row < first_f) | ((row >= first_c) & (row < base)))).all()
+        }
+        program = _with_reciprocals(kernel.program, fixed)
+        chosen = _frontier(program, fixed)
+        if not chosen:
+            return kernel.program, []
+        inner, outer = _split(program, chosen)
+        rows = np.array([kernel.gather[names.index(name)] for name in inner.inputs])
+        # Items that read the same values share them: one for a parameter that does not vary in space.
+        unique, place = np.unique(rows, axis=1, return_inverse=True)
+        place = place.reshape(-1)
+        # Gathers of prepared kernels count from the first parameter; constants follow the given parameters.
+        gather = np.where(unique < first_f, unique - first_p, unique - first_c + system.n_parameters)
+        items = unique.shape[1]
+        scatter, new = [], []
+        for output in inner.outputs:
+            at = added + np.arange(items)
+            scatter.append(Scatter(output, at, np.ones(items)))
+            new.append(at[place])
+            added += items
+        prepared.append(Kernel(inner, gather, tuple(scatter)))
+        return outer, new
+
+    pieces = [(kernel, *cut(kernel)) for kernel in (*system.closures, *system.kernels)]
+    if not prepared:
+        return system
+
+    def shifted(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return np.where(rows >= first_f, rows + added, rows)
+
+    kernels = []
+    for i, (kernel, program, new) in enumerate(pieces):
+        old = dict(zip(kernel.program.inputs, kernel.gather, strict=True))
+        place = dict(zip([n for n in program.inputs if n not in old], new, strict=True))
+        rows = [shifted(old[n]) if n in old else first_f + place[n] for n in program.inputs]
+        items = kernel.gather.shape[1]
+        scatter = kernel.scatter
+        if i < len(system.closures):
+            scatter = tuple(replace(s, target=shifted(s.target)) for s in scatter)
+        kernels.append(Kernel(program, np.array(rows, np.int64).reshape(len(rows), items), scatter))
+    count = len(system.closures)
+    return replace(
+        system,
+        n_parameters=system.n_parameters + added,
+        n_values=system.n_values + added,
+        closures=tuple(kernels[:count]),
+        kernels=tuple(kernels[count:]),
+        prepared=tuple(prepared),
+    )
+
+
+def _alone(program: Program, fixed: set[str]) -> list[bool]:
+    """Which nodes depend on `fixed` inputs and constants alone."""
+    alone: list[bool] = []
+    for node in program.nodes:
+        alone.append(node.name in fixed if node.op == "input" else all(alone[a] for a in node.args))
+    return alone
+
+
+def _with_reciprocals(program: Program, fixed: set[str]) -> Program:
+    """Divisions by what is fixed as products with its reciprocal, which can be prepared."""
+    alone, builder, refs = _alone(program, fixed), Builder(program.name), list[int]()
+    for i, node in enumerate(program.nodes):
+        arguments = [refs[a] for a in node.args]
+        if node.op == "input":
+            refs.append(builder.input(node.name))
+        elif node.op == "constant":
+            refs.append(builder.constant(node.value))
+        elif node.op == "div" and alone[node.args[1]] and not alone[i]:
+            refs.append(builder.apply("mul", arguments[0], builder.apply("div", builder.constant(1.0), arguments[1])))
+        else:
+            refs.append(builder.apply(node.op, *arguments))
+    return builder.finish({name: refs[r] for name, r in program.outputs.items()})
+
+
+def _frontier(program: Program, fixed: set[str]) -> list[int]:
+    """Nodes that depend on `fixed` inputs alone, cost something, and are used by what does not."""
+    nodes, alone, costly = program.nodes, _alone(program, fixed), [False] * len(program.nodes)
+    for i, node in enumerate(nodes):
+        costly[i] = node.op in COSTLY or any(costly[a] for a in node.args)
+    used = {a for i, node in enumerate(nodes) if not alone[i] for a in node.args} | set(program.outputs.values())
+    # A logical node has no place among numbers; what it is made of has.
+    wanted, stack = set(), [i for i in used if alone[i]]
+    while stack:
+        i = stack.pop()
+        if nodes[i].op in LOGICAL:
+            stack.extend(nodes[i].args)
+        elif costly[i]:
+            wanted.add(i)
+    return sorted(wanted)
+
+
+def _split(program: Program, chosen: Sequence[int]) -> tuple[Program, Program]:
+    """What computes the chosen nodes, and the rest, which takes them as inputs."""
+    inner = Program(program.name, program.nodes, {f"prepared.{k}": i for k, i in enumerate(chosen)})
+    names = {i: f"prepared.{k}" for k, i in enumerate(chosen)}
+    nodes = [Node("input", name=names[i]) if i in names else n for i, n in enumerate(program.nodes)]
+
+    def finished(program: Program) -> Program:
+        builder = Builder(program.name)
+        builder.nodes = list(program.nodes)
+        return builder.finish(program.outputs)
+
+    return finished(inner), finished(Program(program.name, tuple(nodes), program.outputs))
