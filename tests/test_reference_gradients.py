@@ -22,8 +22,8 @@ SMALLEST = {"robertson": 1e-5, "pollu": 1e-6, "van_der_pol": 1e-3}
 TIGHT = 1e-9
 # One backward solve of the large column is enough.
 ONLY = {"van_genuchten": ("loss",)}
-# Derivatives to the diffusivity of single cells magnify errors of the adjoint.
-MAGNIFIES = pytest.mark.xfail(strict=False, reason="errors of a continuous adjoint are magnified by 1/dx^2")
+# A group whose whole effect on an output is below this share of it is not resolved by any solve.
+RESOLVED = 1e-9
 
 
 @cache
@@ -38,9 +38,15 @@ def errors(name: str, engine: str, rtol: float, atol: float) -> dict[str, float]
     for key, value in values.items():
         output = document(name)["outputs"][key]
         reference = {k: np.ravel(v) for k, v in output["derivatives"].items()}
+        unresolved = {
+            k
+            for k, v in document(name)["inputs"].items()
+            if np.abs(reference[k]).max() * max(np.abs(v["value"]).max(), 1.0) < RESOLVED * abs(output["value"])
+        }
         rows = {"value": abs(value / output["value"] - 1)}
         for group, error in (rows | differences(PROBLEMS[name], gradients[key], reference)).items():
-            found[group] = max(error, found.get(group, 0.0))
+            if group not in unresolved:
+                found[group] = max(error, found.get(group, 0.0))
     return found
 
 
@@ -56,13 +62,12 @@ def test_a_file_states_its_problem_and_how_well_two_ways_agree(name: str) -> Non
     assert filed["obtained"].get("change_from_a_coarser_tolerance", 0.0) < 1e-8
 
 
-@pytest.mark.parametrize("name", [pytest.param(k, marks=MAGNIFIES) if k == "heat" else k for k in PROBLEMS])
+@pytest.mark.parametrize("name", PROBLEMS)
 def test_gradients_at_a_tight_tolerance(name: str, engine: str) -> None:
     found = errors(name, engine, TIGHT, 1e-3 * TIGHT * SMALLEST.get(name, 1.0))
     assert max(found.values()) < 1e-6, found
 
 
-@pytest.mark.xfail(strict=False, reason="continuous adjoints fall behind the tolerance in some problems")
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_requested_1e_4_gives_1e_4(name: str, engine: str, record_property) -> None:
     found = errors(name, engine, 1e-4, 1e-6 * SMALLEST.get(name, 1.0))

@@ -52,8 +52,10 @@ function remember!(r::Record, integrator, start, t, h)
 end
 
 function stepper(w::Work{Float64}, alg, J, s::Settings)
+    w.resolution = s.rtol
     return init(ode_problem(w, zeros(size_of(w.model)), J), alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
-                save_everystep = false, save_start = false, save_end = false, dense = false, verbose = QUIET)
+                save_everystep = false, save_start = false, save_end = false, dense = false, verbose = QUIET,
+                isoutofdomain = switched)
 end
 
 """

@@ -36,14 +36,15 @@ const Two{T} = FunctionWrapper{Nothing,Tuple{Block{T},Block{T}}}
 const Three{T} = FunctionWrapper{Nothing,Tuple{Block{T},Block{T},Block{T}}}
 
 """
-    Kernel(sources, gather, output, targets, weights, active, along, variable)
+    Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0)
 
 A local function over its items.
 
-- `sources`: four functions over matrices with one row per item; `x` holds the inputs in its columns.
+- `sources`: functions over matrices with one row per item; `x` holds the inputs in its columns.
   `value!(out, x)` assigns the results, `slopes!(out, slopes, x)` also their derivatives to the first
   `along` inputs, result by result. `pull!(bars, w, x)` adds the gradient of the sum of `w` times the
-  results to `bars`, a column per variable input, and `bend!(bars, w, x)` that of `w` times the slopes.
+  results to `bars`, a column per variable input, and `bend!(bars, w, x)` that of `w` times the slopes. `branch!(marks, x)`, needed
+  where there are `branches`, tells by ones and zeros which side each switch is on.
 - `gather`: positions in `v`, `(items, inputs)`. The first `active` inputs depend on the states (states
   themselves or closure values), those up to `along` are forcings, up to `variable` parameters, the
   rest constants.
@@ -54,6 +55,7 @@ struct Kernel
     slopes!::Lazy{Three{Float64}}
     pull!::Lazy{Three{Float64}}
     bend!::Lazy{Three{Float64}}
+    branch!::Lazy{Two{Float64}}
     dual_value!::Lazy{Two{DualNumber}}
     dual_slopes!::Lazy{Three{DualNumber}}
     gather::Matrix{Int}
@@ -63,15 +65,17 @@ struct Kernel
     active::Int
     along::Int
     variable::Int
+    branches::Int
 end
 
-function Kernel(sources, gather, output, targets, weights, active, along, variable)
+function Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0)
     size(targets) == size(weights) == (size(gather, 1), length(output)) ||
         throw(DimensionMismatch("gather, output, targets and weights differ in size"))
     value, slopes, pull, bend = sources
+    branch = branches == 0 ? nothing : sources[5]
     return Kernel(Lazy{Two{Float64}}(value), Lazy{Three{Float64}}(slopes), Lazy{Three{Float64}}(pull),
-                  Lazy{Three{Float64}}(bend), Lazy{Two{DualNumber}}(value), Lazy{Three{DualNumber}}(slopes),
-                  gather, output, targets, weights, active, along, variable)
+                  Lazy{Three{Float64}}(bend), Lazy{Two{Float64}}(branch), Lazy{Two{DualNumber}}(value), Lazy{Three{DualNumber}}(slopes),
+                  gather, output, targets, weights, active, along, variable, branches)
 end
 
 items(k::Kernel) = size(k.gather, 1)
@@ -83,11 +87,14 @@ outputs(k::Kernel) = maximum(k.output; init = 0)
 @inline slopes!(k::Kernel, out::Block{Float64}, slopes, x) = k.slopes!(out, slopes, x)
 @inline slopes!(k::Kernel, out::Block{DualNumber}, slopes, x) = k.dual_slopes!(out, slopes, x)
 
-"What one kernel reads and writes; the last three serve adjoints only."
+"What one kernel reads and writes; `seeds`, `bent` and `bars` serve adjoints only."
 struct Space{T}
     x::Block{T}
     out::Block{T}
     slopes::Block{T}
+    marks::Block{T}         # switches at the start of a step
+    marks_then::Block{T}    # and at its end, with the slopes there
+    slopes_then::Block{T}
     seeds::Block{T}     # gradients to the results
     bent::Block{T}      # gradients to the slopes
     bars::Block{T}      # gradients to the inputs
@@ -97,7 +104,9 @@ function Space{T}(k::Kernel, adjoint::Bool) where {T}
     n, o = items(k), outputs(k)
     block(columns) = zeros(T, n, columns)
     extra(columns) = zeros(T, adjoint ? n : 0, columns)
-    return Space{T}(block(inputs(k)), block(o), block(o * k.along), extra(o), extra(o * k.along), extra(k.variable))
+    some(columns) = zeros(T, k.branches > 0 ? n : 0, columns)
+    return Space{T}(block(inputs(k)), block(o), block(o * k.along), some(k.branches), some(k.branches),
+                    some(o * k.along), extra(o), extra(o * k.along), extra(k.variable))
 end
 
 @inline function gather!(x, v, k::Kernel, columns)

@@ -53,6 +53,7 @@ function ready!(m::Model; adjoint = "none")
     lock(m.lock) do
         for k in Iterators.flatten((m.closures, m.kernels))
             foreach(ready!, adjoint == "forward" ? (k.dual_value!, k.dual_slopes!) : (k.value!, k.slopes!))
+            k.branches > 0 && ready!(k.branch!)
             adjoint in ("gauss", "discrete") && ready!(k.pull!)
             adjoint == "discrete" && ready!(k.bend!)
         end
@@ -91,6 +92,8 @@ mutable struct Work{T}
     const slopes::Matrix{T}     # of closure values to the states they depend on
     linear::Bool                # does the forcing change within the interval?
     length::Float64             # of the interval; time counts from its start
+    step_start::Float64
+    resolution::Float64         # how closely switches are located, as a share of the interval
 end
 
 function Work{T}(m::Model, linear::Bool; adjoint = false) where {T}
@@ -99,7 +102,7 @@ function Work{T}(m::Model, linear::Bool; adjoint = false) where {T}
     forcing() = zeros(T, m.n_forcings)
     spaces(kernels) = Space{T}[Space{T}(k, adjoint) for k in kernels]
     return Work{T}(m, v, spaces(m.closures), spaces(m.kernels), forcing(), forcing(), zeros(T, nnz(m.pattern)),
-                   zeros(T, maximum(m.depends; init = 0), length(m.depends)), linear, 1.0)
+                   zeros(T, maximum(m.depends; init = 0), length(m.depends)), linear, 1.0, 0.0, 0.0)
 end
 
 "Calls `f(kernel, space)` for all closures and kernels."
@@ -140,13 +143,19 @@ end
     return w
 end
 
-"Rates `[d(states)/dt; fluxes]` at the point set in `w`."
-function rates!(rates, w::Work)
-    m = w.model
-    for (k, s) in zip(m.closures, w.closures)
+"Computes the closure values at the point set in `w`."
+function assign_closures!(w::Work)
+    for (k, s) in zip(w.model.closures, w.closures)
         value!(k, s.out, gather!(s.x, w.v, k, 1:k.active))
         assign!(w.v, s.out, k)
     end
+    return nothing
+end
+
+"Rates `[d(states)/dt; fluxes]` at the point set in `w`."
+function rates!(rates, w::Work)
+    m = w.model
+    assign_closures!(w)
     fill!(rates, zero(eltype(rates)))
     for (k, s) in zip(m.kernels, w.kernels)
         value!(k, s.out, gather!(s.x, w.v, k, 1:k.active))
@@ -177,10 +186,7 @@ and forcings; added up in `w` for parameters, until `collect_parameters!` is cal
 """
 function pull!(bar, w::Work{Float64}, rates_bar)
     m = w.model
-    for (k, s) in zip(m.closures, w.closures)
-        k.value!(s.out, gather!(s.x, w.v, k, 1:k.active))
-        assign!(w.v, s.out, k)
-    end
+    assign_closures!(w)
     fill!(bar, 0.0)
     for (k, s) in zip(m.kernels, w.kernels)
         k.pull!(s.bars, seed!(s.seeds, rates_bar, k), gather!(s.x, w.v, k, 1:k.active))

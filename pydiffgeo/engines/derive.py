@@ -193,3 +193,27 @@ def bend(program: Program, outputs: Sequence[str], along: Sequence[str], inputs:
             total = sheet.apply("add", total, sheet.apply("mul", sheet.input(f"w.{o}.{i}"), slope))
     bars = _reverse(sheet, {total: sheet.constant(1.0)}, [by_name[i] for i in inputs])
     return sheet.finish({f"bar.{i}": bar for i, bar in zip(inputs, bars, strict=True)})
+
+
+def branches(program: Program, inputs: Sequence[str]) -> Program:
+    """`branch.<k>`: 1 or 0, which side each switch is on that `inputs` can turn.
+
+    Switches are the choices of `where`, the lesser and the greater of two, and the sign in an absolute
+    value: where they turn, slopes may jump.
+    """
+    sheet, by_name, by_output = _copy(program)
+    moving = {by_name[i] for i in inputs}
+    zero, one = sheet.constant(0.0), sheet.constant(1.0)
+    conditions: dict[Ref, None] = {}
+    for ref in range(len(sheet.nodes)):
+        node = sheet.nodes[ref]
+        if not moving.isdisjoint(node.args):
+            moving.add(ref)
+        if node.op == "where":
+            conditions[node.args[0]] = None
+        elif node.op in ("minimum", "maximum"):
+            conditions[sheet.apply("le", *node.args)] = None
+        elif node.op == "abs":
+            conditions[sheet.apply("lt", node.args[0], zero)] = None
+    turning = [c for c in conditions if c in moving or not moving.isdisjoint(sheet.nodes[c].args)]
+    return sheet.finish({f"branch.{k}": sheet.apply("where", c, one, zero) for k, c in enumerate(turning)})

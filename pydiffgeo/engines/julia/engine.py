@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import InputError
 from ..base import Array, Forward, Gradients, Problem, Status
-from ..derive import bend, pull, slopes, values
+from ..derive import bend, branches, pull, slopes, values
 from ..kernels import Kernel, System
 from .session import julia
 from .transpile import julia_loop
@@ -112,12 +112,14 @@ def _kernel(kernel: Kernel, system: System) -> tuple[Any, ...]:
     names = [kernel.program.inputs[i] for i in order]
     active, along, variable = (int((kind < k).sum()) for k in (1, 2, 3))
     outputs = list(dict.fromkeys(s.output for s in kernel.scatter))
+    switches = branches(kernel.program, names[:along])
     items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
     return (
-        _sources(kernel, names, outputs, along, variable, items), items,
+        (*_sources(kernel, names, outputs, along, variable, items),
+         julia_loop(switches, {"x": names}, {"marks": [*switches.outputs]}, items)), items,
         _flat(kernel.gather[order] + 1), np.array([outputs.index(s.output) + 1 for s in kernel.scatter]),
         _flat(np.array([s.target for s in kernel.scatter]) + 1), _flat(np.array([s.weight for s in kernel.scatter], float)),
-        (active, along, variable),
+        (active, along, variable, len(switches.outputs)),
     )  # fmt: skip
 
 
