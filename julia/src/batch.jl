@@ -48,8 +48,9 @@ function each_member(work, members, n::Int)
 end
 
 # The door: whatever Python hands over is one long vector, and becomes a plain array here, once.
-plain(x::AbstractVector, shape...) = reshape(Vector{Float64}(x), shape...)
-integers(x::AbstractVector, shape...) = reshape(Vector{Int}(x), shape...)
+plain(x::AbstractVector, first, rest...) = reshape(Vector{Float64}(x), first, rest...)
+plain(x::AbstractArray) = Array{Float64}(x)
+integers(x::AbstractVector, first, rest...) = reshape(Vector{Int}(x), first, rest...)
 
 """
     build(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels) -> Model

@@ -201,7 +201,7 @@ def branches(program: Program, inputs: Sequence[str]) -> Program:
     Switches are the choices of `where`, the lesser and the greater of two, and the sign in an absolute
     value: where they turn, slopes may jump.
     """
-    sheet, by_name, by_output = _copy(program)
+    sheet, by_name, _ = _copy(program)
     moving = {by_name[i] for i in inputs}
     zero, one = sheet.constant(0.0), sheet.constant(1.0)
     conditions: dict[Ref, None] = {}
