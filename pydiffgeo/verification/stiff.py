@@ -130,9 +130,10 @@ def _robertson(y: Sequence[Any], k: SimpleNamespace) -> Sequence[Any]:
     return -a + c, a - b - c, b
 
 
+# Below 1e-7 the round-off of y3, which is one, shows in y1, which is 2e-8 at the end.
 ROBERTSON = System(
     "robertson", 1e11, (1.0, 0.0, 0.0), {"k1": 0.04, "k2": 3e7, "k3": 1e4}, _robertson, 1e-9, 1e-17, 1e-4, (0, 1, 2),
-    times=(0.0, *np.logspace(-5, 11, 97)), logx=True, logy=True, rtols=(1e-5, 1e-6, 1e-7, 1e-8),
+    times=(0.0, *np.logspace(-5, 11, 97)), logx=True, logy=True, rtols=(1e-5, 1e-6, 1e-7),
 )  # fmt: skip
 
 
