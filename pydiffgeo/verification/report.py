@@ -17,7 +17,7 @@ import torch
 
 from .. import __version__
 from .problem import Check, Outcome
-from .run import Result
+from .result import Result
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 1250px; margin: 2em auto; padding: 0 1.2em }

@@ -4,44 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..engines.choose import choose_engine, julia_missing
 from ..errors import InputError, PydiffgeoError
 from .catalogue import PROBLEMS
-from .problem import Bench, DataNotFoundError, Outcome, Problem
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A problem on an engine: an outcome, or why there is none."""
-
-    problem: Problem
-    engine: str
-    seconds: float
-    outcome: Outcome | None = None
-    skipped: str = ""
-    failure: str = ""
-
-    @property
-    def verdict(self) -> str:
-        if self.skipped:
-            return "skipped"
-        return "passed" if self.outcome is not None and self.outcome.passed else "FAILED"
-
-    @property
-    def line(self) -> str:
-        start = f"{self.verdict:8}{self.problem.name:20}{self.engine:10}"
-        if self.outcome is None:
-            return start + (self.skipped or self.failure)
-        worst, balance = self.outcome.worst, self.outcome.balance
-        orders = ", ".join(f"{s.kind} {s.observed:.2f} ({s.expected:g})" for s in self.outcome.convergence)
-        return (
-            f"{start}error {worst.error:8.1e} of {worst.tolerance:7.1e}   "
-            f"balance {f'{balance.error:7.1e}' if balance else '   none'}   {self.seconds:6.1f} s"
-            + (f"   order in {orders}" if orders else "")
-        )
+from .problem import Bench, DataNotFoundError, Problem
+from .report import write_report
+from .result import Result
 
 
 def chosen_engines(name: str) -> list[str]:
@@ -80,8 +50,6 @@ def verify(
     data: str | None = None,
 ) -> int:  # fmt: skip
     """Runs the suite and writes `report.html` and `report.json` into `output`; 1 where anything failed."""
-    from .report import write_report
-
     chosen = chosen_problems(problems)
     engines = chosen_engines(engine)
     folder = None if data is None else Path(data)
