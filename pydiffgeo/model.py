@@ -40,7 +40,9 @@ class State:
     """A quantity per unit volume that the model carries through time.
 
     `low` and `high` bound what may be given as an initial value; the solve itself is not clipped.
-    `stored=False` keeps it out of the balance of the conserved quantity.
+    `stored=False` keeps it out of the balance of the conserved quantity. `through=(name, size)` names
+    a closure value whose error counts as well, relative to its magnitude plus `size`: where a small
+    change of the state is a large one of the head, as in saturated soil, steps are chosen by the head.
     """
 
     name: str
@@ -50,6 +52,7 @@ class State:
     low: float = -inf
     high: float = inf
     stored: bool = True
+    through: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True)

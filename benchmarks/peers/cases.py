@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 import pydiffgeo as dg
-from pydiffgeo.engines.system import Layout, System, build_system
+from pydiffgeo.engines.kernels import System
+from pydiffgeo.engines.system import Layout, build_system
 
 Values = dict[str, np.ndarray]
 BASIN, START, END = "12186000", "1985-10-01", "1995-09-30"
@@ -56,7 +57,8 @@ class Case:
     @cached_property
     def system(self) -> System:
         given = self.parameters | self.constant
-        return build_system(self.model, Layout({p.name: given[p.name].size for p in self.model.parameters}))
+        layout = Layout({p.name: given[p.name].size for p in self.model.parameters})
+        return build_system(self.model, layout, prepared=False)
 
     @property
     def intervals(self) -> int:

@@ -34,7 +34,7 @@ ONE_THREAD = {
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "JULIA_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1", "JAX_PLATFORMS": "cpu",
 }  # fmt: skip
-START_CAP, COLD_CAP, REFERENCE_CAP = 300.0, 240.0, 600.0
+START_CAP, COLD_CAP, REFERENCE_CAP = 300.0, 240.0, 200.0
 REPEAT_SLACK = 60.0  # seconds for the repeats after the first gradient
 Record = dict[str, Any]
 

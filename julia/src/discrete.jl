@@ -52,10 +52,10 @@ function remember!(r::Record, integrator, start, t, h)
 end
 
 function stepper(w::Work{Float64}, alg, J, s::Settings)
-    w.resolution = s.rtol
+    w.resolution, w.rtol, w.atol = s.rtol, s.rtol, s.atol
     return init(ode_problem(w, zeros(size_of(w.model)), J), alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
                 save_everystep = false, save_start = false, save_end = false, dense = false, verbose = QUIET,
-                isoutofdomain = switched)
+                isoutofdomain = switched, internalnorm = EmphasisNorm(w))
 end
 
 """
@@ -69,6 +69,7 @@ function march!(record, y, q, w::Work{Float64}, breaks, f, intervals, s::Setting
         set_interval!(w, view(f, :, :, j), breaks[j+1] - breaks[j])
         u0[1:n] .= view(y, :, j)
         integrator.opts.dtmax = w.length
+        fill!(w.emphasis, 1.0)
         SciMLBase.reinit!(integrator, u0; t0 = 0.0, tf = w.length, reset_dt = true)
         accepted, rejected = integrator.stats.naccept, integrator.stats.nreject
         while integrator.t < w.length

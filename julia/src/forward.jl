@@ -28,6 +28,7 @@ end
 function jac!(J, u, w::Work, t)
     fill_entries!(J, w.model.pattern, jacobian!(set_point!(w, u, t)))
     mark!(w, t)
+    emphasise!(w, u)
     return nothing
 end
 

@@ -2,10 +2,19 @@
 # function wrappers of fixed signature, so that all this, and the solvers above it, are compiled once,
 # with the package; a new model compiles its local functions only.
 
-"""
-    Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels)
+"A state whose error is controlled through a closure value as well."
+struct Control
+    state::Int
+    value::Int      # counted from the first closure value
+    slope::Int      # which of the states that this value depends on it is
+    size::Float64
+end
 
-A system of kernels, ready to be solved.
+"""
+    Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels, controls)
+
+A system of kernels, ready to be solved. `controls` are states, closure values through which their error
+is controlled as well, and sizes of these.
 
 - `pattern`: the sparse Jacobian of `[states; fluxes]`, square, with its diagonal.
 - `transposed`: the pattern of the transposed Jacobian of the states alone; `places` says which entry of
@@ -26,10 +35,12 @@ struct Model
     pattern::SparseMatrixCSC{Float64,Int}
     transposed::SparseMatrixCSC{Float64,Int}
     places::Vector{Int}
+    controls::Vector{Control}
     lock::ReentrantLock
 end
 
-function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels)
+function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels,
+               controls = (Int[], Int[], Float64[]))
     base = n_states + n_parameters + n_forcings + length(constants)
     n_closures = n_values - base
     widest = maximum(k -> k.active, closures; init = 0)
@@ -41,7 +52,9 @@ function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants
     end
     pattern, slots = sparsity(n_states, n_fluxes, base, depends, columns, kernels)
     return Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels, base, depends,
-                 slots, pattern, transpose_states(pattern, n_states)..., ReentrantLock())
+                 slots, pattern, transpose_states(pattern, n_states)...,
+                 [Control(i, a - base, findfirst(==(i), view(columns, :, a - base)), size) for (i, a, size) in zip(controls...)],
+                 ReentrantLock())
 end
 
 parameters(m::Model) = m.n_states .+ (1:m.n_parameters)
@@ -93,6 +106,9 @@ mutable struct Work{T}
     linear::Bool                # does the forcing change within the interval?
     length::Float64             # of the interval; time counts from its start
     step_start::Float64
+    const emphasis::Vector{Float64}   # by how much more the error of each rate counts
+    rtol::Float64
+    atol::Float64
     resolution::Float64         # how closely switches are located, as a share of the interval
 end
 
@@ -102,7 +118,7 @@ function Work{T}(m::Model, linear::Bool; adjoint = false) where {T}
     forcing() = zeros(T, m.n_forcings)
     spaces(kernels) = Space{T}[Space{T}(k, adjoint) for k in kernels]
     return Work{T}(m, v, spaces(m.closures), spaces(m.kernels), forcing(), forcing(), zeros(T, nnz(m.pattern)),
-                   zeros(T, maximum(m.depends; init = 0), length(m.depends)), linear, 1.0, 0.0, 0.0)
+                   zeros(T, maximum(m.depends; init = 0), length(m.depends)), linear, 1.0, 0.0, ones(size_of(m)), 0.0, 0.0, 0.0)
 end
 
 "Calls `f(kernel, space)` for all closures and kernels."

@@ -61,6 +61,8 @@ class System:
         parameters: parameter name -> slice among the parameters.
         forcings: forcing name -> positions among the forcings (one, or one per cell).
         fluxes: names of the integrated fluxes, in order.
+        controls: `(state, closure value, size)` positions and sizes of closure values whose error
+            counts besides that of a state.
         prepared: what computes the prepared values, from `[ given parameters | constants ]`.
     """
 
@@ -77,4 +79,5 @@ class System:
     parameters: Mapping[str, slice]
     forcings: Mapping[str, Index]
     fluxes: tuple[str, ...]
+    controls: tuple[tuple[int, int, float], ...] = ()
     prepared: tuple[Kernel, ...] = ()

@@ -118,6 +118,7 @@ def hoist(system: System) -> System:
         closures=tuple(kernels[:count]),
         kernels=tuple(kernels[count:]),
         prepared=tuple(prepared),
+        controls=tuple((state, value + added, size) for state, value, size in system.controls),
     )
 
 

@@ -42,8 +42,10 @@ class _Values:
         return self.take(len(values))
 
 
-def build_system(model: Model, layout: Layout) -> System:
+def build_system(model: Model, layout: Layout, prepared: bool = True) -> System:
     """Traces the local functions of `model` and lays out its values.
+
+    `prepared` cuts out what depends on parameters and geometry alone, see `prepare.py`.
 
     Raises:
         ModelError: a local function cannot be traced or returns a name the model does not declare.
@@ -126,6 +128,15 @@ def build_system(model: Model, layout: Layout) -> System:
         put |= {s.name: [(rates[s.name], np.ones(len(touched)))] for s in boundary.states}
         spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
         kernels.append(_kernel(program, spaces, targets(program, put, area), len(touched)))
+    controls: list[tuple[int, int, float]] = []
+    for s in model.states:
+        if s.through is not None:
+            name, size = s.through
+            if not closures or name not in closures[0].program.outputs:
+                raise ModelError(f"{model.name}: state {s.name!r} is controlled through {name!r}, no closure value")
+            if not size > 0:
+                raise ModelError(f"{model.name}: the size of {name!r} must be positive, got {size!r}")
+            controls += [(int(i), int(a), float(size)) for i, a in zip(states[s.name], cell[name], strict=True)]
     returned = {s.output for k in kernels for s in k.scatter}
     if missing := set(flux_names) - returned:
         raise ModelError(f"{model.name}: no local function returns the integrated fluxes {sorted(missing)}")
@@ -143,8 +154,9 @@ def build_system(model: Model, layout: Layout) -> System:
         parameters={k: slice(v[0] - n_states, v[-1] + 1 - n_states) for k, v in parameters.items()},
         forcings={k: v - n_states - n_parameters for k, v in forcings.items()},
         fluxes=flux_names,
+        controls=tuple(controls),
     )
-    return hoist(system)
+    return hoist(system) if prepared else system
 
 
 def _order_states(model: Model) -> dict[str, Index]:

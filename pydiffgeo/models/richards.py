@@ -91,7 +91,15 @@ def RichardsColumn(
     return Model(
         name="RichardsColumn",
         graph=graph,
-        states=(State("theta", "1", "volumetric water content with elastic storage", low=0.0),),
+        states=(
+            State(
+                "theta",
+                "1",
+                "volumetric water content with elastic storage",
+                low=0.0,
+                through=("head", 0.1 * depth / cells),
+            ),
+        ),
         parameters=soil.parameters + (STRESS if roots else ()),
         forcings=upper.forcings + lower.forcings + ((demand,) if roots else ()),
         fluxes=upper.fluxes + lower.fluxes + ((transpiration,) if roots else ()),

@@ -42,6 +42,7 @@ class JuliaEngine:
             self._models[system] = package.build(
                 s.n_states, s.n_parameters, s.n_forcings, s.n_fluxes, s.n_values, s.constants,
                 [_kernel(k, s) for k in s.closures], [_kernel(k, s) for k in s.kernels],
+                *_controls(s),
             )  # fmt: skip
         return self._models[system]
 
@@ -81,6 +82,12 @@ class JuliaEngine:
             status, reasons = _status(str(result.codes))
             y0, p, f = _array(result.y0), _array(result.p), _array(result.f)
         return Gradients(y0, p, f, status, reasons, {"backward_seconds": time.perf_counter() - started})
+
+
+def _controls(system: System) -> tuple[Any, Any, Any]:
+    """States, the closure values they are controlled through, and their sizes; counted from one."""
+    states, values, sizes = (np.array(x) for x in zip(*system.controls, strict=True)) if system.controls else [[]] * 3
+    return np.array(states, np.int64) + 1, np.array(values, np.int64) + 1, np.array(sizes, np.float64)
 
 
 def _choose(problem: Problem) -> tuple[str, str, str]:

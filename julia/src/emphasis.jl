@@ -1,0 +1,29 @@
+# What the error of a step is measured by. In saturated soil a small change of the water content is a
+# large one of the head: states that are controlled through a closure value count by as much more as that
+# value is steeper than its size, so that the tolerance holds for both.
+
+"Sets how much the error of each state counts in the step that starts at `u`, where slopes were just evaluated."
+function emphasise!(w::Work{Float64}, u)
+    @inbounds for c in w.model.controls
+        value, slope = w.v[w.model.base+c.value], abs(w.slopes[c.slope, c.value])
+        usual = w.atol + w.rtol * abs(u[c.state])
+        w.emphasis[c.state] = max(1.0, usual * slope / (w.rtol * (abs(value) + c.size)))
+    end
+    return nothing
+end
+
+emphasise!(w::Work, u) = nothing
+
+"The solver's usual norm of errors that are divided by their tolerances, with that emphasis."
+struct EmphasisNorm
+    work::Work{Float64}
+end
+
+(::EmphasisNorm)(x::Number, t) = abs(x)
+function (norm::EmphasisNorm)(x::AbstractVector, t)
+    sum = 0.0
+    @inbounds @simd for i in eachindex(x)
+        sum += abs2(norm.work.emphasis[i] * x[i])
+    end
+    return sqrt(sum / length(x))
+end
