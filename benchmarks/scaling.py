@@ -98,7 +98,9 @@ def main() -> None:
         series("days", DAYS, options.engine)
     if options.only in (None, "threads") and options.engine == "julia":
         one, two = (measure(50, 10, options.members, options.engine, threads)[0] for threads in (1, 2))
-        print(f"\n{options.members} columns: {one:.2f} s on one thread, {two:.2f} s on two, {one / two:.2f} times faster")
+        print(
+            f"\n{options.members} columns: {one:.2f} s on one thread, {two:.2f} s on two, {one / two:.2f} times faster"
+        )
 
 
 if __name__ == "__main__":

@@ -43,6 +43,9 @@ class State:
     `stored=False` keeps it out of the balance of the conserved quantity. `through=(name, size)` names
     a closure value whose error counts as well, relative to its magnitude plus `size`: where a small
     change of the state is a large one of the head, as in saturated soil, steps are chosen by the head.
+    `size` is the magnitude from which on its error is no longer relative: a store of 1000 mm whose
+    outflow sets in within tenths of a millimetre has to be known to a part of these. (Both are for the
+    solver Rodas5P; others go by `rtol` and `atol` alone.)
     """
 
     name: str
@@ -52,6 +55,7 @@ class State:
     low: float = -inf
     high: float = inf
     stored: bool = True
+    size: float = inf
     through: tuple[str, float] | None = None
 
 

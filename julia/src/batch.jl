@@ -25,25 +25,29 @@ struct BackwardResult
     codes::String
 end
 
-"Runs `work(member)` for `members`, on threads; returns a return code per member of `n`."
-function each_member(work, members, n::Int)
-    codes = fill("Success", n)
-    function guarded(m)
-        try
-            work(m)
-        catch failure
-            code = failure isa Failure ? failure.code :
-                   failure isa SingularException ? :SingularMatrix : rethrow()
-            codes[m] = String(code)
+"""
+Runs `work(lane, member)` for `members`, in as many tasks as there are threads, each with a `lane` of its
+own that `set_up` makes. Returns a return code per member of `n`.
+"""
+function each_member(work, set_up, members, n::Int)
+    codes, next = fill("Success", n), Threads.Atomic{Int}(1)
+    function run()
+        lane = nothing
+        while (i = Threads.atomic_add!(next, 1)) <= length(members)
+            m = members[i]
+            try
+                lane === nothing && (lane = set_up())
+                work(lane, m)
+            catch failure
+                code = failure isa Failure ? failure.code :
+                       failure isa SingularException ? :SingularMatrix : rethrow()
+                codes[m] = String(code)
+                lane = nothing    # whatever the failure left in it
+            end
         end
     end
-    if Threads.nthreads() > 1 && length(members) > 1
-        Threads.@threads :dynamic for m in members
-            guarded(m)
-        end
-    else
-        foreach(guarded, members)
-    end
+    tasks = min(Threads.nthreads(), length(members))
+    tasks > 1 ? foreach(fetch, [Threads.@spawn run() for _ in 1:tasks]) : run()
     return codes
 end
 
@@ -90,12 +94,12 @@ function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::
     y[:, 1, :] .= y0
     kept = Vector{Any}(nothing, members)
     counts = [Counts() for _ in 1:members]
-    codes = each_member(1:members, members) do m
-        into = (view(y, :, :, m), view(q, :, :, m))
-        given = (model, breaks, view(p, :, m), view(f, :, :, :, m), settings)
-        kept[m] = sensitivity == "forward" ? forward_transitions!(into..., given..., counts[m]) :
-                  settings.solver == "Rodas5P" && sensitivity != "gauss" ?
-                  forward_steps!(into..., given..., sensitivity == "discrete", counts[m]) :
+    stepping = settings.solver == "Rodas5P" && sensitivity in ("none", "discrete")
+    set_up() = stepping ? Lane(model, size(f, 2) == 2, settings) : model
+    codes = each_member(set_up, 1:members, members) do lane, m
+        into, given = (view(y, :, :, m), view(q, :, :, m)), (lane, breaks, view(p, :, m), view(f, :, :, :, m), settings)
+        kept[m] = stepping ? forward_steps!(into..., given..., sensitivity == "discrete", counts[m]) :
+                  sensitivity == "forward" ? forward_transitions!(into..., given..., counts[m]) :
                   forward!(into..., given..., sensitivity == "gauss", counts[m])
     end
     tape = Tape(breaks, p, f, y, settings, kept)
@@ -114,14 +118,16 @@ end
 
 function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Array{Float64,3}, good::Vector{Int})
     y0_bar, p_bar, f_bar = zeros(model.n_states, size(y_bar, 3)), zero(tape.p), zero(tape.f)
-    codes = each_member(good, size(y_bar, 3)) do m
+    stepping = any(kept -> kept isa Kept, tape.kept)
+    set_up() = stepping ? Lane(model, size(tape.f, 2) == 2, tape.settings; adjoint = true) : model
+    codes = each_member(set_up, good, size(y_bar, 3)) do lane, m
         into = (view(y0_bar, :, m), view(p_bar, :, m), view(f_bar, :, :, :, m))
-        bars = (view(y_bar, :, :, m), view(q_bar, :, :, m))
-        given = (model, tape.breaks, view(tape.p, :, m), view(tape.f, :, :, :, m), tape.kept[m])
-        if tape.kept[m] isa Array{Float64,3}
-            pull_transitions!(into..., model, tape.kept[m], bars...)
-        elseif tape.kept[m] isa Kept
+        bars, kept = (view(y_bar, :, :, m), view(q_bar, :, :, m)), tape.kept[m]
+        given = (lane, tape.breaks, view(tape.p, :, m), view(tape.f, :, :, :, m), kept)
+        if kept isa Kept
             adjoint!(into..., given..., view(tape.y, :, :, m), bars..., tape.settings)
+        elseif kept isa Array{Float64,3}
+            pull_transitions!(into..., model, kept, bars...)
         else
             adjoint!(into..., given..., bars..., tape.settings)
         end

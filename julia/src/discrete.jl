@@ -21,6 +21,9 @@ struct Record
 end
 
 Record(n::Int) = Record(n, [1], Float64[], Float64[], Float64[], Float64[])
+fields(r::Record) = (r.first, r.sizes, r.starts, r.points, r.stages)
+Base.copy(r::Record) = Record(r.n, copy.(fields(r))...)
+Base.empty!(r::Record) = (foreach(empty!, fields(r)); push!(r.first, 1); r)
 
 steps(r::Record) = length(r.sizes)
 bytes(r::Record) = 8.0 * (length(r.sizes) + length(r.starts) + length(r.points) + length(r.stages))
@@ -89,21 +92,32 @@ function march!(record, y, q, w::Work{Float64}, breaks, f, intervals, s::Setting
     return nothing
 end
 
-"Solves one member with Rodas5P; returns what its discrete adjoint needs where `keep` is set."
-function forward_steps!(y, q, model::Model, breaks, p, f, s::Settings, keep::Bool, counts::Counts)
+"What a task needs to solve members, one after the other, and to go back where `adjoint` is set."
+struct Lane{I,A}
+    integrator::I
+    adjoint::A
+    scratch::Record     # grows to the longest member, and is copied from
+end
+
+function Lane(model::Model, linear::Bool, s::Settings; adjoint = false)
     return with_solver(s.solver, model.pattern, Float64) do alg, J
-        w = set_parameters!(Work{Float64}(model, size(f, 2) == 2), p)
-        set_interval!(w, view(f, :, :, 1), breaks[2] - breaks[1])
+        w = Work{Float64}(model, linear; adjoint)
         integrator = stepper(w, alg, J, s)
-        record, taken = keep ? Record(model.n_states) : nothing, zeros(Int, length(breaks) - 1)
-        for j in eachindex(taken)
-            before = counts.steps
-            march!(record, y, q, w, breaks, f, j:j, s, counts, integrator)
-            taken[j] = counts.steps - before
-            record !== nothing && bytes(record) > s.memory && (record = nothing)
-        end
-        return keep ? Kept(record, taken) : nothing
+        Lane(integrator, adjoint ? StepAdjoint(w, prototype(model.transposed, Float64)...) : nothing, Record(model.n_states))
     end
+end
+
+"Solves one member; returns what its discrete adjoint needs where `keep` is set."
+function forward_steps!(y, q, lane::Lane, breaks, p, f, s::Settings, keep::Bool, counts::Counts)
+    w = set_parameters!(lane.integrator.p, p)
+    record, taken = keep ? empty!(lane.scratch) : nothing, zeros(Int, length(breaks) - 1)
+    for j in eachindex(taken)
+        before = counts.steps
+        march!(record, y, q, w, breaks, f, j:j, s, counts, lane.integrator)
+        taken[j] = counts.steps - before
+        record !== nothing && bytes(record) > s.memory && (record = nothing)
+    end
+    return keep ? Kept(record === nothing ? nothing : copy(record), taken) : nothing
 end
 
 "Blocks of consecutive intervals, last first, whose records stay within the memory allowed."
@@ -298,14 +312,9 @@ end
 Pulls `y_bar` `(states, breaks)` and `q_bar` `(fluxes, intervals)` of one member back through the steps
 that were kept, or are taken again from `y`; fills in `y0_bar`, `p_bar` and `f_bar`.
 """
-function adjoint!(y0_bar, p_bar, f_bar, model::Model, breaks, p, f, kept::Kept, y, y_bar, q_bar, s::Settings)
-    return with_solver(s.solver, model.pattern, Float64) do alg, J
-        w = set_parameters!(Work{Float64}(model, size(f, 2) == 2; adjoint = true), p)
-        set_interval!(w, view(f, :, :, 1), breaks[2] - breaks[1])
-        integrator = stepper(w, alg, J, s)
-        a = StepAdjoint(w, prototype(model.transposed, Float64)...)
-        pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_bar, q_bar, s)
-    end
+function adjoint!(y0_bar, p_bar, f_bar, lane::Lane, breaks, p, f, kept::Kept, y, y_bar, q_bar, s::Settings)
+    set_parameters!(lane.adjoint.work, p)
+    pull_steps!(y0_bar, p_bar, f_bar, lane.adjoint, lane.integrator, breaks, f, kept, y, y_bar, q_bar, s)
 end
 
 function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_bar, q_bar, s)

@@ -4,10 +4,15 @@
 
 "Sets how much the error of each state counts in the step that starts at `u`, where slopes were just evaluated."
 function emphasise!(w::Work{Float64}, u)
+    isempty(w.model.controls) || fill!(w.emphasis, 1.0)
     @inbounds for c in w.model.controls
-        value, slope = w.v[w.model.base+c.value], abs(w.slopes[c.slope, c.value])
         usual = w.atol + w.rtol * abs(u[c.state])
-        w.emphasis[c.state] = max(1.0, usual * slope / (w.rtol * (abs(value) + c.size)))
+        if c.value == 0
+            w.emphasis[c.state] = max(w.emphasis[c.state], usual / (w.rtol * c.size))
+            continue
+        end
+        value, slope = w.v[w.model.base+c.value], abs(w.slopes[c.slope, c.value])
+        w.emphasis[c.state] = max(w.emphasis[c.state], usual * slope / (w.rtol * (abs(value) + c.size)))
     end
     return nothing
 end

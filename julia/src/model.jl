@@ -5,7 +5,7 @@
 "A state whose error is controlled through a closure value as well."
 struct Control
     state::Int
-    value::Int      # counted from the first closure value
+    value::Int      # counted from the first closure value; 0 for the state itself
     slope::Int      # which of the states that this value depends on it is
     size::Float64
 end
@@ -53,7 +53,8 @@ function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants
     pattern, slots = sparsity(n_states, n_fluxes, base, depends, columns, kernels)
     return Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels, base, depends,
                  slots, pattern, transpose_states(pattern, n_states)...,
-                 [Control(i, a - base, findfirst(==(i), view(columns, :, a - base)), size) for (i, a, size) in zip(controls...)],
+                 [a == 0 ? Control(i, 0, 0, size) : Control(i, a - base, findfirst(==(i), view(columns, :, a - base)), size)
+                  for (i, a, size) in zip(controls...)],
                  ReentrantLock())
 end
 

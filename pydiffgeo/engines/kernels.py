@@ -62,7 +62,7 @@ class System:
         forcings: forcing name -> positions among the forcings (one, or one per cell).
         fluxes: names of the integrated fluxes, in order.
         controls: `(state, closure value, size)` positions and sizes of closure values whose error
-            counts besides that of a state.
+            counts besides that of a state; -1 stands for the state itself.
         prepared: what computes the prepared values, from `[ given parameters | constants ]`.
     """
 

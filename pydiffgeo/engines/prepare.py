@@ -118,7 +118,7 @@ def hoist(system: System) -> System:
         closures=tuple(kernels[:count]),
         kernels=tuple(kernels[count:]),
         prepared=tuple(prepared),
-        controls=tuple((state, value + added, size) for state, value, size in system.controls),
+        controls=tuple((state, value + added if value >= 0 else value, size) for state, value, size in system.controls),
     )
 
 

@@ -129,6 +129,11 @@ def build_system(model: Model, layout: Layout, prepared: bool = True) -> System:
         spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
         kernels.append(_kernel(program, spaces, targets(program, put, area), len(touched)))
     controls: list[tuple[int, int, float]] = []
+    for s in model.all_states:
+        if not s.size > 0:
+            raise ModelError(f"{model.name}: the size of state {s.name!r} must be positive, got {s.size!r}")
+        if np.isfinite(s.size):
+            controls += [(int(i), -1, float(s.size)) for i in states[s.name]]
     for s in model.states:
         if s.through is not None:
             name, size = s.through

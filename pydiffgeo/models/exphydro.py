@@ -16,6 +16,10 @@ SOURCE = (
 )
 
 
+# The smooth steps of the model rise over this much storage (mm).
+WIDTH = 0.2
+
+
 def ExpHydro() -> Model:
     """Snow store and catchment store of one basin, in millimetres and days.
 
@@ -26,8 +30,8 @@ def ExpHydro() -> Model:
         name="ExpHydro",
         graph=single_cell(),
         states=(
-            State("snow_storage", "mm", "water in the snow pack (S0)", default=0.0, low=0.0),
-            State("water_storage", "mm", "water in the catchment (S1)", default=1000.0, low=0.0),
+            State("snow_storage", "mm", "water in the snow pack (S0)", default=0.0, low=0.0, size=WIDTH),
+            State("water_storage", "mm", "water in the catchment (S1)", default=1000.0, low=0.0, size=WIDTH),
         ),
         parameters=(
             Parameter("f", "mm-1", "decline of base flow with storage", 0.02, 0.0, typical=(0.0, 0.1), source=SOURCE),

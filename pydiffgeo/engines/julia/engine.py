@@ -85,7 +85,7 @@ class JuliaEngine:
 
 
 def _controls(system: System) -> tuple[Any, Any, Any]:
-    """States, the closure values they are controlled through, and their sizes; counted from one."""
+    """States, the closure values they are controlled through, and their sizes; counted from one, 0 for none."""
     states, values, sizes = (np.array(x) for x in zip(*system.controls, strict=True)) if system.controls else [[]] * 3
     return np.array(states, np.int64) + 1, np.array(values, np.int64) + 1, np.array(sizes, np.float64)
 
