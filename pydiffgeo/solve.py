@@ -39,7 +39,8 @@ class Solution:
         fluxes: name -> amount per interval between `times`, `(..., time - 1)`, differentiable.
         status: one `Status` per member; its value is a sentence.
         reasons: member -> the solver's own words, for those that failed.
-        stats: engine, solver, why they were chosen, and time spent.
+        stats: engine, solver, sensitivity, and why each was chosen; time spent; with the Julia engine
+            also steps and rejections of each member.
     """
 
     model: Model
@@ -148,7 +149,7 @@ def solve(
         times: increasing output times, in the model's time unit; the first is the start.
         initial: name -> initial state, shaped like a parameter; missing ones take defaults.
         engine: "julia", "sundials", or "auto": Julia where it is ready to use, else SUNDIALS.
-        solver: a name the engine knows; None leaves the choice to it.
+        solver: a name the engine knows; None or "auto" leaves the choice to it.
         rtol, atol: relative and absolute tolerance of states, integrated fluxes and adjoints.
         sensitivity: how gradients are found; "auto" lets the engine choose.
         max_steps: solver steps allowed in one interval between breaks.
@@ -214,7 +215,7 @@ def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
 
         known_solvers, known_sensitivities = sundials.SOLVERS, ("auto", "adjoint")
     for what, value, known in (("solver", solver, known_solvers), ("sensitivity", sensitivity, known_sensitivities)):
-        if value not in known and not (what == "solver" and value is None):
+        if value not in known and not (what == "solver" and value in (None, "auto")):
             raise InputError(f"{what} {value!r} is unknown to the engine {engine!r}; it has {sorted(known)}")
 
 

@@ -75,6 +75,10 @@ def rates(system: System, y: Any, p: Any, f: Any) -> Any:
     return total
 
 
+def _solver(options: Options) -> str:
+    return "cvodes-bdf" if options.solver in (None, "auto") else str(options.solver)
+
+
 def _tolerances(options: Options, factor: float) -> dict[str, float]:
     return {"reltol": max(factor * options.rtol, TIGHTEST), "abstol": factor * options.atol}
 
@@ -134,7 +138,7 @@ class _Interval:
 
     def __init__(self, system: System, options: Options, nodes: int) -> None:
         started = time.perf_counter()
-        solver = options.solver or "cvodes-bdf"
+        solver = _solver(options)
         if solver not in SOLVERS:
             raise InputError(f"solver {solver!r} is unknown to the engine 'sundials'; it has {sorted(SOLVERS)}")
         n, n_fluxes = system.n_states, system.n_fluxes
@@ -249,7 +253,9 @@ class SundialsEngine:
         y = np.full((members, problem.intervals + 1, s.n_states), np.nan)
         q = np.full((members, problem.intervals, s.n_fluxes), np.nan)
         y[:, 0] = problem.y0
-        stats: dict[str, Any] = {"engine": self.name, "solver": problem.options.solver or "cvodes-bdf"}
+        solver = problem.options.solver
+        stats: dict[str, Any] = {"engine": self.name, "solver": _solver(problem.options)}
+        stats["solver_why"] = "stiff models need an implicit method" if solver in (None, "auto") else "asked for"
 
         def solve(m: int) -> None:
             with self._interval(problem) as interval:
@@ -258,7 +264,8 @@ class SundialsEngine:
                     y[m, j + 1], q[m, j] = interval.forward(y[m, j], par)
 
         status, reasons = _each(problem.options, range(members), members, solve)
-        stats |= {"sensitivity": "adjoint", "forward_seconds": time.perf_counter() - started}
+        stats |= {"sensitivity": "adjoint", "sensitivity_why": "the adjoint of CVODES is what this engine has"}
+        stats |= {"forward_seconds": time.perf_counter() - started}
         return Forward(y, q, status, reasons, stats)
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:

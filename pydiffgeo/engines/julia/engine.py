@@ -48,24 +48,22 @@ class JuliaEngine:
 
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
         started = time.perf_counter()
-        solver, sensitivity, why = _choose(problem)
+        chosen = _choose(problem)
         o, f = problem.options, problem.f
         with julia() as package:
             model = self._model(package, problem.system)
-            settings = package.Settings(solver, o.rtol, o.atol, o.max_steps, o.memory)
+            settings = package.Settings(chosen["solver"], o.rtol, o.atol, o.max_steps, o.memory)
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
             result = package.forward(
                 model, problem.breaks, _flat(problem.y0), _flat(problem.p), _flat(f), f.shape[2], settings,
-                sensitivity if differentiate else "none",
+                chosen["sensitivity"] if differentiate else "none",
             )  # fmt: skip
             y, q = _array(result.y), _array(result.q)
             status, reasons = _status(str(result.codes))
             stats = {
                 "engine": self.name,
-                "solver": solver,
-                "sensitivity": sensitivity,
-                "sensitivity_why": why,
+                **chosen,
                 "steps": [int(n) for n in result.steps],
                 "rejections": [int(n) for n in result.rejections],
                 "setup_seconds": built - started,
@@ -90,21 +88,32 @@ def _controls(system: System) -> tuple[Any, Any, Any]:
     return np.array(states, np.int64) + 1, np.array(values, np.int64) + 1, np.array(sizes, np.float64)
 
 
-def _choose(problem: Problem) -> tuple[str, str, str]:
-    """Solver, sensitivity, and the reason for the latter."""
-    options = problem.options
-    solver = options.solver or "Rodas5P"
+def _choose(problem: Problem) -> dict[str, str]:
+    """Solver and sensitivity, and the reason for each.
+
+    Measured at equal error of the gradient, from two states to five thousand, on basins, columns and
+    rasters: Rodas5P with its discrete adjoint beats the multistep methods, which start anew at every
+    break of the forcing, and their continuous adjoint, which follows the tolerance less closely; and any
+    adjoint beats dual numbers, even for two states and eleven inputs.
+    """
+    options, states = problem.options, problem.system.n_states
+    solver, why = options.solver, "asked for"
+    if solver in (None, "auto"):
+        solver = "Rodas5P"
+        why = f"least time at equal gradient error for {states} states over {problem.intervals} intervals"
     if solver not in SOLVERS:
         raise InputError(f"solver {solver!r} is unknown to the engine 'julia'; it has {list(SOLVERS)}")
     if options.sensitivity not in SENSITIVITIES:
         raise InputError(f"sensitivity {options.sensitivity!r} is unknown; known are {list(SENSITIVITIES)}")
-    if options.sensitivity not in ("auto", "adjoint"):
-        if options.sensitivity == "discrete" and solver != "Rodas5P":
-            raise InputError(f"sensitivity 'discrete' is that of Rodas5P; for {solver} there is 'gauss'")
-        return solver, options.sensitivity, "asked for"
-    if solver == "Rodas5P":
-        return solver, "discrete", "exact for the steps taken, at half the cost of a continuous adjoint"
-    return solver, "gauss", "Rodas5P alone has a discrete adjoint"
+    sensitivity, reason = options.sensitivity, "asked for"
+    if sensitivity in ("auto", "adjoint"):
+        sensitivity, reason = "gauss", f"{solver} has no discrete adjoint"
+        if solver == "Rodas5P":
+            sensitivity = "discrete"
+            reason = "exact for the steps taken, at a cost that does not grow with the number of inputs"
+    elif sensitivity == "discrete" and solver != "Rodas5P":
+        raise InputError(f"sensitivity 'discrete' is that of Rodas5P; for {solver} there is 'gauss'")
+    return {"solver": solver, "solver_why": why, "sensitivity": sensitivity, "sensitivity_why": reason}
 
 
 def _kernel(kernel: Kernel, system: System) -> tuple[Any, ...]:
