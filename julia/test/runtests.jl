@@ -75,6 +75,28 @@ end
     @test all(abs(i - j) <= 1 for (i, j, _) in zip(findnz(found[1:N, 1:N])...))
 end
 
+@testset "rates, Jacobians and transposed products allocate nothing" begin
+    loop(arguments, body) = "function ($arguments)\n    for i in axes(x, 1)\n        $body\n    end\n    return nothing\nend"
+    n = 20
+    square = (loop("out, x", "out[i, 1] = x[i, 1] * x[i, 2]"),
+              loop("out, slopes, x", "out[i, 1] = x[i, 1] * x[i, 2]; slopes[i, 1] = x[i, 2]"),
+              loop("bars, w, x", "bars[i, 1] += w[i, 1] * x[i, 2]; bars[i, 2] += w[i, 1] * x[i, 1]"),
+              loop("bars, w, x", "bars[i, 2] += w[i, 1]"))
+    difference = (loop("out, x", "out[i, 1] = x[i, 1] - x[i, 2]"),
+                  loop("out, slopes, x", "out[i, 1] = x[i, 1] - x[i, 2]; slopes[i, 1] = 1.0; slopes[i, 2] = -1.0"),
+                  loop("bars, w, x", "bars[i, 1] += w[i, 1]; bars[i, 2] -= w[i, 1]"), loop("bars, w, x", ""))
+    closure = Kernel(square, [1:n fill(n + 1, n)], [1], reshape(collect(n+2:2n+1), n, 1), ones(n, 1), 1, 1, 2)
+    exchange = Kernel(difference, n + 1 .+ [1:n-1 2:n], [1, 1], [1:n-1 2:n], repeat([-1.0 1.0], n - 1), 2, 2, 2)
+    model = ready!(Model(n, 1, 0, 0, 2n + 1, Float64[], [closure], [exchange]); adjoint = "discrete")
+    w = set_interval!(set_parameters!(Work{Float64}(model, false; adjoint = true), [2.0]), zeros(0, 1), 1.0)
+    u, du, bar = rand(n), zeros(n), zeros(model.n_values)
+    for f in (() -> rates!(du, set_point!(w, u, 0.0)), () -> jacobian!(set_point!(w, u, 0.0)),
+              () -> pull!(bar, set_point!(w, u, 0.0), du))
+        f()
+        @test (@allocated f()) == 0
+    end
+end
+
 breaks = [0.0, 0.4, 1.0]
 
 function problem(n, nodes)
