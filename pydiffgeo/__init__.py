@@ -4,6 +4,9 @@ A model is declared once, in plain PyTorch, on a graph of control volumes; `solv
 SciML solvers or in embedded SUNDIALS and hands adjoint gradients back to PyTorch.
 """
 
+from importlib import import_module
+from types import ModuleType
+
 from . import errors, models
 from .engines.base import Status
 from .forcing import TimeSeries
@@ -44,3 +47,10 @@ __all__ = [
     "single_cell",
     "solve",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    # Readers and writers bring xarray and pandas along: they are loaded when first asked for.
+    if name == "io":
+        return import_module(".io", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

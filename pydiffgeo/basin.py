@@ -1,4 +1,4 @@
-"""Daily forcing and runoff of one basin: the data, their checks, and the units they may come in."""
+"""Daily forcing and runoff of one basin: the data and their checks."""
 
 from __future__ import annotations
 
@@ -24,16 +24,6 @@ RANGES = {
     "daylength": (0.0, 24.0, "h"),
     "runoff": (0.0, 5000.0, "mm d-1"),
 }
-_DEPTH = {"mmd-1": (1.0, 0.0), "md-1": (1000.0, 0.0), "kgm-2d-1": (1.0, 0.0), "mmh-1": (24.0, 0.0),
-          "kgm-2s-1": (86400.0, 0.0), "ms-1": (86400e3, 0.0)}  # fmt: skip
-# Unit, squeezed by `_squeezed`, to (factor, offset) that lead to the unit in `RANGES`.
-UNITS: dict[str, dict[str, tuple[float, float]]] = {
-    "precipitation": _DEPTH,
-    "runoff": _DEPTH,
-    "temperature": {"degc": (1.0, 0.0), "c": (1.0, 0.0), "celsius": (1.0, 0.0), "degreecelsius": (1.0, 0.0),
-                    "degreescelsius": (1.0, 0.0), "k": (1.0, -273.15), "kelvin": (1.0, -273.15)},
-    "daylength": {"h": (1.0, 0.0), "s": (1 / 3600, 0.0), "min": (1 / 60, 0.0), "d": (24.0, 0.0)},
-}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,34 +114,6 @@ def check_values(name: str, values: Array, dates: Dates, source: str) -> None:
             f"{source}: {name} is {values[wrong][0]:g} on {dates[wrong][0]} ({wrong.sum()} such days); "
             f"allowed is [{low:g}, {high:g}] {unit}"
         )
-
-
-def convert(name: str, values: Array, unit: str, source: str, variable: str) -> Array:
-    """`values` of the quantity `name` in the unit of `RANGES`.
-
-    Raises:
-        DataError: a unit that is not known for this quantity.
-    """
-    known = UNITS[name]
-    squeezed = _squeezed(unit)
-    if squeezed not in known:
-        raise DataError(
-            f"{source}: {variable} has the unit {unit!r}, which is not known for {name}; "
-            f"give it in {RANGES[name][2]} or state its unit (known: {', '.join(known)})"
-        )
-    factor, offset = known[squeezed]
-    return values * factor + offset
-
-
-def _squeezed(unit: str) -> str:
-    """One spelling for the many of a unit: `mm/day`, `mm d^-1` and `mm.day-1` are all `mmd-1`."""
-    text = unit.strip().lower().replace("**", "").replace("^", "").replace("°", "deg").replace("_", "")
-    head, *below = text.split("/")
-    text = head + "".join(f"{part}-1" for part in below)
-    for long, short in (("seconds", "s"), ("second", "s"), ("sec", "s"), ("minutes", "min"), ("hours", "h"),
-                        ("hour", "h"), ("days", "d"), ("day", "d")):  # fmt: skip
-        text = text.replace(long, short)
-    return "".join(c for c in text if c.isalnum() or c == "-")
 
 
 def unknown_basin(basin: str, known: Iterable[str], source: str) -> DataError:

@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import platform
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from . import __version__
 from .checkpoint import Checkpoint, load, save
 from .errors import DataError, SolverError
 from .fit import Fit, prepare
-from .io import Variable, write_netcdf
+from .io import Variable, provenance, write_netcdf
 from .losses import bias, kge, nse, rmse
 from .search import State
 from .settings import Settings, read_settings
@@ -185,7 +184,7 @@ def _identity(settings: Settings, fits: dict[str, Fit]) -> dict[str, Any]:
     tables = {k: settings.tables.get(k, {}) for k in ("periods", "model", "solve", "optimiser")}
     plain = json.loads(json.dumps(tables, default=str))
     return {
-        "pydiffgeo": _version("pydiffgeo"),
+        "pydiffgeo": __version__,
         **plain,
         "data": {basin: fit.fingerprint for basin, fit in fits.items()},
     }
@@ -311,31 +310,14 @@ def _write(settings: Settings, fits: dict[str, Fit], checkpoint: Checkpoint, sol
 
 
 def _provenance(settings: Settings, fits: dict[str, Fit], solutions: dict[str, Solution]) -> dict[str, Any]:
-    stats = next(iter(solutions.values())).stats
-    packages = ("numpy", "torch", "casadi", "juliacall", "xarray")
-    return {
-        "title": f"{settings.model.name} calibrated with pydiffgeo",
-        "source": f"pydiffgeo {_version('pydiffgeo')}, {next(iter(fits.values())).model.reference}",
-        "date_created": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "data_source": "; ".join(dict.fromkeys(fit.data.source for fit in fits.values())),
-        "engine": str(stats["engine"]),
-        "solver": str(stats["solver"]),
-        "rtol": settings.solve.rtol,
-        "atol": settings.solve.atol,
-        "loss": settings.optimiser.loss,
-        "seed": settings.optimiser.seed,
-        "python": platform.python_version(),
-        "packages": ", ".join(f"{name} {_version(name)}" for name in packages),
-        "configuration": settings.text,
-    }
-
-
-def _version(package: str) -> str:
-    if package == "pydiffgeo":
-        from . import __version__
-
-        return __version__
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "absent"
+    return provenance(
+        next(iter(solutions.values())),
+        rtol=settings.solve.rtol,
+        atol=settings.solve.atol,
+        seed=settings.optimiser.seed,
+        configuration=settings.text,
+        action="calibrated",
+        title=f"{settings.model.name} calibrated with pydiffgeo",
+        data_source="; ".join(dict.fromkeys(fit.data.source for fit in fits.values())),
+        loss=settings.optimiser.loss,
+    )

@@ -17,8 +17,17 @@ from .errors import PydiffgeoError
 from .models import RichardsColumn
 from .solve import solve
 
-PACKAGES = ("torch", "numpy", "casadi", "juliacall", "juliapkg", "xarray", "h5netcdf", "h5py", "matplotlib", "diffeqpy")
-OPTIONAL = {"h5netcdf": "io", "h5py": "io", "matplotlib": "plots", "diffeqpy": "diffeqpy"}
+PACKAGES = ("torch", "numpy", "casadi", "juliacall", "juliapkg", "xarray", "h5netcdf", "h5py", "pint",
+            "cftime", "zarr", "matplotlib", "diffeqpy")  # fmt: skip
+OPTIONAL = {
+    "h5netcdf": "io",
+    "h5py": "io",
+    "pint": "io",
+    "cftime": "io",
+    "zarr": "io",
+    "matplotlib": "plots",
+    "diffeqpy": "diffeqpy",
+}
 SETTINGS = ("PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT", "PYTHON_JULIACALL_THREADS", "PYTHON_JULIACALL_HANDLE_SIGNALS",
             "PYTHON_JULIAPKG_EXE", "PYTHON_JULIAPKG_PROJECT", "PYTHON_JULIAPKG_OFFLINE", "JULIA_NUM_THREADS",
             "JULIA_DEPOT_PATH", "JULIA_LOAD_PATH", "OMP_NUM_THREADS")  # fmt: skip

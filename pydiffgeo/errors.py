@@ -71,3 +71,31 @@ class AdjointError(PydiffgeoError):
 
 class DataError(PydiffgeoError, ValueError):
     """A data file or configuration cannot be used as it is."""
+
+
+class UnitError(DataError):
+    """A unit is missing, unknown, or of another kind than the quantity.
+
+    Attributes:
+        file, variable: where it stands. unit: its text; None where there is none.
+    """
+
+    def __init__(self, message: str, *, file: str = "", variable: str = "", unit: str | None = None) -> None:
+        super().__init__(message)
+        self.file, self.variable, self.unit = file, variable, unit
+
+
+class TimeAxisError(DataError):
+    """Times of a file are missing, repeated, unsorted, irregular, or of a calendar that cannot be used.
+
+    Attributes:
+        file: the file. calendar: the calendar, where that is what is wrong.
+    """
+
+    def __init__(self, message: str, *, file: str = "", calendar: str | None = None) -> None:
+        super().__init__(message)
+        self.file, self.calendar = file, calendar
+
+
+class MissingPackageError(DataError, ImportError):
+    """An optional package is not installed; the message says how to install it."""

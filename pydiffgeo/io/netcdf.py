@@ -1,27 +1,20 @@
-"""Reads daily basin data and writes results: NetCDF here, the text files of CAMELS-US in `camels`.
+"""Reads daily data of one basin from NetCDF, complete enough to calibrate.
 
 data = read_netcdf("camels.nc", "12010000")
-data = read_camels("basin_dataset_public_v1p2", "12010000")
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from .basin import QUANTITIES, Array, BasinData, Dates, check_calendar, convert, daylength, mean_of, unknown_basin
-from .camels import read_camels
-from .errors import DataError
-
-__all__ = ["BasinData", "Variable", "read_camels", "read_netcdf", "write_netcdf"]
+from ..basin import QUANTITIES, RANGES, Array, BasinData, Dates, check_calendar, daylength, mean_of, unknown_basin
+from ..errors import DataError
+from .units import convert
 
 # Name of each quantity in the file; several names are averaged, as for the daily extremes.
 VARIABLES: dict[str, str | tuple[str, ...]] = {
@@ -126,90 +119,4 @@ def _values(file: xr.Dataset, name: str, variable: str, unit: str | None, time: 
         )
     if unit is None:
         unit = column.attrs.get("units")
-    if unit is None:
-        raise DataError(f"{source}: {variable} has no attribute 'units'; state the unit of {name}")
-    return convert(name, column.values.astype(np.float64), str(unit), source, variable)
-
-
-@dataclass(frozen=True, eq=False)
-class Variable:
-    """One variable of a file to be written: names of its dimensions, values, unit and description.
-
-    `unit` is None for text and dates.
-    """
-
-    dimensions: tuple[str, ...]
-    values: Any
-    unit: str | None
-    description: str
-
-
-def write_netcdf(
-    path: str | Path,
-    variables: Mapping[str, Variable],
-    coordinates: Mapping[str, Variable],
-    attributes: Mapping[str, Any],
-) -> Path:
-    """Writes a NetCDF file that follows the CF conventions; it appears whole or not at all.
-
-    The file is first written beside its place and then moved there, so that a crash never leaves half
-    a result and readers never see one.
-
-    Raises:
-        DataError: the folder does not exist or cannot be written, or no NetCDF library is installed.
-    """
-    path = Path(path)
-    engine = next((e for e, module in (("netcdf4", "netCDF4"), ("h5netcdf", "h5netcdf")) if find_spec(module)), None)
-    if engine is None:
-        raise DataError(f"{path}: writing NetCDF needs h5netcdf or netCDF4: pip install 'pydiffgeo[io]'")
-    dataset = xr.Dataset(
-        {name: _array(v) for name, v in variables.items()},
-        {name: _array(v) for name, v in coordinates.items()},
-        {"Conventions": "CF-1.10", **attributes},
-    )
-    encoding: dict[str, dict[str, Any]] = {name: {"_FillValue": None} for name in coordinates}
-    for name, variable in variables.items():
-        if np.asarray(variable.values).dtype.kind == "f":
-            encoding[name] = {"zlib": True, "complevel": 4, "_FillValue": np.nan}
-
-    def write(temporary: str) -> None:
-        dataset.to_netcdf(temporary, engine=engine, encoding=encoding)  # type: ignore[call-overload]
-
-    return write_whole(path, write)
-
-
-def _array(variable: Variable) -> xr.DataArray:
-    attributes = {"long_name": variable.description}
-    if variable.unit is not None:
-        attributes["units"] = variable.unit
-    values = np.asarray(variable.values)
-    if values.dtype.kind == "M":
-        values = values.astype("datetime64[ns]")
-    return xr.DataArray(values, dims=variable.dimensions, attrs=attributes)
-
-
-def write_whole(path: Path, write: Any) -> Path:
-    """Calls `write(temporary name)` in the folder of `path`, then puts the file in its place at once.
-
-    Raises:
-        DataError: the folder does not exist or cannot be written.
-    """
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-        os.close(descriptor)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error})") from error
-    try:
-        write(temporary)
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
-        # mkstemp makes files that only their owner can read; a result has the usual permissions.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error})") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return path
+    return convert(column.values, unit, RANGES[name][2], file=source, variable=variable)

@@ -1,0 +1,33 @@
+"""Data in and out, through xarray: folders of CAMELS-US and Caravan, CF files in NetCDF or Zarr, results.
+
+data = dg.io.open_camels("basin_dataset_public_v1p2", basins=["12010000"], product="daymet")
+data = dg.io.open_caravan("Caravan", basins=["camels_12010000"])
+data = dg.io.open_cf("basins.nc", variables={"runoff": "discharge"})
+dg.io.write_dataset("result.nc", dg.io.solution_dataset(sol), dg.io.provenance(sol, rtol=1e-6, atol=1e-8))
+"""
+
+from ..basin import BasinData
+from .basins import basin_data
+from .camels import open_camels, read_camels
+from .caravan import open_caravan
+from .cf import open_cf
+from .netcdf import read_netcdf
+from .results import Variable, provenance, read_dataset, write_dataset, write_netcdf, write_whole
+from .solutions import solution_dataset
+
+__all__ = [
+    "BasinData",
+    "Variable",
+    "basin_data",
+    "open_camels",
+    "open_caravan",
+    "open_cf",
+    "provenance",
+    "read_camels",
+    "read_dataset",
+    "read_netcdf",
+    "solution_dataset",
+    "write_dataset",
+    "write_netcdf",
+    "write_whole",
+]

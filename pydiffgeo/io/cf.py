@@ -1,0 +1,229 @@
+"""Series of basins from any file that follows the CF conventions: NetCDF or Zarr, with dimensions basin and time.
+
+data = open_cf("basins.nc", variables={"runoff": "discharge"})
+data = open_cf("basins.zarr", dimensions=("gauge", "date"), units={"runoff": "mm d-1"})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..basin import Array, unknown_basin
+from ..errors import DataError
+from .axis import Calendar, Gaps, check_times, decode, regular
+from .quantities import AREA_UNIT, AREAS, SERIES, check_names, find_variable, names_of
+from .units import check_known, convert, is_volume_rate, require
+
+Names = Mapping[str, "str | Sequence[str]"]
+# km2 of each basin, or one number for a single one.
+Areas = Mapping[str, float] | float
+
+
+def open_cf(
+    path: str | Path,
+    *,
+    basins: Sequence[str] | None = None,
+    variables: Names | None = None,
+    units: Mapping[str, str] | None = None,
+    dimensions: tuple[str, str] = ("basin", "time"),
+    calendar: Calendar = "refuse",
+    gaps: Gaps = "fill",
+    missing: Sequence[float] = (),
+    area: Areas | None = None,
+) -> xr.Dataset:
+    """Series and attributes of basins from a NetCDF file or a Zarr store.
+
+    Series are found by their CF standard names, then by common names, and come under the names and in
+    the units of `quantities.SERIES`: `precipitation` in mm d-1, `runoff` in mm d-1, and so on. A volume
+    per time becomes runoff with the area of the basin. Fill values become NaN. Variables without a time
+    axis come along unchanged.
+
+    Args:
+        path: the file, or the folder of a Zarr store.
+        basins: the labels to take, in this order; all of them where not given. For a file without the
+            basin dimension, the one label it gets (else the name of the file).
+        variables: quantity -> name in the file, or several names whose mean is taken. Names that
+            are not in `SERIES` come along in the unit of the file.
+        units: quantity or name in the file -> unit, where the file states none or a wrong one.
+        dimensions: what the file calls basin and time. A coordinate with `cf_role = "timeseries_id"`
+            marks the basin dimension too.
+        calendar: "refuse" other calendars than the standard one, or "convert" those of 365 and 360 days.
+        gaps: "fill" gaps of the time axis with NaN, or "refuse" them.
+        missing: numbers that stand for missing values besides the fill values of the file.
+        area: of each basin, km2; where not given, from the variable `area` of the file.
+
+    Returns:
+        Dataset with the dimensions `(basin, time)`.
+
+    Raises:
+        DataError: the file cannot be read, a basin or variable is not there, an area is missing.
+        UnitError: a unit is missing, unknown or of another kind; names variable and file.
+        TimeAxisError: times repeat or are unsorted, or the calendar cannot be used.
+        MissingPackageError: a package for this kind of file is not installed.
+    """
+    file = str(path)
+    data = decode(open_raw(path), dimensions[1], file, calendar)
+    data = _by_basin(data, dimensions[0], Path(path), basins)
+    if dimensions[1] != "time":
+        data = data.rename({dimensions[1]: "time"})
+    return series_of(
+        data, file, variables=variables, units=units or {}, gaps=gaps, missing=missing, area=area
+    )  # fmt: skip
+
+
+def open_raw(path: str | Path) -> xr.Dataset:
+    """The content of a NetCDF file or Zarr store as it is stored, in memory.
+
+    Raises:
+        DataError: it cannot be opened, or is cut off.
+        MissingPackageError: the package for it is not installed.
+    """
+    path = Path(path)
+    if path.is_dir() or path.suffix == ".zarr":
+        require("zarr", f"{path}: reading Zarr")
+        kind, options = "Zarr", {"engine": "zarr", "chunks": None}
+    else:
+        kind, options = "NetCDF", {}
+    try:
+        with xr.open_dataset(path, decode_cf=False, **options) as file:  # type: ignore[arg-type]
+            return file.load()
+    # Libraries raise RuntimeError, KeyError and their own kinds where a file is cut off.
+    except Exception as error:
+        raise DataError(f"{path}: cannot be opened as {kind} ({error})") from error
+
+
+def _by_basin(data: xr.Dataset, dimension: str, path: Path, basins: Sequence[str] | None) -> xr.Dataset:
+    """The wanted basins of `data`, along the dimension `basin`, whose labels are text."""
+    labelled = [v for v in data.variables if data[v].attrs.get("cf_role") == "timeseries_id"]
+    labels = data[labelled[0]] if labelled else data.get(dimension)
+    if labels is not None and labels.ndim == 1:
+        dimension = str(labels.dims[0])
+    if dimension not in data.dims:
+        one = basins if basins is not None else [path.stem]
+        if len(one) != 1:
+            raise DataError(f"{path}: has no dimension {dimension!r}, so it holds one basin, not {len(one)}")
+        return data.drop_vars([str(labels.name)] if labels is not None else []).expand_dims({"basin": [*one]})
+    if labels is None:
+        raise DataError(f"{path}: the dimension {dimension!r} has no coordinate that names the basins")
+    names = [v.decode() if isinstance(v, bytes) else str(v) for v in labels.values]
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(f"{path}: basin {name} appears {names.count(name)} times on {dimension!r}")
+    for basin in basins or ():
+        if basin not in names:
+            raise unknown_basin(basin, names, str(path))
+    at = [names.index(b) for b in basins] if basins is not None else [*range(len(names))]
+    data = data.isel({dimension: at}).drop_vars(str(labels.name))
+    if dimension != "basin":
+        data = data.rename({dimension: "basin"})
+    return data.assign_coords(basin=[names[i] for i in at])
+
+
+def series_of(
+    data: xr.Dataset,
+    file: str,
+    *,
+    variables: Names | None,
+    units: Mapping[str, str],
+    gaps: Gaps,
+    missing: Sequence[float],
+    area: Areas | None,
+) -> xr.Dataset:
+    """The quantities in a decoded dataset with dimensions basin and time; see `open_cf`."""
+    check_names(variables, data, file)
+    chosen: dict[str, tuple[str, ...]] = {k: names_of(v) for k, v in (variables or {}).items()}
+    for quantity in SERIES:
+        if quantity not in chosen and (found := find_variable(data, quantity, file)) is not None:
+            chosen[quantity] = (found,)
+    if not chosen:
+        raise DataError(
+            f"{file}: none of its variables is known; say which holds what: variables={{'runoff': ...}}; "
+            f"it has {sorted(map(str, data.data_vars))}"
+        )
+    check_times(data["time"].values, file)
+    result = xr.Dataset(coords={"basin": data["basin"], "time": data["time"].variable})
+    result["time"].attrs = {"standard_name": "time", "long_name": "time", "axis": "T"}
+    result["basin"].attrs = {"long_name": "basin identifier", "cf_role": "timeseries_id"}
+    for name, variable in data.data_vars.items():
+        if variable.dims == ("basin",):
+            result[name] = variable
+    for quantity, names in chosen.items():
+        columns = []
+        for name in names:
+            variable = data[name]
+            if {*variable.dims} != {"basin", "time"}:
+                raise DataError(f"{file}: {name} has the dimensions {variable.dims}; they must be basin and time")
+            unit = units.get(quantity, units.get(name, variable.attrs.get("units")))
+            values = numbers(variable.transpose("basin", "time").values, file, name, missing)
+            columns.append(_in_unit(values, quantity, name, unit, data, file, area))
+        attributes = SERIES[quantity].attributes() if quantity in SERIES else _carried(data[names[0]], units, quantity)
+        result[quantity] = (("basin", "time"), np.mean(columns, axis=0), attributes)
+    axis = regular(result["time"].values, file, gaps)
+    if len(axis) != result.sizes["time"]:
+        result = result.reindex(time=axis)
+    result.attrs["source"] = file
+    return result
+
+
+def numbers(values: Any, file: str, name: str, missing: Sequence[float]) -> Array:
+    """`values` as numbers, with NaN for those that are `missing`.
+
+    Raises:
+        DataError: they are not numbers.
+    """
+    try:
+        values = np.array(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{file}: {name} does not hold numbers ({error})") from error
+    return np.where(np.isin(values, missing), np.nan, values) if len(missing) else values
+
+
+def _carried(variable: xr.DataArray, units: Mapping[str, str], quantity: str) -> dict[str, str]:
+    kept = {k: str(v) for k, v in variable.attrs.items() if k in ("long_name", "standard_name", "cell_methods")}
+    return {"long_name": quantity, **kept, "units": units.get(quantity, str(variable.attrs.get("units")))}
+
+
+def _in_unit(
+    values: Array, quantity: str, name: str, unit: Any, data: xr.Dataset, file: str, area: Areas | None
+) -> Array:
+    """`values` `(basin, time)` in the unit of `quantity`; a volume per time is divided by the area."""
+    if quantity not in SERIES:
+        check_known(unit, file=file, variable=name)
+        return values
+    if quantity == "runoff" and is_volume_rate(unit):
+        areas = areas_of(data, file, name, area)
+        volume = convert(values, unit, "m3 d-1", file=file, variable=name)
+        # A cubic metre on a square kilometre is a thousandth of a millimetre.
+        return np.asarray(volume / areas[:, None] / 1000)
+    return convert(values, unit, SERIES[quantity].unit, file=file, variable=name)
+
+
+def areas_of(data: xr.Dataset, file: str, name: str, area: Areas | None) -> Array:
+    """Area of each basin of `data`, km2 `(basin,)`.
+
+    Raises:
+        DataError: a basin has none, or one that is not positive.
+    """
+    basins = [str(b) for b in data["basin"].values]
+    if isinstance(area, Mapping):
+        areas = np.array([float(area.get(b, np.nan)) for b in basins])
+    elif area is not None:
+        areas = np.full(len(basins), float(area))
+    else:
+        static = [a for a in AREAS if a in data and data[a].dims == ("basin",)]
+        if not static:
+            raise DataError(
+                f"{file}: {name} is a volume per time, which becomes runoff with the area of the basin; "
+                f"there is none: no variable {' or '.join(AREAS)}, and no argument area (km2)"
+            )
+        unit = data[static[0]].attrs.get("units")
+        areas = convert(data[static[0]].values, unit, AREA_UNIT, file=file, variable=static[0])
+    for basin, value in zip(basins, areas, strict=True):
+        if not (np.isfinite(value) and value > 0):
+            raise DataError(f"{file}: basin {basin} has no area, which {name} needs to become runoff (got {value:g})")
+    return areas

@@ -1,0 +1,227 @@
+"""Writes results: NetCDF that follows the CF conventions, and where it came from. Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import DataError, MissingPackageError, UnitError
+from ..solve import Solution
+from .axis import decode
+from .cf import open_raw
+
+CONVENTIONS = "CF-1.10"
+PACKAGES = ("numpy", "torch", "casadi", "juliacall", "xarray")
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """One variable of a file to be written: names of its dimensions, values, unit and description.
+
+    `unit` is None for text and dates; `standard_name` where the CF conventions have one.
+    """
+
+    dimensions: tuple[str, ...]
+    values: Any
+    unit: str | None
+    description: str
+    standard_name: str | None = None
+
+
+def write_netcdf(
+    path: str | Path,
+    variables: Mapping[str, Variable],
+    coordinates: Mapping[str, Variable],
+    attributes: Mapping[str, Any],
+) -> Path:
+    """Writes a NetCDF file that follows the CF conventions; it appears whole or not at all.
+
+    Raises:
+        DataError: the folder does not exist or cannot be written, or no NetCDF library is installed.
+    """
+    dataset = xr.Dataset(
+        {name: _array(v) for name, v in variables.items()},
+        {name: _array(v) for name, v in coordinates.items()},
+        {"Conventions": CONVENTIONS, **attributes},
+    )
+    return _save(Path(path), dataset)
+
+
+def _array(variable: Variable) -> xr.DataArray:
+    attributes = {"long_name": variable.description}
+    if variable.unit is not None:
+        attributes["units"] = variable.unit
+    if variable.standard_name is not None:
+        attributes["standard_name"] = variable.standard_name
+    values = np.asarray(variable.values)
+    if values.dtype.kind == "M":
+        values = values.astype("datetime64[ns]")
+    return xr.DataArray(values, dims=variable.dimensions, attrs=attributes)
+
+
+def provenance(
+    solution: Solution | None = None,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    seed: int | None = None,
+    configuration: str | None = None,
+    action: str = "written",
+    **further: Any,
+) -> dict[str, Any]:
+    """Attributes that say how a result came about; what is None is left out.
+
+    Args:
+        solution: states engine, solver, and why the engine was chosen.
+        rtol, atol: tolerances of the solve.
+        seed: of whatever was random.
+        configuration: the text of the configuration, whole.
+        action: what was done, for the line in `history`.
+        further: more attributes: text, numbers or plain containers of them.
+
+    Returns:
+        Name -> text or number, with versions of Python and packages, the time in UTC, and `history`.
+    """
+    now = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
+    own = package_version("pydiffgeo")
+    found: dict[str, Any] = {"source": f"pydiffgeo {own}"}
+    if solution is not None:
+        found["source"] += f", {solution.model.reference}" if solution.model.reference else ""
+        found |= {"title": f"{solution.model.name} solved with pydiffgeo"}
+        found |= {"engine": str(solution.stats["engine"]), "solver": str(solution.stats["solver"])}
+        found |= {"engine_why": str(solution.stats["why"])} if "why" in solution.stats else {}
+    found |= {"rtol": rtol, "atol": atol, "seed": seed, "configuration": configuration, "date_created": now}
+    found |= {"python": platform.python_version(), "pydiffgeo": own}
+    found |= {"packages": ", ".join(f"{name} {package_version(name)}" for name in PACKAGES)}
+    found |= {"history": f"{now}: {action} by pydiffgeo {own}", **further}
+    return {name: _plain(value) for name, value in found.items() if value is not None}
+
+
+def package_version(package: str) -> str:
+    """The version of an installed package, or "absent"."""
+    if package == "pydiffgeo":
+        from .. import __version__
+
+        return __version__
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _plain(value: Any) -> Any:
+    """What an attribute of NetCDF can hold: text or numbers; all else becomes JSON, or text."""
+    if isinstance(value, (str, int, float, np.integer, np.floating)) and not isinstance(value, bool):
+        return value
+    return str(value) if isinstance(value, (Path, dt.date)) else json.dumps(value, default=str)
+
+
+def write_dataset(path: str | Path, data: xr.Dataset, attributes: Mapping[str, Any] | None = None) -> Path:
+    """Writes a dataset as NetCDF that follows the CF conventions; it appears whole or not at all.
+
+    Args:
+        path: of the file; one that exists is replaced.
+        data: every variable of numbers must state its `units`; `long_name` is its name where not given.
+        attributes: added to those of the dataset, such as `provenance(...)`. Lines of `history` go before
+            those that are there.
+
+    Raises:
+        UnitError: a variable has no units; names it.
+        DataError: the folder does not exist or cannot be written.
+        MissingPackageError: no library for NetCDF is installed.
+    """
+    path = Path(path)
+    data = data.copy()
+    # Bounds take units and meaning from the coordinate they belong to.
+    bounds = {v.attrs["bounds"] for v in data.variables.values() if "bounds" in v.attrs}
+    for name in map(str, data.variables):
+        variable = data[name].variable
+        if variable.dtype.kind in "fiu" and "units" not in variable.attrs and name not in bounds:
+            raise UnitError(
+                f"{path}: {name} has no attribute 'units', so it is not written", file=str(path), variable=name
+            )
+        if name not in bounds:
+            data[name].attrs = {"long_name": name.replace("_", " "), **variable.attrs}
+    new = {name: _plain(value) for name, value in (attributes or {}).items()}
+    if "history" in new and "history" in data.attrs:
+        new["history"] = f"{new['history']}\n{data.attrs['history']}"
+    data.attrs = {**data.attrs, **new, "Conventions": CONVENTIONS}
+    return _save(path, data)
+
+
+def read_dataset(path: str | Path) -> xr.Dataset:
+    """A dataset as `write_dataset` wrote it, in memory; numbers in units of time stay numbers.
+
+    Raises:
+        DataError: it cannot be opened, or is cut off.
+    """
+    data = open_raw(path)
+    return decode(data, "time", str(path)) if "time" in data.dims else xr.decode_cf(data, decode_timedelta=False)
+
+
+def _save(path: Path, data: xr.Dataset) -> Path:
+    engine = next((e for e, module in (("netcdf4", "netCDF4"), ("h5netcdf", "h5netcdf")) if find_spec(module)), None)
+    if engine is None:
+        raise MissingPackageError(f"{path}: writing NetCDF needs h5netcdf or netCDF4: pip install 'pydiffgeo[io]'")
+    encoding: dict[str, dict[str, Any]] = {}
+    for name, variable in data.variables.items():
+        kind = variable.dtype.kind
+        if kind == "M":
+            encoding[str(name)] = _date_encoding(variable.values)
+        elif kind == "f" and name not in data.coords:
+            encoding[str(name)] = {"zlib": True, "complevel": 4, "_FillValue": np.nan}
+        else:
+            encoding[str(name)] = {"_FillValue": None}
+    data = data.drop_encoding()
+
+    def write(temporary: str) -> None:
+        data.to_netcdf(temporary, engine=engine, encoding=encoding)  # type: ignore[call-overload]
+
+    return write_whole(path, write)
+
+
+def _date_encoding(dates: Any) -> dict[str, Any]:
+    """Whole days, or else milliseconds: both come back the same."""
+    since = np.datetime_as_string(np.nanmin(dates).astype("datetime64[D]")) if dates.size else "1970-01-01"
+    whole = bool((dates.astype("datetime64[D]") == dates).all())
+    unit = "days" if whole else "milliseconds"
+    return {"units": f"{unit} since {since}", "calendar": "standard", "dtype": "int64"}
+
+
+def write_whole(path: Path, write: Any) -> Path:
+    """Calls `write(temporary name)` in the folder of `path`, then puts the file in its place at once.
+
+    Raises:
+        DataError: the folder does not exist or cannot be written.
+    """
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        os.close(descriptor)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error})") from error
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        # mkstemp makes files that only their owner can read; a result has the usual permissions.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error})") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return path

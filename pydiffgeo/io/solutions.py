@@ -1,0 +1,122 @@
+"""A solution as a dataset: states, outputs, fluxes and parameters with units, names and coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import DataError
+from ..solve import Solution
+
+# Names of the CF table, for variables of models whose unit agrees with theirs: (kind, name) -> standard name.
+STANDARD_NAMES = {
+    ("state", "theta"): "volume_fraction_of_condensed_water_in_soil",
+    ("state", "snow_storage"): "lwe_thickness_of_surface_snow_amount",
+    ("parameter", "K_s"): "soil_hydraulic_conductivity_at_saturation",
+    ("flux", "precipitation"): "lwe_thickness_of_precipitation_amount",
+    ("flux", "evapotranspiration"): "lwe_thickness_of_water_evaporation_amount",
+}
+_UNITS_OF_TIME = {"d": "D", "h": "h", "min": "m", "s": "s"}
+
+
+def solution_dataset(
+    solution: Solution,
+    *,
+    start: Any = None,
+    members: Sequence[str] | None = None,
+    length_unit: str = "m",
+) -> xr.Dataset:
+    """A solution as a dataset, ready for `write_dataset`.
+
+    Args:
+        solution: from `solve`; gradients are left behind.
+        start: date of time zero of the model; without it, times are numbers in the unit of the model.
+        members: labels of the batch, such as basins; numbers where not given.
+        length_unit: of the coordinates of the cells.
+
+    Returns:
+        Dataset with the dimensions `(member, time, cell)`; `member` only where there is a batch,
+        `cell` only where there are several. Fluxes are amounts over `interval`, whose coordinate is its
+        end, with bounds. Names that states, outputs, fluxes and parameters share get the kind before them.
+
+    Raises:
+        DataError: the labels do not fit the batch; the unit of time of the model has no dates.
+    """
+    model = solution.model
+    times = solution.times.detach().cpu().numpy()
+    about: dict[str, Any] = {"long_name": "time since the start", "units": model.time_unit, "axis": "T"}
+    if start is not None:
+        times = _dates(times, model.time_unit, start)
+        about = {"long_name": "time", "standard_name": "time", "axis": "T"}
+    coordinates: dict[str, Any] = {"time": ("time", times, about)}
+    data: dict[str, Any] = {}
+    if len(times) > 1:
+        ends = {**about, "long_name": "end of the interval", "bounds": "interval_bounds"}
+        ends.pop("axis")
+        coordinates["interval"] = ("interval", times[1:], ends)
+        data["interval_bounds"] = (("interval", "bound"), np.stack([times[:-1], times[1:]], axis=1))
+    if solution.batched:
+        labels: Any = np.arange(len(solution.status)) if members is None else [str(m) for m in members]
+        if len(labels) != len(solution.status):
+            raise DataError(f"{len(labels)} members are named, but the solution has {len(solution.status)}")
+        named = {"long_name": "member of the batch", **({"units": "1"} if members is None else {})}
+        coordinates["member"] = ("member", labels, named)
+    elif members is not None:
+        raise DataError("members are named, but the solution has no batch")
+    if model.graph.cells > 1:
+        for name, values in model.graph.coordinates.items():
+            coordinates[name] = (
+                "cell",
+                values,
+                {"units": length_unit, "long_name": f"{name} of the centre of the cell"},
+            )
+
+    lead = ("member",) if solution.batched else ()
+    variables = [*_variables(solution)]
+    names = [name for _, name, *_ in variables]
+    for kind, name, declared, values, last in variables:
+        shape, dims = list(values.shape), (*lead, *last)
+        if dims and dims[-1] not in ("time", "interval", "member") and shape[-1] == 1:
+            shape, dims = shape[:-1], dims[:-1]
+        attributes = {"units": declared.unit, "long_name": declared.description}
+        if (kind, name) in STANDARD_NAMES:
+            attributes["standard_name"] = STANDARD_NAMES[kind, name]
+        if kind == "flux":
+            attributes["cell_methods"] = "interval: sum"
+        single = names.count(name) == 1 and name not in coordinates
+        data[name if single else f"{kind}_{name}"] = (dims, values.reshape(shape), attributes)
+    balance = solution.balance.detach().numpy() if len(times) > 1 else np.full(solution.ok.shape, np.nan)
+    unit = next((f.unit for f in model.fluxes if f.balance), "1")
+    data["balance_error"] = (lead, balance, {"units": unit, "long_name": "largest closure error of the balance"})
+    status = np.array([s.value for s in solution.status], dtype=object)
+    data["status"] = (lead, status if solution.batched else status[0], {"long_name": "how the solve ended"})
+    return xr.Dataset(data, coordinates, {"title": f"{model.name} solved with pydiffgeo"})
+
+
+def _variables(solution: Solution) -> Iterator[tuple[str, str, Any, Any, tuple[str, ...]]]:
+    """Kind, name, declaration, values and dimensions after the batch, of all there is."""
+    model = solution.model
+    boundary = {s.name: f"{b.name}_cell" for b in model.boundaries for s in b.states}
+    for s in model.all_states:
+        yield "state", s.name, s, solution.states[s.name].detach().numpy(), ("time", boundary.get(s.name, "cell"))
+    for o in model.outputs:
+        yield "output", o.name, o, solution.outputs[o.name].detach().numpy(), ("time", "cell")
+    for f in model.fluxes:
+        yield "flux", f.name, f, solution.fluxes[f.name].detach().numpy(), ("interval",)
+    count = len(solution.status)
+    for p in model.parameters:
+        if p.name in solution.parameters:
+            values = solution.parameters[p.name].detach().numpy()
+            values = np.broadcast_to(values, (count, values.shape[-1])) if solution.batched else values[0]
+            yield "parameter", p.name, p, values, (p.on,)
+
+
+def _dates(times: Any, unit: str, start: Any) -> Any:
+    if unit not in _UNITS_OF_TIME:
+        raise DataError(f"times in {unit!r} cannot become dates; leave out start, or use {', '.join(_UNITS_OF_TIME)}")
+    seconds = np.timedelta64(1, _UNITS_OF_TIME[unit]) / np.timedelta64(1, "s")
+    milliseconds = np.rint(times * seconds * 1000).astype(np.int64).astype("timedelta64[ms]")
+    return (np.datetime64(start, "ms") + milliseconds).astype("datetime64[ns]")
