@@ -60,8 +60,8 @@ def decode(data: xr.Dataset, time: str, file: str, calendar: Calendar = "refuse"
         # Day lengths in seconds are numbers here, never time deltas.
         data = xr.decode_cf(data, decode_timedelta=False)
         if name in CONVERTIBLE:
-            align = "year" if name == "360_day" else None
-            data = data.convert_calendar("standard", dim=time, align_on=align, use_cftime=False)
+            spread = name == "360_day"
+            data = data.convert_calendar("standard", dim=time, align_on="year" if spread else None, use_cftime=False)
     except (ValueError, OverflowError, TypeError) as error:
         raise TimeAxisError(f"{file}: {time!r} cannot be decoded as dates ({error})", file=file) from error
     if data[time].dtype.kind != "M":

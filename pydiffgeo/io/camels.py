@@ -141,7 +141,7 @@ def open_camels(
     data = {}
     for i, kind in enumerate(kinds):
         for name in kind[0][1]:
-            quantity, end = name, None
+            quantity, end = name, ""
             if i < len(products) and len(products) > 1:
                 quantity, end = name.removesuffix(f"_{products[i]}"), products[i]
             about = SERIES[quantity].attributes(end)

@@ -100,7 +100,7 @@ def _files(root: Path) -> dict[str, Path]:
 def _static(root: Path, files: Mapping[str, Path]) -> dict[str, xr.Variable]:
     """The attributes of the basins, in the order of `files`: name -> `(basin,)`."""
     folder = root / "attributes"
-    if not folder.is_dir():
+    if not folder.is_dir() or not any(folder.rglob("*.csv")):
         return {}
     flat = sorted(folder.glob("*.csv"))
     if flat:

@@ -100,7 +100,9 @@ def open_raw(path: str | Path) -> xr.Dataset:
 def _by_basin(data: xr.Dataset, dimension: str, path: Path, basins: Sequence[str] | None) -> xr.Dataset:
     """The wanted basins of `data`, along the dimension `basin`, whose labels are text."""
     labelled = [v for v in data.variables if data[v].attrs.get("cf_role") == "timeseries_id"]
-    labels = data[labelled[0]] if labelled else data.get(dimension)
+    # A dimension without labels would give its numbers if asked for by name.
+    named = labelled[0] if labelled else dimension
+    labels = data[named] if named in data.variables else None
     if labels is not None and labels.ndim == 1:
         dimension = str(labels.dims[0])
     if dimension not in data.dims:
@@ -147,8 +149,6 @@ def series_of(
         )
     check_times(data["time"].values, file)
     result = xr.Dataset(coords={"basin": data["basin"], "time": data["time"].variable})
-    result["time"].attrs = {"standard_name": "time", "long_name": "time", "axis": "T"}
-    result["basin"].attrs = {"long_name": "basin identifier", "cf_role": "timeseries_id"}
     for name, variable in data.data_vars.items():
         if variable.dims == ("basin",):
             result[name] = variable
@@ -166,6 +166,8 @@ def series_of(
     axis = regular(result["time"].values, file, gaps)
     if len(axis) != result.sizes["time"]:
         result = result.reindex(time=axis)
+    result["time"].attrs = {"standard_name": "time", "long_name": "time", "axis": "T"}
+    result["basin"].attrs = {"long_name": "basin identifier", "cf_role": "timeseries_id"}
     result.attrs["source"] = file
     return result
 

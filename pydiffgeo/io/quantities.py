@@ -30,7 +30,7 @@ class Quantity:
     method: str = "mean"
     names: tuple[str, ...] = ()
 
-    def attributes(self, name: str | None = None) -> dict[str, str]:
+    def attributes(self, name: str = "") -> dict[str, str]:
         """Attributes of a variable that holds it; `name` is added to the description."""
         found = {"units": self.unit, "long_name": self.description + (f" ({name})" if name else "")}
         if self.standard_name is not None:
@@ -94,7 +94,8 @@ def find_variable(data: xr.Dataset, quantity: str, file: str) -> str | None:
                 f"choose one: variables={{{quantity!r}: {matching[0]!r}}}"
             )
         return both[0]
-    return (matching or named or [None])[0]
+    found = matching or named
+    return found[0] if found else None
 
 
 def _method(variable: xr.DataArray) -> str:

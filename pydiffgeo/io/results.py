@@ -19,7 +19,6 @@ import xarray as xr
 
 from ..errors import DataError, MissingPackageError, UnitError
 from ..solve import Solution
-from .axis import decode
 from .cf import open_raw
 
 CONVENTIONS = "CF-1.10"
@@ -167,8 +166,7 @@ def read_dataset(path: str | Path) -> xr.Dataset:
     Raises:
         DataError: it cannot be opened, or is cut off.
     """
-    data = open_raw(path)
-    return decode(data, "time", str(path)) if "time" in data.dims else xr.decode_cf(data, decode_timedelta=False)
+    return xr.decode_cf(open_raw(path), decode_timedelta=False)
 
 
 def _save(path: Path, data: xr.Dataset) -> Path:

@@ -19,7 +19,7 @@ STANDARD_NAMES = {
     ("flux", "precipitation"): "lwe_thickness_of_precipitation_amount",
     ("flux", "evapotranspiration"): "lwe_thickness_of_water_evaporation_amount",
 }
-_UNITS_OF_TIME = {"d": "D", "h": "h", "min": "m", "s": "s"}
+_SECONDS = {"d": 86400, "h": 3600, "min": 60, "s": 1}
 
 
 def solution_dataset(
@@ -115,8 +115,8 @@ def _variables(solution: Solution) -> Iterator[tuple[str, str, Any, Any, tuple[s
 
 
 def _dates(times: Any, unit: str, start: Any) -> Any:
-    if unit not in _UNITS_OF_TIME:
-        raise DataError(f"times in {unit!r} cannot become dates; leave out start, or use {', '.join(_UNITS_OF_TIME)}")
-    seconds = np.timedelta64(1, _UNITS_OF_TIME[unit]) / np.timedelta64(1, "s")
+    if unit not in _SECONDS:
+        raise DataError(f"times in {unit!r} cannot become dates; leave out start, or use {', '.join(_SECONDS)}")
+    seconds = _SECONDS[unit]
     milliseconds = np.rint(times * seconds * 1000).astype(np.int64).astype("timedelta64[ms]")
     return (np.datetime64(start, "ms") + milliseconds).astype("datetime64[ns]")

@@ -71,6 +71,7 @@ def read_forcing(file: Path) -> Forcing:
     units = {m[1].lower(): m[2] for m in (re.match(r"(\w+)\((.+)\)$", h) for h in heading) if m}
     names = [re.sub(r"\(.*\)$", "", h).lower() for h in heading]
     rows = [line.split() for line in lines[4:]]
+    _check_whole(file, rows, len(heading), 5)
     dates = _dates(file, rows, 5, 0)
     check_times(dates, str(file))
     columns = {}
@@ -89,6 +90,8 @@ def read_flow(file: Path, basin: str) -> tuple[Dates, Array]:
     for number, row in enumerate(rows, 1):
         if not row or row[0] != basin:
             raise DataError(f"{file}: line {number} does not belong to basin {basin}: {' '.join(row)[:60]!r}")
+    # The last entry is a flag: where it is not there, the number before it may be cut off too.
+    _check_whole(file, rows, 6, 1)
     dates = _dates(file, rows, 1, 1)
     check_times(dates, str(file))
     flow = _numbers(file, rows, 4, 1, "stream flow")
@@ -97,6 +100,14 @@ def read_flow(file: Path, basin: str) -> tuple[Dates, Array]:
     if negative.any():
         raise DataError(f"{file}: stream flow is {flow[negative][0]:g} on {dates[negative][0]}; negative, and not -999")
     return dates, np.where(missing, np.nan, flow)
+
+
+def _check_whole(file: Path, rows: list[list[str]], entries: int, first_line: int) -> None:
+    """Raises `DataError` where a row has fewer `entries` than it should."""
+    for i, row in enumerate(rows):
+        if len(row) < entries:
+            text = " ".join(row)[:60]
+            raise DataError(f"{file}: line {i + first_line} is cut off: {len(row)} of {entries} entries in {text!r}")
 
 
 def _dates(file: Path, rows: list[list[str]], first_line: int, column: int) -> Dates:

@@ -109,9 +109,11 @@ def convert(values: Any, unit: Any, target: str, *, file: str, variable: str) ->
 
 def _is_water(source: Any, wanted: Any) -> bool:
     """Whether `source` is mass per area where `wanted` is a depth, both maybe per time."""
-    ratio = (_registry().Quantity(1, source) / _registry().Quantity(1, wanted)).dimensionality
-    depth = wanted.dimensionality.get("[length]", 0) == 1 and wanted.dimensionality.get("[mass]", 0) == 0
-    return depth and dict(ratio) == {"[mass]": 1, "[length]": -3}
+    have, want = dict(source.dimensionality), dict(wanted.dimensionality)
+    if want.get("[length]") != 1 or "[mass]" in want:
+        return False
+    # Depth times density is mass per area.
+    return have == {k: v for k, v in {**want, "[length]": -2, "[mass]": 1}.items() if v}
 
 
 def is_volume_rate(unit: Any) -> bool:

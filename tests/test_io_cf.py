@@ -1,0 +1,278 @@
+"""Any CF file as a dataset: variables found, units converted, calendars, gaps, and each thing that can be wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import pydiffgeo as dg
+from pydiffgeo.errors import DataError, MissingPackageError, TimeAxisError, UnitError
+from pydiffgeo.io import units
+from pydiffgeo.io.axis import regular, together
+
+DAYS = np.arange("2001-01-01", "2001-01-11", dtype="datetime64[D]").astype("datetime64[ns]")
+BASINS = ["001", "002"]
+
+
+def dataset() -> xr.Dataset:
+    """Two basins, ten days, under names that say nothing; the standard names and methods do."""
+    n = np.arange(10.0)
+    air = {"standard_name": "air_temperature"}
+    data = xr.Dataset(
+        {
+            "v1": (("basin", "time"), np.stack([n, 2 * n]) / 86400, {"units": "kg m-2 s-1"}),
+            "v2": (("basin", "time"), np.stack([n, n]) + 273.15, {"units": "K", **air}),
+            "v3": (("basin", "time"), np.stack([n, n]) + 5, {"units": "degC", **air, "cell_methods": "time: maximum"}),
+            "v4": (("basin", "time"), np.full((2, 10), 8.64), {"units": "m3 s-1"}),
+            "area": ("basin", [8.64e8, 4.32e8], {"units": "m2"}),
+            "note": ("basin", ["x", "y"]),
+        },
+        {"basin": BASINS, "time": DAYS},
+    )
+    data.v1.attrs["standard_name"] = "precipitation_flux"
+    data.v4.attrs["standard_name"] = "water_volume_transport_in_river_channel"
+    return data
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Callable[..., Path]:
+    def store(data: xr.Dataset, **options) -> Path:
+        path = tmp_path / "any.nc"
+        data.to_netcdf(path, **options)
+        return path
+
+    return store
+
+
+def test_variables_are_found_by_standard_name_and_converted(stored):
+    data = dg.io.open_cf(stored(dataset()))
+    assert {*data.data_vars} == {"precipitation", "temperature", "temperature_max", "runoff", "area", "note"}
+    np.testing.assert_allclose(data.precipitation[1], 2 * np.arange(10), atol=1e-12)
+    np.testing.assert_allclose(data.temperature[0], np.arange(10), atol=1e-12)
+    np.testing.assert_array_equal(data.temperature_max[0], np.arange(10) + 5)
+    # 8.64 m3/s on 864 km2 is 0.864 mm/d.
+    np.testing.assert_allclose(data.runoff[:, 0], [0.864, 1.728])
+    assert data.runoff.dims == ("basin", "time")
+    assert data.attrs["source"].endswith("any.nc")
+    assert data.basin.attrs["cf_role"] == "timeseries_id"
+
+
+def test_what_the_user_says_goes_first(stored):
+    data = dataset().rename(basin="gauge", time="date", v4="q").transpose("date", "gauge")
+    data["soil"] = (("date", "gauge"), np.ones((10, 2)), {"units": "m3 m-3"})
+    data.q.attrs = {}
+    path = stored(data)
+    chosen = {"runoff": "q", "temperature": ["v2", "v3"], "moisture": "soil"}
+    read = dg.io.open_cf(
+        path, basins=["002"], variables=chosen, units={"q": "cfs"}, dimensions=("gauge", "date"), area={"002": 100.0},
+        missing=[5.0],
+    )  # fmt: skip
+    assert read.basin.values.tolist() == ["002"]
+    np.testing.assert_allclose(read.runoff[0, 1], 8.64 * 0.3048**3 * 86400 / 100e6 * 1000)
+    np.testing.assert_allclose(read.moisture[0], 1.0)
+    assert read.moisture.attrs["units"] == "m3 m-3"
+    # The mean of mean and maximum, converted first; 5 degC in the maximum was said to be missing.
+    assert np.isnan(read.temperature.values[0, 0])
+    np.testing.assert_allclose(read.temperature.values[0, 1:], np.arange(1, 10) + 2.5)
+
+
+def test_fill_values_and_packed_numbers_become_what_they_mean(stored):
+    data = dataset()
+    data["v3"][0, 3] = np.nan
+    path = stored(data, encoding={"v3": {"dtype": "int16", "scale_factor": 0.1, "_FillValue": -999}})
+    with xr.open_dataset(path, decode_cf=False) as raw:
+        assert raw.v3.values[0, 3] == -999
+    read = dg.io.open_cf(path).temperature_max[0].values
+    assert np.isnan(read[3])
+    np.testing.assert_allclose(np.delete(read, 3), np.delete(np.arange(10) + 5, 3), atol=1e-12)
+
+
+def test_a_single_basin_and_marked_labels(stored):
+    one = dataset().isel(basin=0, drop=True)
+    assert dg.io.open_cf(stored(one)).basin.values.tolist() == ["any"]
+    assert dg.io.open_cf(stored(one), basins=["me"]).runoff.shape == (1, 10)
+    with pytest.raises(DataError, match=r"any.nc: has no dimension 'basin', so it holds one basin, not 2"):
+        dg.io.open_cf(stored(one), basins=BASINS)
+    marked = dataset().drop_vars("basin").rename(basin="station")
+    marked["name"] = ("station", BASINS, {"cf_role": "timeseries_id"})
+    assert dg.io.open_cf(stored(marked)).basin.values.tolist() == BASINS
+
+
+def test_zarr_is_the_same(tmp_path):
+    pytest.importorskip("zarr")
+    path = tmp_path / "any.zarr"
+    dataset().drop_vars("note").to_zarr(path)
+    read = dg.io.open_cf(path)
+    np.testing.assert_allclose(read.runoff[:, 0], [0.864, 1.728])
+    (path / "zarr.json").write_text("{")
+    with pytest.raises(DataError, match=r"any.zarr: cannot be opened as Zarr"):
+        dg.io.open_cf(path)
+    with pytest.raises(DataError, match=r"absent.zarr: cannot be opened as Zarr"):
+        dg.io.open_cf(tmp_path / "absent.zarr")
+
+
+def attribute(variable: str, **given: str) -> Callable[[xr.Dataset], None]:
+    def change(data: xr.Dataset) -> None:
+        data[variable].attrs.update(given)
+
+    return change
+
+
+def without_units(data: xr.Dataset) -> None:
+    del data.v1.attrs["units"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (without_units, UnitError, "any.nc: v1 has no attribute 'units'; state its unit"),
+        (attribute("v1", units=" "), UnitError, "any.nc: v1 has no attribute 'units'"),
+        (attribute("v1", units="bananas"), UnitError, "any.nc: v1 has the unit 'bananas', which is not known"),
+        (attribute("v1", units="mm d-1)"), UnitError, "v1 has the unit 'mm d-1\\)', which is not known"),
+        (attribute("v1", units="mm"), UnitError, "v1 has the unit 'mm', which cannot be converted to 'mm d-1'"),
+        (attribute("v2", units="kg m-2"), UnitError, "v2 has the unit 'kg m-2', which cannot be converted to 'degC'"),
+        (attribute("area", units="m"), UnitError, "area has the unit 'm', which cannot be converted to 'km2'"),
+        (attribute("v3", cell_methods=""), DataError, "temperature may be any of v2, v3, .* choose one"),
+        (lambda d: d.drop_vars("area"), DataError, "any.nc: v4 is a volume per time.* no argument area"),
+        (lambda d: d.assign(area=d.area * [1, np.nan]), DataError, "basin 002 has no area, which v4 needs .*got nan"),
+        (lambda d: d.assign(area=d.area * [1, 0]), DataError, "basin 002 has no area, which v4 needs .*got 0"),
+        (lambda d: d[["area"]], DataError, "any.nc: .*"),
+        (lambda d: d.assign(v=d.v1.drop_attrs())[["note", "v"]], DataError, "none of its variables is known"),
+        (lambda d: d.isel(time=[0, 1, 1]), TimeAxisError, "any.nc: 2001-01-02 appears twice"),
+        (lambda d: d.isel(time=[0, 2, 1]), TimeAxisError, "2001-01-02 follows 2001-01-03: the times are not sorted"),
+        (lambda d: d.assign_coords(time=DAYS + np.arange(10) ** 2 * np.timedelta64(7, "h")), TimeAxisError, "is not regular"),
+        (lambda d: d.assign_coords(time=np.arange(10)), TimeAxisError, "'time' does not hold dates, but int64"),
+        (lambda d: d.rename(time="day"), TimeAxisError, "any.nc: no time axis 'time'; dimensions are"),
+        (lambda d: d.isel(basin=[0, 0]), DataError, "basin 001 appears 2 times on 'basin'"),
+        (lambda d: d.drop_vars("basin"), DataError, "'basin' has no coordinate that names the basins"),
+        (lambda d: d.assign(v1=d.v1.isel(time=0, drop=True)), DataError, "v1 has the dimensions .'basin',.; they must"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(stored, change, error, message):
+    data = dataset()
+    changed = change(data)
+    with pytest.raises(error, match=message):
+        dg.io.open_cf(stored(data if changed is None else changed))
+
+
+def test_errors_carry_the_culprit(stored):
+    data = dataset()
+    data.v1.attrs["units"] = "bananas"
+    path = stored(data)
+    with pytest.raises(UnitError) as caught:
+        dg.io.open_cf(path)
+    assert (caught.value.file, caught.value.variable, caught.value.unit) == (str(path), "v1", "bananas")
+
+
+def test_unknown_basins_and_files_that_are_cut_off(stored, tmp_path):
+    path = stored(dataset())
+    with pytest.raises(DataError, match=r"any.nc: no basin '003' among 2"):
+        dg.io.open_cf(path, basins=["003"])
+    with pytest.raises(DataError, match=r"any.nc: no variable 'q' for runoff"):
+        dg.io.open_cf(path, variables={"runoff": "q"})
+    whole = path.read_bytes()
+    for part in (0, 100, len(whole) // 2, len(whole) - 200):
+        path.write_bytes(whole[:part])
+        with pytest.raises(DataError, match=r"any.nc: cannot be opened as NetCDF"):
+            dg.io.open_cf(path)
+    with pytest.raises(DataError, match=r"absent.nc: cannot be opened"):
+        dg.io.open_cf(tmp_path / "absent.nc")
+
+
+def in_calendar(calendar: str, first: str, days: int) -> xr.Dataset:
+    data = xr.Dataset({"prcp": ("time", np.arange(float(days)), {"units": "mm/day"})})
+    return data.assign_coords(time=("time", np.arange(days), {"units": f"days since {first}", "calendar": calendar}))
+
+
+def test_other_calendars_are_refused_or_converted(stored):
+    path = stored(in_calendar("noleap", "2000-02-27", 4))
+    with pytest.raises(
+        TimeAxisError, match=r"any.nc: 'time' is in the calendar 'noleap'.*calendar=\"convert\""
+    ) as caught:
+        dg.io.open_cf(path)
+    assert caught.value.calendar == "noleap"
+    read = dg.io.open_cf(path, calendar="convert")
+    # 29 February is a gap.
+    np.testing.assert_array_equal(read.precipitation[0], [0, 1, np.nan, 2, 3])
+    assert str(read.time.values[3])[:10] == "2000-03-01"
+    with pytest.raises(TimeAxisError, match="1 times are missing"):
+        dg.io.open_cf(path, calendar="convert", gaps="refuse")
+
+    path = stored(in_calendar("360_day", "2001-01-01", 360))
+    with pytest.raises(TimeAxisError, match="the calendar '360_day'"):
+        dg.io.open_cf(path)
+    read = dg.io.open_cf(path, calendar="convert").precipitation[0]
+    assert np.isnan(read).sum() == read.sizes["time"] - 360
+    np.testing.assert_array_equal(read.values[~np.isnan(read.values)], np.arange(360.0))
+    assert str(read.time.values[0])[:10] == "2001-01-01"
+
+    for calendar in ("julian", "bananas"):
+        with pytest.raises(TimeAxisError, match=f"the calendar '{calendar}', not the standard one$"):
+            dg.io.open_cf(stored(in_calendar(calendar, "2001-01-01", 3)), calendar="convert")
+    with pytest.raises(DataError, match="calendar must be one of refuse, convert, got 'guess'"):
+        dg.io.open_cf(path, calendar="guess")
+
+
+def test_gaps_are_filled_or_refused(stored):
+    path = stored(dataset().isel(time=[0, 1, 4, 5]))
+    read = dg.io.open_cf(path)
+    np.testing.assert_array_equal(read.time, DAYS[:6])
+    np.testing.assert_array_equal(np.isnan(read.precipitation[0]), [0, 0, 1, 1, 0, 0])
+    with pytest.raises(TimeAxisError, match='2001-01-05 follows 2001-01-02: 2 times are missing; gaps="fill"'):
+        dg.io.open_cf(path, gaps="refuse")
+
+
+def test_axes_of_hours_and_of_several_basins():
+    hours = np.datetime64("2001-01-01", "ns") + np.array([0, 1, 3]) * np.timedelta64(1, "h")
+    assert len(regular(hours, "f")) == 4
+    with pytest.raises(TimeAxisError, match="f: there are no times"):
+        regular(DAYS[:0], "f")
+    with pytest.raises(TimeAxisError, match="f: entry 1 of the time axis is missing"):
+        regular([DAYS[0], np.datetime64("NaT")], "f")
+    times, values = together([(DAYS[:2], {"a": np.ones(2)}), (DAYS[6:8], {"a": np.zeros(2)})], ["f", "g"])
+    np.testing.assert_array_equal(times, DAYS[:8])
+    np.testing.assert_array_equal(values["a"][1], [np.nan] * 6 + [0, 0])
+    with pytest.raises(TimeAxisError, match=r"f: its times, every 1 d .* do not meet .* every 1 h"):
+        together([(DAYS[:2], {}), (hours[:2], {})], ["f", "g"])
+    with pytest.raises(DataError, match="there are no basins"):
+        together([], [])
+
+
+@pytest.mark.parametrize(
+    ("unit", "target", "factor"),
+    [
+        ("kg m-2 s-1", "mm d-1", 86400), ("kg/m2/day", "mm d-1", 1), ("mm h**-1", "mm d-1", 24), ("m.s-1", "mm d-1", 86400e3),
+        ("in/day", "mm d-1", 25.4), ("kg m-2", "mm", 1), ("hPa", "Pa", 100), ("kPa", "Pa", 1000),
+        ("MJ m-2 d-1", "W m-2", 1e6 / 86400), ("W/m^2", "W m-2", 1), ("ft3/s", "m3 s-1", 0.3048**3), ("cfs", "m3 s-1", 0.3048**3),
+        ("L s-1", "m3 s-1", 1e-3), ("ha", "km2", 0.01), ("seconds", "h", 1 / 3600), ("%", "1", 0.01), ("-", "1", 1),
+    ],
+)  # fmt: skip
+def test_units_of_the_field(unit, target, factor):
+    values = np.array([[0.0, 1.0, 7.5]])
+    read = units.convert(values, unit, target, file="f", variable="v")
+    np.testing.assert_allclose(read, values * factor, rtol=1e-12)
+
+
+def test_offsets_of_temperature():
+    for unit, value in (("K", 273.15), ("degF", 32.0), ("Celsius", 0.0), ("C", 0.0), ("degree_Celsius", 0.0)):
+        assert units.convert(np.array([value]), unit, "degC", file="f", variable="v") == pytest.approx(0.0, abs=1e-10)
+
+
+def test_a_missing_package_says_how_to_install_it(stored, monkeypatch, tmp_path):
+    path, find = stored(dataset()), importlib.util.find_spec
+    for package, read in (
+        ("pint", lambda: dg.io.open_cf(path)),
+        ("zarr", lambda: dg.io.open_cf(tmp_path / "a.zarr")),
+        ("cftime", lambda: dg.io.open_cf(stored(in_calendar("noleap", "2000-01-01", 3)), calendar="convert")),
+    ):
+        units._registry.cache_clear()
+        units._parse.cache_clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(units, "find_spec", lambda name, gone=package: None if name == gone else find(name))
+            with pytest.raises(MissingPackageError, match=rf"needs {package}: pip install 'pydiffgeo\[io\]'"):
+                read()

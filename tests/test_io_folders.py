@@ -1,0 +1,325 @@
+"""Folders of CAMELS-US and Caravan as datasets: values against what was written, and what is wrong by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import pydiffgeo as dg
+from pydiffgeo.errors import DataError, TimeAxisError, UnitError
+
+HEADINGS = {
+    "daymet": "Year Mnth Day Hr\tdayl(s)\tprcp(mm/day)\tsrad(W/m2)\tswe(mm)\ttmax(C)\ttmin(C)\tvp(Pa)",
+    "maurer": "Year Mnth Day Hr\tdayl(s)\tprcp(mm/day)\tsrad(W/m2)\tswe(mm)\ttmax(C)\ttmin(C)\tvp(Pa)",
+    "nldas": "Year Mnth Day Hr\tDayl(s)\tPRCP(mm/day)\tSRAD(W/m2)\tSWE(mm)\tTmax(C)\tTmin(C)\tVp(Pa)",
+}
+CUBIC_FEET = 1 / 0.3048**3  # in a cubic metre
+DAYS = np.arange("2000-02-27", "2000-03-03", dtype="datetime64[D]")
+A, B = "01000001", "12345678"
+
+
+def write_forcing(root: Path, basin: str, product: str, days: np.ndarray, area: str = "86400000") -> Path:
+    """Rain is 1, 2, 3, ... mm/d, on a basin of 86.4 km2, where 1 m3/s is 1 mm/d."""
+    name = "cida" if product == "daymet" else product
+    file = root / "basin_mean_forcing" / product / basin[:2] / f"{basin}_lump_{name}_forcing_leap.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows = [f"{str(d).replace('-', ' ')} 12\t36000.0\t{i + 1}\t200\t3\t6\t2\t500" for i, d in enumerate(days)]
+    file.write_text("\n".join(["  44.8", " 133.0", f" {area}", HEADINGS[product], *rows]) + "\n")
+    return file
+
+
+def write_flow(root: Path, basin: str, days: np.ndarray, flow: list[float]) -> Path:
+    file = root / "usgs_streamflow" / basin[:2] / f"{basin}_streamflow_qc.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows = [f"{basin} {str(d).replace('-', ' ')} {q:10.6f} A" for d, q in zip(days, flow, strict=True)]
+    file.write_text("\n".join(rows) + "\n")
+    return file
+
+
+@pytest.fixture
+def camels(tmp_path: Path) -> Path:
+    root = tmp_path / "basin_dataset_public_v1p2"
+    for basin, first in ((A, 0), (B, 1)):
+        for product in HEADINGS:
+            write_forcing(root, basin, product, DAYS[first:])
+        write_flow(root, basin, DAYS[:3], [CUBIC_FEET, -999.0, 2 * CUBIC_FEET])
+    tables = tmp_path / "camels_attributes_v2.0"
+    tables.mkdir()
+    (tables / "camels_topo.txt").write_text(
+        f"gauge_id;gauge_lat;area_gages2\n99999999;1;1\n{B};45.0;43.2\n{A};44.0;86.0\n"
+    )
+    (tables / "camels_geol.txt").write_text(
+        f"gauge_id;geol_1st_class;glim_1st_class_frac\n{A};Granite;0.7\n{B};NA;NA\n"
+    )
+    (tables / "readme.txt").write_text("not a table")
+    return root
+
+
+def test_camels_as_a_dataset(camels):
+    data = dg.io.open_camels(camels)
+    assert dict(data.sizes) == {"basin": 2, "time": 5}
+    assert data.basin.values.tolist() == [A, B]
+    np.testing.assert_array_equal(data.time.values.astype("datetime64[D]"), DAYS)
+    np.testing.assert_allclose(data.precipitation.values, [[1, 2, 3, 4, 5], [np.nan, 1, 2, 3, 4]])
+    np.testing.assert_allclose(data.runoff.values, [[1, np.nan, 2, np.nan, np.nan]] * 2, rtol=1e-6)
+    for name, value, unit in (
+        ("daylength", 10.0, "h"), ("temperature", 4.0, "degC"), ("temperature_min", 2.0, "degC"),
+        ("temperature_max", 6.0, "degC"), ("shortwave_radiation", 200.0, "W m-2"), ("vapour_pressure", 500.0, "Pa"),
+        ("snow_water_equivalent", 3.0, "mm"),
+    ):  # fmt: skip
+        np.testing.assert_allclose(data[name].values[0], value)
+        assert data[name].attrs["units"] == unit
+    assert data.precipitation.attrs["standard_name"] == "lwe_precipitation_rate"
+    assert data.temperature_min.attrs["cell_methods"] == "time: minimum"
+    np.testing.assert_allclose(data.area, 86.4)
+    np.testing.assert_array_equal(data.gauge_lat, [44.0, 45.0])
+    assert data.area_gages2.attrs["units"] == "km2"
+    assert data.geol_1st_class.values.tolist() == ["Granite", ""]
+    np.testing.assert_array_equal(data.glim_1st_class_frac, [0.7, np.nan])
+
+
+def test_several_products_and_chosen_basins(camels):
+    data = dg.io.open_camels(camels, basins=[B], product=["daymet", "maurer", "nldas"], attributes=False)
+    assert {"precipitation_daymet", "precipitation_maurer", "precipitation_nldas", "runoff"} <= {*data.data_vars}
+    assert data.sizes["basin"] == 1
+    assert "gauge_lat" not in data
+    assert data.precipitation_nldas.attrs["long_name"] == "precipitation (nldas)"
+    np.testing.assert_allclose(dg.io.open_camels(camels, product="nldas").temperature[0], 4.0)
+
+
+def test_a_basin_of_a_dataset_is_what_the_reader_of_one_gives(camels):
+    one = dg.io.read_camels(camels, A)
+    from_many = dg.io.basin_data(dg.io.open_camels(camels), A)
+    for name in ("dates", "precipitation", "temperature", "daylength", "runoff"):
+        np.testing.assert_allclose(getattr(one, name).astype(float), getattr(from_many, name).astype(float), rtol=1e-14)
+    with pytest.raises(DataError, match=r"precipitation is NaN on 2000-02-27"):
+        dg.io.basin_data(dg.io.open_camels(camels), B)
+    assert len(dg.io.basin_data(dg.io.open_camels(camels), B, start="2000-02-28", end="2000-03-01")) == 3
+    with pytest.raises(DataError, match="no basin '1234567' among 2; close ones are 12345678"):
+        dg.io.basin_data(dg.io.open_camels(camels), "1234567")
+    with pytest.raises(DataError, match="none within 1990-01-01"):
+        dg.io.basin_data(dg.io.open_camels(camels), A, end="1990-01-01", start="1990-01-01")
+
+
+def test_gaps_in_a_text_file_are_filled_or_refused(camels):
+    write_forcing(camels, A, "daymet", DAYS[[0, 1, 3, 4]])
+    np.testing.assert_allclose(dg.io.open_camels(camels).precipitation[0], [1, 2, np.nan, 3, 4])
+    with pytest.raises(TimeAxisError, match=r"01000001_lump_cida.*2000-03-01 follows 2000-02-28: 1 times are missing"):
+        dg.io.open_camels(camels, gaps="refuse")
+    with pytest.raises(DataError, match="gaps must be one of fill, refuse, got 'ignore'"):
+        dg.io.open_camels(camels, gaps="ignore")
+
+
+def test_area_of_camels(camels):
+    write_forcing(camels, B, "daymet", DAYS, area="")
+    data = dg.io.open_camels(camels)
+    np.testing.assert_allclose(data.area, [86.4, 43.2])
+    np.testing.assert_allclose(data.runoff.values[1, 0], 2.0, rtol=1e-6)
+    topo = camels.parent / "camels_attributes_v2.0" / "camels_topo.txt"
+    for text, message in (
+        (f"gauge_id;area_gages2\n{A};86\n", "camels_topo.txt: no area_gages2 of basin 12345678"),
+        (f"gauge_id;area_gages2\n{A};86\n{B};-1\n", "camels_topo.txt: area_gages2 of basin 12345678 is -1"),
+        (f"gauge_id;gauge_lat\n{A};86\n{B};1\n", "camels_topo.txt: no area_gages2 of basin 12345678"),
+    ):
+        topo.write_text(text)
+        with pytest.raises(DataError, match=message):
+            dg.io.open_camels(camels, attributes=False)
+    topo.unlink()
+    with pytest.raises(DataError, match=r"line 3 states no area, and there is no camels_topo.txt"):
+        dg.io.open_camels(camels)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ("prcp(mm/day)", "prcp", UnitError, "forcing_leap.txt: prcp has no attribute 'units'"),
+        ("prcp(mm/day)", "prcp(bananas)", UnitError, "forcing_leap.txt: prcp has the unit 'bananas', which is not known"),
+        ("prcp(mm/day)", "prcp(m)", UnitError, "prcp has the unit 'm', which cannot be converted to 'mm d-1'"),
+        ("prcp(mm/day)", "rain(mm/day)", DataError, "has no column 'prcp', needed for precipitation"),
+        ("2000 02 28", "2000 02 27", TimeAxisError, "2000-02-27 appears twice"),
+        ("2000 02 28", "2000 01 28", TimeAxisError, "2000-01-28 follows 2000-02-27: the times are not sorted"),
+        ("\t6\t2\t500\n2000 02 28", "\n2000 02 28", DataError, "line 5 is cut off: 8 of 11 entries"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_forcing_file_is_named(camels, old, new, error, message):
+    file = next((camels / "basin_mean_forcing" / "daymet").rglob(f"{A}*"))
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    with pytest.raises(error, match=message) as caught:
+        dg.io.open_camels(camels)
+    assert file.name in str(caught.value)
+    if error is UnitError:
+        assert (caught.value.variable, Path(caught.value.file)) == ("prcp", file)
+
+
+def test_text_files_that_are_cut_off_or_absent(camels):
+    with pytest.raises(DataError, match="no basin '01000002' among 2; close ones are 01000001"):
+        dg.io.open_camels(camels, basins=[A, "01000002"])
+    with pytest.raises(DataError, match="basin 01000001 is asked for 2 times"):
+        dg.io.open_camels(camels, basins=[A, A])
+    with pytest.raises(DataError, match="prism: no such folder; there are daymet, maurer, nldas"):
+        dg.io.open_camels(camels, product="prism")
+    with pytest.raises(DataError, match="got none"):
+        dg.io.open_camels(camels, product=())
+    geology = camels.parent / "camels_attributes_v2.0" / "camels_geol.txt"
+    whole = geology.read_text()
+    geology.write_text(whole[:-4])
+    with pytest.raises(DataError, match=r"camels_geol.txt: row 3 has 2 entries for 3 columns"):
+        dg.io.open_camels(camels)
+    geology.write_text(whole.replace(B, A))
+    with pytest.raises(DataError, match=r"camels_geol.txt: basin 01000001 appears twice"):
+        dg.io.open_camels(camels)
+    geology.write_text(whole.replace(B, "55555555"))
+    with pytest.raises(DataError, match=r"camels_geol.txt: no basin '12345678'"):
+        dg.io.open_camels(camels)
+    geology.write_text(whole)
+    flow = next((camels / "usgs_streamflow").rglob(f"{B}*"))
+    text = flow.read_text()
+    flow.write_text(text[:-4])
+    with pytest.raises(DataError, match=r"streamflow_qc.txt: line 3 is cut off: 5 of 6 entries"):
+        dg.io.open_camels(camels)
+    flow.write_text("")
+    with pytest.raises(DataError, match=r"streamflow_qc.txt: is empty"):
+        dg.io.open_camels(camels)
+    flow.unlink()
+    with pytest.raises(DataError, match="usgs_streamflow: no basin '12345678'"):
+        dg.io.open_camels(camels)
+
+
+def test_camels_layout_of_the_shared_data(shared_data):
+    data = dg.io.open_camels(shared_data / "camels_us_layout")
+    assert data.basin.values.tolist() == ["01022500", "01547700", "02064000", "03015500"]
+    one = dg.io.read_camels(shared_data / "camels_us_layout", "01022500")
+    part = data.sel(basin="01022500", time=one.dates.astype("datetime64[ns]"))
+    np.testing.assert_allclose(part.runoff, one.runoff, rtol=1e-14)
+    np.testing.assert_array_equal(part.precipitation, one.precipitation)
+    assert float(part.area_gages2) == 573.6
+    assert float(part.p_mean) == pytest.approx(3.608, abs=1e-3)
+
+
+# --- Caravan -------------------------------------------------------------------------------------
+
+UNITS_OF_CARAVAN = """temperature_2m: 2m air temperature [°C]
+total_precipitation: Total precipitation [mm]
+potential_evaporation_sum_ERA5_LAND: Potential Evaporation [mm] (from ERA5-Land)
+snow_depth_water_equivalent: ERA5-Land Snow-Water-Equivalent [mm]
+streamflow: Observed streamflow [mm/d]"""
+
+
+def caravan_file(days: np.ndarray, scale: float = 1.0) -> xr.Dataset:
+    n = np.arange(1.0, len(days) + 1)
+    names = ("total_precipitation_sum", "temperature_2m_mean", "potential_evaporation_sum_ERA5_LAND", "streamflow")
+    data = {name: ("date", (scale * n + i).astype(np.float32)) for i, name in enumerate(names)}
+    return xr.Dataset(data, {"date": days.astype("datetime64[ns]")}, {"Units": UNITS_OF_CARAVAN, "Timezone": "UTC"})
+
+
+@pytest.fixture
+def caravan(tmp_path: Path) -> Path:
+    root = tmp_path / "Caravan"
+    for collection, basins in (("camels", ["camels_1", "camels_2"]), ("lamah", ["lamah_1"])):
+        folder = root / "timeseries" / "netcdf" / collection
+        folder.mkdir(parents=True)
+        tables = root / "attributes" / collection
+        tables.mkdir(parents=True)
+        for i, basin in enumerate(basins):
+            caravan_file(DAYS[i:], scale=i + 1).to_netcdf(folder / f"{basin}.nc")
+        rows = "".join(f"{b},{40 + i},{10 * (i + 1)}\n" for i, b in enumerate(basins))
+        (tables / f"attributes_other_{collection}.csv").write_text("gauge_id,gauge_lat,area\n" + rows)
+        rows = "".join(f"{b},0.{i + 1}\n" for i, b in enumerate(basins))
+        (tables / f"attributes_caravan_{collection}.csv").write_text("gauge_id,frac_snow\n" + rows)
+    return root
+
+
+def test_caravan_as_a_dataset(caravan):
+    data = dg.io.open_caravan(caravan, variables={"potential_evaporation": "potential_evaporation_sum_ERA5_LAND"})
+    assert dict(data.sizes) == {"basin": 3, "time": 5}
+    assert data.basin.values.tolist() == ["camels_1", "camels_2", "lamah_1"]
+    np.testing.assert_allclose(data.precipitation, [[1, 2, 3, 4, 5], [np.nan, 2, 4, 6, 8], [1, 2, 3, 4, 5]])
+    np.testing.assert_allclose(data.runoff[0], [4, 5, 6, 7, 8])
+    assert {n: data[n].attrs["units"] for n in ("precipitation", "temperature", "potential_evaporation", "runoff")} == {
+        "precipitation": "mm d-1", "temperature": "degC", "potential_evaporation": "mm d-1", "runoff": "mm d-1"
+    }  # fmt: skip
+    np.testing.assert_allclose(data.area, [10, 20, 10])
+    np.testing.assert_allclose(data.frac_snow, [0.1, 0.2, 0.1])
+    reverse = dg.io.open_caravan(caravan, basins=["lamah_1", "camels_2"])
+    assert reverse.basin.values.tolist() == ["lamah_1", "camels_2"]
+    np.testing.assert_allclose(reverse.gauge_lat, [40, 41])
+
+
+@pytest.fixture
+def generic(tmp_path: Path) -> Path:
+    root = tmp_path / "generic"
+    (root / "time_series").mkdir(parents=True)
+    (root / "attributes").mkdir()
+    for basin in ("a", "b"):
+        data = xr.Dataset(
+            {"rain": ("date", np.arange(5.0)), "q": ("date", np.full(5, 8.64))}, {"date": DAYS.astype("datetime64[ns]")}
+        )
+        data.rain.attrs["units"], data.q.attrs["units"] = "m/d", "m3/s"
+        data.to_netcdf(root / "time_series" / f"{basin}.nc")
+    (root / "attributes" / "attributes.csv").write_text("gauge_id,area,country\na,86.4,X\nb,8.64,Y\n")
+    return root
+
+
+CHOSEN = {"precipitation": "rain", "runoff": "q"}
+
+
+def test_the_generic_layout(generic):
+    data = dg.io.open_caravan(generic, variables=CHOSEN)
+    np.testing.assert_allclose(data.precipitation[0], [0, 1000, 2000, 3000, 4000])
+    # 8.64 m3/s on 86.4 and 8.64 km2.
+    np.testing.assert_allclose(data.runoff[:, 0], [8.64, 86.4])
+    assert data.country.values.tolist() == ["X", "Y"]
+    (generic / "attributes" / "attributes.csv").unlink()
+    with pytest.raises(DataError, match=r"a.nc: q is a volume per time.*argument area"):
+        dg.io.open_caravan(generic, variables=CHOSEN)
+    with pytest.raises(DataError, match=r"b.nc: basin b has no area"):
+        dg.io.open_caravan(generic, variables=CHOSEN, area={"a": 86.4})
+    np.testing.assert_allclose(dg.io.open_caravan(generic, variables=CHOSEN, area={"a": 86.4, "b": 1}).runoff[0], 8.64)
+
+
+def changed(file: Path, change) -> None:
+    data = xr.load_dataset(file)
+    data = change(data)
+    data.to_netcdf(file)
+
+
+def test_what_is_wrong_in_a_folder_is_named(generic, tmp_path):
+    file = generic / "time_series" / "b.nc"
+    whole = file.read_bytes()
+    with pytest.raises(DataError, match="no basin 'c' among 2"):
+        dg.io.open_caravan(generic, basins=["a", "c"], variables=CHOSEN)
+    with pytest.raises(
+        DataError, match=r"a.nc: no variable 'discharge' for runoff; it has \['area', 'country', 'q', 'rain'\]"
+    ):
+        dg.io.open_caravan(generic, variables={"runoff": "discharge"})
+    with pytest.raises(DataError, match=r"a.nc: none of its variables is known"):
+        dg.io.open_caravan(generic)
+    with pytest.raises(DataError, match="no files of basins"):
+        dg.io.open_caravan(tmp_path / "absent")
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"b.nc: cannot be opened as NetCDF"):
+        dg.io.open_caravan(generic, variables=CHOSEN)
+    for change, error, message in (
+        (lambda d: d.isel(date=[0, 1, 1, 2]), TimeAxisError, "b.nc: 2000-02-28 appears twice"),
+        (lambda d: d.isel(date=[1, 0]), TimeAxisError, "b.nc: 2000-02-27 follows 2000-02-28: the times are not sorted"),
+        (lambda d: d.assign(rain=d.rain.drop_attrs()), UnitError, "b.nc: rain has no attribute 'units'"),
+        (lambda d: d.assign(rain=d.rain.assign_attrs(units="K")), UnitError, "b.nc: rain has the unit 'K'"),
+        (
+            lambda d: d.assign_coords(date=d.date + np.timedelta64(6, "h")),
+            TimeAxisError,
+            "b.nc: its times.* do not meet",
+        ),
+    ):
+        file.write_bytes(whole)
+        changed(file, change)
+        with pytest.raises(error, match=message):
+            dg.io.open_caravan(generic, variables=CHOSEN)
+    file.write_bytes(whole)
+    (generic / "attributes" / "attributes.csv").write_text("gauge_id,area\na,86.4\n")
+    with pytest.raises(DataError, match=r"attributes.csv: no basin 'b'"):
+        dg.io.open_caravan(generic, variables=CHOSEN)
