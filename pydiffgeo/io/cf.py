@@ -7,6 +7,7 @@ data = open_cf("basins.zarr", dimensions=("gauge", "date"), units={"runoff": "mm
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,12 @@ def open_raw(path: str | Path) -> xr.Dataset:
     try:
         with xr.open_dataset(path, decode_cf=False, **options) as file:  # type: ignore[arg-type]
             return file.load()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be opened as {kind} ({error})") from error
     # Libraries raise RuntimeError, KeyError and their own kinds where a file is cut off.
     except Exception as error:
+        if kind == "NetCDF" and not any(map(find_spec, ("netCDF4", "h5netcdf"))):
+            require("h5netcdf", f"{path}: reading NetCDF")
         raise DataError(f"{path}: cannot be opened as {kind} ({error})") from error
 
 

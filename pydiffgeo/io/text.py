@@ -112,7 +112,11 @@ def _check_whole(file: Path, rows: list[list[str]], entries: int, first_line: in
 
 def _dates(file: Path, rows: list[list[str]], first_line: int, column: int) -> Dates:
     """Days from three columns: year, month, day."""
-    days = np.empty(len(rows), "datetime64[D]")
+    try:
+        return np.array(["-".join(row[column : column + 3]) for row in rows], "datetime64[D]")
+    except ValueError:
+        # Row by row, to find the one that is wrong, or has months of one digit.
+        days = np.empty(len(rows), "datetime64[D]")
     for i, row in enumerate(rows):
         try:
             year, month, day = (int(v) for v in row[column : column + 3])
@@ -123,7 +127,11 @@ def _dates(file: Path, rows: list[list[str]], first_line: int, column: int) -> D
 
 
 def _numbers(file: Path, rows: list[list[str]], column: int, first_line: int, name: str) -> Array:
-    values = np.empty(len(rows))
+    try:
+        return np.array([row[column] for row in rows], np.float64)
+    except (ValueError, IndexError):
+        # Row by row, to find the one that is wrong.
+        values = np.empty(len(rows))
     for i, row in enumerate(rows):
         try:
             values[i] = float(row[column])
