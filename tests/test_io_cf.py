@@ -103,6 +103,17 @@ def test_a_single_basin_and_marked_labels(stored):
     assert dg.io.open_cf(stored(marked)).basin.values.tolist() == BASINS
 
 
+def test_labels_and_coordinates_of_the_file_are_kept(stored):
+    data = dataset().assign_coords(lat=("basin", [44.0, 45.0], {"units": "degrees_north"}))
+    read = dg.io.open_cf(stored(data), basins=["002", "001"])
+    assert "lat" in read.coords
+    np.testing.assert_array_equal(read.lat, [45.0, 44.0])
+    path = stored(data.isel(basin=1))
+    assert dg.io.open_cf(path).basin.values.tolist() == ["002"]
+    with pytest.raises(DataError, match="no basin '001' among 1; close ones are 002"):
+        dg.io.open_cf(path, basins=["001"])
+
+
 def test_zarr_is_the_same(tmp_path):
     pytest.importorskip("zarr")
     path = tmp_path / "any.zarr"
@@ -142,7 +153,7 @@ def without_units(data: xr.Dataset) -> None:
         (lambda d: d.assign(area=d.area * [1, np.nan]), DataError, "basin 002 has no area, which v4 needs .*got nan"),
         (lambda d: d.assign(area=d.area * [1, 0]), DataError, "basin 002 has no area, which v4 needs .*got 0"),
         (lambda d: d[["area"]], DataError, "any.nc: .*"),
-        (lambda d: d.assign(v=d.v1.drop_attrs())[["note", "v"]], DataError, "none of its variables is known"),
+        (lambda d: d.assign(v=(("basin", "time"), d.v1.values))[["note", "v"]], DataError, "none of its variables is known"),
         (lambda d: d.isel(time=[0, 1, 1]), TimeAxisError, "any.nc: 2001-01-02 appears twice"),
         (lambda d: d.isel(time=[0, 2, 1]), TimeAxisError, "2001-01-02 follows 2001-01-03: the times are not sorted"),
         (lambda d: d.assign_coords(time=DAYS + np.arange(10) ** 2 * np.timedelta64(7, "h")), TimeAxisError, "is not regular"),
@@ -210,6 +221,11 @@ def test_other_calendars_are_refused_or_converted(stored):
     assert np.isnan(read).sum() == read.sizes["time"] - 360
     np.testing.assert_array_equal(read.values[~np.isnan(read.values)], np.arange(360.0))
     assert str(read.time.values[0])[:10] == "2001-01-01"
+
+    half_days = in_calendar("360_day", "2001-01-01", 6)
+    half_days.time.attrs["units"] = "hours since 2001-01-01"
+    with pytest.raises(TimeAxisError, match="steps of less than a day cannot be converted"):
+        dg.io.open_cf(stored(half_days), calendar="convert")
 
     for calendar in ("julian", "bananas"):
         with pytest.raises(TimeAxisError, match=f"the calendar '{calendar}', not the standard one$"):

@@ -68,7 +68,13 @@ def decode(data: xr.Dataset, time: str, file: str, calendar: Calendar = "refuse"
         raise TimeAxisError(f"{file}: {time!r} reaches beyond the dates that can be represented", file=file)
     if name == "360_day":
         # Spread days carry times of day that mean nothing.
-        data = data.assign_coords({time: data[time].values.astype("datetime64[D]").astype("datetime64[ns]")})
+        days = data[time].values.astype("datetime64[D]")
+        if (np.diff(days) == np.timedelta64(0, "D")).any() and len(np.unique(data[time].values)) == len(days):
+            raise TimeAxisError(
+                f"{file}: steps of less than a day cannot be converted from the calendar {name!r}",
+                file=file, calendar=name,
+            )  # fmt: skip
+        data = data.assign_coords({time: days.astype("datetime64[ns]")})
     return data
 
 

@@ -111,13 +111,16 @@ def _by_basin(data: xr.Dataset, dimension: str, path: Path, basins: Sequence[str
     if labels is not None and labels.ndim == 1:
         dimension = str(labels.dims[0])
     if dimension not in data.dims:
-        one = basins if basins is not None else [path.stem]
+        stated = [_label(labels.values)] if labels is not None and labels.ndim == 0 else None
+        one = [*(basins if basins is not None else stated or [path.stem])]
         if len(one) != 1:
             raise DataError(f"{path}: has no dimension {dimension!r}, so it holds one basin, not {len(one)}")
+        if stated is not None and one != stated:
+            raise unknown_basin(one[0], stated, str(path))
         return data.drop_vars([str(labels.name)] if labels is not None else []).expand_dims({"basin": [*one]})
     if labels is None:
         raise DataError(f"{path}: the dimension {dimension!r} has no coordinate that names the basins")
-    names = [v.decode() if isinstance(v, bytes) else str(v) for v in labels.values]
+    names = [_label(v) for v in labels.values]
     for name in names:
         if names.count(name) > 1:
             raise DataError(f"{path}: basin {name} appears {names.count(name)} times on {dimension!r}")
@@ -129,6 +132,11 @@ def _by_basin(data: xr.Dataset, dimension: str, path: Path, basins: Sequence[str
     if dimension != "basin":
         data = data.rename({dimension: "basin"})
     return data.assign_coords(basin=[names[i] for i in at])
+
+
+def _label(value: Any) -> str:
+    value = value.item() if isinstance(value, np.ndarray) else value
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def series_of(
@@ -154,9 +162,10 @@ def series_of(
         )
     check_times(data["time"].values, file)
     result = xr.Dataset(coords={"basin": data["basin"], "time": data["time"].variable})
-    for name, variable in data.data_vars.items():
-        if variable.dims == ("basin",):
+    for name, variable in data.variables.items():
+        if variable.dims == ("basin",) and name != "basin":
             result[name] = variable
+    result = result.set_coords([c for c in data.coords if c in result])
     for quantity, names in chosen.items():
         columns = []
         for name in names:

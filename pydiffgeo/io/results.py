@@ -182,7 +182,10 @@ def _save(path: Path, data: xr.Dataset) -> Path:
             encoding[str(name)] = {"zlib": True, "complevel": 4, "_FillValue": np.nan}
         else:
             encoding[str(name)] = {"_FillValue": None}
-    data = data.drop_encoding()
+    data = data.copy()
+    for variable in data.variables.values():
+        # What a file that was read once was packed with is none of this one's business.
+        variable.encoding = {}
 
     def write(temporary: str) -> None:
         data.to_netcdf(temporary, engine=engine, encoding=encoding)  # type: ignore[call-overload]
