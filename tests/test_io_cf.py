@@ -81,6 +81,12 @@ def test_what_the_user_says_goes_first(stored):
     np.testing.assert_allclose(read.temperature.values[0, 1:], np.arange(1, 10) + 2.5)
 
 
+def test_a_variable_is_taken_for_one_quantity_only(stored):
+    data = dg.io.open_cf(stored(dataset().drop_vars("v3")), variables={"temperature_min": "v2"})
+    assert "temperature_min" in data
+    assert "temperature" not in data
+
+
 def test_fill_values_and_packed_numbers_become_what_they_mean(stored):
     data = dataset()
     data["v3"][0, 3] = np.nan

@@ -11,7 +11,8 @@ import torch
 import xarray as xr
 
 import pydiffgeo as dg
-from pydiffgeo.errors import DataError, UnitError
+from pydiffgeo.errors import DataError, MissingPackageError, UnitError
+from pydiffgeo.io import results
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,33 @@ def test_a_failed_write_leaves_the_old_result(basin, tmp_path, monkeypatch):
         dg.io.write_dataset(path, data)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["result.nc"]
+
+
+def test_writing_without_a_library_says_what_to_install(basin, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match=r"result.nc: writing NetCDF needs .*: pip install 'pydiffgeo\[io\]'"):
+        dg.io.write_dataset(tmp_path / "result.nc", dg.io.solution_dataset(basin))
+
+
+def test_from_a_folder_to_a_result(shared_data, tmp_path):
+    """A real basin: read, solved with gradients, written, and compared with what was observed."""
+    data = dg.io.open_camels(shared_data / "camels_us_layout", basins=["01022500"])
+    one = dg.io.basin_data(data, "01022500", end="2000-03-31")
+    S_max = torch.tensor(500.0, dtype=torch.float64, requires_grad=True)
+    forcing = {name: getattr(one, name).copy() for name in ("precipitation", "temperature", "daylength")}
+    sol = dg.solve(
+        dg.models.ExpHydro(), {"S_max": S_max}, forcing=forcing, times=range(len(one) + 1), engine="sundials"
+    )
+    sol.fluxes["runoff"].sum().backward()
+    assert torch.isfinite(S_max.grad)
+    path = dg.io.write_dataset(
+        tmp_path / "r.nc", dg.io.solution_dataset(sol, start=one.dates[0]), dg.io.provenance(sol)
+    )
+    read = dg.io.read_dataset(path)
+    # Rain goes through the solve in the units it was read in.
+    rain = data.precipitation.sel(basin="01022500")[: len(one)].values
+    np.testing.assert_allclose(read.precipitation, rain, atol=1e-6)
+    assert str(read.interval.values[0])[:10] == "2000-01-02"
 
 
 def test_data_of_basins_go_out_and_in(tmp_path):

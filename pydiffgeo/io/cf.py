@@ -152,8 +152,10 @@ def series_of(
     """The quantities in a decoded dataset with dimensions basin and time; see `open_cf`."""
     check_names(variables, data, file)
     chosen: dict[str, tuple[str, ...]] = {k: names_of(v) for k, v in (variables or {}).items()}
+    # What the user says is one quantity is not taken for another one as well.
+    rest = data.drop_vars([names[0] for names in chosen.values() if len(names) == 1])
     for quantity in SERIES:
-        if quantity not in chosen and (found := find_variable(data, quantity, file)) is not None:
+        if quantity not in chosen and (found := find_variable(rest, quantity, file)) is not None:
             chosen[quantity] = (found,)
     if not chosen:
         raise DataError(
@@ -162,9 +164,9 @@ def series_of(
         )
     check_times(data["time"].values, file)
     result = xr.Dataset(coords={"basin": data["basin"], "time": data["time"].variable})
-    for name, variable in data.variables.items():
-        if variable.dims == ("basin",) and name != "basin":
-            result[name] = variable
+    for name, static in data.variables.items():
+        if static.dims == ("basin",) and name != "basin":
+            result[name] = static
     result = result.set_coords([c for c in data.coords if c in result])
     for quantity, names in chosen.items():
         columns = []
