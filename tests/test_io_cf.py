@@ -87,6 +87,18 @@ def test_a_variable_is_taken_for_one_quantity_only(stored):
     assert "temperature" not in data
 
 
+def test_what_pydiffgeo_has_no_name_for_keeps_its_unit(stored):
+    data = dataset()
+    for name, unit, value in (("wind", None, 2.0), ("gust", "km h-1", 36.0)):
+        data[name] = (("basin", "time"), np.full((2, 10), value), {} if unit is None else {"units": unit})
+    path = stored(data)
+    read = dg.io.open_cf(path, variables={"speed": ["wind", "gust"]}, units={"wind": "m s-1"})
+    assert read.speed.attrs["units"] == "m s-1"
+    np.testing.assert_allclose(read.speed, 6.0)
+    with pytest.raises(UnitError, match=r"any.nc: wind has no attribute 'units'"):
+        dg.io.open_cf(path, variables={"speed": "wind"})
+
+
 def test_fill_values_and_packed_numbers_become_what_they_mean(stored):
     data = dataset()
     data["v3"][0, 3] = np.nan

@@ -169,15 +169,18 @@ def series_of(
             result[name] = static
     result = result.set_coords([c for c in data.coords if c in result])
     for quantity, names in chosen.items():
-        columns = []
+        columns: list[Array] = []
+        target = SERIES[quantity].unit if quantity in SERIES else None
         for name in names:
             variable = data[name]
             if {*variable.dims} != {"basin", "time"}:
                 raise DataError(f"{file}: {name} has the dimensions {variable.dims}; they must be basin and time")
             unit = units.get(quantity, units.get(name, variable.attrs.get("units")))
             values = numbers(variable.transpose("basin", "time").values, file, name, missing)
-            columns.append(_in_unit(values, quantity, name, unit, data, file, area))
-        attributes = SERIES[quantity].attributes() if quantity in SERIES else _carried(data[names[0]], units, quantity)
+            # What pydiffgeo has no unit for stays in that of the first variable.
+            target = target or check_known(unit, file=file, variable=name)
+            columns.append(_in_unit(values, quantity, name, unit, target, data, file, area))
+        attributes = SERIES[quantity].attributes() if quantity in SERIES else _carried(data[names[0]], quantity, target)
         result[quantity] = (("basin", "time"), np.mean(columns, axis=0), attributes)
     axis = regular(result["time"].values, file, gaps)
     if len(axis) != result.sizes["time"]:
@@ -201,24 +204,21 @@ def numbers(values: Any, file: str, name: str, missing: Sequence[float]) -> Arra
     return np.where(np.isin(values, missing), np.nan, values) if len(missing) else values
 
 
-def _carried(variable: xr.DataArray, units: Mapping[str, str], quantity: str) -> dict[str, str]:
+def _carried(variable: xr.DataArray, quantity: str, unit: str | None) -> dict[str, str]:
     kept = {k: str(v) for k, v in variable.attrs.items() if k in ("long_name", "standard_name", "cell_methods")}
-    return {"long_name": quantity, **kept, "units": units.get(quantity, str(variable.attrs.get("units")))}
+    return {"long_name": quantity, **kept, "units": str(unit)}
 
 
 def _in_unit(
-    values: Array, quantity: str, name: str, unit: Any, data: xr.Dataset, file: str, area: Areas | None
+    values: Array, quantity: str, name: str, unit: Any, target: str, data: xr.Dataset, file: str, area: Areas | None
 ) -> Array:
-    """`values` `(basin, time)` in the unit of `quantity`; a volume per time is divided by the area."""
-    if quantity not in SERIES:
-        check_known(unit, file=file, variable=name)
-        return values
+    """`values` `(basin, time)` in the unit `target`; runoff as a volume per time is divided by the area."""
     if quantity == "runoff" and is_volume_rate(unit):
         areas = areas_of(data, file, name, area)
         volume = convert(values, unit, "m3 d-1", file=file, variable=name)
         # A cubic metre on a square kilometre is a thousandth of a millimetre.
         return np.asarray(volume / areas[:, None] / 1000)
-    return convert(values, unit, SERIES[quantity].unit, file=file, variable=name)
+    return convert(values, unit, target, file=file, variable=name)
 
 
 def areas_of(data: xr.Dataset, file: str, name: str, area: Areas | None) -> Array:
