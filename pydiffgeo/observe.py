@@ -147,7 +147,8 @@ class Observation:
         kind: "value", "flux_sum" or "flux_mean".
         times: `(n,)` for values; windows `(n, 2)` for fluxes.
         values: `(n,)`, or `(batch, n)` where members have their own; NaN where missing.
-        error: standard deviation of the error, in the unit of the values; positive, `()`, `(n,)` or `(batch, n)`.
+        error: standard deviation of the error, in the unit of the values; positive, `()`, `(n,)`, `(batch, 1)` or
+            `(batch, n)`.
         relative_error: its growth with the simulated value (1), for the likelihood "heteroscedastic".
         depth, cell: where values are seen, as in `values_at`; a single cell needs neither.
         interpolate: as in `flux_sums`.
@@ -174,11 +175,9 @@ class Observation:
         times = check_windows(self.times) if self.kind != "value" else _numbers(self.times)
         values, error = (torch.as_tensor(v, dtype=torch.float64) for v in (self.values, self.error))
         n = len(times)
-        if values.ndim == 0 or values.shape[-1] != n or (error.ndim and error.shape[-1] != n):
-            raise ShapeError(
-                f"{self.what}: values {tuple(values.shape)} and error {tuple(error.shape)} must have one entry for "
-                f"each of {n} times, last"
-            )
+        if values.ndim == 0 or values.shape[-1] != n or (error.ndim and error.shape[-1] not in (1, n)):
+            shapes = f"values {tuple(values.shape)} and error {tuple(error.shape)}"
+            raise ShapeError(f"{self.what}: {shapes} must have one entry for each of {n} times, last")
         if not ((error > 0) & torch.isfinite(error)).all() or not self.relative_error >= 0:
             raise InputError(f"{self.what}: error must be positive and finite, relative_error zero or more")
         for key, value in (("times", times), ("values", values), ("error", error)):
@@ -273,8 +272,7 @@ def _place(solution: Solution, times: ArrayLike, what: str) -> tuple[Tensor, Arr
     """The interval of each time `(n,)` and how much of it has passed, 0 to 1."""
     own, wanted = solution.times.numpy(), _numbers(times)
     slack = SAME * (own[-1] - own[0])
-    outside = (wanted < own[0] - slack) | (wanted > own[-1] + slack)
-    if outside.any():
+    if (outside := (wanted < own[0] - slack) | (wanted > own[-1] + slack)).any():
         raise TimeError(f"{what}: {wanted[outside][0]:g} lies outside the solved period, {own[0]:g} to {own[-1]:g}")
     at = np.clip(np.searchsorted(own, wanted, side="right") - 1, 0, len(own) - 2)
     start, end = own[at], own[at + 1]
