@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .flow_duration import fhv, flv, fms
-from .pairs import efficiency, flows, mean, paired, positive, ratio, require, root, total, varies
+from .pairs import constant, efficiency, flows, mean, paired, positive, ratio, require, root, total
 
 Loss = Callable[[Tensor, Any], Tensor]
 
@@ -137,9 +137,13 @@ def kge_components(simulated: Tensor, observed: Any, *, version: int = 2009) -> 
     require(version in (2009, 2012), f"the Kling-Gupta efficiency has the versions 2009 and 2012, not {version}")
     s, o, valid = paired(simulated, observed)
     mean_s, mean_o = mean(s, valid), mean(o, valid)
-    from_s, from_o = s - mean_s.unsqueeze(-1), o - mean_o.unsqueeze(-1)
+    # The round-off in the mean of a constant simulation is no variation.
+    from_s = torch.where(constant(s, valid).unsqueeze(-1), torch.zeros_like(s), s - mean_s.unsqueeze(-1))
+    from_o = o - mean_o.unsqueeze(-1)
     sigma_s, sigma_o = root(mean(from_s**2, valid)), root(mean(from_o**2, valid))
-    require(varies(o, valid), "the Kling-Gupta efficiency is not defined for observations that are all equal")
+    require(
+        not constant(o, valid).any(), "the Kling-Gupta efficiency is not defined for observations that are all equal"
+    )
     require((mean_o != 0).all(), "the Kling-Gupta efficiency is not defined for observations of mean zero")
     r = ratio(mean(from_s * from_o, valid), sigma_s * sigma_o)
     alpha, beta = sigma_s / sigma_o, mean_s / mean_o

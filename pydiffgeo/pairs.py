@@ -47,15 +47,17 @@ def mean(values: Tensor, valid: Tensor) -> Tensor:
     return total(values, valid) / valid.sum(-1)
 
 
-def varies(values: Tensor, valid: Tensor) -> bool:
-    """Whether valid values differ in every series. Round-off can make their variance positive where they do not."""
-    top = torch.where(valid, values, -torch.inf).amax(-1)
-    return bool((top > torch.where(valid, values, torch.inf).amin(-1)).all())
+def constant(values: Tensor, valid: Tensor) -> Tensor:
+    """Which series have equal valid values, `(...)`; by round-off their variance may be positive all the same."""
+    low, high = (torch.where(valid, values.detach(), end) for end in (torch.inf, -torch.inf))
+    return low.amin(-1) == high.amax(-1)
 
 
 def efficiency(s: Tensor, o: Tensor, valid: Tensor) -> Tensor:
     """One minus the squared error over that of the mean observation (Nash and Sutcliffe 1970, eq 3)."""
-    require(varies(o, valid), "the Nash-Sutcliffe efficiency is not defined for observations that are all equal")
+    require(
+        not constant(o, valid).any(), "the Nash-Sutcliffe efficiency is not defined for observations that are all equal"
+    )
     spread = mean((o - mean(o, valid).unsqueeze(-1)) ** 2, valid)
     return 1 - mean((s - o) ** 2, valid) / spread
 

@@ -305,6 +305,15 @@ def test_a_dry_simulation_has_every_score_and_a_finite_gradient():
         assert torch.isfinite(gradient).all(), name
 
 
+@pytest.mark.parametrize("measure", [kge, kge_2012])
+def test_round_off_in_a_constant_simulation_is_no_variation(measure):
+    s, o = torch.full((60,), 0.1, dtype=torch.float64).requires_grad_(), flows(1, 60)
+    value = measure(s, o)
+    assert value.item() == pytest.approx(1 - (2 + (0.1 / o.mean() - 1) ** 2) ** 0.5)
+    (gradient,) = torch.autograd.grad(value, s)
+    assert gradient.abs().max() < 1
+
+
 def test_constant_observations_are_named_even_where_round_off_hides_them():
     flat = torch.full((60,), 0.1, dtype=torch.float64)
     s = torch.from_numpy(flows(1, 60))

@@ -255,6 +255,30 @@ def test_the_misfit_of_a_solved_batch_and_its_gradient():
     assert (K_s.grad[0] < 0) & (K_s.grad[1] > 0)
 
 
+def test_a_member_that_cannot_be_solved_leaves_the_gradient_of_the_others():
+    model = dg.models.RichardsColumn(depth=0.5, cells=8, top="flux")
+    rest, flood = [0.001, 0.001], [0.001, 0.2]
+    seen = [
+        Observation("head", "value", [0.5, 2.0], [-0.9, -0.8], 0.1, depth=0.2),
+        Observation("drainage", "flux_sum", [(1, 2)], [0.01], 0.01),
+    ]
+
+    def gradient(flux: list[list[float]]) -> tuple[torch.Tensor, torch.Tensor]:
+        K_s = torch.full((len(flux), 1), 0.3, dtype=torch.float64, requires_grad=True)
+        sol = dg.solve(model, {"K_s": K_s}, forcing={"flux": torch.tensor(flux, dtype=torch.float64)}, times=range(3),
+                       initial={"head": -1.0}, engine="sundials", throw=False, max_steps=100)  # fmt: skip
+        total = misfit(sol, seen)
+        total[sol.ok].sum().backward()
+        return total.detach(), K_s.grad
+
+    total, both = gradient([rest, flood])
+    alone, single = gradient([rest])
+    assert torch.isnan(total).tolist() == [False, True]
+    assert total[0] == alone[0]
+    assert both[0] == single[0] != 0
+    assert both[1] == 0
+
+
 def test_a_basin_has_no_depth():
     sol = dg.solve(dg.models.ExpHydro(), forcing={"precipitation": [5.0, 0.0], "temperature": 5.0, "daylength": 12.0},
                    times=range(3), engine="sundials")  # fmt: skip
