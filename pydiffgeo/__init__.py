@@ -4,7 +4,7 @@ A model is declared once, in plain PyTorch, on a graph of control volumes; `solv
 SciML solvers or in embedded SUNDIALS and hands adjoint gradients back to PyTorch.
 """
 
-from . import errors, models
+from . import baselines, errors, losses, models, observe
 from .engines.base import Status
 from .forcing import TimeSeries
 from .graph import Graph, column, network, raster, single_cell
@@ -36,10 +36,13 @@ __all__ = [
     "State",
     "Status",
     "TimeSeries",
+    "baselines",
     "column",
     "errors",
+    "losses",
     "models",
     "network",
+    "observe",
     "raster",
     "single_cell",
     "solve",
