@@ -7,7 +7,7 @@ SciML solvers or in embedded SUNDIALS and hands adjoint gradients back to PyTorc
 from importlib import import_module
 from types import ModuleType
 
-from . import errors, models
+from . import baselines, errors, losses, models, observe
 from .engines.base import Status
 from .forcing import TimeSeries
 from .graph import Graph, column, network, raster, single_cell
@@ -39,10 +39,13 @@ __all__ = [
     "State",
     "Status",
     "TimeSeries",
+    "baselines",
     "column",
     "errors",
+    "losses",
     "models",
     "network",
+    "observe",
     "raster",
     "single_cell",
     "solve",

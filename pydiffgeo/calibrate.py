@@ -25,7 +25,7 @@ from .checkpoint import Checkpoint, load, save
 from .errors import DataError, SolverError
 from .fit import Fit, prepare
 from .io import Variable, provenance, write_netcdf
-from .losses import bias, kge, nse, rmse
+from .losses import MEASURES, bias, kge, nse, rmse
 from .search import State
 from .settings import Settings, read_settings
 from .solve import Solution
@@ -36,7 +36,7 @@ METRICS = {
     "bias": (bias, "1", "relative bias of runoff"),
     "rmse": (rmse, "mm d-1", "root mean squared error of daily runoff"),
 }
-LOSS_UNITS = {"nse": "1", "kge": "1", "mse": "mm2 d-2", "rmse": "mm d-1"}
+LOSS_UNITS = {"1": "1", "{unit}": "mm d-1", "{unit}^2": "mm2 d-2"}
 # In the state of a search: whether it has come to the whole of the training.
 REFINING = "refining"
 # Seconds of work that a crash may cost at most, besides the step it happens in.
@@ -292,7 +292,7 @@ def _write(settings: Settings, fits: dict[str, Fit], checkpoint: Checkpoint, sol
     spread = np.full((len(basins), o.finalists), np.nan)
     for row, state in zip(spread, states, strict=True):
         row[: len(state["best_loss"])] = state["best_loss"]
-    variables["finalist_loss"] = Variable(("basin", "finalist"), spread, LOSS_UNITS[o.loss],
+    variables["finalist_loss"] = Variable(("basin", "finalist"), spread, LOSS_UNITS[MEASURES[o.loss].unit],
                                        f"training loss ({o.loss}) reached by each finalist")  # fmt: skip
     variables["steps"] = Variable(("basin",), together([s["step"] for s in states]), "1", "steps of the refinement")
     variables["balance_error"] = Variable(("basin",), together([solutions[b].balance.reshape(-1)[0] for b in basins]),

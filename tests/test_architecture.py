@@ -19,11 +19,12 @@ LAYERS = (
     ("model", "closures", "graph", "forcing"),
     ("models",),
     ("engines",),
-    ("inputs", "solve", "__init__"),
+    ("inputs", "solve"),
+    ("pairs", "flow_duration", "losses", "observe", "baselines", "__init__"),
     (),
     ("cli", "__main__"),
 )
-APPLICATIONS = 5
+APPLICATIONS = 6
 
 
 def module_name(path: Path) -> str:

@@ -26,12 +26,13 @@ def test_soil_heat_recovers_its_conductivity(engine: str) -> None:
 
 def test_readme_code_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     space: dict = {}
     for block in blocks:
         exec(block.replace("range(4)", 'range(4), engine="sundials"'), space)
     assert torch.isfinite(space["K_s"].grad).all()
     assert space["sol"].stats["engine"] == "sundials"
+    assert torch.isfinite(space["loss"])
     unit = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
     sol = dg.solve(space["cascade"], times=[0.0, 100.0], initial={"storage": unit}, engine="sundials")
     # All of the water leaves in the end.

@@ -73,7 +73,7 @@ def test_the_example_is_read(tmp_path):
         ),
         ("\nsteps = 6", "\nsteps = 0", r"\[optimiser\] steps must be a whole number of at least 1, got 0"),
         ("\nsteps = 6", "\nsteps = true", r"\[optimiser\] steps must be a whole number"),
-        ("\nsteps = 6", '\nloss = "mae"', r"\[optimiser\] loss must be one of nse, kge, mse, rmse, got 'mae'"),
+        ("\nsteps = 6", '\nloss = "nash"', r"\[optimiser\] loss must be one of nse, kge, mse, rmse, .*, got 'nash'"),
         ("\nsteps = 6", '\nmethod = "sgd"', r"\[optimiser\] method"),
         ("finalists = 3", "finalists = 5", r"\[optimiser\] finalists must be at most starts \(4\), got 5"),
         ("window = 40", "window = -1", r"\[optimiser\] window must be a whole number of at least 0"),

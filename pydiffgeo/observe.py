@@ -1,0 +1,298 @@
+"""What instruments would have seen of a solution: at their times and depths, over their windows.
+
+All functions are differentiable with respect to what was solved for, and keep the batch as leading
+dimensions. They are linear in the solution, so the gradients of gaps and of failed members are zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from .errors import BoundsError, InputError, ShapeError, TimeError, UnknownNameError
+from .losses import gaussian_log_likelihood, heteroscedastic_log_likelihood
+from .pairs import mean, paired, positive
+from .solve import Solution
+
+Array = NDArray[np.float64]
+Depth = float | tuple[float, float] | None
+Likelihood = Literal["gaussian", "heteroscedastic", "mean_square"]
+# Times closer than this part of the solved period are the same: 3 * 0.1 is not 0.3 in binary.
+SAME = 1e-10
+
+
+def values_at(
+    solution: Solution, name: str, times: ArrayLike, *, depth: Depth = None, cell: int | None = None
+) -> Tensor:
+    """A state or an output at any times, linear between output times.
+
+    The error of the interpolation is that of the output times, not of the solve: of second order in their
+    distance, and of first order where forcings jump between them.
+
+    Args:
+        name: a state or an output of the model.
+        times: `(n,)` in any order, in the time unit of the model, within the solved period.
+        depth: a depth in the column for a probe at a point, or `(upper, lower)` for the mean over a range, in the
+            length unit of the model; see `depth_weights`.
+        cell: a cell instead of a depth. Negative numbers count from the last.
+
+    Returns:
+        `(..., n)` in the unit of the variable, or `(..., n, cells)` where neither depth nor cell is given and
+        there is more than one cell.
+
+    Raises:
+        UnknownNameError: the model has no such state or output.
+        TimeError: a time lies outside the solved period, or is not a number.
+        BoundsError: the depth lies outside the column, or there is no such cell.
+        InputError: both depth and cell are given, or the variable has no depth.
+    """
+    # Outputs cost an evaluation of the closures: only where one is asked for.
+    known = solution.states if name in solution.states else solution.outputs
+    if name not in known:
+        raise UnknownNameError(
+            f"{solution.model.name} has no state or output {name!r}; it has {sorted({*solution.states, *known})}"
+        )
+    series = _in_space(solution, name, known[name], depth, cell)
+    at, weight = _place(solution, times, "times")
+    w = torch.from_numpy(weight).unsqueeze(-1)
+    left, right = series.index_select(-2, at), series.index_select(-2, at + 1)
+    seen = left + (right - left) * w
+    return seen.squeeze(-1) if seen.shape[-1] == 1 else seen
+
+
+def heads(solution: Solution, times: ArrayLike, *, depth: Depth = None, cell: int | None = None) -> Tensor:
+    """Pressure heads (length unit of the model) as a tensiometer or piezometer sees them; see `values_at`."""
+    return values_at(solution, "head", times, depth=depth, cell=cell)
+
+
+def flux_sums(solution: Solution, name: str, windows: ArrayLike, *, interpolate: bool = False) -> Tensor:
+    """Amounts of an integrated flux over windows, which may overlap, leave gaps and have any order.
+
+    Args:
+        name: an integrated flux of the model.
+        windows: start and end of each, `(n, 2)`, in the time unit of the model.
+        interpolate: let windows begin and end between output times, where the cumulative flux is taken as
+            linear. Without it the sums are the exact integrals of the solve.
+
+    Returns:
+        `(..., n)` in the unit of the flux.
+
+    Raises:
+        UnknownNameError: the model has no such flux.
+        TimeError: a window is empty, lies outside the solved period, or does not begin and end at output
+            times while `interpolate` is not set.
+    """
+    if name not in solution.fluxes:
+        raise UnknownNameError(f"{solution.model.name} has no flux {name!r}; it has {sorted(solution.fluxes)}")
+    edges = check_windows(windows)
+    at, weight = _place(solution, edges.reshape(-1), "windows")
+    between = (weight > 0) & (weight < 1)
+    if between.any() and not interpolate:
+        first = edges.reshape(-1)[between][0]
+        raise TimeError(
+            f"windows must begin and end at output times unless interpolate=True; {first:g} is not one, and "
+            f"{int(between.sum())} of {between.size} ends are not"
+        )
+    flux = solution.fluxes[name]
+    total = torch.cat([torch.zeros_like(flux[..., :1]), flux.cumsum(-1)], dim=-1)
+    reached = total.index_select(-1, at) + flux.index_select(-1, at) * torch.from_numpy(weight)
+    return reached[..., 1::2] - reached[..., 0::2]
+
+
+def flux_means(solution: Solution, name: str, windows: ArrayLike, *, interpolate: bool = False) -> Tensor:
+    """Means of an integrated flux over windows, `(..., n)`, in its unit per time; see `flux_sums`."""
+    edges = check_windows(windows)
+    return flux_sums(solution, name, edges, interpolate=interpolate) / torch.from_numpy(edges[:, 1] - edges[:, 0])
+
+
+def depth_weights(solution: Solution, depth: float | tuple[float, float]) -> Array:
+    """Weights `(cells,)`, summing to one, of the cells of a column in what is seen at a depth or over a range.
+
+    At a point: linear between the two cell centres around it; above the first and below the last centre the value
+    of that cell. Over a range: the part of it that lies in each cell, in which the value is taken as constant.
+
+    Raises:
+        BoundsError: outside the column, or a range that is empty.
+        InputError: the graph has no depth.
+    """
+    geometry = solution.model.graph.cell
+    if not {"depth", "thickness"} <= {*geometry}:
+        raise InputError(f"the cells of {solution.model.name} have no depth; choose a cell instead")
+    centre, thickness = geometry["depth"], geometry["thickness"]
+    base, ends = np.concatenate([[0.0], np.cumsum(thickness)]), np.atleast_1d(np.asarray(depth, np.float64))
+    slack = SAME * base[-1]
+    if not (ends.size in (1, 2) and (ends >= -slack).all() and (ends <= base[-1] + slack).all()):
+        raise BoundsError(f"depth {depth} is not one, or two, in the column, which reaches from 0 to {base[-1]:g}")
+    if ends.size == 1:
+        return np.array([np.interp(float(ends[0]), centre, unit) for unit in np.eye(len(centre))])
+    upper, lower = ends
+    if not upper < lower:
+        raise BoundsError(f"a range of depths is (upper, lower) with upper < lower, got {depth}")
+    overlap = np.clip(np.minimum(base[1:], lower) - np.maximum(base[:-1], upper), 0.0, None)
+    return np.asarray(overlap / overlap.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """A series of observations of one quantity by one instrument.
+
+    Attributes:
+        name: a state or output (kind "value"), or an integrated flux.
+        kind: "value", "flux_sum" or "flux_mean".
+        times: `(n,)` for values; windows `(n, 2)` for fluxes.
+        values: `(n,)`, or `(batch, n)` where members have their own; NaN where missing.
+        error: standard deviation of the error, in the unit of the values; positive, `()`, `(n,)`, `(batch, 1)` or
+            `(batch, n)`.
+        relative_error: its growth with the simulated value (1), for the likelihood "heteroscedastic".
+        depth, cell: where values are seen, as in `values_at`; a single cell needs neither.
+        interpolate: as in `flux_sums`.
+
+    Raises:
+        InputError: (or a subclass) when made with values that make no sense; names the observation.
+    """
+
+    name: str
+    kind: Literal["value", "flux_sum", "flux_mean"]
+    times: Any
+    values: Any
+    error: Any
+    relative_error: float = 0.0
+    depth: Depth = None
+    cell: int | None = None
+    interpolate: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("value", "flux_sum", "flux_mean"):
+            raise InputError(f"{self.what}: kind must be 'value', 'flux_sum' or 'flux_mean', got {self.kind!r}")
+        if self.kind != "value" and not (self.depth is None and self.cell is None):
+            raise InputError(f"{self.what}: a flux has neither depth nor cell")
+        times = check_windows(self.times) if self.kind != "value" else _numbers(self.times)
+        values, error = (torch.as_tensor(v, dtype=torch.float64) for v in (self.values, self.error))
+        n = len(times)
+        if values.ndim == 0 or values.shape[-1] != n or (error.ndim and error.shape[-1] not in (1, n)):
+            shapes = f"values {tuple(values.shape)} and error {tuple(error.shape)}"
+            raise ShapeError(f"{self.what}: {shapes} must have one entry for each of {n} times, last")
+        if not ((error > 0) & torch.isfinite(error)).all() or not self.relative_error >= 0:
+            raise InputError(f"{self.what}: error must be positive and finite, relative_error zero or more")
+        for key, value in (("times", times), ("values", values), ("error", error)):
+            object.__setattr__(self, key, value)
+
+    @property
+    def what(self) -> str:
+        """The name and where it is seen, for messages and labels."""
+        where = f" at depth {self.depth}" if self.depth is not None else f" in cell {self.cell}"
+        return self.name + (where if self.depth is not None or self.cell is not None else "")
+
+    def simulated(self, solution: Solution) -> Tensor:
+        """What a solution gives for each observation, `(..., n)`; raises as the functions of this module do."""
+        if self.kind == "value":
+            seen = values_at(solution, self.name, self.times, depth=self.depth, cell=self.cell)
+            if seen.ndim != 1 + solution.batched:
+                raise InputError(f"give the depth or the cell; there are {seen.shape[-1]} of {self.name}")
+            return seen
+        operator = flux_sums if self.kind == "flux_sum" else flux_means
+        return operator(solution, self.name, self.times, interpolate=self.interpolate)
+
+
+def misfit(
+    solution: Solution,
+    observations: Sequence[Observation],
+    *,
+    likelihood: Likelihood | Callable[[Tensor, Tensor, Observation], Tensor] = "gaussian",
+) -> Tensor:
+    """How badly a solution explains all observations, for an optimiser to make small.
+
+    Args:
+        observations: of any kinds and units; each is weighed by its own error, and misses its own gaps.
+        likelihood: "gaussian" and "heteroscedastic" give the negative log-likelihood of all observations, so that
+            longer series count more. "mean_square" gives the mean over the series of the mean square of residuals
+            in units of their error, which is near 1 where the model fits to the noise. Or a function of
+            simulated `(..., n)`, observed values and the `Observation` that returns `(...)`; they are added up.
+
+    Returns:
+        `(batch,)`, or `()` where nothing was batched. A failed member has NaN, and passes on no gradient.
+
+    Raises:
+        InputError: (or a subclass) no observation, or one that does not fit the solution; names it.
+    """
+    if not observations:
+        raise InputError("misfit needs at least one observation")
+    if isinstance(likelihood, str) and likelihood not in _LIKELIHOODS:
+        raise InputError(f"likelihood must be one of {sorted(_LIKELIHOODS)} or a function, got {likelihood!r}")
+    measure = _LIKELIHOODS[likelihood] if isinstance(likelihood, str) else likelihood
+    ok, parts = solution.ok, list[Tensor]()
+    for o in observations:
+        try:
+            # Failed members hold NaN, which would reach the others' parameters through 0 * NaN.
+            seen = o.simulated(solution)
+            parts.append(measure(torch.where(ok.unsqueeze(-1), seen, torch.ones_like(seen)), o.values, o))
+        except InputError as error:
+            raise type(error)(f"observation of {o.what}: {error}") from error
+    total = torch.stack(parts).sum(0) / (len(parts) if likelihood == "mean_square" else 1)
+    return torch.where(ok, total, torch.full_like(total, torch.nan))
+
+
+def _mean_square(simulated: Tensor, observed: Tensor, o: Observation) -> Tensor:
+    s, seen, valid = paired(simulated, observed, fewest=1)
+    return mean(((s - seen) / positive("error", o.error, s, valid)) ** 2, valid)
+
+
+_LIKELIHOODS: dict[str, Callable[[Tensor, Tensor, Observation], Tensor]] = {
+    "gaussian": lambda s, values, o: -gaussian_log_likelihood(s, values, o.error),
+    "heteroscedastic": lambda s, values, o: -heteroscedastic_log_likelihood(s, values, o.error, o.relative_error),
+    "mean_square": _mean_square,
+}
+
+
+def check_windows(windows: ArrayLike) -> Array:
+    """Windows as an array `(n, 2)`; raises `TimeError` unless each ends after it begins."""
+    edges = np.asarray(windows, np.float64)
+    if edges.ndim != 2 or edges.shape[-1] != 2 or not len(edges):
+        raise TimeError(f"windows must have the shape (n, 2), got {edges.shape}")
+    bad = np.flatnonzero(~(edges[:, 1] > edges[:, 0]))
+    if bad.size:
+        raise TimeError(f"window {bad[0]} must end after it begins, got {edges[bad[0]].tolist()}")
+    return edges
+
+
+def _numbers(times: ArrayLike) -> Array:
+    array = np.asarray(times, np.float64)
+    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
+        raise TimeError(f"times must be finite numbers (n,), got {array!r}")
+    return array
+
+
+def _place(solution: Solution, times: ArrayLike, what: str) -> tuple[Tensor, Array]:
+    """The interval of each time `(n,)` and how much of it has passed, 0 to 1."""
+    own, wanted = solution.times.numpy(), _numbers(times)
+    slack = SAME * (own[-1] - own[0])
+    if (outside := (wanted < own[0] - slack) | (wanted > own[-1] + slack)).any():
+        raise TimeError(f"{what}: {wanted[outside][0]:g} lies outside the solved period, {own[0]:g} to {own[-1]:g}")
+    at = np.clip(np.searchsorted(own, wanted, side="right") - 1, 0, len(own) - 2)
+    start, end = own[at], own[at + 1]
+    weight = (wanted - start) / (end - start)
+    weight = np.where(wanted <= start + slack, 0.0, np.where(wanted >= end - slack, 1.0, weight))
+    return torch.from_numpy(at), weight
+
+
+def _in_space(solution: Solution, name: str, series: Tensor, depth: Depth, cell: int | None) -> Tensor:
+    """`(..., time, cells)`, or `(..., time, 1)` where a depth or a cell is chosen."""
+    cells = series.shape[-1]
+    if depth is not None and cell is not None:
+        raise InputError(f"{name}: give a depth or a cell, not both")
+    if cell is not None:
+        if not -cells <= cell < cells:
+            raise BoundsError(f"{name}: cell {cell} is not one of {cells}")
+        return series[..., [cell]]
+    if depth is None:
+        return series
+    weights = torch.from_numpy(depth_weights(solution, depth))
+    if len(weights) != cells:
+        raise InputError(f"{name} has {cells} values, not one for each cell, and so no depth")
+    return (series * weights).sum(-1, keepdim=True)
