@@ -40,7 +40,7 @@ class Solution:
         status: one `Status` per member; its value is a sentence.
         reasons: member -> the solver's own words, for those that failed.
         stats: engine, solver, sensitivity, and why each was chosen; time spent; with the Julia engine
-            also steps and rejections of each member.
+            also steps and rejections of each member, and the bytes kept for its adjoint.
     """
 
     model: Model

@@ -9,6 +9,9 @@ struct Tape
     kept::Vector{Any}     # per member: steps, dense solutions, transition matrices, or nothing
 end
 
+"Bytes kept for the discrete adjoint, all members together."
+kept_bytes(t::Tape) = sum(k -> k isa Kept && k.record !== nothing ? bytes(k.record) : 0.0, t.kept; init = 0.0)
+
 struct ForwardResult
     y::Array{Float64,3}
     q::Array{Float64,3}

@@ -24,6 +24,7 @@ import numpy as np
 
 from ..errors import EngineError, InputError
 from .base import Array, Forward, Gradients, Options, Problem, Status
+from .interrupts import interrupted, noted_interrupts
 from .kernels import System
 
 RULES: dict[str, Any] = {
@@ -121,6 +122,8 @@ class _Call:
         try:
             self._evaluate()
         except RuntimeError as error:
+            if interrupted():
+                raise KeyboardInterrupt from error
             found = re.findall(r'returned "(\w+)"', str(error))
             if not found:
                 raise EngineError(f"CasADi failed: {error}") from error
@@ -317,10 +320,11 @@ def _each(
             status[m], reasons[m] = failure.status, failure.reason
 
     threads = min(options.threads or os.cpu_count() or 1, len(some))
-    if threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(guarded, some))
-    else:
-        for m in some:
-            guarded(m)
+    with noted_interrupts():
+        if threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(guarded, some))
+        else:
+            for m in some:
+                guarded(m)
     return status, reasons

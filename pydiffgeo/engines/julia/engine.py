@@ -66,6 +66,7 @@ class JuliaEngine:
                 **chosen,
                 "steps": [int(n) for n in result.steps],
                 "rejections": [int(n) for n in result.rejections],
+                "kept_bytes": float(package.kept_bytes(result.tape)),
                 "setup_seconds": built - started,
                 "forward_seconds": time.perf_counter() - built,
             }

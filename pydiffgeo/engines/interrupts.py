@@ -1,0 +1,45 @@
+"""Ctrl-C during foreign code that turns it into an error of its own.
+
+CasADi asks Python for pending signals while it solves, and CVODES takes the exception for a failure of
+the right-hand side: without a note of the signal, Ctrl-C would be lost, and a good member reported as failed.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_seen = threading.Event()
+
+
+def interrupted() -> bool:
+    """Has Ctrl-C been pressed within the present `noted_interrupts()`?"""
+    return _seen.is_set()
+
+
+@contextmanager
+def noted_interrupts() -> Iterator[None]:
+    """Raises KeyboardInterrupt at the end where a signal arrived and was swallowed on the way.
+
+    Signals reach the main thread only; elsewhere this does nothing.
+    """
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(previous):
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        _seen.set()
+        previous(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+        if _seen.is_set():
+            raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        _seen.clear()
