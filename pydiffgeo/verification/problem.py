@@ -82,6 +82,7 @@ class Convergence:
         kind: "space" (sizes are cell sizes) or "time" (sizes are relative tolerances).
         low, high: the observed order must lie between them.
         reason: why that order is expected.
+        floor: errors below it, that of the reference or of round-off, say nothing about the order.
     """
 
     kind: Literal["space", "time"]
@@ -93,11 +94,14 @@ class Convergence:
     high: float
     reason: str
     size_unit: str = "m"
+    floor: float = 0.0
 
     @property
     def observed(self) -> float:
-        """Slope of the least-squares line through log(error) against log(size)."""
-        return float(np.polyfit(np.log(self.sizes), np.log(self.errors), 1)[0])
+        """Slope of the least-squares line through log(error) against log(size); NaN from fewer than two errors."""
+        sizes, errors = np.array(self.sizes), np.array(self.errors)
+        told = errors > self.floor
+        return float(np.polyfit(np.log(sizes[told]), np.log(errors[told]), 1)[0]) if told.sum() > 1 else float("nan")
 
     @property
     def passed(self) -> bool:
@@ -240,11 +244,11 @@ def worst_balance(solutions: Sequence[Solution], bound: float = 1e-8) -> Balance
 
 def study(
     kind: Literal["space", "time"], sizes: Sequence[float], error: Callable[[float], float], unit: str,
-    expected: float, low: float, high: float, reason: str, size_unit: str = "m",
+    expected: float, low: float, high: float, reason: str, size_unit: str = "m", floor: float = 0.0,
 ) -> Convergence:  # fmt: skip
     """Runs `error` for each size."""
     errors = tuple(max(float(error(s)), 1e-300) for s in sizes)
-    return Convergence(kind, tuple(sizes), errors, unit, expected, low, high, reason, size_unit)
+    return Convergence(kind, tuple(sizes), errors, unit, expected, low, high, reason, size_unit, floor)
 
 
 FACE_ORDER = "central differences across faces of a uniform grid: second order"
