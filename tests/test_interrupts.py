@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,6 +14,15 @@ import pydiffgeo as dg
 from pydiffgeo.engines.interrupts import interrupted, noted_interrupts
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a terminal; what runs in the background of a shell starts with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_is_not_taken_for_a_failed_solve() -> None:
     model = dg.models.RichardsColumn(1.0, 200)
 
