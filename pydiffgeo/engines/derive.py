@@ -54,19 +54,8 @@ class _Sheet(Builder):
 def _copy(program: Program) -> tuple[_Sheet, dict[str, Ref], dict[str, Ref]]:
     """The program on a sheet: its inputs and outputs by name."""
     sheet = _Sheet(program.name)
-    refs: list[Ref] = []
-    inputs: dict[str, Ref] = {}
-    for node in program.nodes:
-        arguments = [refs[a] for a in node.args]
-        if node.op == "input":
-            inputs[node.name] = sheet.input(node.name)
-            refs.append(inputs[node.name])
-        elif node.op == "constant":
-            refs.append(sheet.constant(node.value))
-        elif node.op == "pow":
-            refs.append(sheet.power(*arguments))
-        else:
-            refs.append(sheet.apply(node.op, *arguments))
+    refs = sheet.copy(program, lambda _, node, arguments: sheet.power(*arguments) if node.op == "pow" else None)
+    inputs = {node.name: ref for node, ref in zip(program.nodes, refs, strict=True) if node.op == "input"}
     return sheet, inputs, {name: refs[r] for name, r in program.outputs.items()}
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .kernels import Kernel, Scatter, System
-from .trace import Builder, Node, Program
+from .trace import Builder, Node, Program, Ref
 
 # Only these are worth a place among the parameters; sums and products are as cheap as reading them.
 COSTLY = {"div", "pow", "exp", "log", "sqrt", "tanh", "sin", "cos"}
@@ -132,17 +132,14 @@ def _alone(program: Program, fixed: set[str]) -> list[bool]:
 
 def _with_reciprocals(program: Program, fixed: set[str]) -> Program:
     """Divisions by what is fixed as products with its reciprocal, which can be prepared."""
-    alone, builder, refs = _alone(program, fixed), Builder(program.name), list[int]()
-    for i, node in enumerate(program.nodes):
-        arguments = [refs[a] for a in node.args]
-        if node.op == "input":
-            refs.append(builder.input(node.name))
-        elif node.op == "constant":
-            refs.append(builder.constant(node.value))
-        elif node.op == "div" and alone[node.args[1]] and not alone[i]:
-            refs.append(builder.apply("mul", arguments[0], builder.apply("div", builder.constant(1.0), arguments[1])))
-        else:
-            refs.append(builder.apply(node.op, *arguments))
+    alone, builder = _alone(program, fixed), Builder(program.name)
+
+    def product(ref: Ref, node: Node, arguments: list[Ref]) -> Ref | None:
+        if node.op != "div" or alone[ref] or not alone[node.args[1]]:
+            return None
+        return builder.apply("mul", arguments[0], builder.apply("div", builder.constant(1.0), arguments[1]))
+
+    refs = builder.copy(program, product)
     return builder.finish({name: refs[r] for name, r in program.outputs.items()})
 
 

@@ -109,6 +109,23 @@ class Builder:
             return self.constant(0.0)
         return self._append(Node(op, args))
 
+    def copy(self, program: Program, rule: Callable[[Ref, Node, list[Ref]], Ref | None]) -> list[Ref]:
+        """Appends the nodes of `program` and returns where each is now.
+
+        `rule(ref, node, arguments)` may build an operation in its own way; None leaves it as it is.
+        """
+        refs: list[Ref] = []
+        for i, node in enumerate(program.nodes):
+            if node.op == "input":
+                refs.append(self.input(node.name))
+            elif node.op == "constant":
+                refs.append(self.constant(node.value))
+            else:
+                arguments = [refs[a] for a in node.args]
+                own = rule(i, node, arguments)
+                refs.append(self.apply(node.op, *arguments) if own is None else own)
+        return refs
+
     def finish(self, outputs: Mapping[str, Ref]) -> Program:
         """The program, without nodes that no output needs. Inputs keep the order of first use."""
         needed, stack = set(), list(outputs.values())
