@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DataError
+from .errors import DataError, UnknownSiteError
 
 Array = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
@@ -116,12 +116,12 @@ def check_values(name: str, values: Array, dates: Dates, source: str) -> None:
         )
 
 
-def unknown_basin(basin: str, known: Iterable[str], source: str) -> DataError:
+def unknown_basin(basin: str, known: Iterable[str], source: str) -> UnknownSiteError:
     """The error for a basin that is not there; lists the closest that are."""
     names = sorted(set(known))
     close = difflib.get_close_matches(basin, names, n=3) or names[:3]
     hint = f"close ones are {', '.join(close)}" if names else "it has none"
-    return DataError(f"{source}: no basin {basin!r} among {len(names)}; {hint}")
+    return UnknownSiteError(f"{source}: no basin {basin!r} among {len(names)}; {hint}")
 
 
 def daylength(latitude: float, dates: Dates) -> Array:

@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return verify(options.engine, options.problem, options.output, small=options.small, data=options.data)
         else:
-            from .calibrate import calibrate
+            from .calibration import calibrate_file
 
-            print(f"wrote {calibrate(options.config, resume=not options.restart)}")
+            print(f"wrote {calibrate_file(options.config, resume=not options.restart)}")
     except PydiffgeoError as error:
         print(f"pydiffgeo: {error}", file=sys.stderr)
         return 1

@@ -73,6 +73,10 @@ class DataError(PydiffgeoError, ValueError):
     """A data file or configuration cannot be used as it is."""
 
 
+class UnknownSiteError(DataError):
+    """A basin or another place that the data do not have."""
+
+
 class UnitError(DataError):
     """A unit is missing, unknown, or of another kind than the quantity.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -103,6 +103,27 @@ class Solution:
                 net = net + flux.balance * self.fluxes[flux.name]
             change = self.storage[..., 1:] - self.storage[..., :1]
             return (change - net.cumsum(-1)).abs().amax(-1)
+
+    def select(self, members: Any) -> Solution:
+        """The solution of some members of the batch, chosen by a mask `(batch,)` or their numbers.
+
+        Raises:
+            InputError: nothing was batched.
+        """
+        if not self.batched:
+            raise InputError("select chooses members of a batch, and nothing was batched")
+        chosen = torch.as_tensor(members)
+        at = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
+        numbers = [int(i) for i in at]
+        report = replace(
+            self.report,
+            status=[self.status[i] for i in numbers],
+            reasons={k: self.reasons[i] for k, i in enumerate(numbers) if i in self.reasons},
+        )
+        states, fluxes, parameters = (
+            {k: v[at] for k, v in part.items()} for part in (self.states, self.fluxes, self.parameters)
+        )
+        return replace(self, states=states, fluxes=fluxes, parameters=parameters, report=report)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in self.states.items())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pydiffgeo.calibrate import LOSS_UNITS
+from pydiffgeo.calibration.result import UNITS
 from pydiffgeo.errors import InputError, ShapeError
 from pydiffgeo.losses import (
     LOSSES,
@@ -266,7 +266,7 @@ def test_the_registry_says_how_to_read_a_measure():
     assert all(name == m.name and m.better in ("higher", "lower", "target") for name, m in REGISTRY.items())
     assert not {"bias", "percent_bias", "flv", "gaussian_log_likelihood"} & {*LOSSES}
     # A result states the unit of its loss.
-    assert {REGISTRY[name].unit for name in LOSSES} <= {*LOSS_UNITS}
+    assert {REGISTRY[name].unit for name in LOSSES} <= {*UNITS}
 
 
 def test_components_say_what_is_wrong():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from pydiffgeo.search import BFGS, Adam
+from pydiffgeo.calibration.least_squares import GaussNewton
+from pydiffgeo.calibration.search import BFGS, LBFGS, Adam, Evaluation
 
 START = np.array([[-1.2, 1.0], [2.0, 2.0], [0.0, 0.0]])
 
@@ -25,7 +28,7 @@ def bowl(x):
 def run(method, function, x, steps, state=None):
     state = method.start(x) if state is None else state
     while state["step"] < steps and not state["done"].all():
-        state = method.advance(state, *function(state["trial"]))
+        state = method.advance(state, Evaluation(*function(state["trial"])))
     return state
 
 
@@ -50,7 +53,7 @@ def test_adam_finds_the_minimum_of_a_bowl():
     assert state["step"] == 300
 
 
-@pytest.mark.parametrize("method", [BFGS(), Adam()], ids=["bfgs", "adam"])
+@pytest.mark.parametrize("method", [BFGS(), LBFGS(), Adam()], ids=["bfgs", "lbfgs", "adam"])
 def test_members_are_independent(method):
     together = run(method, rosenbrock, START, 12)
     for m in range(3):
@@ -58,11 +61,11 @@ def test_members_are_independent(method):
         np.testing.assert_array_equal(together["best_x"][m], alone["best_x"][0])
 
 
-@pytest.mark.parametrize("method", [BFGS(), Adam()], ids=["bfgs", "adam"])
+@pytest.mark.parametrize("method", [BFGS(), LBFGS(), Adam()], ids=["bfgs", "lbfgs", "adam"])
 def test_the_state_is_never_changed_in_place(method):
     state = run(method, rosenbrock, START, 5)
     kept = {k: v.copy() for k, v in state.items()}
-    method.advance(state, *rosenbrock(state["trial"]))
+    method.advance(state, Evaluation(*rosenbrock(state["trial"])))
     for name, value in kept.items():
         np.testing.assert_array_equal(state[name], value)
     # Hence any state can be kept and taken up again.
@@ -71,7 +74,7 @@ def test_the_state_is_never_changed_in_place(method):
     )
 
 
-@pytest.mark.parametrize("method", [BFGS(), Adam()], ids=["bfgs", "adam"])
+@pytest.mark.parametrize("method", [BFGS(), LBFGS(), Adam()], ids=["bfgs", "lbfgs", "adam"])
 def test_failed_trials_are_stepped_back_from(method):
     def walled(x):
         loss, gradient = bowl(x)
@@ -91,7 +94,7 @@ def test_the_best_point_is_kept():
     trials = []
     for loss in losses:
         trials.append(state["trial"].copy())
-        state = Adam().advance(state, np.array([loss]), np.ones((1, 1)))
+        state = Adam().advance(state, Evaluation(np.array([loss]), np.ones((1, 1))))
     assert state["best_loss"] == 1.0
     np.testing.assert_array_equal(state["best_x"], trials[1])
 
@@ -104,3 +107,60 @@ def test_bfgs_stops_where_the_gradient_is_zero_or_a_lie():
     wrong = run(BFGS(), lambda x: (bowl(x)[0], -bowl(x)[1]), START, 200)
     assert wrong["done"].all()
     np.testing.assert_array_equal(wrong["best_x"], START)
+
+
+# --- Gauss-Newton --------------------------------------------------------------------------------
+
+
+def squares(x):
+    """Rosenbrock's function as a sum of squares, with its residuals' Jacobian."""
+    a, b = x[:, 0], x[:, 1]
+    r = np.stack([1 - a, 10 * (b - a**2)], axis=1)
+    j = np.stack([np.stack([-np.ones_like(a), 0 * a], axis=1), np.stack([-20 * a, 10 + 0 * b], axis=1)], axis=1)
+    gradient, normal = 2 * np.einsum("mrn,mr->mn", j, r), np.einsum("mrn,mrk->mnk", j, j)
+    return Evaluation((r**2).sum(1), gradient, normal=normal)
+
+
+def test_gauss_newton_finds_the_minimum_in_few_steps():
+    method = GaussNewton(tolerance=1e-12, longest_step=10.0)
+    state = method.start(START)
+    while not state["done"].all():
+        state = method.advance(state, squares(state["trial"]))
+    np.testing.assert_allclose(state["best_x"], 1.0, atol=1e-6)
+    assert state["step"] < 60
+    np.testing.assert_array_equal(state["best_loss"], squares(state["best_x"]).loss)
+
+
+def test_gauss_newton_steps_back_from_what_fails():
+    method = GaussNewton()
+    state = method.advance(method.start(START), squares(START))
+    length = np.linalg.norm(state["trial"] - START, axis=1)
+    failed = replace(squares(state["trial"]), loss=np.full(3, np.inf))
+    again = state
+    for _ in range(6):
+        again = method.advance(again, failed)
+    assert (np.linalg.norm(again["trial"] - START, axis=1) < length / 2).all()
+    assert (again["best_loss"] == state["best_loss"]).all()
+    # There is nowhere to go back to from a start that fails.
+    assert method.advance(method.start(START), failed)["done"].all()
+
+
+# --- early stopping ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "method", [BFGS(wait=3), LBFGS(wait=3), Adam(wait=3), GaussNewton(wait=3)], ids=lambda m: type(m).__name__
+)
+def test_held_back_observations_choose_the_point_and_end_the_search(method):
+    # What is held back is best at the start of the first member, and falls for ever for the second.
+    state, seen = method.start(START[:2]), []
+    while state["step"] < 8 and not state["done"].all():
+        seen.append(state["trial"].copy())
+        step = float(state["step"])
+        state = method.advance(state, replace(squares(state["trial"]), selection=np.array([1 + step, 1 - step])))
+        if state["step"] == 4:
+            assert state["done"][0]
+    np.testing.assert_array_equal(state["best_x"][0], START[0])
+    assert state["best_loss"][0] == squares(START[:1]).loss[0]
+    np.testing.assert_array_equal(state["best_x"][1], seen[-1][1])
+    assert not state["done"][1]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from calibration import write_config
 
+from pydiffgeo.calibration.settings import read_settings
 from pydiffgeo.errors import DataError
-from pydiffgeo.settings import read_settings
 
 
 def test_a_configuration_is_read(tmp_path):
@@ -21,7 +21,7 @@ def test_a_configuration_is_read(tmp_path):
     assert settings.periods.warmup == 30
     assert settings.model.bounds == {"f": (0.01, 0.1), "S_max": (100.0, 400.0)}
     assert settings.model.initial == {"water_storage": (50.0, 300.0)}
-    assert (settings.optimiser.starts, settings.optimiser.loss, settings.optimiser.method) == (4, "nse", "bfgs")
+    assert (settings.strategy.starts, settings.loss, settings.strategy.method) == (4, "nse", "bfgs")
     assert settings.output == tmp_path / "result.nc"
 
 
@@ -46,7 +46,7 @@ def test_the_example_is_read(tmp_path):
     # What is commented out are the defaults: with the comments taken off, nothing changes.
     text = path.read_text()
     for line in ("engine = ", "rtol = ", "atol = ", "method = ", "loss = ", "candidates = ", "starts = ", "window = ", "window_steps = ", "finalists = ", "steps = ",
-                 "tolerance = ", "learning_rate = ", "seed = ", "dimensions = ", "variables = "):  # fmt: skip
+                 "tolerance = ", "learning_rate = ", "wait = ", "spinup = ", "seed = ", "dimensions = ", "variables = "):  # fmt: skip
         assert f"# {line}" in text, line
         text = text.replace(f"# {line}", line)
     text = "".join(row for row in text.splitlines(True) if not row.startswith("variables"))
@@ -54,7 +54,8 @@ def test_the_example_is_read(tmp_path):
     other.write_text(text)
     plain = read_settings(other)
     assert replace(plain.data, file=settings.data.file) == settings.data
-    assert (plain.solve, plain.optimiser) == (replace(settings.solve, solver=None), settings.optimiser)
+    assert (plain.solve, plain.strategy) == (replace(settings.solve, solver=None), settings.strategy)
+    assert (plain.loss, plain.periods) == (settings.loss, settings.periods)
 
 
 @pytest.mark.parametrize(

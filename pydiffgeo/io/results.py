@@ -29,7 +29,8 @@ PACKAGES = ("numpy", "torch", "casadi", "juliacall", "xarray")
 class Variable:
     """One variable of a file to be written: names of its dimensions, values, unit and description.
 
-    `unit` is None for text and dates; `standard_name` where the CF conventions have one.
+    `unit` is None for text and dates; `standard_name` where the CF conventions have one; `bounds` are the
+    smallest and the largest value it can take.
     """
 
     dimensions: tuple[str, ...]
@@ -37,6 +38,7 @@ class Variable:
     unit: str | None
     description: str
     standard_name: str | None = None
+    bounds: tuple[float, float] | None = None
 
 
 def write_netcdf(
@@ -59,11 +61,13 @@ def write_netcdf(
 
 
 def _array(variable: Variable) -> xr.DataArray:
-    attributes = {"long_name": variable.description}
+    attributes: dict[str, Any] = {"long_name": variable.description}
     if variable.unit is not None:
         attributes["units"] = variable.unit
     if variable.standard_name is not None:
         attributes["standard_name"] = variable.standard_name
+    if variable.bounds is not None:
+        attributes |= {"valid_min": variable.bounds[0], "valid_max": variable.bounds[1]}
     values = np.asarray(variable.values)
     if values.dtype.kind == "M":
         values = values.astype("datetime64[ns]")

@@ -3,6 +3,9 @@
 A search proposes one `trial` per member, is told the loss and its gradient there, and proposes the
 next. The state is never changed in place: whoever keeps the last one can stop at any moment, write
 it to disk, and go on later as if nothing had happened.
+
+Where an evaluation carries a `selection` loss, of observations that are held back, the best point is the
+one with the smallest of these, and a member that has not bettered it for `wait` steps is done: early stopping.
 """
 
 from __future__ import annotations
@@ -18,37 +21,72 @@ Array = NDArray[np.float64]
 State = dict[str, NDArray]
 
 
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What is found at the trials of a search.
+
+    Attributes:
+        loss: `(members,)`; not finite where a trial failed.
+        gradient: `(members, n)`.
+        selection: loss over observations that are held back, `(members,)`.
+        normal: `J'J` of the residuals whose squares add up to the loss, `(members, n, n)`.
+        why: why a trial failed, for one of those that did.
+    """
+
+    loss: Array
+    gradient: Array
+    selection: Array | None = None
+    normal: Array | None = None
+    why: str = ""
+
+
 class Search(Protocol):
     """A method of optimisation."""
+
+    @property
+    def needs_normal(self) -> bool:
+        """Whether evaluations must carry `normal`."""
+        ...
 
     def start(self, x: Array) -> State:
         """The state of a search that begins at `x`, `(members, n)`."""
         ...
 
-    def advance(self, state: State, loss: Array, gradient: Array) -> State:
-        """The next state, given `loss` (members,) and `gradient` (members, n) at `state["trial"]`.
+    def advance(self, state: State, found: Evaluation) -> State:
+        """The next state, given what was found at `state["trial"]`.
 
         Rows of members that are done are ignored. A loss that is not finite marks a failed trial.
         """
         ...
 
 
-def _common(x: Array) -> State:
+def common(x: Array) -> State:
     members = len(x)
     return {
         "trial": x.copy(),
         "best_x": x.copy(),
         "best_loss": np.full(members, np.inf),
+        "best_selection": np.full(members, np.inf),
+        "stale": np.zeros(members, np.int64),
         "done": np.zeros(members, bool),
         "step": np.zeros((), np.int64),
     }
 
 
-def _next(state: State, loss: Array) -> State:
+def advanced(state: State, found: Evaluation, wait: int) -> State:
     """A copy of `state`, one step on, that remembers the best points seen."""
     new = {k: v.copy() for k, v in state.items()}
-    better = ~new["done"] & (loss < new["best_loss"])
-    new["best_x"][better], new["best_loss"][better] = new["trial"][better], loss[better]
+    searching, failed = ~new["done"], ~np.isfinite(found.loss)
+    if found.selection is None:
+        better = found.loss < new["best_loss"]
+    else:
+        held_back = np.where(failed, np.inf, found.selection)
+        better = held_back < new["best_selection"]
+        new["best_selection"] = np.where(searching & better, held_back, new["best_selection"])
+        new["stale"] = np.where(searching, np.where(better, 0, new["stale"] + 1), new["stale"])
+        new["done"] |= new["stale"] >= wait
+    better &= searching
+    new["best_x"][better], new["best_loss"][better] = new["trial"][better], found.loss[better]
     new["step"] += 1
     return new
 
@@ -62,16 +100,18 @@ class Adam:
 
     learning_rate: float = 0.1
     decay: tuple[float, float] = (0.9, 0.999)
+    wait: int = 10
+    needs_normal = False
 
     def start(self, x: Array) -> State:
-        return _common(x) | {"first": np.zeros_like(x), "second": np.zeros_like(x), "count": np.zeros((len(x), 1))}
+        return common(x) | {"first": np.zeros_like(x), "second": np.zeros_like(x), "count": np.zeros((len(x), 1))}
 
-    def advance(self, state: State, loss: Array, gradient: Array) -> State:
-        new = _next(state, loss)
-        good = ~new["done"] & np.isfinite(loss)
+    def advance(self, state: State, found: Evaluation) -> State:
+        new = advanced(state, found, self.wait)
+        good = ~new["done"] & np.isfinite(found.loss)
         bad = ~new["done"] & ~good
         b1, b2 = self.decay
-        g = gradient[good]
+        g = found.gradient[good]
         new["count"][good] += 1
         new["first"][good] = b1 * new["first"][good] + (1 - b1) * g
         new["second"][good] = b2 * new["second"][good] + (1 - b2) * g**2
@@ -102,26 +142,45 @@ class BFGS:
     longest_step: float = 2.0
     shortest_step: float = 1e-4
     sufficient: float = 1e-4
+    wait: int = 10
+    needs_normal = False
 
     def start(self, x: Array) -> State:
         members, n = x.shape
-        return _common(x) | {
+        return common(x) | {
             "x": x.copy(),
             "loss": np.full(members, np.inf),
             "gradient": np.zeros_like(x),
             "direction": np.zeros_like(x),
             "length": np.zeros(members),
-            "inverse_hessian": np.broadcast_to(np.eye(n), (members, n, n)).copy(),
-            # Whether the inverse Hessian is still the identity, whose scale means nothing.
+            # Whether nothing is known of the curvature yet: the scale of a step then means nothing.
             "fresh": np.ones(members, bool),
             "slow": np.zeros(members, np.int64),
+            **self._memory(members, n),
         }
 
-    def advance(self, state: State, loss: Array, gradient: Array) -> State:
-        new = _next(state, loss)
-        for m in np.flatnonzero(~state["done"]):
-            self._member(new, int(m), float(loss[m]), gradient[m])
+    def advance(self, state: State, found: Evaluation) -> State:
+        new = advanced(state, found, self.wait)
+        for m in np.flatnonzero(~new["done"]):
+            self._member(new, int(m), float(found.loss[m]), found.gradient[m])
         return new
+
+    def _memory(self, members: int, n: int) -> State:
+        """What is remembered of the curvature."""
+        return {"inverse_hessian": np.broadcast_to(np.eye(n), (members, n, n)).copy()}
+
+    def _forget(self, s: State, m: int) -> None:
+        s["inverse_hessian"][m] = np.eye(s["x"].shape[1])
+
+    def _learn(self, s: State, m: int, move: Array, bend: Array) -> None:
+        """Takes in that a `move` changed the gradient by `bend`, with `move @ bend > 0` (eq 6.17)."""
+        curvature, unit = float(move @ bend), np.eye(len(move))
+        h = unit * (curvature / (bend @ bend)) if s["fresh"][m] else s["inverse_hessian"][m]
+        side = unit - np.outer(move, bend) / curvature
+        s["inverse_hessian"][m] = side @ h @ side.T + np.outer(move, move) / curvature
+
+    def _direction(self, s: State, m: int, gradient: Array) -> Array:
+        return np.asarray(-s["inverse_hessian"][m] @ gradient)
 
     def _member(self, s: State, m: int, loss: float, gradient: Array) -> None:
         old, slope = float(s["loss"][m]), float(s["gradient"][m] @ s["direction"][m])
@@ -139,7 +198,8 @@ class BFGS:
 
     def _restart(self, s: State, m: int) -> None:
         """Steepest descent with a first step of a fixed size; the scale of the loss is not known."""
-        s["inverse_hessian"][m], s["fresh"][m] = np.eye(s["x"].shape[1]), True
+        self._forget(s, m)
+        s["fresh"][m] = True
         s["direction"][m] = -s["gradient"][m]
         size = float(np.linalg.norm(s["gradient"][m]))
         s["done"][m] = size == 0.0
@@ -153,14 +213,10 @@ class BFGS:
         if s["slow"][m] >= self.patience:
             s["done"][m] = True
             return
-        curvature = float(move @ bend)
-        if curvature > 1e-10 * np.linalg.norm(move) * np.linalg.norm(bend):
-            unit = np.eye(len(move))
-            h = unit * (curvature / (bend @ bend)) if s["fresh"][m] else s["inverse_hessian"][m]
-            side = unit - np.outer(move, bend) / curvature
-            s["inverse_hessian"][m] = side @ h @ side.T + np.outer(move, move) / curvature
+        if move @ bend > 1e-10 * np.linalg.norm(move) * np.linalg.norm(bend):
+            self._learn(s, m, move, bend)
             s["fresh"][m] = False
-        s["direction"][m] = -s["inverse_hessian"][m] @ gradient
+        s["direction"][m] = self._direction(s, m, gradient)
         if s["fresh"][m] or gradient @ s["direction"][m] >= 0:
             self._restart(s, m)
         else:
@@ -177,3 +233,38 @@ class BFGS:
                 s["done"][m] = True
             else:
                 self._restart(s, m)
+
+
+@dataclass(frozen=True)
+class LBFGS(BFGS):
+    """`BFGS` that keeps the last `pairs` steps instead of a matrix: for many parameters.
+
+    Source: Nocedal and Wright 2006, algorithms 7.4 and 7.5.
+    """
+
+    pairs: int = 10
+
+    def _memory(self, members: int, n: int) -> State:
+        moves = np.zeros((members, self.pairs, n))
+        return {"moves": moves, "bends": moves.copy(), "known": np.zeros(members, np.int64)}
+
+    def _forget(self, s: State, m: int) -> None:
+        s["known"][m] = 0
+
+    def _learn(self, s: State, m: int, move: Array, bend: Array) -> None:
+        for name, value in (("moves", move), ("bends", bend)):
+            s[name][m, 1:] = s[name][m, :-1]
+            s[name][m, 0] = value
+        s["known"][m] = min(int(s["known"][m]) + 1, self.pairs)
+
+    def _direction(self, s: State, m: int, gradient: Array) -> Array:
+        moves, bends = (s[name][m, : int(s["known"][m])] for name in ("moves", "bends"))
+        q, along = gradient.copy(), list[float]()
+        for move, bend in zip(moves, bends, strict=True):
+            along.append(float(move @ q) / float(move @ bend))
+            q -= along[-1] * bend
+        if len(moves):
+            q *= float(moves[0] @ bends[0]) / float(bends[0] @ bends[0])
+        for move, bend, a in zip(moves[::-1], bends[::-1], along[::-1], strict=True):
+            q += (a - float(bend @ q) / float(move @ bend)) * move
+        return -q

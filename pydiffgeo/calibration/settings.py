@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .basin import QUANTITIES
-from .errors import BoundsError, DataError
-from .losses import LOSSES
-from .model import Model, Parameter
-from .models import ExpHydro
-from .transforms import bounded
+from ..basin import QUANTITIES
+from ..errors import BoundsError, DataError, InputError
+from ..losses import LOSSES
+from ..model import Model, Parameter
+from ..models import ExpHydro
+from ..transforms import bounded
+from .objective import SQUARES, Prior
+from .strategy import METHODS, Strategy
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -44,21 +46,23 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class PeriodSettings:
-    """First and last day of training and validation, and the days run before training.
+    """First and last day of training, of the selection if there is one, and of validation.
 
-    With `warmup_from="repeat"` those days are not the ones before training but its own first
-    `warmup` days, run a first time.
+    Training is preceded by `warmup` days; with `warmup_from="repeat"` those are not the ones before it but its
+    own first days, run a first time. They are run `spinup` times.
     """
 
     train: Days
+    selection: Days | None
     validation: Days
     warmup: int
     warmup_from: str
+    spinup: int
 
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What is calibrated within which bounds, what is fixed, and how the warm-up starts.
+    """What is calibrated within which bounds and with what priors, what is fixed, and how the warm-up starts.
 
     An entry of `initial` is a number, or bounds between which the state is calibrated.
     """
@@ -67,6 +71,7 @@ class ModelSettings:
     bounds: Mapping[str, Range]
     fixed: Mapping[str, float]
     initial: Mapping[str, float | Range]
+    priors: Mapping[str, Prior]
 
 
 @dataclass(frozen=True)
@@ -78,30 +83,6 @@ class SolveSettings:
 
 
 @dataclass(frozen=True)
-class OptimiserSettings:
-    """How the search goes; see `calibrate`.
-
-    Attributes:
-        candidates: points tried. starts: the best of them, explored for `window_steps` on a part of
-            the training that is `window` days long. finalists: the best of those, refined for up to
-            `steps` steps on all of it.
-        tolerance: of the search "bfgs"; learning_rate: of "adam".
-    """
-
-    method: str
-    loss: str
-    candidates: int
-    starts: int
-    window: int
-    window_steps: int
-    finalists: int
-    steps: int
-    tolerance: float
-    learning_rate: float
-    seed: int
-
-
-@dataclass(frozen=True)
 class Settings:
     """A checked configuration; `text` is the file, `tables` what TOML makes of it."""
 
@@ -110,7 +91,8 @@ class Settings:
     periods: PeriodSettings
     model: ModelSettings
     solve: SolveSettings
-    optimiser: OptimiserSettings
+    strategy: Strategy
+    loss: str
     output: Path
     text: str
     tables: Mapping[str, Any]
@@ -176,9 +158,10 @@ def read_settings(path: str | Path) -> Settings:
     output = table("output")
     file = output.take("file", lambda v: path.parent / _text(v), "the name of the result, a NetCDF file")
     output.finish()
+    strategy, loss = _optimiser(table("optimiser"))
     return Settings(
         path=path, data=_data(table("data"), path.parent), periods=_periods(table("periods")),
-        model=_model(table("model")), solve=_solve(table("solve")), optimiser=_optimiser(table("optimiser")),
+        model=_model(table("model")), solve=_solve(table("solve")), strategy=strategy, loss=loss,
         output=file, text=text, tables=tables,
     )  # fmt: skip
 
@@ -211,14 +194,21 @@ def _periods(t: _Table) -> PeriodSettings:
     dates = "the first and the last day, such as [1980-10-01, 2000-09-30]"
     train = t.take("train", _days, dates)
     validation = t.take("validation", _days, dates)
-    if validation[0] <= train[1]:
-        raise t.fail("validation", f"must begin after training ends on {train[1]}, got {validation[0]}")
+    selection = t.take("selection", _days, dates, None)
+    ahead, ends = "training", train[1]
+    if selection is not None:
+        if selection[0] <= train[1]:
+            raise t.fail("selection", f"must begin after training ends on {train[1]}, got {selection[0]}")
+        ahead, ends = "selection", selection[1]
+    if validation[0] <= ends:
+        raise t.fail("validation", f"must begin after {ahead} ends on {ends}, got {validation[0]}")
     warmup = t.take("warmup", lambda v: _warmup(v, train[0]), f"a number of days, or a date before {train[0]}", 365)
     source = t.take("warmup_from", lambda v: _one_of(v, ("record", "repeat")), '"record" or "repeat"', "record")
     if source == "repeat" and warmup > (train[1] - train[0]).days + 1:
         raise t.fail("warmup", f"repeats the first {warmup} days of training, which has fewer")
+    spinup = t.take("spinup", lambda v: _count(v, 1), "a whole number of at least 1", 1)
     t.finish()
-    return PeriodSettings(train, validation, warmup, source)
+    return PeriodSettings(train, selection, validation, warmup, source, spinup)
 
 
 def _model(t: _Table) -> ModelSettings:
@@ -230,14 +220,19 @@ def _model(t: _Table) -> ModelSettings:
     fixed = t.take("fixed", lambda v: {str(k): _number(x) for k, x in v.items()}, "a table of numbers", {})
     initial = t.take("initial", lambda v: {str(k): _start(x) for k, x in v.items()},
                      "a table of numbers or of [low, high]", {})  # fmt: skip
+    priors = t.take("priors", lambda v: {str(k): _prior(x) for k, x in v.items()},
+                    "a table of { mean = ..., spread = ... }, with log = true where it is of the logarithm", {})  # fmt: skip
+    ranged = {k: v for k, v in initial.items() if isinstance(v, tuple)}
     for key, given, known in (
         ("bounds", bounds, parameters),
+        ("priors", priors, {k: v for k, v in {**parameters, **ranged}.items() if k not in fixed}),
         ("fixed", fixed, parameters),
         ("initial", initial, states),
     ):
         for entry in given:
             if entry not in known:
-                raise t.fail(f"{key}.{entry}", f"is unknown; {name} has {', '.join(known)}")
+                what = f"{name} has" if key != "priors" else "calibrated are"
+                raise t.fail(f"{key}.{entry}", f"is unknown; {what} {', '.join(known)}")
     for entry in sorted({*bounds} & {*fixed}):
         raise t.fail(f"fixed.{entry}", "has bounds as well; give one of the two")
     if len(fixed) == len(parameters) and not any(isinstance(v, tuple) for v in initial.values()):
@@ -251,7 +246,7 @@ def _model(t: _Table) -> ModelSettings:
                 f"initial.{entry}", f"must lie in [{states[entry].low:g}, {states[entry].high:g}], got {start}"
             )
     t.finish()
-    return ModelSettings(name, bounds, fixed, initial)
+    return ModelSettings(name, bounds, fixed, initial, priors)
 
 
 def _check_parameter(t: _Table, p: Parameter, bounds: Range | None, fixed: float | None) -> None:
@@ -280,27 +275,25 @@ def _solve(t: _Table) -> SolveSettings:
     return settings
 
 
-def _optimiser(t: _Table) -> OptimiserSettings:
+def _optimiser(t: _Table) -> tuple[Strategy, str]:
     count = "a whole number of at least"
-    settings = OptimiserSettings(
-        method=t.take("method", lambda v: _one_of(v, ("bfgs", "adam")), '"bfgs" or "adam"', "bfgs"),
-        loss=t.take("loss", lambda v: _one_of(v, LOSSES), f"one of {', '.join(LOSSES)}", "nse"),
-        candidates=t.take("candidates", lambda v: _count(v, 1), f"{count} 1", 128),
-        starts=t.take("starts", lambda v: _count(v, 1), f"{count} 1", 16),
-        window=t.take("window", lambda v: _count(v, 0), f"{count} 0", 1826),
-        window_steps=t.take("window_steps", lambda v: _count(v, 1), f"{count} 1", 15),
-        finalists=t.take("finalists", lambda v: _count(v, 1), f"{count} 1", 4),
-        steps=t.take("steps", lambda v: _count(v, 1), f"{count} 1", 30),
-        tolerance=t.take("tolerance", lambda v: _within(v, 0, 1), "a number from 0 to 1", 1e-4),
-        learning_rate=t.take("learning_rate", lambda v: _within(v, 1e-12, 1e3), "a positive number", 0.1),
-        seed=t.take("seed", lambda v: _count(v, 0), f"{count} 0", 0),
-    )
-    if settings.starts > settings.candidates:
-        raise t.fail("starts", f"must be at most candidates ({settings.candidates}), got {settings.starts}")
-    if settings.finalists > settings.starts:
-        raise t.fail("finalists", f"must be at most starts ({settings.starts}), got {settings.finalists}")
+    loss = t.take("loss", lambda v: _one_of(v, LOSSES), f"one of {', '.join(LOSSES)}", "nse")
+    strategy = {
+        "method": t.take("method", lambda v: _one_of(v, METHODS), f"one of {', '.join(METHODS)}", "bfgs"),
+        "window": t.take("window", lambda v: _count(v, 0), f"{count} 0", 1826),
+        "tolerance": t.take("tolerance", lambda v: _within(v, 0, 1), "a number from 0 to 1", 1e-4),
+        "learning_rate": t.take("learning_rate", lambda v: _within(v, 1e-12, 1e3), "a positive number", 0.1),
+        "seed": t.take("seed", lambda v: _count(v, 0), f"{count} 0", 0),
+    }
+    for key in ("candidates", "starts", "window_steps", "finalists", "steps", "wait"):
+        strategy[key] = t.take(key, lambda v: _count(v, 1), f"{count} 1", getattr(Strategy, key))
     t.finish()
-    return settings
+    if strategy["method"] == "gauss_newton" and loss not in SQUARES:
+        raise t.fail("method", f'"gauss_newton" needs a loss that is a sum of squares: nse or mse, not {loss}')
+    try:
+        return Strategy(**strategy), loss
+    except InputError as error:
+        raise DataError(f"{t.file}: [{t.name}] {error}") from error
 
 
 def _text(value: Any) -> str:
@@ -344,6 +337,14 @@ def _range(value: Any) -> Range:
     if not low < high:
         raise ValueError
     return low, high
+
+
+def _prior(value: Any) -> Prior:
+    if not isinstance(value, dict) or not {"mean", "spread"} <= {*value} <= {"mean", "spread", "log"}:
+        raise ValueError
+    if not isinstance(value.get("log", False), bool):
+        raise ValueError
+    return Prior(_number(value["mean"]), _number(value["spread"]), value.get("log", False))
 
 
 def _start(value: Any) -> float | Range:

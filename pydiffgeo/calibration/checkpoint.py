@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DataError
-from .io import write_whole
+from ..errors import DataError
+from ..io import write_whole
 from .search import State
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,22 @@ class Checkpoint:
     """How far a calibration has come.
 
     Attributes:
-        finished: basin -> final state of its search.
-        basin: the basin at work, with its `state`; None between basins.
+        finished: site -> final state of its search. failed: site -> why it was given up.
+        site: the site at work, with its `state`; None between sites.
     """
 
     finished: Mapping[str, State] = field(default_factory=dict)
-    basin: str | None = None
+    failed: Mapping[str, str] = field(default_factory=dict)
+    site: str | None = None
     state: State | None = None
+
+    def with_finished(self, site: str, state: State) -> Checkpoint:
+        """The site at work is done."""
+        return Checkpoint({**self.finished, site: state}, self.failed)
+
+    def with_failure(self, site: str, why: str) -> Checkpoint:
+        """The site at work is given up."""
+        return Checkpoint(self.finished, {**self.failed, site: why})
 
 
 def save(path: Path, identity: Mapping[str, Any], checkpoint: Checkpoint) -> None:
@@ -37,13 +46,14 @@ def save(path: Path, identity: Mapping[str, Any], checkpoint: Checkpoint) -> Non
 
     Args:
         identity: what must be the same for the checkpoint to be of use; `identity["data"]` holds what
-            must be the same for each basin.
+            must be the same for each site.
     """
     searches = dict(checkpoint.finished)
-    if checkpoint.basin is not None and checkpoint.state is not None:
-        searches[checkpoint.basin] = checkpoint.state
-    about = {"format": FORMAT, "identity": identity, "finished": list(checkpoint.finished), "basin": checkpoint.basin}
-    arrays = {f"{basin}/{name}": array for basin, state in searches.items() for name, array in state.items()}
+    if checkpoint.site is not None and checkpoint.state is not None:
+        searches[checkpoint.site] = checkpoint.state
+    about = {"format": FORMAT, "identity": identity, "finished": list(checkpoint.finished),
+             "failed": dict(checkpoint.failed), "site": checkpoint.site}  # fmt: skip
+    arrays = {f"{site}/{name}": array for site, state in searches.items() for name, array in state.items()}
 
     def write(temporary: str) -> None:
         with open(temporary, "wb") as file:
@@ -53,7 +63,7 @@ def save(path: Path, identity: Mapping[str, Any], checkpoint: Checkpoint) -> Non
 
 
 def load(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
-    """Reads a checkpoint; basins that `identity` does not name are left out, new ones may be there.
+    """Reads a checkpoint; sites that `identity` does not name are left out, new ones may be there.
 
     Raises:
         DataError: it is damaged, or belongs to another calibration; says in what they differ.
@@ -64,8 +74,8 @@ def load(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
             searches: dict[str, State] = {}
             for key in file.files:
                 if key != "about":
-                    basin, name = key.rsplit("/", 1)
-                    searches.setdefault(basin, {})[name] = file[key]
+                    site, name = key.rsplit("/", 1)
+                    searches.setdefault(site, {})[name] = file[key]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: the checkpoint cannot be read ({error}); delete it to start anew") from error
     if about.get("format") != FORMAT:
@@ -73,19 +83,20 @@ def load(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
             f"{path}: the checkpoint has format {about.get('format')}, not {FORMAT}; delete it to start anew"
         )
     then, now = about["identity"], json.loads(json.dumps(identity))
-    basins = now.get("data", {})
-    then["data"] = {b: v for b, v in then.get("data", {}).items() if b in searches and b in basins}
-    now["data"] = {b: basins[b] for b in then["data"]}
+    sites, failed = now.get("data", {}), about["failed"]
+    then["data"] = {s: v for s, v in then.get("data", {}).items() if s in sites and (s in searches or s in failed)}
+    now["data"] = {s: sites[s] for s in then["data"]}
     different = [*_differences(then, now)]
     if different:
         raise DataError(
             f"{path}: the checkpoint belongs to another configuration (different: {'; '.join(different[:5])}); "
             f"restore that, or delete the checkpoint to start anew"
         )
-    finished = {basin: searches[basin] for basin in about["finished"] if basin in basins}
-    if about["basin"] not in basins:
-        return Checkpoint(finished)
-    return Checkpoint(finished, about["basin"], searches.get(about["basin"]))
+    finished = {site: searches[site] for site in about["finished"] if site in sites}
+    given_up = {site: str(why) for site, why in failed.items() if site in sites}
+    if about["site"] not in sites:
+        return Checkpoint(finished, given_up)
+    return Checkpoint(finished, given_up, about["site"], searches.get(about["site"]))
 
 
 def _differences(then: Any, now: Any, where: str = "") -> Iterator[str]:

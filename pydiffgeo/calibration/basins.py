@@ -1,0 +1,133 @@
+"""Basins of a configuration, made ready for calibration against runoff."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..basin import FORCINGS, BasinData
+from ..errors import DataError, InputError
+from ..io import read_camels, read_netcdf
+from ..losses import nse
+from ..observe import Observation
+from ..solve import Solution
+from .settings import MODELS, Days, Settings
+from .site import Site
+
+
+@dataclass(frozen=True, eq=False)
+class Basin:
+    """A basin with its model and days, which count from the first one of training. The time unit is a day.
+
+    Attributes:
+        data: from the first day of training to the last of validation.
+        site: up to the last day of training, or of the selection. whole: up to the last day of validation.
+        warmup: days solved ahead of training, those of the spin-up included.
+        observed: runoff (mm/d), `(days,)`, NaN where missing.
+        train, validation: slices of the days.
+    """
+
+    data: BasinData
+    site: Site
+    whole: Site
+    warmup: int
+    observed: Tensor
+    train: slice
+    validation: slice
+
+    def runoff(self, solution: Solution) -> Tensor:
+        """Daily runoff (mm/d) after the warm-up, `(days,)`: exact integrals over each day."""
+        return solution.fluxes["runoff"].reshape(-1)[self.warmup :]
+
+
+def prepare(settings: Settings, basin: str) -> Basin:
+    """Reads the data of `basin` and cuts them to the periods.
+
+    Raises:
+        DataError: the data cannot be read, do not cover the periods, or hold too few observations.
+    """
+    periods = settings.periods
+    whole = _read(settings, basin)
+    data = _between(settings, whole, "train", (periods.train[0], periods.validation[1]))
+    if periods.warmup_from == "repeat":
+        lead = {name: getattr(data, name)[: periods.warmup] for name in FORCINGS}
+    elif periods.warmup:
+        first = np.datetime64(periods.train[0], "D") - periods.warmup
+        before = _between(settings, whole, "warmup", (first, np.datetime64(periods.train[0], "D") - 1))
+        lead = {name: getattr(before, name) for name in FORCINGS}
+    else:
+        lead = {name: np.empty(0) for name in FORCINGS}
+    windows = {"train": periods.train, "selection": periods.selection, "validation": periods.validation}
+    days = {name: _days(data, given) for name, given in windows.items() if given is not None}
+    observed = torch.from_numpy(np.array(data.runoff))
+    for name, part in days.items():
+        try:
+            nse(observed[part], observed[part])
+        except InputError as error:
+            raise DataError(f"{data.source}: basin {basin}: runoff in [periods] {name}: {error}") from error
+
+    warmup, end = periods.warmup * periods.spinup, len(data)
+    forcing = {k: torch.from_numpy(np.concatenate([*[lead[k]] * periods.spinup, getattr(data, k)])) for k in FORCINGS}
+    model = MODELS[settings.model.name]()
+
+    def runoff(part: slice) -> tuple[Observation, ...]:
+        start = warmup + np.arange(part.start, part.stop)
+        windows = np.stack([start, start + 1], axis=1)
+        return (Observation("runoff", "flux_mean", windows, observed[part], error=1.0),)
+
+    def site(stop: int) -> Site:
+        chosen, s = settings.model, settings.solve
+        starts = {k: v for k, v in chosen.initial.items() if isinstance(v, tuple)}
+        return Site(
+            name=basin, model=model, times=np.arange(warmup + stop + 1.0),
+            forcing={k: v[: warmup + stop] for k, v in forcing.items()},
+            observations=runoff(days["train"]),
+            bounds={p.name: chosen.bounds.get(p.name) for p in model.parameters if p.name not in chosen.fixed} | starts,
+            fixed=chosen.fixed, initial={k: v for k, v in chosen.initial.items() if k not in starts},
+            priors=chosen.priors, selection=runoff(days["selection"]) if "selection" in days else (),
+            loss=settings.loss, warmup=warmup,
+            settings={"engine": s.engine, "solver": s.solver, "rtol": s.rtol, "atol": s.atol},
+        )  # fmt: skip
+
+    used = days.get("selection", days["train"]).stop
+    return Basin(data, site(used), site(end), warmup, observed, days["train"], days["validation"])
+
+
+def _read(settings: Settings, basin: str) -> BasinData:
+    d = settings.data
+    if d.camels is not None:
+        return read_camels(d.camels, basin, product=d.product)
+    assert d.file is not None
+    # Days that are not used are not read: forcing may have gaps there.
+    warmup = settings.periods.warmup if settings.periods.warmup_from == "record" else 0
+    return read_netcdf(
+        d.file,
+        basin,
+        variables=d.variables,
+        units=d.units,
+        dimensions=d.dimensions,
+        latitude=d.latitude,
+        start=np.datetime64(settings.periods.train[0], "D") - warmup,
+        end=settings.periods.validation[1],
+    )
+
+
+def _between(settings: Settings, data: BasinData, key: str, days: tuple[Any, Any]) -> BasinData:
+    try:
+        return data.between(*days)
+    except DataError as error:
+        hint = ""
+        if key == "warmup":
+            hint = '; shorten it, begin training later, or set warmup_from = "repeat"'
+        elif data.dates[0] <= np.datetime64(days[0], "D"):
+            key = "validation"
+        raise DataError(f"{settings.path}: [periods] {key} cannot be used: {error}{hint}") from error
+
+
+def _days(data: BasinData, days: Days) -> slice:
+    first, last = (int((np.datetime64(d, "D") - data.dates[0]).astype(int)) for d in days)
+    return slice(first, last + 1)

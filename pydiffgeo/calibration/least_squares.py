@@ -1,0 +1,72 @@
+"""Gauss-Newton steps with Levenberg-Marquardt damping, for losses that are sums of squares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .search import Array, Evaluation, State, advanced, common
+
+
+@dataclass(frozen=True)
+class GaussNewton:
+    """Damped Gauss-Newton, for each member by itself, with the Jacobian of the model.
+
+    A trial solves `(J'J + damping diag(J'J)) step = -J'r`. The damping falls where the trial betters the
+    loss and grows where it does not. A member is done when `patience` successive steps each gain less than
+    `tolerance` of its loss, or when no damping helps any more.
+
+    Source: Marquardt 1963, J. SIAM 11; the scaling by the diagonal keeps steps independent of units.
+    """
+
+    tolerance: float = 1e-4
+    patience: int = 2
+    first_damping: float = 1e-2
+    largest_damping: float = 1e8
+    longest_step: float = 2.0
+    wait: int = 10
+    needs_normal = True
+
+    def start(self, x: Array) -> State:
+        members, n = x.shape
+        return common(x) | {
+            "x": x.copy(),
+            "loss": np.full(members, np.inf),
+            "gradient": np.zeros_like(x),
+            "normal": np.zeros((members, n, n)),
+            "damping": np.full(members, self.first_damping),
+            "slow": np.zeros(members, np.int64),
+        }
+
+    def advance(self, state: State, found: Evaluation) -> State:
+        assert found.normal is not None
+        new = advanced(state, found, self.wait)
+        for m in np.flatnonzero(~new["done"]):
+            self._member(new, int(m), float(found.loss[m]), found.gradient[m], found.normal[m])
+        return new
+
+    def _member(self, s: State, m: int, loss: float, gradient: Array, normal: Array) -> None:
+        old = float(s["loss"][m])
+        if np.isfinite(loss) and loss < old:
+            gain = old - loss
+            s["x"][m], s["loss"][m], s["gradient"][m], s["normal"][m] = s["trial"][m], loss, gradient, normal
+            if np.isfinite(old):
+                s["damping"][m] = max(s["damping"][m] / 5, 1e-12)
+                s["slow"][m] = s["slow"][m] + 1 if gain < self.tolerance * abs(loss) else 0
+        elif not np.isfinite(old):
+            s["done"][m] = True  # failed where it starts: there is no point to go back to
+        else:
+            s["damping"][m] *= 4
+        s["done"][m] |= s["slow"][m] >= self.patience or s["damping"][m] > self.largest_damping
+        s["done"][m] |= not s["gradient"][m].any()
+        if not s["done"][m]:
+            s["trial"][m] = s["x"][m] + self._step(s, m)
+
+    def _step(self, s: State, m: int) -> Array:
+        normal = s["normal"][m]
+        diagonal = np.diag(normal)
+        # A parameter without any effect keeps its place.
+        scale = np.where(diagonal > 0, diagonal, 1.0)
+        step = np.linalg.solve(normal + s["damping"][m] * np.diag(scale), -0.5 * s["gradient"][m])
+        return np.asarray(step * min(1.0, self.longest_step / max(float(np.abs(step).max()), 1e-300)))

@@ -1,0 +1,229 @@
+"""The result of calibrating basins, as NetCDF: parameters, series, scores beside baselines, costs, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..baselines import Climatology, LinearRegression, Persistence
+from ..errors import InputError, SolverError
+from ..io import Variable, provenance, write_netcdf
+from ..losses import MEASURES
+from ..solve import Solution
+from .basins import Basin
+from .run import COSTS, Calibration
+from .settings import Settings
+
+SCORES = ("nse", "kge", "bias", "rmse", "log_nse", "fhv", "flv")
+UNITS = {"1": "1", "%": "percent", "{unit}": "mm d-1", "{unit}^2": "mm2 d-2"}
+PERIODS = ("train", "validation")
+BASELINES = ("climatology", "persistence", "linear regression")
+DAILY = ("basin", "time")
+
+
+def score(name: str, simulated: Tensor, observed: Tensor) -> float:
+    """A measure by name, or NaN where it is not defined for these series."""
+    try:
+        return float(MEASURES[name].function(simulated, observed))
+    except InputError:
+        return float("nan")
+
+
+def baselines(basin: Basin) -> dict[str, list[Tensor]]:
+    """Predictions of each baseline in training and validation; NaN where it can predict nothing.
+
+    The regression is on precipitation and temperature of the day and the three days before.
+    """
+    data, train = basin.data, basin.train
+    drivers = {k: getattr(data, k) for k in ("precipitation", "temperature")}
+
+    def series(name: str, days: slice) -> Tensor:
+        if name == "climatology":
+            return Climatology.fit(data.dates, data.runoff, train).predict(data.dates, days)
+        if name == "persistence":
+            # The very first day has none before it.
+            late = slice(max(days.start, 1), days.stop)
+            found = Persistence().predict(data.runoff, late)
+            return torch.cat([torch.full((late.start - days.start,), torch.nan, dtype=torch.float64), found])
+        return LinearRegression.fit(drivers, data.runoff, train, lags=3).predict(drivers, days)
+
+    predictions = {}
+    for name in BASELINES:
+        try:
+            predictions[name] = [series(name, days) for days in (basin.train, basin.validation)]
+        except InputError:
+            gaps = [torch.full((d.stop - d.start,), torch.nan, dtype=torch.float64) for d in (train, basin.validation)]
+            predictions[name] = gaps
+    return predictions
+
+
+def _baseline_scores(basin: Basin, name: str) -> list[list[float]]:
+    found = []
+    for predictions in baselines(basin).values():
+        row = []
+        for predicted, days in zip(predictions, (basin.train, basin.validation), strict=True):
+            known = ~torch.isnan(predicted)
+            row.append(score(name, predicted[known], basin.observed[days][known]) if known.any() else float("nan"))
+        found.append(row)
+    return found
+
+
+def _scores(basin: Basin, solution: Solution) -> dict[str, list[float]]:
+    runoff = basin.runoff(solution).detach()
+    return {
+        name: [score(name, runoff[days], basin.observed[days]) for days in (basin.train, basin.validation)]
+        for name in SCORES
+    }
+
+
+def summary(basins: Mapping[str, Basin], solutions: Mapping[str, Solution], failures: Mapping[str, str]) -> list[str]:
+    """A line for each basin, and one for all where there are several."""
+    lines, reached = [], []
+    for name, solution in solutions.items():
+        m = _scores(basins[name], solution)
+        reached.append(m["nse"])
+        lines.append(
+            f"basin {name}: train NSE {m['nse'][0]:.3f} KGE {m['kge'][0]:.3f} bias {m['bias'][0]:+.3f}, "
+            f"validation NSE {m['nse'][1]:.3f} KGE {m['kge'][1]:.3f} bias {m['bias'][1]:+.3f}"
+        )
+    lines += [f"basin {name} failed: {why}" for name, why in failures.items()]
+    if len(reached) > 1:
+        train, validation = np.median(reached, axis=0)
+        lines.append(f"median of {len(reached)} basins: train NSE {train:.3f}, validation NSE {validation:.3f}")
+    return lines
+
+
+def write_result(
+    settings: Settings,
+    basins: Mapping[str, Basin],
+    found: Calibration,
+    solutions: Mapping[str, Solution],
+    failures: Mapping[str, str],
+) -> Path:
+    """Writes the result; basins that failed hold missing values, and `status` says why."""
+    names, first = [*settings.data.basins], basins[next(iter(solutions))]
+    model, dates = first.site.model, first.data.dates
+
+    def each(value: Any, shape: tuple[int, ...] = ()) -> Any:
+        """`value(name)` of each basin that was solved, NaN of the others."""
+        rows = [np.asarray(value(n)) if n in solutions else np.full(shape, np.nan) for n in names]
+        return np.stack(rows).astype(np.float64)
+
+    def after(name: str, values: Tensor) -> Any:
+        return values.detach().reshape(-1).numpy()[-len(dates) :]
+
+    variables = {"status": Variable(("basin",), np.array([failures.get(n, "ok") for n in names]), None,
+                                    "how the calibration ended")}  # fmt: skip
+    variables |= _parameters(settings, model, found, solutions, each)
+    for s in model.all_states:
+        initial = each(lambda n, s=s: solutions[n].states[s.name].detach().reshape(-1)[0])
+        variables[f"initial_{s.name}"] = Variable(
+            ("basin",), initial, s.unit, f"{s.description} at the start of the warm-up"
+        )
+        variables[s.name] = Variable(DAILY, each(lambda n, s=s: after(n, solutions[n].states[s.name]), dates.shape),
+                                     s.unit, f"{s.description} at the end of the day")  # fmt: skip
+    for flux in model.fluxes:
+        # A flux integrated over a day is its daily mean per day.
+        daily = each(lambda n, flux=flux: after(n, solutions[n].fluxes[flux.name]), dates.shape)
+        name = "runoff_simulated" if flux.name == "runoff" else flux.name
+        variables[name] = Variable(DAILY, daily, f"{flux.unit} d-1", f"{flux.description}, daily mean")
+    variables["runoff_observed"] = Variable(DAILY, each(lambda n: basins[n].observed, dates.shape), "mm d-1",
+                                            "observed runoff")  # fmt: skip
+    variables["runoff_prior"] = Variable(DAILY, each(lambda n: _prior_runoff(basins[n]), dates.shape), "mm d-1",
+                                         "runoff ahead of calibration, daily mean")  # fmt: skip
+    for name in SCORES:
+        values = each(lambda n, name=name: _scores(basins[n], solutions[n])[name], (2,))
+        about = MEASURES[name]
+        variables[name] = Variable(("basin", "period"), values, UNITS[about.unit], f"{about.text} of daily runoff")
+    for name in ("nse", "kge"):
+        values = each(lambda n, name=name: _baseline_scores(basins[n], name), (len(BASELINES), 2))
+        variables[f"baseline_{name}"] = Variable(("baseline", "basin", "period"), values.swapaxes(0, 1), "1",
+                                                 f"{MEASURES[name].text} of each baseline")  # fmt: skip
+    variables |= _search(settings, found, each)
+    variables["balance_error"] = Variable(("basin",), each(lambda n: solutions[n].balance.reshape(())), "mm",
+                                          "largest closure error of the water balance")  # fmt: skip
+    days = np.array([[str(d) for d in p] for p in (settings.periods.train, settings.periods.validation)])
+    coordinates = {
+        "basin": Variable(("basin",), np.array(names), None, "basin identifier"),
+        "time": Variable(("time",), dates, None, "day"),
+        "period": Variable(("period",), np.array(PERIODS), None, "period"),
+        "period_start": Variable(("period",), days[:, 0], None, "first day of the period"),
+        "period_end": Variable(("period",), days[:, 1], None, "last day of the period"),
+        "baseline": Variable(("baseline",), np.array(BASELINES), None, "what the model has to beat"),
+        "finalist": Variable(("finalist",), np.arange(settings.strategy.finalists), "1", "number of the finalist"),
+        "step": Variable(("step",), np.arange(1, settings.strategy.steps + 1), "1", "step of the refinement"),
+    }
+    attributes = provenance(
+        next(iter(solutions.values())), rtol=settings.solve.rtol, atol=settings.solve.atol,
+        seed=settings.strategy.seed, configuration=settings.text, action="calibrated",
+        title=f"{model.name} calibrated with pydiffgeo", loss=settings.loss,
+        data_source="; ".join(dict.fromkeys(b.data.source for b in basins.values())),
+    )  # fmt: skip
+    return write_netcdf(settings.output, variables, coordinates, attributes)
+
+
+def _parameters(settings: Settings, model: Any, found: Calibration, solutions: Any, each: Any) -> dict[str, Variable]:
+    variables = {}
+    for p in model.parameters:
+        fixed = p.name in settings.model.fixed
+        fitted = each(lambda n, p=p: solutions[n].parameters[p.name].detach().reshape(-1)[0])
+        item = {} if fixed else {i.name: i for i in next(iter(found.sites.values())).transforms.items}
+        bounds = None if fixed else (item[p.name].low, item[p.name].high)
+        text = p.description + (" (fixed)" if fixed else " (calibrated)")
+        variables[p.name] = Variable(("basin",), fitted, p.unit, text, bounds=bounds)
+        if not fixed:
+            start = each(lambda n, p=p: prior_values(found.sites[n])[p.name].reshape(-1)[0])
+            variables[f"{p.name}_prior"] = Variable(("basin",), start, p.unit, f"{p.description} ahead of calibration")
+    return variables
+
+
+def _search(settings: Settings, found: Calibration, each: Any) -> dict[str, Variable]:
+    """What the search has reached, and what it has cost."""
+    strategy, unit = settings.strategy, UNITS[MEASURES[settings.loss].unit]
+
+    def spread(name: str) -> Any:
+        row = np.full(strategy.finalists, np.nan)
+        row[: len(found.found[name]["best_loss"])] = found.found[name]["best_loss"]
+        return row
+
+    def history(name: str, of: str) -> Any:
+        # The best of all finalists after each step of the refinement.
+        best = found.found[name][of].min(axis=1)
+        return np.concatenate([np.where(np.isfinite(best), best, np.nan), np.full(strategy.steps - len(best), np.nan)])
+
+    loss = settings.loss
+    variables = {
+        "finalist_loss": Variable(("basin", "finalist"), each(spread, (strategy.finalists,)), unit,
+                                  f"training loss ({loss}) reached by each finalist"),
+        "loss": Variable(("basin", "step"), each(lambda n: history(n, "loss_history"), (strategy.steps,)), unit,
+                         f"smallest training loss ({loss}) so far"),
+        "steps": Variable(("basin",), each(lambda n: found.found[n]["step"]), "1", "steps of the refinement"),
+    }  # fmt: skip
+    if settings.periods.selection is not None:
+        values = each(lambda n: history(n, "selection_history"), (strategy.steps,))
+        variables["selection_loss"] = Variable(
+            ("basin", "step"), values, unit, f"smallest loss ({loss}) in the selection so far"
+        )
+    texts = ("members solved", "members differentiated", "time solved, of all members", "time spent")
+    for name, text, unit in zip(COSTS, texts, ("1", "1", "d", "s"), strict=True):
+        variables[f"cost_{name}"] = Variable(("basin",), each(lambda n, name=name: found.found[n][name]), unit, text)
+    return variables
+
+
+def prior_values(site: Any) -> dict[str, Tensor]:
+    """What is calibrated, ahead of it: the means of the priors, and the middle of the range where there is none."""
+    values: dict[str, Tensor] = site.values(np.zeros((1, len(site.transforms.items))))
+    return {k: torch.full_like(v, site.priors[k].mean) if k in site.priors else v for k, v in values.items()}
+
+
+def _prior_runoff(basin: Basin) -> Any:
+    try:
+        with torch.no_grad():
+            return basin.runoff(basin.whole.solve(prior_values(basin.whole), throw=True)).numpy()
+    except SolverError:
+        return np.full(len(basin.data), np.nan)

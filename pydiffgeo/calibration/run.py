@@ -1,0 +1,299 @@
+"""Calibrates sites by gradient.
+
+The loss of a model has many local minima, of snow above all. So the search narrows: many candidates are
+tried, the best of them explored by gradient over a part of the record, all at once as one batch, and the
+best of those refined on the whole of it. What is learnt is kept in a checkpoint, so that an interrupted
+run goes on where it was, to the last bit. A site that fails does not stop the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import __version__
+from ..errors import InputError, PydiffgeoError, SolverError
+from ..solve import Solution
+from .checkpoint import Checkpoint, load, save
+from .progress import Progress, Step
+from .search import Array, State
+from .site import Site
+from .strategy import Strategy
+
+# In the state of a search: whether it has come to the whole of the record, and what it has cost.
+REFINING, SOLVES, GRADIENTS, SOLVED_TIME, SECONDS = "refining", "solves", "gradients", "solved_time", "seconds"
+COSTS = (SOLVES, GRADIENTS, SOLVED_TIME, SECONDS)
+# Seconds of work that a crash may cost at most, besides the step it happens in.
+SAVE_EVERY = 10.0
+# Candidates keep this part of each range away from its ends, where a transform hardly moves.
+INSET = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What was found.
+
+    Attributes:
+        sites: name -> site, of all that were asked for.
+        found: name -> final state of its search, of those that succeeded; see `search`. `loss_history` and
+            `selection_history` hold the best value after each step of the refinement, `(steps, finalists)`.
+        failures: name -> why, of the others.
+    """
+
+    sites: Mapping[str, Site]
+    found: Mapping[str, State]
+    failures: Mapping[str, str]
+
+    def x(self, site: str) -> Array:
+        """The best point found, `(1, n)`, in the variables of the search."""
+        state = self.found[site]
+        held_back = state["best_selection"]
+        best = int(np.argmin(held_back if np.isfinite(held_back).any() else state["best_loss"]))
+        return np.asarray(state["best_x"][best : best + 1])
+
+    def values(self, site: str) -> dict[str, float]:
+        """The best values found: name -> number."""
+        return {k: float(v) for k, v in self.sites[site].values(self.x(site)).items()}
+
+    def solve(self, site: str) -> Solution:
+        """The solution with the best values found, over the whole record.
+
+        Raises:
+            SolverError: it cannot be solved there.
+        """
+        with torch.no_grad():
+            return self.sites[site].solve(self.sites[site].values(self.x(site)), throw=True)
+
+
+def calibrate(
+    sites: Sequence[Site],
+    strategy: Strategy | None = None,
+    *,
+    checkpoint: str | Path | None = None,
+    resume: bool = True,
+    progress: bool = True,
+    callback: Callable[[Step], None] | None = None,
+    identity: Mapping[str, Any] | None = None,
+) -> Calibration:
+    """Finds the values of each site that make its loss smallest.
+
+    Args:
+        sites: one or several, each with a name of its own.
+        strategy: how the search goes.
+        checkpoint: a file that is kept up to date, for a run that is interrupted; it stays when all is done.
+        resume: go on from the checkpoint, if there is one; else start anew.
+        progress: print step, loss and time left to the standard error.
+        callback: called after each step.
+        identity: what must be the same for a checkpoint to be of use, besides the data; the strategy if None.
+
+    Raises:
+        InputError: two sites have the same name. DataError: the checkpoint cannot be used.
+        SolverError: no site could be calibrated.
+        KeyboardInterrupt: after the checkpoint is written; the message says how to go on.
+    """
+    strategy = strategy or Strategy()
+    named = {site.name: site for site in sites}
+    if not named or len(named) < len(sites):
+        raise InputError("give at least one site, and each a name of its own")
+    known = identity if identity is not None else {"strategy": asdict(strategy)}
+    keep = _Keeper(
+        None if checkpoint is None else Path(checkpoint),
+        {"pydiffgeo": __version__, **known, "data": {name: site.fingerprint for name, site in named.items()}},
+        resume,
+    )
+    work = {name: _work(site, strategy) for name, site in named.items()}
+    report = Progress(progress, sum(work.values()), callback)
+    if keep.resumed:
+        report.say(f"going on from {keep.path}")
+    try:
+        for number, (name, site) in enumerate(named.items(), 1):
+            ahead = sum([*work.values()][number:])
+            if name not in keep.now.finished and name not in keep.now.failed:
+                try:
+                    _Search(site, strategy, keep, report, number, len(named)).run()
+                except PydiffgeoError as error:
+                    if isinstance(error, InputError):
+                        raise
+                    keep.update(keep.now.with_failure(name, str(error)))
+                    report.say(f"site {name} failed: {error}")
+            report.left = ahead
+        keep.save()
+    except KeyboardInterrupt:
+        keep.save()
+        raise KeyboardInterrupt(keep.where()) from None
+    finally:
+        report.close()
+    if not keep.now.finished:
+        raise SolverError(f"no site could be calibrated; {'; '.join(keep.now.failed.values())}")
+    found = {name: keep.now.finished[name] for name in named if name in keep.now.finished}
+    return Calibration(named, found, {k: v for k, v in keep.now.failed.items() if k in named})
+
+
+def candidates(site: Site, strategy: Strategy) -> Array:
+    """A Latin hypercube `(candidates, n)`; the seed and the name of the site alone decide it."""
+    n, count = len(site.transforms.items), strategy.candidates
+    random = np.random.default_rng([strategy.seed, *site.name.encode()])
+    strata = np.stack([random.permutation(count) for _ in range(n)], axis=1)
+    share = INSET + (1 - 2 * INSET) * (strata + random.random((count, n))) / count
+    return np.asarray(np.log(share / (1 - share)))
+
+
+def window(site: Site, length: float) -> Site | None:
+    """The part of the record that is explored first: of all that are `length` long after their warm-up, the one
+    in which observations vary most, in units of their error. None where that would save little.
+    """
+    times, lead = site.times, site.warmup
+    if length <= 0 or 2 * length > times[-1] - times[0] - lead:
+        return None
+    every = min(length, 365.0)
+    starts = np.arange(times[0], times[-1] - lead - length + 1e-9 * length, every)
+    best: tuple[float, Site | None] = (0.0, None)
+    for start in starts:
+        first, last = np.searchsorted(times, (start - 1e-9, start + lead + length - 1e-9))
+        part = site.between(int(first), int(last)) if site.observations else None
+        if part is None or not part.observations:
+            continue
+        spread = [(o.values - torch.nanmean(o.values)) / o.error for o in part.observations]
+        variation = sum(float(torch.nansum(s**2)) for s in spread)
+        if variation > best[0]:
+            best = (variation, part)
+    return best[1]
+
+
+def _duration(site: Site) -> float:
+    return float(site.times[-1] - site.times[0])
+
+
+def _work(site: Site, strategy: Strategy) -> float:
+    """Members times the time still to be solved and differentiated, if none is done early."""
+    short = strategy.window + site.warmup if 0 < 2 * strategy.window <= _duration(site) - site.warmup else 0.0
+    return strategy.window_steps * strategy.starts * short + strategy.steps * strategy.finalists * _duration(site)
+
+
+class _Search:
+    """The search of one site, from where the checkpoint stands."""
+
+    def __init__(
+        self, site: Site, strategy: Strategy, keep: _Keeper, report: Progress, number: int, sites: int
+    ) -> None:
+        self.site, self.strategy, self.keep, self.report = site, strategy, keep, report
+        self.number, self.sites, self.cost = number, sites, dict.fromkeys(COSTS, 0.0)
+        self.method, self.why = strategy.search(), ""
+
+    def run(self) -> None:
+        s, o = self.site, self.strategy
+        state = self.keep.now.state if self.keep.now.site == s.name else None
+        part = window(s, o.window)
+        if state is None:
+            # Everything up to the first step follows from the configuration; there is nothing to keep.
+            self.keep.update(Checkpoint(self.keep.now.finished, self.keep.now.failed, s.name, None))
+            self.report.say(f"site {s.name}: trying {o.candidates} candidates")
+            x = self._best_of(candidates(s, o), part or s, o.starts if part else o.finalists)
+            state = self._begin(x, refining=part is None)
+        else:
+            self.cost = {k: float(state[k]) for k in COSTS}
+        if part is not None and not state[REFINING]:
+            state = self._steps(state, part, o.window_steps)
+            solved = np.isfinite(state["best_loss"])
+            x = self._best_of(state["best_x"][solved] if solved.any() else state["best_x"], s, o.finalists)
+            state = self._begin(x, refining=True)
+        state = self._steps(state, s, o.steps)
+        if not np.isfinite(state["best_loss"]).any():
+            raise SolverError(f"site {s.name}: no start could be solved and differentiated; {self.why}")
+        self.keep.update(self.keep.now.with_finished(s.name, state))
+
+    def _begin(self, x: Array, *, refining: bool) -> State:
+        empty = np.empty((0, len(x)))
+        return {
+            **self.method.start(x), REFINING: np.array(refining), **{k: np.array(v) for k, v in self.cost.items()},
+            "loss_history": empty, "selection_history": empty.copy(),
+        }  # fmt: skip
+
+    def _count(self, site: Site, members: int, gradients: int, seconds: float) -> None:
+        for name, amount in zip(COSTS, (members, gradients, members * _duration(site), seconds), strict=True):
+            self.cost[name] += amount
+
+    def _best_of(self, x: Array, site: Site, count: int) -> Array:
+        """The `count` rows of `x` with the smallest loss, fewer where fewer can be solved.
+
+        Raises:
+            SolverError: the model can be solved at none of them.
+        """
+        started = time.perf_counter()
+        found = site.coarse().evaluate(x, gradient=False)
+        self._count(site, len(x), 0, time.perf_counter() - started)
+        order = np.argsort(found.loss, kind="stable")[:count]
+        order = order[np.isfinite(found.loss[order])]
+        if not len(order):
+            raise SolverError(f"site {site.name}: none of {len(x)} points could be solved; {found.why}")
+        return x[order]
+
+    def _steps(self, state: State, site: Site, steps: int) -> State:
+        """Goes on with a search until it has done `steps` or all its members are done."""
+        self.report.begin()
+        while int(state["step"]) < steps and not state["done"].all():
+            active = np.flatnonzero(~state["done"])
+            started = time.perf_counter()
+            found = site.evaluate(state["trial"][active], normal=self.method.needs_normal)
+            self._count(site, len(active), len(active), time.perf_counter() - started)
+            self.why = found.why or self.why
+            state = self.method.advance(state, _spread(found, active, state["trial"]))
+            state |= {k: np.array(v) for k, v in self.cost.items()}
+            for name, best in (("loss_history", "best_loss"), ("selection_history", "best_selection")):
+                state[name] = np.concatenate([state[name], state[best][None]])
+            self.keep.update(Checkpoint(self.keep.now.finished, self.keep.now.failed, self.site.name, state))
+            phase = "refining" if state[REFINING] else "exploring"
+            self.report.step(
+                Step(self.site.name, self.number, self.sites, phase, int(state["step"]), steps, float(found.loss.min()),
+                     tuple(float(v) for v in state["best_loss"]), int((~state["done"]).sum())),
+                len(active) * _duration(site),
+            )  # fmt: skip
+        return state
+
+
+def _spread(found: Any, active: Any, trial: Array) -> Any:
+    """What was found for some members, in arrays for all of them."""
+    members, n = trial.shape
+    loss, gradient = np.full(members, np.inf), np.zeros((members, n))
+    loss[active], gradient[active] = found.loss, found.gradient
+    parts: dict[str, Any] = {"loss": loss, "gradient": gradient}
+    if found.selection is not None:
+        parts["selection"] = np.full(members, np.inf)
+        parts["selection"][active] = found.selection
+    if found.normal is not None:
+        parts["normal"] = np.zeros((members, n, n))
+        parts["normal"][active] = found.normal
+    return replace(found, **parts)
+
+
+class _Keeper:
+    """Holds the present checkpoint and writes it now and then."""
+
+    def __init__(self, path: Path | None, identity: dict[str, Any], resume: bool) -> None:
+        self.path, self.identity, self.saved = path, identity, time.monotonic()
+        self.resumed = path is not None and resume and path.exists()
+        self.now = load(path, identity) if path is not None and self.resumed else Checkpoint()
+
+    def update(self, checkpoint: Checkpoint) -> None:
+        self.now = checkpoint
+        if time.monotonic() - self.saved > SAVE_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        if self.path is not None:
+            save(self.path, self.identity, self.now)
+        self.saved = time.monotonic()
+
+    def where(self) -> str:
+        """Where an interrupted run stands, and how to go on."""
+        state = self.now.state
+        phase = "refining" if state and state[REFINING] else "exploring"
+        step = f"after step {int(state['step'])} of {phase}" if state else "before the first step of"
+        where = f"{step} site {self.now.site}" if self.now.site else "between sites"
+        return where if self.path is None else f"{where}; the same command goes on from {self.path}"

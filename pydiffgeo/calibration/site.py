@@ -1,0 +1,229 @@
+"""One place made ready for calibration: its model, what drives it, what was observed, and what is sought."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import BoundsError, InputError, UnknownNameError
+from ..forcing import TimeSeries
+from ..model import Model
+from ..observe import Observation
+from ..solve import Solution, solve
+from ..transforms import Bounded, Transforms, bounded
+from .objective import SQUARES, Prior, check_loss, deviations, loss, prior_weight, residuals
+from .search import Array, Evaluation
+
+# Comparing candidates needs no more than this; a search uses the tolerances of the site.
+SCREENING = 1e-3
+Values = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A model at one place, with its observations.
+
+    Attributes:
+        name: of the place.
+        times: output times `(n + 1,)`, in the time unit of the model.
+        forcing: name -> `(n,)`, or whatever `solve` takes, without a batch.
+        observations: what the loss is taken over.
+        bounds: what is calibrated: name of a parameter or of an initial value -> `(low, high)`, or None for
+            the usual range of a parameter.
+        fixed: parameters that are given. initial: initial values that are given.
+        priors: name of a calibrated value -> `Prior`.
+        selection: observations that are held back from the loss, for early stopping.
+        loss: a loss of `losses.LOSSES`, or a misfit: "gaussian", "heteroscedastic", "mean_square".
+        assemble: turns calibrated values, name -> `(members, 1)`, into parameters of the model, name ->
+            `(members, 1)` or `(members, cells)`, where they are not themselves parameters: one value for each
+            soil horizon, say. Such values need bounds.
+        logarithmic: names of values, other than parameters of the model, to be searched on a logarithmic scale.
+        warmup: time at the start of any part of the record that is solved but not compared.
+        settings: keywords of `solve`, such as `engine` and `rtol`.
+
+    Raises:
+        InputError: (or a subclass) when made of things that do not fit; names them.
+    """
+
+    name: str
+    model: Model
+    times: Any
+    forcing: Mapping[str, Any]
+    observations: tuple[Observation, ...]
+    bounds: Mapping[str, tuple[float, float] | None]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    initial: Mapping[str, Any] = field(default_factory=dict)
+    priors: Mapping[str, Prior] = field(default_factory=dict)
+    selection: tuple[Observation, ...] = ()
+    loss: str = "mean_square"
+    assemble: Callable[[Values], Mapping[str, Any]] | None = None
+    logarithmic: tuple[str, ...] = ()
+    warmup: float = 0.0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    transforms: Transforms = field(init=False)
+
+    def __post_init__(self) -> None:
+        check_loss(self.loss)
+        if not self.observations:
+            raise InputError(f"site {self.name}: there is nothing to compare with")
+        object.__setattr__(self, "observations", tuple(self.observations))
+        object.__setattr__(self, "selection", tuple(self.selection))
+        object.__setattr__(self, "times", np.asarray(self.times, np.float64))
+        object.__setattr__(self, "transforms", self._transforms())
+        for name in self.priors:
+            if name not in self.transforms.names:
+                raise UnknownNameError(f"site {self.name}: a prior is given for {name!r}, which is not calibrated")
+
+    def _transforms(self) -> Transforms:
+        parameters = {p.name: p for p in self.model.parameters}
+        items = []
+        for name, given in self.bounds.items():
+            if name in self.fixed or name in self.initial:
+                raise InputError(f"site {self.name}: {name!r} is both calibrated and given")
+            try:
+                if name in parameters:
+                    items.append(bounded(parameters[name], given))
+                elif given is None or not (self.assemble or name in self._initial_names):
+                    known = [*parameters, *self._initial_names]
+                    raise UnknownNameError(f"{name!r} is to be calibrated; it needs bounds, and to be one of {known}")
+                else:
+                    items.append(Bounded(name, float(given[0]), float(given[1]), name in self.logarithmic))
+            except (BoundsError, UnknownNameError) as error:
+                raise type(error)(f"site {self.name}: {error}") from error
+        if not items:
+            raise InputError(f"site {self.name}: there is nothing to calibrate")
+        return Transforms(tuple(items))
+
+    @property
+    def _initial_names(self) -> tuple[str, ...]:
+        return (*(s.name for s in self.model.all_states), *self.model.initial_names)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the numbers of the site, by which a checkpoint knows it again."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.times).tobytes())
+        for name in sorted(self.forcing):
+            value = self.forcing[name]
+            parts = (value.times, value.values) if isinstance(value, TimeSeries) else (value,)
+            for part in parts:
+                digest.update(np.ascontiguousarray(torch.as_tensor(part).detach().numpy()).tobytes())
+        for o in (*self.observations, *self.selection):
+            digest.update(np.ascontiguousarray(o.values.numpy()).tobytes())
+        return digest.hexdigest()[:16]
+
+    def values(self, x: Array) -> dict[str, Tensor]:
+        """What the rows of `x` (members, n) stand for: name -> `(members, 1)`."""
+        return self.transforms.unpack(torch.from_numpy(np.array(x)))
+
+    def solve(self, values: Values, *, throw: bool = False) -> Solution:
+        """Solves the site with calibrated values, name -> `(members, 1)`."""
+        start = {k: v for k, v in values.items() if k in self._initial_names}
+        rest = {k: v for k, v in values.items() if k not in start}
+        found = self.assemble(rest) if self.assemble is not None else rest
+        return solve(
+            self.model, {**self.fixed, **found}, forcing=self.forcing, times=self.times,
+            initial={**self.initial, **start}, throw=throw, **self.settings,
+        )  # fmt: skip
+
+    def between(self, first: int, last: int) -> Site:
+        """The site over `times[first:last + 1]`, with the observations after its own warm-up; none held back."""
+        times = self.times[first : last + 1]
+        seen = [_within(o, times[0] + self.warmup, times[-1]) for o in self.observations]
+        return replace(
+            self, times=times, forcing={k: _cut(v, first, last) for k, v in self.forcing.items()},
+            observations=tuple(o for o in seen if o is not None), selection=(),
+        )  # fmt: skip
+
+    def coarse(self) -> Site:
+        """The site with tolerances that are enough to compare candidates."""
+        loose = {k: max(float(self.settings.get(k, SCREENING)), SCREENING) for k in ("rtol", "atol")}
+        return replace(self, settings={**self.settings, **loose})
+
+    def evaluate(self, x: Array, *, gradient: bool = True, normal: bool = False) -> Evaluation:
+        """Loss and derivatives at the rows of `x`, `(members, n)`. A member that cannot be solved has an infinite loss.
+
+        Raises:
+            InputError: `normal` is asked for, but the loss is no sum of squares.
+        """
+        if normal and self.loss not in SQUARES:
+            raise InputError(f"Gauss-Newton steps need a loss that is a sum of squares: {SQUARES}, not {self.loss!r}")
+        variable = torch.from_numpy(np.array(x)).requires_grad_(gradient and not normal)
+        members, why = np.full(len(x), np.inf), ""
+        with torch.set_grad_enabled(gradient and not normal):
+            values = self.transforms.unpack(variable)
+            solution = self.solve(values)
+            good = solution.ok.reshape(-1)
+            held_back = self._selection(solution, good)
+            if good.any():
+                total = self._loss(solution, values, good)
+                if variable.requires_grad:
+                    total.sum().backward()
+                members[good.numpy()] = total.detach().numpy()
+        # An adjoint that fails shows only now.
+        members[~solution.ok.reshape(-1).numpy()] = np.inf
+        why = next(solution.failures(), "")
+        slope = variable.grad.numpy() if variable.grad is not None else np.zeros_like(x)
+        if not normal:
+            return Evaluation(members, slope, held_back, None, why)
+        solved = np.flatnonzero(np.isfinite(members))
+        curvature = np.zeros((*x.shape, x.shape[1]))
+        if len(solved):
+            r, j = self._jacobian(x[solved])
+            slope[solved] = 2 * np.einsum("mrn,mr->mn", j, r)
+            curvature[solved] = np.einsum("mrn,mrk->mnk", j, j)
+        return Evaluation(members, slope, held_back, curvature, why)
+
+    def _loss(self, solution: Solution, values: Values, good: Tensor) -> Tensor:
+        kept = solution.select(good)
+        total = loss(kept, self.observations, self.loss)
+        if self.priors:
+            z = deviations({k: v[good] for k, v in values.items()}, self.priors)
+            total = total + prior_weight(self.observations, self.loss) * 0.5 * (z**2).sum(-1)
+        return total
+
+    def _selection(self, solution: Solution, good: Tensor) -> Array | None:
+        if not self.selection:
+            return None
+        found = np.full(len(good), np.inf)
+        if good.any():
+            found[good.numpy()] = loss(solution.select(good), self.selection, self.loss).detach().numpy()
+        return found
+
+    def _jacobian(self, x: Array) -> tuple[Array, Array]:
+        """Residuals `(members, m)` and their derivatives to `x`, `(members, m, n)`."""
+
+        def of(variable: Tensor) -> Tensor:
+            values = self.transforms.unpack(variable)
+            found = residuals(self.solve(values, throw=True), self.observations, self.loss)
+            if not self.priors:
+                return found
+            weight = (0.5 * prior_weight(self.observations, self.loss)) ** 0.5
+            return torch.cat([found, weight * deviations(values, self.priors)], dim=1)
+
+        from ..jacobian import jacobian
+
+        value, derivative = jacobian(of, torch.from_numpy(np.array(x)))
+        return value.numpy(), derivative.numpy()
+
+
+def _within(o: Observation, start: float, end: float) -> Observation | None:
+    """The observation from `start` to `end`; None where nothing is left of it."""
+    times = np.asarray(o.times).reshape(len(o.times), -1)
+    inside = (times[:, 0] >= start) & (times[:, -1] <= end)
+    if not inside.any():
+        return None
+    error = o.error[..., torch.from_numpy(inside)] if o.error.ndim and o.error.shape[-1] > 1 else o.error
+    return replace(o, times=o.times[inside], values=o.values[..., torch.from_numpy(inside)], error=error)
+
+
+def _cut(value: Any, first: int, last: int) -> Any:
+    """One value per interval, from `times[first]` to `times[last]`; time series keep their own axis."""
+    if isinstance(value, TimeSeries) or np.ndim(value) == 0:
+        return value
+    return value[first:last]
