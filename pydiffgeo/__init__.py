@@ -54,6 +54,6 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     # These bring xarray and more along: they are loaded when first asked for.
-    if name in ("calibration", "io"):
+    if name in ("calibration", "io", "nn"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

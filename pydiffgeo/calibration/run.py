@@ -33,6 +33,8 @@ COSTS = (SOLVES, GRADIENTS, SOLVED_TIME, SECONDS)
 SAVE_EVERY = 10.0
 # Candidates keep this part of each range away from its ends, where a transform hardly moves.
 INSET = 0.02
+# Points this near to each other, in parts of each range, are taken for the same minimum.
+APART = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,18 @@ class Calibration:
     def values(self, site: str) -> dict[str, float]:
         """The best values found: name -> number."""
         return {k: float(v) for k, v in self.sites[site].values(self.x(site)).items()}
+
+    def standard_errors(self, site: str) -> dict[str, float]:
+        """How well the best values are known: name -> standard error, in the unit of the value.
+
+        From the model linearised at the best point: the square roots of the diagonal of the inverse of `J'J`
+        (Draper and Smith 1998, Applied Regression Analysis, ch. 24), with priors among the data. Errors count as
+        independent; with the loss "gaussian" they are those of the observations, else that of the residuals.
+
+        Raises:
+            InputError: the loss is no sum of squares, or the data say nothing about some direction.
+        """
+        return self.sites[site].standard_errors(self.x(site))
 
     def solve(self, site: str) -> Solution:
         """The solution with the best values found, over the whole record.
@@ -220,7 +234,7 @@ class _Search:
             self.cost[name] += amount
 
     def _best_of(self, x: Array, site: Site, count: int) -> Array:
-        """The `count` rows of `x` with the smallest loss, fewer where fewer can be solved.
+        """The `count` rows of `x` with the smallest loss that are apart, fewer where fewer can be solved.
 
         Raises:
             SolverError: the model can be solved at none of them.
@@ -228,11 +242,15 @@ class _Search:
         started = time.perf_counter()
         found = site.coarse().evaluate(x, gradient=False)
         self._count(site, len(x), 0, time.perf_counter() - started)
-        order = np.argsort(found.loss, kind="stable")[:count]
-        order = order[np.isfinite(found.loss[order])]
-        if not len(order):
+        chosen: list[int] = []
+        share = 1 / (1 + np.exp(-x))
+        for i in np.argsort(found.loss, kind="stable"):
+            near = any(np.abs(share[i] - share[j]).max() < APART for j in chosen)
+            if np.isfinite(found.loss[i]) and not near and len(chosen) < count:
+                chosen.append(int(i))
+        if not chosen:
             raise SolverError(f"site {site.name}: none of {len(x)} points could be solved; {found.why}")
-        return x[order]
+        return x[chosen]
 
     def _steps(self, state: State, site: Site, steps: int) -> State:
         """Goes on with a search until it has done `steps` or all its members are done."""

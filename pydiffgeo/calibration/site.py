@@ -151,8 +151,8 @@ class Site:
         Raises:
             InputError: `normal` is asked for, but the loss is no sum of squares.
         """
-        if normal and self.loss not in SQUARES:
-            raise InputError(f"Gauss-Newton steps need a loss that is a sum of squares: {SQUARES}, not {self.loss!r}")
+        if normal:
+            self._need_squares()
         variable = torch.from_numpy(np.array(x)).requires_grad_(gradient and not normal)
         members, why = np.full(len(x), np.inf), ""
         with torch.set_grad_enabled(gradient and not normal):
@@ -178,6 +178,27 @@ class Site:
             slope[solved] = 2 * np.einsum("mrn,mr->mn", j, r)
             curvature[solved] = np.einsum("mrn,mrk->mnk", j, j)
         return Evaluation(members, slope, held_back, curvature, why)
+
+    def standard_errors(self, x: Array) -> dict[str, float]:
+        """Standard errors of the values at `x`, `(1, n)`; see `Calibration.standard_errors`."""
+        self._need_squares()
+        r, j = (part[0] for part in self._jacobian(x))
+        data, n = int((r != 0).sum()), x.shape[1]
+        variance = 0.5 if self.loss == "gaussian" else float(r @ r) / max(data - n, 1)
+        normal = j.T @ j
+        scale = np.sqrt(np.diag(normal))
+        if not (scale > 0).all() or np.linalg.cond(normal / np.outer(scale, scale)) > 1e14:
+            raise InputError(
+                f"site {self.name}: the observations say nothing about some of {list(self.transforms.names)}"
+            )
+        spread = np.sqrt(variance * np.diag(np.linalg.inv(normal)))
+        at = torch.from_numpy(np.array(x)).requires_grad_()
+        (slopes,) = torch.autograd.grad(sum(v.sum() for v in self.transforms.unpack(at).values()), at)
+        return dict(zip(self.transforms.names, (spread * slopes[0].numpy()).tolist(), strict=True))
+
+    def _need_squares(self) -> None:
+        if self.loss not in SQUARES:
+            raise InputError(f"this needs a loss that is a sum of squares: one of {list(SQUARES)}, not {self.loss!r}")
 
     def _loss(self, solution: Solution, values: Values, good: Tensor) -> Tensor:
         kept = solution.select(good)

@@ -1,0 +1,26 @@
+"""Networks that give parameters: differentiable parameter learning over many sites.
+
+network = dg.nn.ParameterNetwork(model, ["aridity", "frac_snow"])
+seen = dg.nn.train(network, dg.nn.site_data(data, network.inputs), dg.nn.Training(steps=300))
+network.save("network.npz")
+"""
+
+from .network import ParameterNetwork, Standardise
+from .sites import SiteData, held_out, k_fold, site_data
+from .train import Trained, Training, predict, scaled_error, train
+from .varying import time_varying
+
+__all__ = [
+    "ParameterNetwork",
+    "SiteData",
+    "Standardise",
+    "Trained",
+    "Training",
+    "held_out",
+    "k_fold",
+    "predict",
+    "scaled_error",
+    "site_data",
+    "time_varying",
+    "train",
+]

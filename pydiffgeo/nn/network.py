@@ -1,0 +1,251 @@
+"""A network that gives the parameters of a model from what is known of a place."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import __version__
+from ..errors import BoundsError, DataError, InputError, ShapeError, UnknownNameError
+from ..io import write_whole
+from ..model import Model
+from ..solve import Solution, solve
+from ..transforms import Bounded, bounded
+from .varying import time_varying
+
+FORMAT = 1
+Range = tuple[float, float]
+
+
+class Standardise(torch.nn.Module):
+    """`(x - mean) / spread` of each input, which are kept with the module; what is missing (NaN) becomes zero, the mean."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(inputs, dtype=torch.float64))
+        self.register_buffer("spread", torch.ones(inputs, dtype=torch.float64))
+
+    def fit(self, x: Tensor) -> None:
+        """Takes mean and standard deviation over all axes but the last; an input that does not vary becomes zero."""
+        rows = x.reshape(-1, x.shape[-1]).to(torch.float64)
+        mean = torch.nan_to_num(rows.nanmean(0))
+        spread = torch.nan_to_num(((rows - mean) ** 2).nanmean(0).sqrt())
+        self.mean: Tensor = mean
+        self.spread: Tensor = torch.where(spread > 1e-12 * (1 + mean.abs()), spread, torch.inf)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.nan_to_num((x - self.mean) / self.spread)
+
+
+class ParameterNetwork(torch.nn.Module):
+    """Attributes of places, and weather if asked for, to parameters of a model within bounds.
+
+    Attributes pass through layers of `tanh`; weather through a gated recurrent unit, whose outputs join the
+    attributes: at each time for parameters that vary in time, and on average for those that do not.
+
+    Args:
+        model: whose parameters are given.
+        inputs: names of the attributes, in their order.
+        bounds: parameter -> range, where its usual one is not to be used.
+        fixed: parameter -> value, of those that are not learnt.
+        initial: initial value -> range; these are learnt too.
+        varying: parameters that vary in time; needs weather. See `time_varying`.
+        weather: names of the weather inputs, in their order.
+        hidden: width of each layer. memory: width of the recurrent unit.
+        start: value -> where training starts, such as the median of calibrated basins; else the middle of its
+            range.
+        seed: of the first weights.
+
+    Raises:
+        InputError: (or a subclass) names or numbers that do not fit; names them.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        inputs: Sequence[str],
+        *,
+        bounds: Mapping[str, Range] | None = None,
+        fixed: Mapping[str, float] | None = None,
+        initial: Mapping[str, Range] | None = None,
+        varying: Sequence[str] = (),
+        weather: Sequence[str] = (),
+        hidden: Sequence[int] = (32,),
+        memory: int = 16,
+        start: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {
+            "inputs": list(inputs), "bounds": {k: list(v) for k, v in (bounds or {}).items()}, "fixed": dict(fixed or {}),
+            "initial": {k: list(v) for k, v in (initial or {}).items()}, "varying": list(varying),
+            "weather": list(weather), "hidden": list(hidden), "memory": memory,
+        }  # fmt: skip
+        if not inputs:
+            raise InputError("a network needs at least one attribute")
+        if varying and not weather:
+            raise InputError(f"{list(varying)} can only vary in time with weather")
+        self.inputs, self.weather, self.varying = tuple(inputs), tuple(weather), tuple(varying)
+        self.fixed, self.initial = dict(fixed or {}), tuple(initial or {})
+        self.model = time_varying(model, varying) if varying else model
+        self.items = _items(model, bounds or {}, self.fixed, initial or {}, self.varying)
+        # Other random numbers of the program stay what they would have been.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.standardise = Standardise(len(inputs))
+            self.standardise_weather = Standardise(len(weather)) if weather else None
+            self.recurrent = torch.nn.GRU(len(weather), memory, batch_first=True) if weather else None
+            widths = [len(inputs) + (memory if weather else 0), *hidden]
+            layers: list[torch.nn.Module] = []
+            for a, b in itertools.pairwise(widths):
+                layers += [torch.nn.Linear(a, b), torch.nn.Tanh()]
+            self.layers = torch.nn.Sequential(*layers)
+            self.head = torch.nn.Linear(widths[-1], len(self.items))
+        self.double()
+        with torch.no_grad():
+            # At first all places are alike, or nearly so.
+            self.head.weight *= 0.1
+            self.head.bias.zero_()
+            for name, value in (start or {}).items():
+                at = [item.name for item in self.items]
+                if name not in at:
+                    raise UnknownNameError(f"start is given for {name!r}; learnt are {at}")
+                # A start on a bound would never leave it.
+                x = self.items[at.index(name)].inverse(torch.tensor(float(value), dtype=torch.float64))
+                self.head.bias[at.index(name)] = x.clamp(-4.0, 4.0)
+
+    def normalise(self, attributes: Tensor, weather: Tensor | None = None) -> ParameterNetwork:
+        """Learns mean and spread of the inputs from the places for training; they are saved with the network.
+
+        Args:
+            attributes: `(places, inputs)`. weather: `(places, time, weather inputs)`.
+
+        Returns:
+            The network itself.
+        """
+        self._check(attributes, weather)
+        self.standardise.fit(attributes)
+        if self.standardise_weather is not None and weather is not None:
+            self.standardise_weather.fit(weather)
+        return self
+
+    def forward(self, attributes: Tensor, weather: Tensor | None = None) -> dict[str, Tensor]:
+        """Learnt values: name -> `(places, 1)`, or `(places, time)` of those that vary.
+
+        Args:
+            attributes: `(places, inputs)`; NaN where unknown, which counts as the mean.
+            weather: `(places, time, weather inputs)`, where the network has any.
+
+        Raises:
+            ShapeError: the shapes do not fit. InputError: weather is missing.
+        """
+        self._check(attributes, weather)
+        known = self.standardise(attributes.to(torch.float64))
+        if self.recurrent is None:
+            x = self.head(self.layers(known))
+            return {item.name: item.forward(x[:, i : i + 1]) for i, item in enumerate(self.items)}
+        assert weather is not None
+        assert self.standardise_weather is not None
+        course, _ = self.recurrent(self.standardise_weather(weather.to(torch.float64)))
+        mean = self.head(self.layers(torch.cat([known, course.mean(1)], dim=1)))
+        found = {item.name: item.forward(mean[:, i : i + 1]) for i, item in enumerate(self.items)}
+        if self.varying:
+            along = known.unsqueeze(1).expand(-1, course.shape[1], -1)
+            each = self.head(self.layers(torch.cat([along, course], dim=2)))
+            names = [item.name for item in self.items]
+            for name in self.varying:
+                i = names.index(name)
+                found[name] = self.items[i].forward(each[:, :, i])
+        return found
+
+    def simulate(
+        self, attributes: Tensor, forcing: Mapping[str, Any], times: Any, weather: Tensor | None = None, **settings: Any
+    ) -> Solution:
+        """Solves the model of each place with the values the network gives; differentiable.
+
+        Args:
+            forcing: name -> `(places, intervals)`, or one for all `(intervals,)`.
+            times: `(intervals + 1,)`. weather: one entry per interval.
+            settings: keywords of `solve`, `initial` among them.
+        """
+        values = self(attributes, weather)
+        start = {k: values.pop(k) for k in self.initial}
+        course = {k: values.pop(k) for k in self.varying}
+        return solve(
+            self.model, {**self.fixed, **values}, forcing={**forcing, **course}, times=times,
+            initial={**settings.pop("initial", {}), **start}, **settings,
+        )  # fmt: skip
+
+    def _check(self, attributes: Tensor, weather: Tensor | None) -> None:
+        if attributes.ndim != 2 or attributes.shape[1] != len(self.inputs):
+            raise ShapeError(
+                f"attributes must be (places, {len(self.inputs)}), for {list(self.inputs)}; got {tuple(attributes.shape)}"
+            )
+        if self.weather and weather is None:
+            raise InputError(f"the network needs weather: {list(self.weather)}")
+        if weather is not None and (weather.ndim != 3 or weather.shape[2] != len(self.weather)):
+            raise ShapeError(f"weather must be (places, time, {len(self.weather)}), got {tuple(weather.shape)}")
+
+    def save(self, path: str | Path) -> Path:
+        """Writes settings, normalisation and weights as plain arrays and JSON; the file appears whole or not at all."""
+        about = {"format": FORMAT, "pydiffgeo": __version__, **self.settings}
+        arrays = {k: v.detach().cpu().numpy() for k, v in self.state_dict().items()}
+
+        def write(temporary: str) -> None:
+            with open(temporary, "wb") as file:
+                np.savez(file, about=np.array(json.dumps(about)), **arrays)
+
+        return write_whole(Path(path), write)
+
+    @classmethod
+    def load(cls, path: str | Path, model: Model) -> ParameterNetwork:
+        """Reads a network for the model it was made for; nothing in the file is run.
+
+        Raises:
+            DataError: the file is damaged, or belongs to another model.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                about = json.loads(str(file["about"]))
+                arrays = {k: torch.from_numpy(np.array(file[k])) for k in file.files if k != "about"}
+            if about.pop("format") != FORMAT:
+                raise ValueError("it has another format")
+            about.pop("pydiffgeo")
+            network = cls(model, about.pop("inputs"), **about)
+            network.load_state_dict(arrays)
+        except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path}: is no network for {model.name} ({error})") from error
+        return network
+
+
+def _items(
+    model: Model,
+    bounds: Mapping[str, Range],
+    fixed: Mapping[str, float],
+    initial: Mapping[str, Range],
+    varying: Sequence[str],
+) -> tuple[Bounded, ...]:
+    """What is learnt, in order: parameters, then initial values."""
+    parameters = {p.name: p for p in model.parameters}
+    starts = [*(s.name for s in model.all_states), *model.initial_names]
+    for what, given, known in (("bounds", bounds, parameters), ("fixed", fixed, parameters), ("initial", initial, starts),
+                               ("varying", varying, parameters)):  # fmt: skip
+        for name in given:
+            if name not in known:
+                raise UnknownNameError(f"{what}: {model.name} has no {name!r}; it has {[*known]}")
+    for name in (*bounds, *varying):
+        if name in fixed:
+            raise InputError(f"{name!r} is fixed and learnt")
+    for name, value in fixed.items():
+        if not parameters[name].inside(torch.tensor(float(value), dtype=torch.float64)):
+            raise BoundsError(f"{name!r} must lie in {parameters[name].interval}, got {value}")
+    learnt = [bounded(p, tuple(bounds[n]) if n in bounds else None) for n, p in parameters.items() if n not in fixed]  # type: ignore[arg-type]
+    return (*learnt, *(Bounded(n, float(low), float(high)) for n, (low, high) in initial.items()))

@@ -1,0 +1,314 @@
+"""Trains a parameter network over many sites, in mini-batches of sites and windows of time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import __version__
+from ..errors import DataError, InputError, SolverError
+from ..io import write_whole
+from ..solve import Solution
+from .network import ParameterNetwork
+from .sites import SiteData
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is trained.
+
+    Attributes:
+        steps: of the optimiser (Adam with decoupled weight decay). batch: sites in each.
+        window: days compared in each step, from a random start. warmup: days solved ahead of them.
+        learning_rate: at first; it falls to a tenth along half a cosine. weight_decay: per unit of it.
+        clip: largest norm of the gradient.
+        selection: days at the end of the record that are held back. Every `check_every` steps the loss over
+            them is found, and the weights with the smallest one are kept; training stops after `patience`
+            checks without a gain. 0 keeps none back, and the last weights.
+        seed: of batches and windows.
+        settings: keywords of `solve`.
+
+    Raises:
+        InputError: when made with numbers that do not fit; names them.
+    """
+
+    steps: int = 300
+    batch: int = 16
+    window: int = 730
+    warmup: int = 365
+    learning_rate: float = 0.01
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    selection: int = 0
+    check_every: int = 25
+    patience: int = 6
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("batch", 1), ("window", 2), ("warmup", 0), ("selection", 0), ("check_every", 1), ("patience", 1)):  # fmt: skip
+            if not getattr(self, name) >= least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+@dataclass
+class Trained:
+    """What training went through.
+
+    Attributes:
+        loss: of each step. selection: of each check, and `checked` the steps they were made at.
+        failures: how often each site could not be solved, by name.
+        solves: sites solved and differentiated. seconds: time spent in steps, checks included.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    selection: list[float] = field(default_factory=list)
+    checked: list[int] = field(default_factory=list)
+    failures: dict[str, int] = field(default_factory=dict)
+    solves: int = 0
+    seconds: float = 0.0
+
+
+def scaled_error(simulated: Tensor, observed: Tensor, spread: Tensor) -> Tensor:
+    """Mean squared error of each site over the variance of its observations, `(sites,)`; NaN where none is known.
+
+    With the spread of the whole record this is one minus the Nash-Sutcliffe efficiency, and comparable over
+    windows (Kratzert et al. 2019, Hydrol. Earth Syst. Sci. 23, their eq 1 without the small constant).
+
+    Args:
+        simulated, observed: `(sites, days)`, gaps are NaN. spread: standard deviation of each site, `(sites,)`.
+    """
+    valid = ~torch.isnan(observed)
+    error = torch.where(valid, simulated - torch.nan_to_num(observed), 0.0)
+    return (error**2).sum(1) / valid.sum(1) / spread**2
+
+
+def train(
+    network: ParameterNetwork,
+    data: SiteData,
+    training: Training | None = None,
+    *,
+    flux: str = "runoff",
+    checkpoint: str | Path | None = None,
+    resume: bool = True,
+    callback: Callable[[int, float], None] | None = None,
+) -> Trained:
+    """Trains a network in place, so that an integrated flux of its model follows what was observed.
+
+    A site that cannot be solved in a step is left out of it, and counted.
+
+    Args:
+        network: normalised here where that has not been done.
+        data: the sites for training, over the days for training.
+        flux: compared with `data.observed`, as a daily mean; the time unit of the model is a day.
+        checkpoint: a file that is kept up to date; a run that was interrupted goes on from it to the same
+            weights, and is refused where it belongs to another training.
+        callback: called after each step with its number and loss.
+
+    Raises:
+        InputError: the record is shorter than warm-up and window, or a site has no spread.
+        DataError: the checkpoint cannot be used. SolverError: no site of a step could be solved.
+    """
+    training = training or Training()
+    run = _Run(network, data, training, flux, None if checkpoint is None else Path(checkpoint))
+    if resume and run.path is not None and run.path.exists():
+        run.load()
+    try:
+        while run.step < training.steps and not run.stopped:
+            run.advance()
+            if callback is not None:
+                callback(run.step, run.seen.loss[-1])
+    finally:
+        run.save()
+    run.finish()
+    return run.seen
+
+
+def predict(
+    network: ParameterNetwork, data: SiteData, *, warmup: int = 365, throw: bool = False, **settings: Any
+) -> Solution:
+    """Solves the sites of `data` with the values the network gives, without gradients.
+
+    The first `warmup` days are run ahead of the record; times count from its first day.
+
+    Args:
+        settings: keywords of `solve`.
+
+    Raises:
+        SolverError: a site cannot be solved and `throw` is set.
+    """
+    lead = {k: torch.cat([v[:, :warmup], v], dim=1) for k, v in data.forcing.items()}
+    times = np.arange(data.observed.shape[1] + warmup + 1.0) - warmup
+    weather = None
+    if network.weather:
+        weather = torch.stack([lead[name] for name in network.weather], dim=2)
+    with torch.no_grad():
+        return network.simulate(data.attributes, lead, times, weather, throw=throw, **settings)
+
+
+class _Run:
+    """A training as it stands. Batches and windows follow from the seed and the step, so nothing else is kept."""
+
+    def __init__(self, network: ParameterNetwork, data: SiteData, training: Training, flux: str, path: Path | None):
+        self.network, self.data, self.training, self.flux, self.path = network, data, training, flux, path
+        days = data.observed.shape[1] - training.selection
+        if days < training.warmup + training.window:
+            raise InputError(
+                f"{days} days for training are fewer than warm-up and window need, {training.warmup + training.window}"
+            )
+        self.days = days
+        known = data.observed[:, :days]
+        self.spread = ((known - known.nanmean(1, keepdim=True)) ** 2).nanmean(1).sqrt()
+        if flat := [n for n, s in zip(data.names, self.spread, strict=True) if not s > 0]:
+            raise InputError(f"sites {flat[:3]} have no observations that vary, among the days for training")
+        if tuple(data.inputs) != network.inputs:
+            raise InputError(f"the network takes {list(network.inputs)}, the data hold {list(data.inputs)}")
+        if bool((network.standardise.spread == 1).all()):
+            network.normalise(data.attributes, self._weather(data.days(slice(0, days))))
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+        )
+        self.step, self.stale, self.stopped, self.seen = 0, 0, False, Trained()
+        self.best: dict[str, Tensor] = {}
+        self.saved = time.monotonic()
+
+    def _weather(self, data: SiteData) -> Tensor | None:
+        names = self.network.weather
+        return torch.stack([data.forcing[n] for n in names], dim=2) if names else None
+
+    def _batch(self) -> tuple[list[int], int]:
+        """The sites of this step, all in turn in random order, and the first day that is solved."""
+        o, count = self.training, len(self.data)
+        size = min(o.batch, count)
+        sites: list[int] = []
+        position = self.step * size
+        while len(sites) < size:
+            epoch, at = divmod(position + len(sites), count)
+            sites.append(int(np.random.default_rng([o.seed, 0, epoch]).permutation(count)[at]))
+        last = self.days - o.warmup - o.window
+        return sorted(set(sites)), int(np.random.default_rng([o.seed, 1, self.step]).integers(0, last + 1))
+
+    def advance(self) -> None:
+        started, o = time.perf_counter(), self.training
+        sites, first = self._batch()
+        part = self.data.take([self.data.names[i] for i in sites]).days(slice(first, first + o.warmup + o.window))
+        # The learning rate follows from the step alone.
+        share = 0.55 + 0.45 * np.cos(np.pi * self.step / o.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = o.learning_rate * share
+        self.optimiser.zero_grad()
+        loss = self._loss(part, self.spread[sites], o.warmup)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), o.clip)
+        self.optimiser.step()
+        self.step += 1
+        self.seen.loss.append(loss.item())
+        self.seen.solves += len(sites)
+        if o.selection and self.step % o.check_every == 0:
+            self._check()
+        self.seen.seconds += time.perf_counter() - started
+        if time.monotonic() - self.saved > 10.0:
+            self.save()
+
+    def _loss(self, part: SiteData, spread: Tensor, warmup: int) -> Tensor:
+        """Mean over the sites that could be solved and have observations."""
+        times = np.arange(part.observed.shape[1] + 1.0)
+        solution = self.network.simulate(
+            part.attributes, part.forcing, times, self._weather(part), throw=False, **self.training.settings
+        )
+        for name, good in zip(part.names, solution.ok, strict=True):
+            if not good:
+                self.seen.failures[name] = self.seen.failures.get(name, 0) + 1
+        usable = solution.ok & (~torch.isnan(part.observed[:, warmup:])).any(1)
+        if not usable.any():
+            raise SolverError(
+                f"no site of step {self.step + 1} could be solved and compared; {next(solution.failures(), '')}"
+            )
+        simulated = solution.select(usable).fluxes[self.flux][:, warmup:]
+        return scaled_error(simulated, part.observed[usable, warmup:], spread[usable]).mean()
+
+    def _check(self) -> None:
+        """Finds the loss over the days that are held back, and keeps the weights that are best there."""
+        o = self.training
+        late = self.data.days(slice(self.days - o.warmup, None))
+        with torch.no_grad():
+            found = self._loss(late, self.spread, o.warmup).item()
+        if not self.seen.selection or found < min(self.seen.selection):
+            self.best, self.stale = {k: v.clone() for k, v in self.network.state_dict().items()}, 0
+        else:
+            self.stale += 1
+        self.stopped = self.stale >= o.patience
+        self.seen.selection.append(found)
+        self.seen.checked.append(self.step)
+
+    def finish(self) -> None:
+        if self.best:
+            self.network.load_state_dict(self.best)
+
+    def _identity(self) -> dict[str, Any]:
+        digest = hashlib.sha256()
+        for values in (*self.data.forcing.values(), self.data.observed, self.data.attributes):
+            digest.update(np.ascontiguousarray(values.numpy()).tobytes())
+        training = asdict(replace(self.training, settings={k: repr(v) for k, v in self.training.settings.items()}))
+        return {"pydiffgeo": __version__, "training": training, "network": self.network.settings, "flux": self.flux,
+                "sites": list(self.data.names), "data": digest.hexdigest()[:16]}  # fmt: skip
+
+    def save(self) -> None:
+        self.saved = time.monotonic()
+        if self.path is None:
+            return
+        about = {"format": FORMAT, "identity": self._identity(), "step": self.step, "stale": self.stale,
+                 "stopped": self.stopped, "seen": asdict(self.seen)}  # fmt: skip
+        arrays = {f"now/{k}": v.detach().numpy() for k, v in self.network.state_dict().items()}
+        arrays |= {f"best/{k}": v.numpy() for k, v in self.best.items()}
+        for i, state in self.optimiser.state_dict()["state"].items():
+            arrays |= {f"optimiser/{i}/{k}": np.asarray(v) for k, v in state.items()}
+
+        def write(temporary: str) -> None:
+            with open(temporary, "wb") as file:
+                np.savez(file, about=np.array(json.dumps(about)), **arrays)
+
+        write_whole(self.path, write)
+
+    def load(self) -> None:
+        assert self.path is not None
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                about = json.loads(str(file["about"]))
+                arrays = {k: torch.from_numpy(np.array(file[k])) for k in file.files if k != "about"}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"{self.path}: the checkpoint cannot be read ({error}); delete it to start anew") from error
+        known = json.loads(json.dumps(self._identity()))
+        if about.get("format") != FORMAT or about["identity"] != known:
+            different = [k for k in known if about.get("identity", {}).get(k) != known[k]] or ["format"]
+            raise DataError(
+                f"{self.path}: the checkpoint belongs to another training (different: {', '.join(different)}); delete it to start anew"
+            )
+        parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "optimiser": {}}
+        for key, value in arrays.items():
+            kind, _, name = key.partition("/")
+            parts[kind][name] = value
+        self.network.load_state_dict(parts["now"])
+        self.best = parts["best"]
+        states: dict[int, dict[str, Tensor]] = {}
+        for key, value in parts["optimiser"].items():
+            i, _, name = key.partition("/")
+            states.setdefault(int(i), {})[name] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": states})
+        self.step, self.stale, self.stopped = about["step"], about["stale"], about["stopped"]
+        self.seen = Trained(**about["seen"])
