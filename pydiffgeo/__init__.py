@@ -11,6 +11,7 @@ from . import baselines, errors, losses, models, observe
 from .engines.base import Status
 from .forcing import TimeSeries
 from .graph import Graph, column, network, raster, single_cell
+from .jacobian import jacobian
 from .model import (
     Boundary,
     Constraint,
@@ -42,6 +43,7 @@ __all__ = [
     "baselines",
     "column",
     "errors",
+    "jacobian",
     "losses",
     "models",
     "network",

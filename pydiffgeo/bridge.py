@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from .engines.autograd import differentiable_solve
-from .engines.base import Array, Forward, Gradients, Options, Problem, Status
+from .engines.base import Array, Forward, Gradients, Options, Problem, Status, Tangents
 from .engines.julia.engine import CODES, SOLVERS
 from .engines.julia.session import julia
 from .engines.kernels import System
@@ -59,6 +59,16 @@ class _ProblemEngine:
             y0, p = np.array(np.asarray(result.u0))[None], np.array(np.asarray(result.p)).reshape(problem.p.shape)
         reasons = {} if code == "Success" else {0: f"(SciML: {code})"}
         return Gradients(y0, p, np.zeros_like(problem.f), [_status(code)], reasons)
+
+    def tangent(self, problem: Problem, forward: Forward, y0_dot: Array, p_dot: Array, f_dot: Array) -> Tangents:
+        y_dot = np.zeros((len(y0_dot), *forward.y.shape))
+        if forward.status[0].ok:
+            with julia("SciMLSensitivity"):
+                if forward.tape.jacobian is None:
+                    raise InputError("a Gauss adjoint has no counterpart in forward mode; use sensitivity='forward'")
+                jacobian = np.array(forward.tape.jacobian)
+            y_dot[:] = (np.concatenate([y0_dot, p_dot], axis=2) @ jacobian.T).reshape(y_dot.shape)
+        return Tangents(y_dot, np.zeros((*y_dot.shape[:2], problem.intervals, 0)), forward.status, {})
 
 
 def _status(code: str) -> Status:

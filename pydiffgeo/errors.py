@@ -69,6 +69,10 @@ class AdjointError(PydiffgeoError):
     """The adjoint solve of at least one member failed, so there is no gradient to return."""
 
 
+class TangentError(PydiffgeoError):
+    """Derivatives of at least one member along a direction failed, so there are none to return."""
+
+
 class DataError(PydiffgeoError, ValueError):
     """A data file or configuration cannot be used as it is."""
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from .engines.system import Layout
 from .errors import BoundsError, DtypeError, InputError, MissingNameError, ShapeError, UnknownNameError
@@ -107,7 +108,8 @@ def as_tensor(value: Any, what: str) -> Tensor:
         if not value.dtype.is_floating_point:
             raise DtypeError(f"{what} is a tensor of type {value.dtype}; give a floating-point tensor (float64)")
         # Views made without gradients still carry those of their base: outputs would see half of the graph.
-        value = value if torch.is_grad_enabled() else value.detach()
+        dual = forward_ad.unpack_dual(value).tangent is not None
+        value = value if torch.is_grad_enabled() or dual else value.detach()
         return value.to(device="cpu", dtype=torch.float64)
     if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
         array = np.asarray(value)

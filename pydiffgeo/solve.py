@@ -160,6 +160,9 @@ def solve(
 ) -> Solution:
     """Solves `model` and returns states, outputs and integrated fluxes as differentiable tensors.
 
+    Gradients come from an adjoint, by `backward()`; derivatives along directions in forward mode, by
+    `torch.autograd.forward_ad`, `torch.func.jvp` or `jacobian`.
+
     Args:
         model: what to solve; `print(model.describe())` lists its names, units and bounds.
         parameters: name -> number or tensor of shape `()`, `(cells,)`, `(batch, 1)` or
@@ -179,13 +182,15 @@ def solve(
             the backward pass, by parts. (The SUNDIALS engine always does that, interval by interval.)
         compiled: let the SUNDIALS engine compile the model to C first, where a compiler is found.
         throw: raise where a member fails. Otherwise it holds NaN, `status` says why, it receives a
-            zero gradient, and the other members are as good as ever; mask losses with `ok`.
+            zero gradient (in forward mode, a zero tangent), and the other members are as good as ever;
+            mask losses with `ok`.
 
     Raises:
         InputError: (or a subclass) before anything is solved; names the culprit.
         EngineNotAvailableError: the engine is not there.
         SolverError: a member failed and `throw` is set; carries the partial `solution`.
         AdjointError: from `backward()`, where an adjoint solve fails and `throw` is set.
+        TangentError: in forward mode, where the derivatives of a member fail and `throw` is set.
     """
     _check_positive(rtol=rtol, atol=atol, memory=memory)
     _check_whole(1, max_steps=max_steps)

@@ -52,6 +52,23 @@ def test_gradients_of_a_handed_over_problem(robertson, sensitivity: str) -> None
     assert u[-1].sum().item() == pytest.approx(1.0, abs=1e-9)
 
 
+def test_tangents_of_a_handed_over_problem(robertson) -> None:
+    u0, p = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64), torch.tensor([0.04, 3e7, 1e4], dtype=torch.float64)
+
+    def end(u0: torch.Tensor, p: torch.Tensor, **settings) -> torch.Tensor:
+        return solve_ode_problem(robertson, u0=u0, p=p, times=[0.0, 10.0], rtol=1e-9, atol=1e-13, **settings)[-1]
+
+    along = (torch.tensor([0.1, 0.0, 0.02], dtype=torch.float64), 0.1 * p)
+    _, pushed = torch.func.jvp(end, (u0, p), along)
+    starts = [x.clone().requires_grad_() for x in (u0, p)]
+    weights = torch.tensor([1.0, 1e4, -2.0], dtype=torch.float64)
+    gradients = torch.autograd.grad((weights * end(*starts)).sum(), starts)
+    expected = sum((g * d).sum().item() for g, d in zip(gradients, along, strict=True))
+    assert (weights * pushed).sum().item() == pytest.approx(expected, rel=1e-10)
+    with pytest.raises(InputError, match="sensitivity='forward'"):
+        torch.func.jvp(lambda u0, p: end(u0, p, sensitivity="gauss"), (u0, p), along)
+
+
 def test_a_failed_solve_and_bad_input_are_typed_errors(robertson) -> None:
     good = {"u0": torch.ones(3), "p": torch.ones(3), "times": [0.0, 1.0]}
     with pytest.raises(SolverError, match="MaxIters"):

@@ -28,6 +28,12 @@ struct BackwardResult
     codes::String
 end
 
+struct TangentResult
+    y::Array{Float64,4}
+    q::Array{Float64,4}
+    codes::String
+end
+
 """
 Runs `work(lane, member)` for `members`, in as many tasks as there are threads, each with a `lane` of its
 own that `set_up` makes. Returns a return code per member of `n`.
@@ -143,4 +149,46 @@ function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Arra
         end
     end
     return BackwardResult(y0_bar, p_bar, f_bar, join(codes, ","))
+end
+
+"""
+    tangent(model, tape, y0_dot, p_dot, f_dot, good)
+
+Derivatives of states `(states, breaks, members, directions)` and integrated fluxes along directions: the
+last axis of `y0_dot`, `p_dot` and `f_dot`, each shaped like `y0`, `p` and `f` before it, as one vector. For
+the members numbered in `good`; the others get zeros.
+"""
+function tangent(model::Model, tape::Tape, y0_dot, p_dot, f_dot, good)
+    members = size(tape.y, 3)
+    directions = length(y0_dot) ÷ (model.n_states * members)
+    return tangent(model, tape, plain(y0_dot, model.n_states, members, directions), plain(p_dot, size(tape.p)..., directions),
+                   plain(f_dot, size(tape.f)..., directions), integers(good, :))
+end
+
+function tangent(model::Model, tape::Tape, y0_dot::Array{Float64,3}, p_dot::Array{Float64,3}, f_dot::Array{Float64,5},
+                 good::Vector{Int})
+    ready!(model; adjoint = "forward")
+    directions = size(y0_dot, 3)
+    y_dot = zeros(size(tape.y)..., directions)
+    q_dot = zeros(model.n_fluxes, size(tape.y, 2) - 1, size(tape.y, 3), directions)
+    stepping = any(kept -> kept isa Kept, tape.kept)
+    set_up() = stepping ? Lane(model, size(tape.f, 2) == 2, tape.settings; directions) : model
+    codes = each_member(set_up, good, size(tape.y, 3)) do lane, m
+        into, kept = (view(y_dot, :, :, m, :), view(q_dot, :, :, m, :)), tape.kept[m]
+        into[1][:, 1, :] .= view(y0_dot, :, m, :)
+        dots = (view(p_dot, :, m, :), view(f_dot, :, :, :, m, :))
+        if kept isa Kept
+            tangent!(into..., dots..., lane, tape.breaks, view(tape.p, :, m), view(tape.f, :, :, :, m), kept,
+                     view(tape.y, :, :, m), tape.settings)
+        else
+            push_transitions!(into..., dots..., model, kept::Array{Float64,3})
+        end
+    end
+    for m in eachindex(codes)
+        if codes[m] != "Success"
+            y_dot[:, :, m, :] .= 0
+            q_dot[:, :, m, :] .= 0
+        end
+    end
+    return TangentResult(y_dot, q_dot, join(codes, ","))
 end

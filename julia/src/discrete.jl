@@ -92,18 +92,20 @@ function march!(record, y, q, w::Work{Float64}, breaks, f, intervals, s::Setting
     return nothing
 end
 
-"What a task needs to solve members, one after the other, and to go back where `adjoint` is set."
+"What a task needs to solve members, one after the other, and to go along their steps with adjoint or tangent."
 struct Lane{I,A}
     integrator::I
-    adjoint::A
+    along::A
     scratch::Record     # grows to the longest member, and is copied from
 end
 
-function Lane(model::Model, linear::Bool, s::Settings; adjoint = false)
+function Lane(model::Model, linear::Bool, s::Settings; adjoint = false, directions = 0)
     return with_solver(s.solver, model.pattern, Float64) do alg, J
         w = Work{Float64}(model, linear; adjoint)
         integrator = stepper(w, alg, J, s)
-        Lane(integrator, adjoint ? StepAdjoint(w, prototype(model.transposed, Float64)...) : nothing, Record(model.n_states))
+        along = adjoint ? StepAdjoint(w, prototype(model.transposed, Float64)...) :
+                directions > 0 ? StepTangent(model, linear, directions) : nothing
+        Lane(integrator, along, Record(model.n_states))
     end
 end
 
@@ -133,6 +135,16 @@ function blocks(kept::Kept, n, memory)
         used += share
     end
     return push!(found, 1:last)
+end
+
+"The record of a block of intervals of one member, whose steps are taken again from the states `y`; the work of the integrator has its parameters."
+function again(integrator, breaks, f, y, block, s::Settings)
+    w = integrator.p
+    record = Record(w.model.n_states)
+    y_again, q_again = zeros(w.model.n_states, length(breaks)), zeros(w.model.n_fluxes, length(breaks) - 1)
+    y_again[:, first(block)] .= view(y, :, first(block))
+    march!(record, y_again, q_again, w, breaks, f, block, s, Counts(), integrator)
+    return record
 end
 
 "What going back through a step reads and overwrites."
@@ -313,8 +325,8 @@ Pulls `y_bar` `(states, breaks)` and `q_bar` `(fluxes, intervals)` of one member
 that were kept, or are taken again from `y`; fills in `y0_bar`, `p_bar` and `f_bar`.
 """
 function adjoint!(y0_bar, p_bar, f_bar, lane::Lane, breaks, p, f, kept::Kept, y, y_bar, q_bar, s::Settings)
-    set_parameters!(lane.adjoint.work, p)
-    pull_steps!(y0_bar, p_bar, f_bar, lane.adjoint, lane.integrator, breaks, f, kept, y, y_bar, q_bar, s)
+    set_parameters!(lane.along.work, p)
+    pull_steps!(y0_bar, p_bar, f_bar, lane.along, lane.integrator, breaks, f, kept, y, y_bar, q_bar, s)
 end
 
 function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_bar, q_bar, s)
@@ -322,14 +334,8 @@ function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_
     tab = tableau(integrator)
     beta = flux_weights(tab)
     lambda = zeros(n)
-    y_again, q_again = zeros(n, length(breaks)), zeros(size(q_bar, 1), length(breaks) - 1)
     for block in blocks(kept, n, s.memory)
-        record = kept.record
-        if record === nothing
-            record = Record(n)
-            y_again[:, first(block)] .= view(y, :, first(block))
-            march!(record, y_again, q_again, w, breaks, f, block, s, Counts(), integrator)
-        end
+        record = kept.record === nothing ? again(integrator, breaks, f, y, block, s) : kept.record
         for j in reverse(block)
             lambda .+= view(y_bar, :, j + 1)
             seeds = view(q_bar, :, j)

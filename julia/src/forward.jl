@@ -34,9 +34,14 @@ end
 
 "Rate of change of the rates with time alone: zero unless the forcing changes within the interval."
 function tgrad!(dT, u, w::Work, t)
-    fill!(dT, zero(eltype(dT)))
-    w.linear || return nothing
+    w.linear || return (fill!(dT, zero(eltype(dT))); nothing)
     jacobian!(set_point!(w, u, t))
+    return time_rates!(dT, w)
+end
+
+"The same from the slopes that were last evaluated, where the forcing changes within the interval."
+function time_rates!(dT, w::Work)
+    fill!(dT, zero(eltype(dT)))
     m = w.model
     first = m.n_states + m.n_parameters
     for (k, space) in zip(m.kernels, w.kernels), s in axes(k.targets, 2), j in k.active+1:k.along

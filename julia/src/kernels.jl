@@ -9,7 +9,7 @@
 
 const Block{T} = Matrix{T}
 struct SolveTag end
-const PARTIALS = 12
+const PARTIALS = 8
 const DualNumber = ForwardDiff.Dual{SolveTag,Float64,PARTIALS}
 # Derivatives of local functions are taken inside, of functions that may already carry these partials.
 ForwardDiff.:≺(::Type{SolveTag}, ::Type{<:ForwardDiff.Tag}) = true

@@ -80,8 +80,9 @@ end
 @inline logarithm(x) = x >= 0 ? log(x) : oftype(log(one(x)), NaN)
 @inline root(x) = x >= 0 ? sqrt(x) : oftype(sqrt(one(x)), NaN)
 @inline pick(condition, a, b) = ((x, y) = promote(a, b); ifelse(condition, x, y))
-@inline lesser(a, b) = min(a, b)
-@inline greater(a, b) = max(a, b)
+# Of equal numbers the first one counts, as where slopes are written out: tangent and adjoint agree.
+@inline lesser(a, b) = pick((b < a) | isnan(b), b, a)
+@inline greater(a, b) = pick((a < b) | isnan(b), b, a)
 @inline power(x, y, l) = power(x, y)
 
 @inline function power(x::ForwardDiff.Dual{T}, y::ForwardDiff.Dual{T}) where {T}

@@ -22,6 +22,7 @@
                 result = forward(model, breaks, y0, p, f, nodes, settings, sensitivity)
                 sensitivity == "none" && continue
                 backward(model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1])
+                tangent(model, result.tape, y0, p, f, [1])
             end
         end
     end

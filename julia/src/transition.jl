@@ -54,3 +54,14 @@ function pull_transitions!(y0_bar, p_bar, f_bar, model::Model, transitions, y_ba
     y0_bar .= lambda .+ view(y_bar, :, 1)
     return nothing
 end
+
+"Derivatives of one member along given directions, from its transition matrices; shapes as in `tangent.jl`."
+function push_transitions!(y_dot, q_dot, p_dot, f_dot, model::Model, transitions)
+    n = model.n_states
+    for d in axes(y_dot, 3), j in axes(transitions, 3)
+        moved = view(transitions, :, :, j) * vcat(y_dot[:, j, d], p_dot[:, d], vec(f_dot[:, :, j, d]))
+        y_dot[:, j+1, d] .= view(moved, 1:n)
+        q_dot[:, j, d] .= view(moved, n+1:length(moved))
+    end
+    return nothing
+end

@@ -3,7 +3,8 @@ using ForwardDiff: ForwardDiff
 using PydiffgeoSolvers
 using PydiffgeoSolvers: Kept, Kernel, Model, Record, SOLVERS, Settings, StepAdjoint, Work, backward, build,
     collect_parameters!, derived, exponential, forward, hyperbolic, init, jacobian!, logarithm, ode_problem, power, pull!,
-    pull_steps!, rates!, ready!, remember!, set_forcing!, set_interval!, set_parameters!, set_point!, step!
+    pull_steps!, rates!, ready!, remember!, set_forcing!, set_interval!, set_parameters!, set_point!, step!,
+    tangent
 
 # A column of cells with a closure: exchange depends on a nonlinear function of the state, the first
 # cell is fed by a forcing, the last one drains, and both fluxes are integrated.
@@ -210,6 +211,33 @@ end
         end
         @test (ends[2] - ends[1]) / 2h ≈ found[name][i] rtol = 1e-7 atol = 1e-8
     end
+end
+
+@testset "the tangent is the transpose of the discrete adjoint: $nodes forcing node(s), $n cells" for nodes in 1:2, n in (4, 20)
+    model = column(n)
+    y0, p, f = problem(n, nodes)
+    settings = Settings("Rodas5P", 1e-4, 1e-6, 1000)
+    result = forward(model, breaks, y0, p, f, settings, "discrete")
+    y_bar, q_bar = reshape(sin.(1:length(result.y)), size(result.y)), reshape(cos.(1:length(result.q)), size(result.q))
+    back = backward(model, result.tape, y_bar, q_bar, [1])
+    # More directions than are taken at a time.
+    count = PydiffgeoSolvers.PARTIALS + 3
+    dots(x) = reshape(sin.(1.3 .* (1:count*length(x))), size(x)..., count)
+    y0_dot, p_dot, f_dot = dots(y0), dots(p), dots(f)
+    found = tangent(model, result.tape, y0_dot, p_dot, f_dot, [1])
+    for d in 1:count
+        pushed = dot(y_bar, found.y[:, :, :, d]) + dot(q_bar, found.q[:, :, :, d])
+        pulled = dot(back.y0, y0_dot[:, :, d]) + dot(back.p, p_dot[:, :, d]) + dot(back.f, f_dot[:, :, :, :, d])
+        @test pushed ≈ pulled rtol = 1e-11 atol = 1e-12
+    end
+    alone = tangent(model, result.tape, y0_dot[:, :, end:end], p_dot[:, :, end:end], f_dot[:, :, :, :, end:end], [1])
+    @test alone.y[:, :, :, 1] ≈ found.y[:, :, :, end] rtol = 1e-13
+    # Steps taken again give the same numbers, and transition matrices of other steps nearly the same.
+    small = forward(model, breaks, y0, p, f, Settings("Rodas5P", 1e-4, 1e-6, 1000, 10.0), "discrete")
+    @test tangent(model, small.tape, y0_dot, p_dot, f_dot, [1]).y == found.y
+    dual = forward(model, breaks, y0, p, f, Settings("Rodas5P", 1e-8, 1e-10, 1000), "forward")
+    @test relative(tangent(model, dual.tape, y0_dot, p_dot, f_dot, [1]).q, found.q) < 1e-2
+    @test all(iszero, tangent(model, result.tape, y0_dot, p_dot, f_dot, Int[]).y)
 end
 
 @testset "building from source" begin

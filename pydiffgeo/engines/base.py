@@ -25,6 +25,7 @@ class Status(Enum):
     NOT_FINITE = "The model produced a value that is not finite."
     LINEAR_SOLVER = "A linear system could not be solved."
     ADJOINT = "The forward solve succeeded but the adjoint solve failed."
+    TANGENT = "The forward solve succeeded but its derivatives along given directions failed."
     FAILED = "The solver stopped for a reason it does not name."
 
     @property
@@ -84,7 +85,7 @@ class Forward:
         y: `(members, intervals + 1, states)` at the breaks; NaN after the point of failure.
         q: `(members, intervals, fluxes)` integrals over each interval; NaN likewise.
         status: one per member; `reasons` the solver's own words for those that failed.
-        tape: whatever the engine needs to go back.
+        tape: whatever the engine needs for derivatives.
     """
 
     y: Array
@@ -107,17 +108,40 @@ class Gradients:
     stats: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(eq=False)
+class Tangents:
+    """Derivatives along directions, the first axis, of `y` and `q` of a forward solve.
+
+    Attributes:
+        y: `(directions, members, intervals + 1, states)`.
+        q: `(directions, members, intervals, fluxes)`.
+    """
+
+    y: Array
+    q: Array
+    status: list[Status]
+    reasons: dict[int, str]
+    stats: dict[str, Any] = field(default_factory=dict)
+
+
 class Engine(Protocol):
     """A solver stack. Engines hold no state between calls besides caches."""
 
     name: str
 
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
-        """Solves all members; keeps a tape where `differentiate` says a gradient may be asked."""
+        """Solves all members; keeps a tape where `differentiate` says derivatives may be asked."""
         ...
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
         """Pulls gradients with respect to `y` and `q` back to `y0`, `p` and `f`.
+
+        Members whose forward solve failed get zeros.
+        """
+        ...
+
+    def tangent(self, problem: Problem, forward: Forward, y0_dot: Array, p_dot: Array, f_dot: Array) -> Tangents:
+        """Pushes directions, the first axis, of `y0`, `p` and `f` forward to `y` and `q`.
 
         Members whose forward solve failed get zeros.
         """

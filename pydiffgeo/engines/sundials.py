@@ -1,9 +1,9 @@
-"""The embedded engine: SUNDIALS' CVODES with its adjoint, through CasADi.
+"""The embedded engine: SUNDIALS' CVODES with its sensitivities, through CasADi.
 
 The kernels of a system run on CasADi symbols, which gives CVODES an exact sparse Jacobian and the
 adjoint equations. One CasADi function solves one interval between breaks in scaled time; intervals
 are chained here, so forcing jumps are never stepped over and a gradient costs one adjoint solve per
-interval, for all inputs at once.
+interval, for all inputs at once. Derivatives along directions are solved for beside the states.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import casadi as ca
 import numpy as np
 
 from ..errors import EngineError, InputError
-from .base import Array, Forward, Gradients, Options, Problem, Status
+from .base import Array, Forward, Gradients, Options, Problem, Status, Tangents
 from .interrupts import interrupted, noted_interrupts
 from .kernels import System
 
@@ -50,9 +50,11 @@ SOLVERS = {"cvodes-bdf": "bdf", "cvodes-adams": "adams"}
 # where a Rosenbrock method's stay below it. States further off than that would also bend the gradient,
 # which is taken at them: with this share, a requested 1e-4 holds for it on all reference problems.
 TOLERANCE_FACTOR, TIGHTEST = 0.005, 1e-13
-# A continuous adjoint needs more than its forward solve for a gradient of the requested accuracy; the
-# backward pass solves each interval again anyway, and may do so more tightly.
-ADJOINT_FACTOR = 1e-3
+# Derivatives of the requested accuracy need more than the states; both passes for them solve each
+# interval again anyway, and may do so more tightly.
+SENSITIVITY_FACTOR = 1e-3
+# Directions that are solved for beside the states at a time.
+DIRECTIONS = 8
 # Steps kept in memory between two checkpoints of the adjoint.
 STEPS_PER_CHECKPOINT = 500
 # CasADi leaves CVODES at its default for the steps of one call backwards; longer intervals are halved.
@@ -170,6 +172,7 @@ class _Interval:
         integrator = self._integrator("forward", closed)
         self._forward = _Call(integrator, {0: n + n_fluxes, 2: self._size}, {0: n + n_fluxes})
         self._backward: _Call | None = None
+        self._tangents: dict[int, _Call] = {}
         self._zeros = np.zeros(n_fluxes)
         self.setup_seconds = time.perf_counter() - started
 
@@ -189,6 +192,18 @@ class _Interval:
         (end,) = self._forward(np.concatenate([y, self._zeros]), par)
         return end[: self.n_states].copy(), end[self.n_states :].copy()
 
+    def tangent(self, y: Array, par: Array, y_dot: Array, par_dot: Array) -> tuple[Array, Array]:
+        """Derivatives of the end and of integrated fluxes along directions, the first axis; raises `Failure`."""
+        count = len(y_dot)
+        if count not in self._tangents:
+            # Derivatives count in the error test, and so do those of the integrated fluxes.
+            tight = _tolerances(self.options, SENSITIVITY_FACTOR)
+            beside = self._integrator("tangent", self._lean, nfwd=count, quad_err_con=True, **tight)
+            sizes = {0: (1 + count) * len(y), 2: (1 + count) * self._size}
+            self._tangents[count] = _Call(beside, sizes, {0: (1 + count) * len(y), 2: (1 + count) * len(self._zeros)})
+        end, fluxes = self._tangents[count](np.append(y, y_dot), np.append(par, par_dot))
+        return end.reshape(1 + count, -1)[1:].copy(), fluxes.reshape(1 + count, -1)[1:].copy()
+
     def backward(self, y: Array, par: Array, y_bar: Array, q_bar: Array) -> tuple[Array, Array]:
         """Gradients with respect to `y` and `par` (its last entry is meaningless); raises `Failure`."""
         self._calls_left = max(1, self.options.max_steps // BACKWARD_STEPS)
@@ -197,7 +212,7 @@ class _Interval:
     def _back(self, y: Array, par: Array, y_bar: Array, q_bar: Array) -> tuple[Array, Array]:
         if self._backward is None:
             # Gradients to parameters and forcings are quadratures: they count in the error test.
-            tight = _tolerances(self.options, ADJOINT_FACTOR)
+            tight = _tolerances(self.options, SENSITIVITY_FACTOR)
             adjoint = self._integrator("backward", self._lean, nadj=1, quad_err_con=True, **tight)
             sizes = {0: len(y), 2: self._size, 4: len(y_bar), 6: len(q_bar)}
             self._backward = _Call(adjoint, sizes, {3: len(y), 5: self._size})
@@ -298,6 +313,36 @@ class SundialsEngine:
         for m in reasons:
             f_bar[m] = 0.0
         return Gradients(y0_bar, p_bar, f_bar, status, reasons, {"backward_seconds": time.perf_counter() - started})
+
+    def tangent(self, problem: Problem, forward: Forward, y0_dot: Array, p_dot: Array, f_dot: Array) -> Tangents:
+        started = time.perf_counter()
+        directions, members, count = len(y0_dot), problem.members, problem.intervals
+        y_dot, q_dot = (np.zeros((directions, *part.shape)) for part in (forward.y, forward.q))
+
+        def push(m: int) -> None:
+            pars = _parameters(problem, m)
+            with self._interval(problem) as interval:
+                for some in (slice(k, k + DIRECTIONS) for k in range(0, directions, DIRECTIONS)):
+                    y_dot[some, m, 0] = y0_dot[some, m]
+                    for j in range(count):
+                        f_now = f_dot[some, m, j].reshape(len(y_dot[some]), -1)
+                        moved = np.concatenate(
+                            [y_dot[some, m, j], p_dot[some, m], f_now, np.zeros((len(f_now), 1))], axis=1
+                        )
+                        # As in the adjoint, directions of size one make the absolute tolerance mean the same.
+                        size = np.abs(moved).max(axis=1, initial=0.0)[:, None]
+                        size[size == 0.0] = 1.0
+                        moved /= size
+                        ends = interval.tangent(
+                            forward.y[m, j], pars[j], *np.split(moved, [len(forward.y[m, j])], axis=1)
+                        )
+                        y_dot[some, m, j + 1], q_dot[some, m, j] = (size * end for end in ends)
+
+        good = [m for m in range(members) if forward.status[m].ok]
+        status, reasons = _each(problem.options, good, members, push)
+        for m in reasons:
+            y_dot[:, m], q_dot[:, m] = 0.0, 0.0
+        return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
 
 
 def _parameters(problem: Problem, member: int) -> Array:

@@ -1,4 +1,4 @@
-"""Marshals problems to Julia and results back: one call forward, one call back."""
+"""Marshals problems to Julia and results back: one call for a solve, one for its derivatives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ...errors import InputError
-from ..base import Array, Forward, Gradients, Problem, Status
+from ..base import Array, Forward, Gradients, Problem, Status, Tangents
 from ..derive import bend, branches, pull, slopes, values
 from ..kernels import Kernel, System
 from .session import julia
@@ -81,6 +81,21 @@ class JuliaEngine:
             status, reasons = _status(str(result.codes))
             y0, p, f = _array(result.y0), _array(result.p), _array(result.f)
         return Gradients(y0, p, f, status, reasons, {"backward_seconds": time.perf_counter() - started})
+
+    def tangent(self, problem: Problem, forward: Forward, y0_dot: Array, p_dot: Array, f_dot: Array) -> Tangents:
+        started = time.perf_counter()
+        if forward.stats["sensitivity"] == "gauss":
+            raise InputError(
+                f"the Gauss adjoint of {forward.stats['solver']} has no counterpart in forward mode; use the solver "
+                "Rodas5P, or sensitivity='forward'"
+            )
+        good = np.flatnonzero([s.ok for s in forward.status]) + 1
+        with julia() as package:
+            model, tape = forward.tape
+            result = package.tangent(model, tape, _flat(y0_dot), _flat(p_dot), _flat(f_dot), good)
+            status, reasons = _status(str(result.codes))
+            y_dot, q_dot = _array(result.y), _array(result.q)
+        return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
 
 
 def _controls(system: System) -> tuple[Any, Any, Any]:
