@@ -34,7 +34,7 @@ class Solution:
     """What a solve returns. Leading dimensions are the batch, absent where nothing was batched.
 
     Attributes:
-        times: output times `(time,)`.
+        grid: output times `(time,)`, an array; `times` as a tensor.
         states: name -> `(..., time, cell)`, differentiable.
         fluxes: name -> amount per interval between `times`, `(..., time - 1)`, differentiable.
         status: one `Status` per member; its value is a sentence.
@@ -44,12 +44,17 @@ class Solution:
     """
 
     model: Model
-    times: Tensor
+    grid: NDArray[np.float64]
     states: Mapping[str, Tensor]
     fluxes: Mapping[str, Tensor]
     parameters: Mapping[str, Tensor]
     report: Forward
     batched: bool
+
+    @property
+    def times(self) -> Tensor:
+        """Output times `(time,)`."""
+        return torch.from_numpy(self.grid.copy())
 
     @property
     def status(self) -> list[Status]:
@@ -273,7 +278,7 @@ def _unpack(model: Model, system: System, inputs: Inputs, y: Tensor, q: Tensor, 
         kept, q = kept[0], q[0]
     return Solution(
         model=model,
-        times=torch.from_numpy(inputs.times),
+        grid=inputs.times,
         states={k: kept.index_select(-1, torch.from_numpy(v)) for k, v in system.states.items()},
         fluxes={k: q[..., i] for i, k in enumerate(system.fluxes)},
         parameters=inputs.parameters,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import BoundsError, InputError, UnknownNameError
 from ..forcing import TimeSeries
+from ..jacobian import jacobian
 from ..model import Model
 from ..observe import Observation
 from ..solve import Solution, solve
@@ -193,7 +194,7 @@ class Site:
             )
         spread = np.sqrt(variance * np.diag(np.linalg.inv(normal)))
         at = torch.from_numpy(np.array(x)).requires_grad_()
-        (slopes,) = torch.autograd.grad(sum(v.sum() for v in self.transforms.unpack(at).values()), at)
+        (slopes,) = torch.autograd.grad(torch.cat([*self.transforms.unpack(at).values()]).sum(), at)
         return dict(zip(self.transforms.names, (spread * slopes[0].numpy()).tolist(), strict=True))
 
     def _need_squares(self) -> None:
@@ -226,8 +227,6 @@ class Site:
                 return found
             weight = (0.5 * prior_weight(self.observations, self.loss)) ** 0.5
             return torch.cat([found, weight * deviations(values, self.priors)], dim=1)
-
-        from ..jacobian import jacobian
 
         value, derivative = jacobian(of, torch.from_numpy(np.array(x)))
         return value.numpy(), derivative.numpy()
