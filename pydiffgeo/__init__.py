@@ -53,7 +53,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> ModuleType:
-    # Readers and writers bring xarray and pandas along: they are loaded when first asked for.
-    if name == "io":
-        return import_module(".io", __name__)
+    # They bring xarray, pandas and matplotlib along: they are loaded when first asked for.
+    if name in ("io", "plots", "report"):
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
