@@ -291,9 +291,9 @@ def test_nothing_from_the_file_becomes_markup(tmp_path):
     data = made_up(seeds=2)
     data = data.assign_coords(basin=[EVIL, "02", "03", "04"], period=["train" + EVIL, "validation" + EVIL],
                               baseline=[EVIL, "persistence"])  # fmt: skip
-    data = data.rename({"K": "K<b>", "K_prior": "K<b>_prior"})
+    data = data.rename({"K": "K<i>", "K_prior": "K<i>_prior"})
     data["status"] = ("basin", [EVIL] * 4)
-    for name in ("title", "configuration", "history", "source", "x<b>"):
+    for name in ("title", "configuration", "history", "source", "x<i>"):
         data.attrs[name] = EVIL
     for name in data.variables:
         text = data[name].attrs.get("long_name", "")
