@@ -233,6 +233,11 @@ def test_better_is_said_only_where_seeds_say_so(tmp_path, undrawn):
         page.sections["Scores"])  # fmt: skip
     assert "is no different from persistence (0.617); of 3 sites 3 no different" in page.sections["Scores"]
     assert "0.822 ± 0.010" in page.sections["Scores"]
+    assert [
+        s
+        for s in figures(page)
+        if s.endswith("over 3 sites; baselines (dashed) in validation; a site has the mean of its seeds.")
+    ]
     assert "(mean and standard deviation over 3 seeds)" in page.sections[""]
 
 

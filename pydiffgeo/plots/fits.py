@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from ..errors import UnknownNameError
@@ -56,8 +56,9 @@ def loss_curves(
             seen = table[np.isfinite(table)]
             if len(seen) and seen.min() > 0 and seen.max() > WIDE * seen.min():
                 axis.set_yscale("log")
-                axis.yaxis.set_major_formatter(LogFormatter())
-                axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.6)))
+                axis.yaxis.set_major_formatter("{x:g}")
+                axis.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+                axis.yaxis.set_minor_formatter("{x:g}" if seen.max() < 1e3 * seen.min() else NullFormatter())
             axis.set_title(f"{short(kind)}, {len(table)} {plain(what)}" if len(table) > 1 else short(kind), loc="left")
             axis.set_xlabel("step (-)")
             axis.set_ylabel(label(name, unit))

@@ -157,6 +157,7 @@ def _distributions(content: Content) -> list[str]:
         against = {k: v[:, at] for k, v in content.baselines.get(measure, {}).items()} if at is not None else {}
         drawn = score_cdf({names[i]: values[:, i] for i in order}, baselines=against, name=short_name(measure))
         where = f"; baselines (dashed) in {names[at]}" if against and at is not None else ""
+        where += "; a site has the mean of its seeds" if len(content.score(measure)) > 1 else ""
         parts.append(figure(drawn, f"Distribution of the {short_name(measure)} over {count(values)} sites{where}."))
     return parts
 
