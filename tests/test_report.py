@@ -18,7 +18,9 @@ import pydiffgeo as dg
 from pydiffgeo import cli
 from pydiffgeo.calibrate import calibrate
 from pydiffgeo.errors import DataError, InputError, MissingPackageError, PydiffgeoError, ShapeError, UnknownNameError
+from pydiffgeo.report import page as report_page
 from pydiffgeo.report import parts
+from pydiffgeo.report.content import Content
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'>&$x^{$\\frac"
 NONE = "\N{EN DASH}"
@@ -367,6 +369,27 @@ def test_variables_of_other_shapes_do_no_harm(tmp_path, undrawn):
     assert "Losses" not in page.sections
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("change", ["absent", "not a number", "text", "one entry", "no entry"])
+def test_anything_may_be_missing(change, undrawn):
+    data = made_up(seeds=2).isel(time=slice(700, 800))
+    for name in data.sizes if "entry" in change else data.variables:
+        values = data[name]
+        if change == "absent":
+            other = data.drop_vars(name)
+        elif change in ("one entry", "no entry"):
+            other = data.isel({name: slice(0, change == "one entry")})
+        elif values.dtype.kind == "f":
+            other = data.assign({name: values * np.nan if change == "not a number" else values.astype(str)})
+        else:
+            continue
+        if (change, name) == ("no entry", "basin"):
+            with pytest.raises(DataError, match=r"result\.nc: holds nothing"):
+                report_page.render(Content("result.nc", other))
+        else:
+            assert "<h2 id=" in report_page.render(Content("result.nc", other)), name
+
+
 def test_without_matplotlib_the_message_says_what_to_install():
     code = """
 import sys
@@ -404,6 +427,8 @@ def test_hydrograph():
     assert flow.get_ylabel() == "runoff (mm d-1)"
     np.testing.assert_allclose(whole.get_xlim(), date2num(data.time.values[[0, -1]]))
     assert [t.get_text() for t in whole.texts] == ["train"]
+    with pytest.raises(ShapeError, match="at least one time"):
+        dg.plots.hydrograph([], [], [])
     with pytest.raises(ShapeError, match="rain has 3 values for 2 times"):
         dg.plots.hydrograph([0, 1], [1, 2], torch.ones(2, requires_grad=True), rain=[1, 2, 3])
 

@@ -75,7 +75,8 @@ def hydrograph(
             axes["rain"].spines["top"].set_visible(True)
             axes["rain"].tick_params(bottom=False, labelbottom=False)
             axes["rain"].sharex(axes["flow"])
-        axes["flow"].set_xlim(first, last)
+        if first < last:
+            axes["flow"].set_xlim(first, last)
         if not whole:
             _whole(axes["whole"], times, drawn, (first, last), periods or {})
         for axis in (axes["flow"], *([] if whole else [axes["whole"]])):
@@ -95,7 +96,8 @@ def _whole(axis: Any, times: NDArray[Any], drawn: Any, window: Any, periods: Map
         # Thousands of points in a small panel are an image.
         axis.plot(times, values, color=colour, lw=0.5, rasterized=len(times) > DOTS)
     axis.axvspan(*window, color=GREY, alpha=0.3, lw=0)
-    axis.set_xlim(times[0], times[-1])
+    if len(times) > 1:
+        axis.set_xlim(times[0], times[-1])
     axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
     for text, ends in periods.items():
         first, last = _ends(ends, times)

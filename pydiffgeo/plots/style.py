@@ -83,8 +83,14 @@ def series(name: str, values: Any, times: NDArray[Any]) -> NDArray[Any]:
 
 
 def instants(time: Any) -> NDArray[Any]:
-    """Dates, or numbers, `(time,)`."""
+    """Dates, or numbers, `(time,)`.
+
+    Raises:
+        ShapeError: there are none, or they have another number of dimensions.
+    """
     array = np.asarray(time)
+    if array.ndim != 1 or not len(array):
+        raise ShapeError(f"time must have the shape (time,) with at least one time, got {array.shape}")
     return array.astype("datetime64[ms]") if array.dtype.kind == "M" else numbers("time", array)
 
 

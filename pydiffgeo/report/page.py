@@ -79,6 +79,8 @@ def render(content: Content, sites: Sequence[str] = ()) -> str:
     Raises:
         DataError: there is nothing to show, or a site is not there.
     """
+    # What lies along a dimension without entries is as good as absent.
+    content = Content(content.file, content.data.drop_dims([d for d, n in content.data.sizes.items() if n == 0]))
     asked = [content.place(str(site)) for site in sites]
     parts: dict[str, Callable[[], str]] = {
         "Scores": lambda: score_section(content),
