@@ -55,7 +55,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> ModuleType:
-    # These bring xarray and more along: they are loaded when first asked for.
-    if name in ("calibration", "io", "nn"):
+    # These bring xarray, pandas and matplotlib along: they are loaded when first asked for.
+    if name in ("calibration", "io", "nn", "plots", "report"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The command line: `pydiffgeo demo | doctor | calibrate CONFIG | verify`."""
+"""The command line: `pydiffgeo demo | doctor | calibrate CONFIG | report RESULT | verify`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ def _parser() -> argparse.ArgumentParser:
     calibrate = commands.add_parser("calibrate", help="calibrate a basin as a TOML file says")
     calibrate.add_argument("config", help="path of the configuration, see examples/calibrate_basin.toml")
     calibrate.add_argument("--restart", action="store_true", help="ignore a checkpoint of an earlier run")
+    report = commands.add_parser("report", help="turn a result into one HTML file with figures, to be read by anyone")
+    report.add_argument("result", help="NetCDF, as `calibrate` or `io.write_dataset` wrote it")
+    report.add_argument("--output", metavar="FILE.html", help="where to write it; beside the result where left out")
+    report.add_argument("--sites", nargs="+", default=[], metavar="NAME", help="show their series as well")
     verify = commands.add_parser("verify", help="solve published problems and exact solutions, and write a report")
     verify.add_argument("--engine", default="auto", choices=("auto", "julia", "sundials", "all"))
     verify.add_argument("--problem", nargs="+", default=[], metavar="NAME", help="only these; all where left out")
@@ -45,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .doctor import examine
 
             return examine(install=options.install)
+        elif options.command == "report":
+            from .report import write_report
+
+            print(f"wrote {write_report(options.result, options.output, sites=options.sites)}")
         elif options.command == "verify":
             from .verification.run import verify
 

@@ -185,12 +185,12 @@ def run(engine: str = "auto", figure: str = "pydiffgeo-demo.png", steps: int = 5
     rain = experiment.forcing["precipitation"].sum().item()
     print(f"water balance: closes to {1e3 * last.balance.item():.1e} mm of {1e3 * rain:.0f} mm of rain")
     try:
-        from .plots import demo_figure
+        from .plots.demo import demo_figure
 
         demo_figure(experiment, prior, found, last, losses, PROBES, figure)
         print(f"figure: {figure}")
     except ImportError as error:
-        print(f"no figure: {error}; pip install 'pydiffgeo[plots]'")
+        print(f"no figure: {error}")
     print(f"took {time.perf_counter() - started:.0f} s")
     return {"loss_first": losses[0], "loss_last": misfit(experiment, last).item(), "gradient": relative,
             "balance": last.balance.item(), **{f"error_{k}": v for k, v in errors.items()}}  # fmt: skip

@@ -100,7 +100,7 @@ def test_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert re.search(r"^skipped\s+exphydro-peer\s+sundials\s+data not found", printed, re.MULTILINE)
     page = (tmp_path / "report.html").read_text()
     assert "data:image/png;base64," in page
-    assert "http" not in page
+    assert "://" not in page
     numbers = json.loads((tmp_path / "report.json").read_text())
     verdicts = {r["problem"]: r["verdict"] for r in numbers["results"]}
     assert verdicts == {"nash-cascade": "passed", "exphydro-peer": "skipped"}

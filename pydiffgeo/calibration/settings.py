@@ -268,8 +268,8 @@ def _solve(t: _Table) -> SolveSettings:
     settings = SolveSettings(
         engine=t.take("engine", lambda v: _one_of(v, engines), f"one of {', '.join(engines)}", "auto"),
         solver=t.take("solver", _text, "the name of a solver of the engine", None),
-        rtol=t.take("rtol", lambda v: _within(v, 1e-14, 1), small, 1e-5),
-        atol=t.take("atol", lambda v: _within(v, 1e-14, 1), small, 1e-5),
+        rtol=t.take("rtol", lambda v: _within(v, 1e-14, 1), small, 1e-4),
+        atol=t.take("atol", lambda v: _within(v, 1e-14, 1), small, 1e-4),
     )  # fmt: skip
     t.finish()
     return settings

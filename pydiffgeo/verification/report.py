@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import platform
@@ -16,16 +15,13 @@ import numpy as np
 import torch
 
 from .. import __version__
+from ..html import image, page, table
 from .problem import Check, Outcome
 from .result import Result
 
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 1250px; margin: 2em auto; padding: 0 1.2em }
-table { border-collapse: collapse; font-size: 13px; margin: .6em 0 1.2em } caption { text-align: left; padding: .3em 0 }
-th, td { padding: .22em .7em; border-bottom: 1px solid #ddd; text-align: right; font-variant-numeric: tabular-nums }
-th { background: #f3f5f7; text-align: right } th.l, td.l { text-align: left }
+body { max-width: 1250px }
 .passed { color: #1a7f37 } .FAILED { color: #fff; background: #c62828; font-weight: bold } .skipped { color: #8a6d00 }
-h2 { margin-top: 2.2em; border-top: 2px solid #1f6f8b; padding-top: .5em } img { max-width: 100% } .note { color: #555 }
 """
 
 
@@ -41,9 +37,9 @@ def write_report(results: Sequence[Result], folder: Path, small: bool) -> Path:
     }
     numbers = {"about": about, "results": [_numbers(r) for r in results]}
     (folder / "report.json").write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    page = folder / "report.html"
-    page.write_text(_page(results, about), encoding="utf-8")
-    return page
+    path = folder / "report.html"
+    path.write_text(_page(results, about), encoding="utf-8")
+    return path
 
 
 def _finite(value: float) -> float | None:
@@ -83,7 +79,6 @@ def _page(results: Sequence[Result], about: Mapping[str, str]) -> str:
         groups.setdefault(result.problem.name, []).append(result)
     failed = sum(r.verdict == "FAILED" for r in results)
     lines = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>pydiffgeo verification</title><style>{STYLE}</style>",
         "<h1>Verification of pydiffgeo</h1>",
         f"<p>{len(groups)} problems, {len(results)} runs, {failed} failed. "
         + escape("; ".join(f"{k} {v}" for k, v in about.items())) + ".</p>",
@@ -92,23 +87,8 @@ def _page(results: Sequence[Result], about: Mapping[str, str]) -> str:
         "relative tolerance of the solver.</p>",
         _summary(results),
         *(_section(group) for group in groups.values()),
-        "</html>",
     ]  # fmt: skip
-    return "\n".join(lines)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, caption: str = "") -> str:
-    """A table; cells are HTML, the first `left` columns are set to the left."""
-
-    def row(cells: Sequence[str], tag: str) -> str:
-        return (
-            "<tr>"
-            + "".join(f"<{tag}{' class=l' if i < left else ''}>{c}</{tag}>" for i, c in enumerate(cells))
-            + "</tr>"
-        )
-
-    top = f"<caption>{caption}</caption>" if caption else ""
-    return f"<table>{top}{row(head, 'th')}{''.join(row(r, 'td') for r in rows)}</table>"
+    return page("pydiffgeo verification", "\n".join(lines), STYLE)
 
 
 def _verdict(word: str) -> str:
@@ -139,7 +119,7 @@ def _summary(results: Sequence[Result]) -> str:
         "seconds",
         "verdict",
     )
-    return _table(head, rows, left=2)
+    return table(head, rows, left=2)
 
 
 def _section(group: Sequence[Result]) -> str:
@@ -149,7 +129,7 @@ def _section(group: Sequence[Result]) -> str:
         f"<p><b>Source.</b> {escape(problem.source)}.<br><b>Compared.</b> {escape(problem.compared)}.<br>"
         f"<b>Tolerance.</b> {escape(problem.reason)}. A change of <i>{escape(problem.sensitive)}</i> by one percent makes "
         "this problem fail.</p>",
-        _table(
+        table(
             ("given", "value", "unit"), [[escape(q.name), escape(q.value), escape(q.unit)] for q in problem.parameters]
         ),
     ]
@@ -161,8 +141,7 @@ def _section(group: Sequence[Result]) -> str:
         if any(o.panels for o in outcomes.values()):
             from .figures import draw
 
-            image = base64.b64encode(draw(problem.title, outcomes)).decode()
-            parts.append(f"<p><img alt='{escape(problem.title)}' src='data:image/png;base64,{image}'></p>")
+            parts.append(image(draw(problem.title, outcomes), "image/png", problem.title))
         parts += _comparisons(outcomes)
     return "\n".join(parts)
 
@@ -181,7 +160,7 @@ def _comparisons(outcomes: Mapping[str, Outcome]) -> list[str]:
         rows.append([f"largest error (allowed {check.tolerance:.1e} {escape(kind)})", "",
                      *(f"<span class={'passed' if c.passed else 'FAILED'}>{c.error:.2e}</span>" for c in same)])  # fmt: skip
         caption = f"<b>{escape(check.what)}</b> ({escape(check.unit)}); expected: {escape(check.source)}"
-        parts.append(_table(("at", "expected", *engines), rows, caption=caption))
+        parts.append(table(("at", "expected", *engines), rows, caption=caption))
     rows = []
     for engine, outcome in outcomes.items():
         for s in outcome.convergence:
@@ -191,5 +170,5 @@ def _comparisons(outcomes: Mapping[str, Outcome]) -> list[str]:
                          escape(s.reason)])  # fmt: skip
     if rows:
         head = ("study", "size or tolerance: error", "order", "expected (allowed)", "reason")
-        parts.append(_table(head, rows, left=2, caption="<b>convergence</b>"))
+        parts.append(table(head, rows, left=2, caption="<b>convergence</b>"))
     return parts

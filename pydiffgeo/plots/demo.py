@@ -1,4 +1,4 @@
-"""Figures."""
+"""The figure of the demo."""
 
 from __future__ import annotations
 

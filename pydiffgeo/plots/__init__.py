@@ -1,0 +1,20 @@
+"""Figures of results, from plain numbers or `xarray` arrays; each function returns a matplotlib `Figure`.
+
+figure = dg.plots.hydrograph(data.time, data.runoff_observed[0], data.runoff_simulated[0], rain=data.precipitation[0])
+figure.savefig("hydrograph.png")
+
+Figures belong to no window and need no closing. Colours are those of Okabe and Ito, which the colour-blind can tell apart.
+"""
+
+from ..errors import MissingPackageError
+
+try:
+    from .fits import loss_curves, parameter_ranges
+    from .scores import score_cdf, score_map
+    from .series import hydrograph, moisture_profile
+except ModuleNotFoundError as error:
+    raise MissingPackageError(
+        f"figures need {(error.name or 'matplotlib').split('.')[0]}: pip install 'pydiffgeo[plots]'"
+    ) from error
+
+__all__ = ["hydrograph", "loss_curves", "moisture_profile", "parameter_ranges", "score_cdf", "score_map"]

@@ -1,0 +1,90 @@
+"""How the calibration went, and whether water is conserved."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+
+from ..html import table
+from ..plots import loss_curves, parameter_ranges
+from .content import Content, title_of, unit_of
+from .parts import NONE, figure, median, number, of_unit, plural, wide
+
+# With more sites the table of parameters shows their spread instead of each.
+FEW = 6
+DAYS = 365.25
+
+
+def parameters(content: Content) -> str:
+    """Parameters within their bounds, as HTML; empty where there are none."""
+    found = content.parameters
+    if not found:
+        return ""
+    fitted = {k: p for k, p in found.items() if p.text.endswith("(calibrated)") and np.isfinite(p.values).any()}
+    few = len(content.sites) <= FEW
+    prior = any(p.prior is not None for p in found.values())
+    head = ["parameter", "what", "bounds", *(["before (median)"] if prior else []),
+            *(escape(s) for s in content.sites if few), *([] if few else ["smallest", "median", "largest"])]  # fmt: skip
+    rows = []
+    for name, p in found.items():
+        known = p.values[np.isfinite(p.values)]
+        shown = p.values if few else np.array([known.min(), median(known), known.max()] if len(known) else [np.nan] * 3)
+        bounds = f"{p.bounds[0]:.4g} to {p.bounds[1]:.4g}" if p.bounds else NONE
+        before = [] if not prior else [NONE if p.prior is None else number(median(p.prior))]
+        rows.append([f"{escape(name)}{of_unit(p.unit)}", escape(p.text), bounds, *before, *map(number, shown)])
+    parts = []
+    if fitted:
+        bounded = {k: p.bounds for k, p in fitted.items() if p.bounds}
+        drawn = parameter_ranges(
+            {k: p.values for k, p in fitted.items()},
+            prior={k: p.prior for k, p in fitted.items() if p.prior is not None},
+            bounds=bounded,
+            units={k: p.unit for k, p in fitted.items()},
+        )
+        ends = "bounds of the search" if len(bounded) == len(fitted) else (
+            "smallest and largest of these values, where the file states no bounds")  # fmt: skip
+        hollow = "; hollow: before calibration" if prior else ""
+        parts.append(
+            figure(drawn, f"Calibrated parameters of {plural(len(content.sites), 'site')} between the {ends}{hollow}.")
+        )
+    parts.append(wide(table(head, rows, left=2)))
+    return "\n".join(parts)
+
+
+def losses(content: Content) -> str:
+    """Loss curves, as HTML; empty where there are none."""
+    parts = []
+    # Losses of one unit share a figure.
+    for unit in dict.fromkeys(unit_of(a) for a in content.losses.values()):
+        found = {k: a for k, a in content.losses.items() if unit_of(a) == unit and np.isfinite(a.values).any()}
+        if found:
+            first = next(iter(found.values()))
+            what = f"{first.dims[0]}s" if first.ndim > 1 else "curves"
+            text = "; ".join(f"{k}: {title_of(a)}" for k, a in found.items())
+            parts.append(figure(loss_curves(found, unit=unit, what=what), f"Loss over the steps. {text}."))
+    return "\n".join(parts)
+
+
+def balance(content: Content) -> str:
+    """Closure errors and mean fluxes, as HTML; empty where there is neither."""
+    if content.closure is None and not content.fluxes:
+        return ""
+    head, columns = ["site"], list[list[str]]()
+    if content.closure is not None:
+        head.append(f"closure error{of_unit(unit_of(content.data['balance_error']))}")
+        columns.append([number(v, ".1e") for v in content.closure])
+    for name, array in content.fluxes.items():
+        rate = "time" in array.dims
+        values = content.ordered(array, content.site, "time" if rate else "interval").astype(float)
+        known = np.isfinite(values)
+        total = np.where(known, values, 0.0).sum(1)
+        if rate:
+            # Days without an observation say nothing about the mean.
+            total = np.divide(DAYS * total, known.sum(1), out=np.full(len(total), np.nan), where=known.any(1))
+        unit = "mm per year" if rate else f"{unit_of(array)}, sum"
+        head.append(f"{escape(name.replace('_', ' '))}{of_unit(unit)}")
+        columns.append([number(v, ".1f" if rate else ".4g") for v in np.broadcast_to(total, len(content.sites))])
+    rows = [[escape(site), *(c[i] for c in columns)] for i, site in enumerate(content.sites)]
+    caption = "largest closure error of the balance; fluxes over the whole series, observed ones over the days observed"
+    return wide(table(head, rows, caption=caption))

@@ -1,0 +1,393 @@
+"""The report of a result: one file that says what is in the result, no more, and that nothing in it can run or load."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import xarray as xr
+from calibration import write_basins, write_config
+from pydiffgeo.calibrate import calibrate
+
+import pydiffgeo as dg
+from pydiffgeo import cli
+from pydiffgeo.errors import DataError, MissingPackageError, PydiffgeoError
+from pydiffgeo.report import page as report_page
+from pydiffgeo.report import parts
+from pydiffgeo.report.content import Content
+
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'>&$x^{$\\frac"
+NONE = "\N{EN DASH}"
+SITES = ["01", "02", "03", "04"]
+SCORES = {"nse": [[0.91, 0.812], [0.7, 0.613], [0.5, -1.414], [np.nan, np.nan]],
+          "kge": [[0.8, 0.715], [0.6, 0.516], [0.4, 0.317], [np.nan, np.nan]]}  # fmt: skip
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are made but not drawn, which takes most of the time."""
+    monkeypatch.setattr(parts, "svg", lambda figure: b"<svg/>")
+
+
+class Reader(HTMLParser):
+    """Tags, attributes and text by section, as a browser would take them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.sections: dict[str, str] = {"": ""}
+        self.heading, self.cell, self.at, self.rows = False, False, "", list[list[str]]()
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, {k: v or "" for k, v in attrs}))
+        self.heading = tag == "h2"
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.cell = True
+
+    def handle_endtag(self, tag):
+        self.heading = False
+        self.cell = self.cell and tag not in ("td", "th")
+
+    def handle_data(self, data):
+        if self.heading:
+            self.at = data
+            self.sections[data] = ""
+        self.sections[self.at] += data
+        if self.cell:
+            self.rows[-1][-1] += data
+
+
+def made_up(seeds: int = 0) -> xr.Dataset:
+    """A result with everything in it: four basins, of which the last failed."""
+    random = np.random.default_rng(5)
+    days = np.arange("2000-10-01", "2004-10-01", dtype="datetime64[D]").astype("datetime64[ns]")
+    observed = random.gamma(1.0, 2.0, (4, len(days)))
+    simulated = observed * random.lognormal(0.0, 0.2, observed.shape)
+    simulated[3] = np.nan
+    rain = random.gamma(0.3, 9.0, observed.shape)
+    rain[:, 1100:1200] *= 10  # the wettest year of the validation is its second
+    daily, periods = ("basin", "time"), ("basin", "period")
+    data = {
+        "runoff_observed": (daily, observed, {"units": "mm d-1"}),
+        "runoff_simulated": (daily, simulated, {"units": "mm d-1"}),
+        "runoff_prior": (daily, 0.5 * observed, {"units": "mm d-1"}),
+        "precipitation": (daily, rain, {"units": "mm d-1"}),
+        "K": ("basin", [0.25, 0.5, 0.75, np.nan], {"units": "mm d-1", "long_name": "rate (calibrated)", "valid_min": 0.125,
+                                                   "valid_max": 1.375}),
+        "K_prior": ("basin", np.full(4, 0.625), {"units": "mm d-1"}),
+        "T": ("basin", np.full(4, -1.5), {"units": "degC", "long_name": "threshold (fixed)"}),
+        "loss": (("basin", "step"), np.geomspace(9.0, 0.1, 5) * np.ones((4, 1)), {"units": "1"}),
+        "status": ("basin", ["ok", "ok", "ok", "no start could be solved"]),
+        "balance_error": ("basin", [1e-9, 4e-7, 1e-9, np.nan], {"units": "mm"}),
+    }  # fmt: skip
+    for name, values in SCORES.items():
+        table = np.array(values)
+        if seeds:
+            data[name] = (("seed", *periods), table + 0.01 * np.arange(seeds)[:, None, None], {"units": "1"})
+        else:
+            data[name] = (periods, table, {"units": "1"})
+        data[f"baseline_{name}"] = (
+            ("baseline", *periods),
+            np.stack([table * 0 + 0.123, table + 0.004]),
+            {"units": "1"},
+        )
+    coordinates = {
+        "basin": SITES, "time": days, "period": ["train", "validation"], "baseline": ["climatology", "persistence"],
+        "period_start": ("period", ["2000-10-01", "2002-10-01"]), "period_end": ("period", ["2002-09-30", "2004-09-30"]),
+        "latitude": ("basin", [40.0, 41.0, 42.0, 43.0], {"units": "degrees_north"}),
+        "longitude": ("basin", [-90.0, -91.0, -92.0, -93.0], {"units": "degrees_east"}),
+    }  # fmt: skip
+    return xr.Dataset(data, coordinates, {"title": "Four basins", "configuration": 'seed = 0\nname = "a"', "seed": 7})
+
+
+def report(folder, data, **options) -> Reader:
+    path = dg.io.write_dataset(folder / "result.nc", data)
+    return Reader(dg.report.write_report(path, **options).read_text(encoding="utf-8"))
+
+
+def figures(page: Reader) -> list[str]:
+    return [a["alt"] for tag, a in page.tags if tag == "img"]
+
+
+def assert_inert(page: Reader) -> None:
+    """Nothing runs, and nothing is loaded from elsewhere."""
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "link", "iframe", "object", "embed", "base", "form", "svg", "video", "audio"}, tags
+    for tag, attributes in page.tags:
+        assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
+        for name in ("src", "href", "srcset", "data", "action", "background"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:image/svg+xml;base64,")), (tag, value[:80])
+
+
+# --- what it says --------------------------------------------------------------------------------
+
+
+def test_everything_there_is_shown(tmp_path):
+    page = report(tmp_path, made_up())
+    assert [*page.sections][1:] == [
+        "Scores",
+        "Series",
+        "Parameters",
+        "Losses",
+        "Water balance",
+        "Provenance",
+        "Configuration",
+    ]
+    assert_inert(page)
+    summary = page.sections[""]
+    assert "Four basins" in summary
+    assert "4 sites, 1 failed: 04 (no start could be solved)" in summary
+    assert "Median NSE over 3 sites: 0.70 in train, 0.61 in validation" in summary
+    assert "closure error of the balance is 4.0e-07 mm" in summary
+    shown = figures(page)
+    assert [s for s in shown if "Distribution of the NSE over 3 sites" in s]
+    assert [s for s in shown if "NSE of each site in validation" in s]
+    series = [s for s in shown if s.startswith("Runoff of ")]
+    assert [re.sub(r"\. Large.*", "", s) for s in series] == [
+        "Runoff of 01 (best site), NSE 0.812 in validation",
+        "Runoff of 02 (median site), NSE 0.613 in validation",
+        "Runoff of 03 (worst site), NSE -1.414 in validation",
+    ]
+    assert all("2003-10-01 to 2004-09-29" in s for s in series)
+    assert "seed = 0" in page.sections["Configuration"]
+    assert ["seed", "7"] in page.rows
+
+
+def test_numbers_are_those_of_the_file(tmp_path, undrawn):
+    data = made_up()
+    rows = report(tmp_path, data).rows
+    tables = [i for i, row in enumerate(rows) if row[0] == "site" and "NSE" in row]
+    assert len(tables) == 2
+    for period, start in enumerate(tables):
+        head = rows[start]
+        for i, site in enumerate(SITES):
+            row = dict(zip(head, rows[start + 1 + i], strict=True))
+            assert row["site"] == site
+            for name, column in (("nse", "NSE"), ("kge", "KGE")):
+                value = data[name].values[i, period]
+                assert row[column] == (f"{value:.3f}" if np.isfinite(value) else NONE)
+                against = data[f"baseline_{name}"].values[1, i, period]
+                assert row[f"{column} of persistence"] == (f"{against:.3f}" if np.isfinite(against) else NONE)
+        assert rows[start + 4][-1] == "no start could be solved"
+        assert dict(zip(head, rows[start + 5], strict=True))["NSE"] == ("0.700", "0.613")[period]
+    found = {row[0]: row for row in rows}
+    assert found["K (mm d-1)"][2:] == ["0.125 to 1.375", "0.625", "0.25", "0.5", "0.75", NONE]
+    assert found["T (degC)"][2:] == [NONE, NONE, *["-1.5"] * 4]
+    balance = rows[next(i for i, row in enumerate(rows) if "closure error (mm)" in row) + 1 :][:4]
+    year = 365.25 * data.precipitation.values.mean(1)
+    assert [row[-1] for row in balance] == [f"{v:.1f}" for v in year]
+    assert [row[1] for row in balance][3] == NONE
+
+
+PARTS = {
+    "Scores": ["nse", "kge", "baseline_nse", "baseline_kge"],
+    "Series": ["runoff_simulated"],
+    "Parameters": ["K", "T"],
+    "Losses": ["loss"],
+    "Water balance": ["balance_error", "precipitation", "runoff_observed", "runoff_simulated", "runoff_prior"],
+    "Configuration": [],
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_is_not_there_is_not_shown(part, tmp_path, undrawn):
+    data = made_up().drop_vars(PARTS[part])
+    del data.attrs["configuration"]
+    page = report(tmp_path, data)
+    assert part not in page.sections
+    others = {*PARTS} - {part, "Configuration"} - ({"Series"} if part == "Water balance" else set())
+    assert others <= {*page.sections}
+
+
+def test_without_places_status_and_baselines(tmp_path, undrawn):
+    data = made_up().drop_vars(["latitude", "status", "baseline_nse", "baseline_kge", "period_start", "runoff_prior"])
+    page = report(tmp_path, data)
+    assert "failed" not in page.sections[""]
+    assert not [s for s in figures(page) if "each site" in s]
+    assert not [row for row in page.rows if "NSE of climatology" in row]
+
+
+def test_one_series_and_nothing_else(tmp_path, undrawn):
+    data = made_up()[["runoff_observed", "runoff_simulated"]].isel(basin=0, drop=True).drop_vars(
+        ["period", "period_start", "period_end", "baseline"], errors="ignore")  # fmt: skip
+    data.attrs = {}
+    page = report(tmp_path, data)
+    assert {*page.sections} == {"", "Series", "Water balance", "Provenance"}
+    assert len(figures(page)) == 1
+
+
+def test_better_is_said_only_where_seeds_say_so(tmp_path, undrawn):
+    assert "better" not in report(tmp_path, made_up()).sections["Scores"]
+    page = report(tmp_path, made_up(seeds=3))
+    # Three seeds 0.01 apart are far above 0.123, and not beyond chance from what is 0.004 above the first.
+    assert "nse 0.623 +- 0.01 is better than climatology (0.123); of 3 sites 2 better, 1 worse; 1 without a score left out" in (
+        page.sections["Scores"])  # fmt: skip
+    assert "is no different from persistence (0.617); of 3 sites 3 no different" in page.sections["Scores"]
+    assert "0.822 ± 0.010" in page.sections["Scores"]
+    assert [
+        s
+        for s in figures(page)
+        if s.endswith("over 3 sites; baselines (dashed) in validation; a site has the mean of its seeds.")
+    ]
+    assert "(mean and standard deviation over 3 seeds)" in page.sections[""]
+
+
+def test_sites_that_are_asked_for(tmp_path, undrawn):
+    shown = figures(report(tmp_path, made_up(), sites=["02", "04"]))
+    assert [s for s in shown if s.startswith("Runoff of 04 (asked for), without a score")]
+    assert len([s for s in shown if s.startswith("Runoff of ")]) == 4
+    with pytest.raises(DataError, match=r"result\.nc: there is no site '05'; it has 01, 02, 03, 04"):
+        report(tmp_path, made_up(), sites=["05"])
+
+
+def test_profile_of_a_soil_column(tmp_path):
+    model = dg.models.RichardsColumn(depth=1.0, cells=10, top="flux")
+    solution = dg.solve(
+        model, {"K_s": 0.2}, initial={"head": -1.0}, times=range(6), forcing={"flux": 0.01}, engine="sundials"
+    )
+    data = dg.io.solution_dataset(solution, start="2001-05-01")
+    plain = report(tmp_path, data)
+    assert [*plain.sections][1:] == ["Profiles", "Water balance", "Provenance"]
+    assert "10 cells down to 0.95 m, 6 times" in plain.sections[""]
+    assert figures(plain)[0] == "Volumetric water content with elastic storage over time and depth."
+    data = data.assign_coords(probe_depth=("probe", [0.1, 0.4], {"units": "m"}))
+    data["theta_observed"] = (("time", "probe"), data.theta.values[:, [0, 3]], {"units": "1"})
+    assert figures(report(tmp_path, data))[0].endswith("dots are measured.")
+    total = float(solution.fluxes["drainage"].sum())
+    at = next(i for i, row in enumerate(plain.rows) if "drainage (m, sum)" in row)
+    assert plain.rows[at + 1][plain.rows[at].index("drainage (m, sum)")] == f"{total:.4g}"
+
+
+def test_a_calibration(tmp_path, capsys):
+    write_basins(tmp_path)
+    few = (
+        ("\nsteps = 6", "\nsteps = 1"),
+        ("window_steps = 3", "window_steps = 1"),
+        ("candidates = 8", "candidates = 4"),
+    )
+    result = calibrate(write_config(tmp_path, *few), progress=False)
+    assert cli.main(["report", str(result), "--output", str(tmp_path / "r.html"), "--sites", "01000002"]) == 0
+    assert capsys.readouterr().out == f"wrote {tmp_path / 'r.html'}\n"
+    page = Reader((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert_inert(page)
+    assert {"Scores", "Series", "Parameters", "Water balance", "Provenance", "Configuration"} <= {*page.sections}
+    with xr.open_dataset(result) as data:
+        nse = data.nse.values
+    rows = [row for row in page.rows if row[0] == "01000002"]
+    assert [row[1] for row in rows[:2]] == [f"{v:.3f}" for v in nse[1]]
+    # The same result gives the same page.
+    again = dg.report.write_report(result, tmp_path / "again.html", sites=["01000002"])
+    assert again.read_bytes() == (tmp_path / "r.html").read_bytes()
+
+
+# --- what others put into a file -----------------------------------------------------------------
+
+
+def test_nothing_from_the_file_becomes_markup(tmp_path):
+    data = made_up(seeds=2)
+    data = data.assign_coords(basin=[EVIL, "02", "03", "04"], period=["train" + EVIL, "validation" + EVIL],
+                              baseline=[EVIL, "persistence"])  # fmt: skip
+    data = data.rename({"K": "K<i>", "K_prior": "K<i>_prior"})
+    data["status"] = ("basin", [EVIL] * 4)
+    for name in ("title", "configuration", "history", "source", "x<i>"):
+        data.attrs[name] = EVIL
+    for name in data.variables:
+        text = data[name].attrs.get("long_name", "")
+        data[name].attrs["long_name"] = EVIL + text
+        if data[name].dtype.kind == "f":
+            data[name].attrs["units"] = EVIL
+    page = report(tmp_path, data, sites=[EVIL])
+    assert_inert(page)
+    # The same tags as in a page of harmless texts.
+    assert {tag for tag, _ in page.tags} == {tag for tag, _ in report(tmp_path, made_up(seeds=2), sites=["01"]).tags}
+    assert EVIL in page.sections["Configuration"]
+    assert EVIL in page.sections["Scores"]
+
+
+def test_files_that_are_no_results(tmp_path, undrawn):
+    with pytest.raises(DataError, match=r"absent\.nc: there is no such file"):
+        dg.report.write_report(tmp_path / "absent.nc")
+    text = tmp_path / "text.nc"
+    text.write_text("not NetCDF")
+    with pytest.raises(DataError, match=r"text\.nc"):
+        dg.report.write_report(text)
+    whole = dg.io.write_dataset(tmp_path / "whole.nc", made_up()).read_bytes()
+    (tmp_path / "cut.nc").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"cut\.nc"):
+        dg.report.write_report(tmp_path / "cut.nc")
+    other = dg.io.write_dataset(tmp_path / "other.nc", xr.Dataset({"x": ("y", [1.0], {"units": "m"})}))
+    with pytest.raises(DataError, match=r"other\.nc: holds nothing to report.*\['x'\]"):
+        dg.report.write_report(other)
+    dates = xr.Dataset({"x": ("time", [1.0], {"units": "m"})}, {"time": ("time", [1], {"units": "days since never"})})
+    with pytest.raises(DataError, match=r"dates\.nc"):
+        dg.report.write_report(dg.io.write_dataset(tmp_path / "dates.nc", dates))
+    assert not [*tmp_path.glob("*.html")]
+    good = dg.io.write_dataset(tmp_path / "good.nc", made_up())
+    with pytest.raises(DataError, match="would replace the result"):
+        dg.report.write_report(good, good)
+    with pytest.raises(DataError, match="cannot be written"):
+        dg.report.write_report(good, tmp_path / "nowhere" / "r.html")
+
+
+def test_command_says_what_is_wrong(tmp_path, capsys):
+    assert cli.main(["report", str(tmp_path / "absent.nc")]) == 1
+    assert "absent.nc: there is no such file" in capsys.readouterr().err
+
+
+def test_variables_of_other_shapes_do_no_harm(tmp_path, undrawn):
+    data = made_up()
+    data["loss"] = (("basin", "step", "time"), np.ones((4, 1, data.sizes["time"])), {"units": "1"})
+    data["K"] = ("time", np.ones(data.sizes["time"]), {"units": "1", "long_name": "no parameter (calibrated)"})
+    data["baseline_nse"] = ("basin", np.ones(4), {"units": "1"})
+    data["depth"] = ("basin", ["a", "b", "c", "d"])
+    data["period_start"] = ("period", ["first", "second"])
+    data["runoff_prior"] = ("basin", np.ones(4), {"units": "1"})
+    page = report(tmp_path, data)
+    assert {"Scores", "Series", "Parameters"} <= {*page.sections}
+    assert "Losses" not in page.sections
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("change", ["absent", "not a number", "text", "one entry", "no entry"])
+def test_anything_may_be_missing(change, undrawn):
+    data = made_up(seeds=2).isel(time=slice(700, 800))
+    for name in data.sizes if "entry" in change else data.variables:
+        values = data[name]
+        if change == "absent":
+            other = data.drop_vars(name)
+        elif change in ("one entry", "no entry"):
+            other = data.isel({name: slice(0, change == "one entry")})
+        elif values.dtype.kind == "f":
+            other = data.assign({name: values * np.nan if change == "not a number" else values.astype(str)})
+        else:
+            continue
+        if (change, name) == ("no entry", "basin"):
+            with pytest.raises(DataError, match=r"result\.nc: holds nothing"):
+                report_page.render(Content("result.nc", other))
+        else:
+            assert "<h2 id=" in report_page.render(Content("result.nc", other)), name
+
+
+def test_without_matplotlib_the_message_says_what_to_install():
+    code = """
+import sys
+sys.modules["matplotlib"] = None
+import pydiffgeo as dg
+for name in ("plots", "report"):
+    try:
+        getattr(dg, name)
+    except dg.errors.MissingPackageError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "figures need matplotlib: pip install 'pydiffgeo[plots]'\n" * 2
+    assert issubclass(MissingPackageError, PydiffgeoError)
