@@ -270,7 +270,8 @@ def _numbers(times: ArrayLike) -> Array:
 
 def _place(solution: Solution, times: ArrayLike, what: str) -> tuple[Tensor, Array]:
     """The interval of each time `(n,)` and how much of it has passed, 0 to 1."""
-    own, wanted = solution.times.numpy(), _numbers(times)
+    # As a list: under torch.func, tensors made inside have no memory that NumPy could read.
+    own, wanted = np.array(solution.times.tolist()), _numbers(times)
     slack = SAME * (own[-1] - own[0])
     if (outside := (wanted < own[0] - slack) | (wanted > own[-1] + slack)).any():
         raise TimeError(f"{what}: {wanted[outside][0]:g} lies outside the solved period, {own[0]:g} to {own[-1]:g}")
