@@ -41,8 +41,8 @@ def tangent(case: Case, model: dg.Model, tensors: Any, along: Any, **settings: A
         return forward_ad.unpack_dual(everything(case.solve(duals, model, **settings))).tangent
 
 
-def runoff(x: torch.Tensor, **settings: Any) -> torch.Tensor:
-    """Daily runoff of EXP-HYDRO for rows of `CATCHMENT`, over a winter and a spring with snow."""
+def basin(x: torch.Tensor, **settings: Any) -> dg.Solution:
+    """EXP-HYDRO for rows of `CATCHMENT`, over a winter and a spring with snow."""
     day = torch.arange(DAYS)
     forcing = {
         "precipitation": 6 + 6 * torch.sin(1.3 * day),
@@ -51,9 +51,11 @@ def runoff(x: torch.Tensor, **settings: Any) -> torch.Tensor:
     }
     parameters = {name: x[:, i : i + 1] for i, name in enumerate(BASIN)}
     initial = {"water_storage": x[:, 6:7], "snow_storage": 20.0}
-    return dg.solve(EXP_HYDRO, parameters, forcing=forcing, times=range(DAYS + 1), initial=initial, **settings).fluxes[
-        "runoff"
-    ]
+    return dg.solve(EXP_HYDRO, parameters, forcing=forcing, times=range(DAYS + 1), initial=initial, **settings)
+
+
+def runoff(x: torch.Tensor, **settings: Any) -> torch.Tensor:
+    return basin(x, **settings).fluxes["runoff"]
 
 
 # The Julia engine differentiates the steps taken, which is exact at any tolerance.
@@ -228,3 +230,22 @@ def test_tangents_without_gradients(engine: str) -> None:
         found = forward_ad.unpack_dual(runoff(forward_ad.make_dual(x, x), engine=engine)).tangent
     expected = torch.func.jvp(lambda x: runoff(x, engine=engine), (x,), (x,))[1]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_jacobian_of_residuals_gives_the_gradient_of_their_squares(engine: str) -> None:
+    # Through instruments with gaps: what Gauss-Newton needs.
+    flow = torch.linspace(1.0, 5.0, DAYS)
+    flow[3] = torch.nan
+    windows = [(float(i), float(i + 1)) for i in range(DAYS)]
+    gauge = dg.observe.Observation("runoff", "flux_sum", times=windows, values=flow, error=0.3)
+
+    def residuals(x: torch.Tensor) -> torch.Tensor:
+        found = gauge.simulated(basin(x, engine=engine, rtol=1e-8, atol=1e-10))
+        return torch.where(flow.isnan(), 0.0, found - flow.nan_to_num())
+
+    x = (CATCHMENT * torch.tensor([[1.0], [1.1]])).requires_grad_()
+    value, found = dg.jacobian(residuals, x)
+    (residuals(x) ** 2).sum().backward()
+    gradient = 2 * torch.einsum("mrn,mr->mn", found, value)
+    assert (x.grad != 0).all()
+    torch.testing.assert_close(gradient, x.grad, rtol=1e-6, atol=0)
