@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pydiffgeo.calibration.result import UNITS
+from pydiffgeo.calibration.scores import UNITS
 from pydiffgeo.errors import InputError, ShapeError
 from pydiffgeo.losses import (
     LOSSES,

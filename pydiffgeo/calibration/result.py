@@ -10,75 +10,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..baselines import Climatology, LinearRegression, Persistence
-from ..errors import InputError, SolverError
+from ..errors import SolverError
 from ..io import Variable, provenance, write_netcdf
 from ..losses import MEASURES
 from ..solve import Solution
 from .basins import Basin
 from .run import COSTS, Calibration
+from .scores import BASELINES, SCORES, UNITS, baseline_scores, scores
 from .settings import Settings
 
-SCORES = ("nse", "kge", "bias", "rmse", "log_nse", "fhv", "flv")
-UNITS = {"1": "1", "%": "percent", "{unit}": "mm d-1", "{unit}^2": "mm2 d-2"}
 PERIODS = ("train", "validation")
-BASELINES = ("climatology", "persistence", "linear regression")
 DAILY = ("basin", "time")
-
-
-def score(name: str, simulated: Tensor, observed: Tensor) -> float:
-    """A measure by name, or NaN where it is not defined for these series."""
-    try:
-        return float(MEASURES[name].function(simulated, observed))
-    except InputError:
-        return float("nan")
-
-
-def baselines(basin: Basin) -> dict[str, list[Tensor]]:
-    """Predictions of each baseline in training and validation; NaN where it can predict nothing.
-
-    The regression is on precipitation and temperature of the day and the three days before.
-    """
-    data, train = basin.data, basin.train
-    drivers = {k: getattr(data, k) for k in ("precipitation", "temperature")}
-
-    def series(name: str, days: slice) -> Tensor:
-        if name == "climatology":
-            return Climatology.fit(data.dates, data.runoff, train).predict(data.dates, days)
-        if name == "persistence":
-            # The very first day has none before it.
-            late = slice(max(days.start, 1), days.stop)
-            found = Persistence().predict(data.runoff, late)
-            return torch.cat([torch.full((late.start - days.start,), torch.nan, dtype=torch.float64), found])
-        return LinearRegression.fit(drivers, data.runoff, train, lags=3).predict(drivers, days)
-
-    predictions = {}
-    for name in BASELINES:
-        try:
-            predictions[name] = [series(name, days) for days in (basin.train, basin.validation)]
-        except InputError:
-            gaps = [torch.full((d.stop - d.start,), torch.nan, dtype=torch.float64) for d in (train, basin.validation)]
-            predictions[name] = gaps
-    return predictions
-
-
-def _baseline_scores(basin: Basin, name: str) -> list[list[float]]:
-    found = []
-    for predictions in baselines(basin).values():
-        row = []
-        for predicted, days in zip(predictions, (basin.train, basin.validation), strict=True):
-            known = ~torch.isnan(predicted)
-            row.append(score(name, predicted[known], basin.observed[days][known]) if known.any() else float("nan"))
-        found.append(row)
-    return found
 
 
 def _scores(basin: Basin, solution: Solution) -> dict[str, list[float]]:
     runoff = basin.runoff(solution).detach()
-    return {
-        name: [score(name, runoff[days], basin.observed[days]) for days in (basin.train, basin.validation)]
-        for name in SCORES
-    }
+    return {name: scores(name, runoff, basin.observed, (basin.train, basin.validation)) for name in SCORES}
+
+
+def _baseline(name: str, basin: Basin) -> list[list[float]]:
+    return baseline_scores(name, basin.data, basin.train, basin.validation)
 
 
 def summary(basins: Mapping[str, Basin], solutions: Mapping[str, Solution], failures: Mapping[str, str]) -> list[str]:
@@ -141,7 +92,7 @@ def write_result(
         about = MEASURES[name]
         variables[name] = Variable(("basin", "period"), values, UNITS[about.unit], f"{about.text} of daily runoff")
     for name in ("nse", "kge"):
-        values = each(lambda n, name=name: _baseline_scores(basins[n], name), (len(BASELINES), 2))
+        values = each(lambda n, name=name: _baseline(name, basins[n]), (len(BASELINES), 2))
         variables[f"baseline_{name}"] = Variable(("baseline", "basin", "period"), values.swapaxes(0, 1), "1",
                                                  f"{MEASURES[name].text} of each baseline")  # fmt: skip
     variables |= _search(settings, found, each)

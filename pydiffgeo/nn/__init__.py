@@ -6,6 +6,7 @@ network.save("network.npz")
 """
 
 from .network import ParameterNetwork, Standardise
+from .result import predictions
 from .sites import SiteData, held_out, k_fold, site_data
 from .train import Trained, Training, predict, scaled_error, train
 from .varying import time_varying
@@ -19,6 +20,7 @@ __all__ = [
     "held_out",
     "k_fold",
     "predict",
+    "predictions",
     "scaled_error",
     "site_data",
     "time_varying",

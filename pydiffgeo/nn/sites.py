@@ -45,10 +45,9 @@ class SiteData(torch.utils.data.Dataset[dict[str, Any]]):
         return {"attributes": self.attributes[site], "forcing": forcing, "observed": self.observed[site],
                 "name": self.names[site]}  # fmt: skip
 
-    @property
-    def weather(self) -> Tensor:
-        """The forcings side by side, `(sites, days, forcings)`: the weather a network may see."""
-        return torch.stack([*self.forcing.values()], dim=2)
+    def weather(self, names: Sequence[str]) -> Tensor:
+        """Some of the forcings side by side, `(sites, days, names)`, as a network sees them."""
+        return torch.stack([self.forcing[name] for name in names], dim=2)
 
     def take(self, sites: Sequence[str]) -> SiteData:
         """Some of the sites, in the order given.

@@ -154,9 +154,7 @@ def predict(
     """
     lead = {k: torch.cat([v[:, :warmup], v], dim=1) for k, v in data.forcing.items()}
     times = np.arange(data.observed.shape[1] + warmup + 1.0) - warmup
-    weather = None
-    if network.weather:
-        weather = torch.stack([lead[name] for name in network.weather], dim=2)
+    weather = replace(data, forcing=lead).weather(network.weather) if network.weather else None
     with torch.no_grad():
         return network.simulate(data.attributes, lead, times, weather, throw=throw, **settings)
 
@@ -188,8 +186,7 @@ class _Run:
         self.saved = time.monotonic()
 
     def _weather(self, data: SiteData) -> Tensor | None:
-        names = self.network.weather
-        return torch.stack([data.forcing[n] for n in names], dim=2) if names else None
+        return data.weather(self.network.weather) if self.network.weather else None
 
     def _batch(self) -> tuple[list[int], int]:
         """The sites of this step, all in turn in random order, and the first day that is solved."""

@@ -1,0 +1,251 @@
+"""Calibration of any model at any number of sites: losses, priors, Gauss-Newton, standard errors, failures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import pydiffgeo as dg
+from pydiffgeo.calibration import Prior, Site, Strategy, calibrate, run
+from pydiffgeo.calibration import site as module
+from pydiffgeo.errors import BoundsError, InputError, SolverError, UnknownNameError
+
+RESERVOIR = dg.Model(
+    name="Reservoir",
+    graph=dg.single_cell(),
+    states=(dg.State("storage", "mm", "water", default=10.0, low=0.0),),
+    parameters=(
+        dg.Parameter("k", "d-1", "outflow per storage", 0.2, low=0.0, open_low=True, typical=(0.01, 2.0), log=True),
+        dg.Parameter("gain", "1", "share of rain that arrives", 1.0, low=0.0, typical=(0.2, 1.5)),
+    ),
+    forcings=(dg.ForcingVariable("rain", "mm d-1", "rain", low=0.0),),
+    fluxes=(
+        dg.IntegratedFlux("rain", "mm", "rain that arrives", +1),
+        dg.IntegratedFlux("outflow", "mm", "outflow", -1),
+    ),
+    source=lambda cell, forcing: {
+        "storage": cell.gain * forcing.rain - cell.k * cell.storage,
+        "rain": cell.gain * forcing.rain,
+        "outflow": cell.k * cell.storage,
+    },
+)
+TRUE = {"k": 0.3, "gain": 0.8}
+DAYS = 40
+RAIN = torch.from_numpy(np.random.default_rng(1).gamma(0.4, 8.0, DAYS))
+SETTINGS = {"engine": "sundials", "rtol": 1e-8, "atol": 1e-8}
+QUICK = Strategy(candidates=8, starts=3, finalists=2, steps=25)
+
+
+def truth(**settings):
+    return dg.solve(RESERVOIR, TRUE, forcing={"rain": RAIN}, times=np.arange(DAYS + 1.0), **{**SETTINGS, **settings})
+
+
+def observations(noise=0.0, first=0, last=DAYS, seed=0):
+    """Daily outflow and storage at odd times, with gaps and errors of their own."""
+    random, solution = np.random.default_rng(seed), truth()
+    days = np.stack([np.arange(first, last), np.arange(first, last) + 1.0], axis=1)
+    outflow = dg.observe.flux_means(solution, "outflow", days).numpy() + noise * 0.2 * random.normal(size=len(days))
+    outflow[::9] = np.nan
+    when = np.sort(random.uniform(first, last, 12))
+    storage = dg.observe.values_at(solution, "storage", when).numpy() + noise * random.normal(size=12)
+    return (
+        dg.observe.Observation("outflow", "flux_mean", days, outflow, error=0.2),
+        dg.observe.Observation("storage", "value", when, storage, error=1.0),
+    )
+
+
+def site(name="reservoir", seen=None, **changes):
+    given = {"bounds": {"k": None, "gain": None}, "settings": SETTINGS, "loss": "gaussian", **changes}
+    return Site(
+        name, RESERVOIR, np.arange(DAYS + 1.0), {"rain": RAIN}, observations() if seen is None else seen, **given
+    )
+
+
+# --- losses and their derivatives ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["nse", "kge", "log_nse", "rmse", "gaussian", "heteroscedastic", "mean_square"])
+def test_gradients_of_every_kind_of_loss_are_those_of_differences(loss):
+    made = site(
+        seen=observations(noise=1.0), loss=loss, priors={"k": Prior(0.2, 0.3, log=True), "gain": Prior(1.0, 0.1)}
+    )
+    x = np.array([[0.3, -0.4], [-0.5, 0.9]])
+    found = made.evaluate(x)
+    for i in range(2):
+        step = np.zeros(2)
+        step[i] = 1e-4
+        up, down = (made.evaluate(x + s, gradient=False).loss for s in (step, -step))
+        np.testing.assert_allclose(found.gradient[:, i], (up - down) / 2e-4, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("loss", ["nse", "mse", "gaussian", "mean_square"])
+def test_residuals_are_those_of_the_loss(loss, engine):
+    settings = {**SETTINGS, "engine": engine}
+    made = site(seen=observations(noise=1.0), loss=loss, priors={"gain": Prior(1.0, 0.1)}, settings=settings)
+    x = np.array([[0.3, -0.4]])
+    plain, squares = made.evaluate(x), made.evaluate(x, normal=True)
+    np.testing.assert_allclose(squares.gradient, plain.gradient, rtol=1e-5)
+    np.testing.assert_allclose(squares.normal[0], squares.normal[0].T)
+    assert (np.linalg.eigvalsh(squares.normal[0]) > 0).all()
+    # A step along the normal equations leads to a smaller loss.
+    step = np.linalg.solve(squares.normal[0], -squares.gradient[0] / 2)
+    assert made.evaluate(x + 0.5 * step, gradient=False).loss < plain.loss
+
+
+def test_a_prior_draws_towards_its_mean_as_far_as_its_spread_allows():
+    def found(**priors):
+        return calibrate([site(seen=observations(noise=1.0), priors=priors)], QUICK, progress=False).values("reservoir")
+
+    free, wide, narrow = found(), found(gain=Prior(1.2, 10.0)), found(gain=Prior(1.2, 1e-3))
+    assert wide["gain"] == pytest.approx(free["gain"], abs=0.01)
+    assert narrow["gain"] == pytest.approx(1.2, abs=0.01)
+
+
+# --- searches ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["bfgs", "lbfgs", "gauss_newton"])
+def test_every_method_finds_what_is_known(method):
+    found = calibrate(
+        [site(loss="mean_square")], replace(QUICK, method=method, tolerance=1e-8, steps=40), progress=False
+    )
+    for name, value in found.values("reservoir").items():
+        assert value == pytest.approx(TRUE[name], rel=1e-3), name
+    assert found.solve("reservoir").balance.item() < 1e-9
+
+
+def test_gauss_newton_takes_fewer_steps():
+    steps = {
+        method: int(
+            calibrate(
+                [site(seen=observations(noise=1.0), loss="nse")], replace(QUICK, method=method), progress=False
+            ).found["reservoir"]["step"]
+        )
+        for method in ("bfgs", "gauss_newton")
+    }
+    assert steps["gauss_newton"] < steps["bfgs"]
+
+
+def test_initial_values_and_values_of_ones_own_can_be_calibrated():
+    made = site(
+        loss="mean_square", bounds={"storage": (1.0, 30.0), "residence": (0.5, 20.0)}, fixed={"gain": 0.8},
+        assemble=lambda values: {"k": 1 / values["residence"]}, logarithmic=("residence",),
+    )  # fmt: skip
+    found = calibrate([made], replace(QUICK, method="gauss_newton", tolerance=1e-8), progress=False).values("reservoir")
+    assert found["residence"] == pytest.approx(1 / 0.3, rel=1e-3)
+    assert found["storage"] == pytest.approx(10.0, rel=1e-3)
+
+
+def test_standard_errors_are_those_of_repeated_experiments():
+    strategy = replace(QUICK, method="gauss_newton", candidates=4, starts=1, finalists=1, steps=8)
+    runs = [
+        calibrate([site(seen=observations(noise=1.0, seed=s))], strategy, progress=False) for s in range(12)
+    ]  # fmt: skip
+    for name in TRUE:
+        spread = np.std([r.values("reservoir")[name] for r in runs], ddof=1)
+        stated = np.median([r.standard_errors("reservoir")[name] for r in runs])
+        # The spread of 12 runs is itself known to 20 %.
+        assert 0.5 < stated / spread < 2.0, name
+
+
+def test_held_back_observations_end_the_search():
+    early, late = observations(noise=1.0, last=25), observations(noise=30.0, first=25, seed=5)
+    made = site(seen=early, selection=late, loss="mean_square")
+    found = calibrate([made], replace(QUICK, steps=30, wait=2, tolerance=0.0), progress=False)
+    state = found.found["reservoir"]
+    x = found.x("reservoir")
+    whole = made.evaluate(x, gradient=False)
+    assert whole.selection[0] == pytest.approx(state["best_selection"].min(), rel=1e-9)
+    assert state["selection_history"].shape == state["loss_history"].shape
+    assert int(state["step"]) < 30
+
+
+# --- parts of the record -------------------------------------------------------------------------
+
+
+def test_a_part_of_a_site_has_its_own_observations_and_warm_up():
+    made = site(warmup=5.0)
+    part = made.between(10, 30)
+    assert part.times[[0, -1]].tolist() == [10.0, 30.0]
+    torch.testing.assert_close(part.forcing["rain"], RAIN[10:30])
+    assert part.observations[0].times.min() == 15.0
+    assert ((part.observations[1].times >= 15) & (part.observations[1].times <= 30)).all()
+    assert np.isfinite(part.evaluate(np.zeros((1, 2))).loss).all()
+
+
+# --- several sites, and failures -----------------------------------------------------------------
+
+
+def test_a_site_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
+    solve = module.solve
+
+    def failing(*args, **kwargs):
+        solution = solve(*args, **kwargs)
+        if kwargs["initial"].get("storage") == 11.0:
+            solution.report.status[:] = [dg.Status.CONVERGENCE] * len(solution.status)
+        return solution
+
+    monkeypatch.setattr(module, "solve", failing)
+    good, bad, other = site("good"), site("bad", initial={"storage": 11.0}), site("other")
+    checkpoint = tmp_path / "c.npz"
+    found = calibrate([good, bad, other], QUICK, checkpoint=checkpoint, progress=False)
+    assert [*found.found] == ["good", "other"]
+    assert "none of 8 points could be solved" in found.failures["bad"]
+    assert "Newton" in found.failures["bad"]
+    # It is remembered, and the others are not sought again.
+    steps = []
+    again = calibrate([good, bad, other], QUICK, checkpoint=checkpoint, progress=False, callback=steps.append)
+    assert (again.failures, steps) == (found.failures, [])
+    assert again.values("good") == found.values("good")
+    with pytest.raises(SolverError, match="no site could be calibrated; site bad: none of 8"):
+        calibrate([bad], QUICK, progress=False)
+
+
+def test_points_that_are_near_are_not_refined_twice():
+    made = site(loss="mean_square")
+    search = run._Search(made, QUICK, run._Keeper(None, {}, False), run.Progress(False, 1.0, None), 1, 1)
+    x = np.array([[0.0, 0.0], [0.01, 0.0], [2.0, 0.0], [0.0, 0.005]])
+    kept = search._best_of(x, made, 4)
+    assert len(kept) == 2
+    assert 2.0 in kept[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"loss": "nss"}, UnknownNameError, "the loss 'nss' is unknown"),
+        ({"seen": ()}, InputError, "nothing to compare with"),
+        ({"bounds": {}}, InputError, "nothing to calibrate"),
+        ({"bounds": {"z": (0, 1)}}, UnknownNameError, "'z' is to be calibrated; it needs bounds, and to be one of"),
+        ({"bounds": {"storage": None}}, UnknownNameError, "'storage' is to be calibrated"),
+        ({"bounds": {"k": (2.0, 1.0)}}, BoundsError, "site reservoir: bounds of 'k'"),
+        ({"fixed": {"k": 0.1}}, InputError, "'k' is both calibrated and given"),
+        ({"priors": {"z": Prior(1.0, 1.0)}}, UnknownNameError, "a prior is given for 'z'"),
+    ],
+)
+def test_sites_that_make_no_sense_are_named(changes, error, message):
+    with pytest.raises(error, match=message):
+        site(**changes)
+
+
+def test_what_cannot_be_done_is_named():
+    with pytest.raises(InputError, match="sum of squares"):
+        calibrate([site(loss="kge")], replace(QUICK, method="gauss_newton"), progress=False)
+    with pytest.raises(InputError, match="a name of its own"):
+        calibrate([site(), site()], QUICK, progress=False)
+    with pytest.raises(InputError, match="positive spread"):
+        Prior(1.0, 0.0)
+    for change, message in (({"method": "newton"}, "method must be one of"), ({"starts": 9}, "starts must be at most"), ({"steps": 0}, "steps")):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            replace(QUICK, **change)
+    # A value that changes nothing has no standard error.
+    useless = site(
+        bounds={"k": None, "nothing": (0.0, 1.0)},
+        fixed={"gain": 0.8},
+        assemble=lambda v: {"k": v["k"] + 0 * v["nothing"]},
+    )
+    with pytest.raises(InputError, match="say nothing about"):
+        useless.standard_errors(np.zeros((1, 2)))
