@@ -61,20 +61,24 @@ def load(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
     try:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
+            then, names = dict(about["identity"]), [str(b) for b in about["finished"]]
+            working = about["basin"] if isinstance(about["basin"], str) else None
+            then["data"] = dict(then.get("data", {}))
             searches: dict[str, State] = {}
             for key in file.files:
                 if key != "about":
                     basin, name = key.rsplit("/", 1)
                     searches.setdefault(basin, {})[name] = file[key]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    # What is no archive at all, or holds something else, raises the rest of these.
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: the checkpoint cannot be read ({error}); delete it to start anew") from error
     if about.get("format") != FORMAT:
         raise DataError(
             f"{path}: the checkpoint has format {about.get('format')}, not {FORMAT}; delete it to start anew"
         )
-    then, now = about["identity"], json.loads(json.dumps(identity))
+    now = json.loads(json.dumps(identity))
     basins = now.get("data", {})
-    then["data"] = {b: v for b, v in then.get("data", {}).items() if b in searches and b in basins}
+    then["data"] = {b: v for b, v in then["data"].items() if b in searches and b in basins}
     now["data"] = {b: basins[b] for b in then["data"]}
     different = [*_differences(then, now)]
     if different:
@@ -82,10 +86,10 @@ def load(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
             f"{path}: the checkpoint belongs to another configuration (different: {'; '.join(different[:5])}); "
             f"restore that, or delete the checkpoint to start anew"
         )
-    finished = {basin: searches[basin] for basin in about["finished"] if basin in basins}
-    if about["basin"] not in basins:
+    finished = {basin: searches[basin] for basin in names if basin in then["data"]}
+    if working is None or working not in basins:
         return Checkpoint(finished)
-    return Checkpoint(finished, about["basin"], searches.get(about["basin"]))
+    return Checkpoint(finished, working, searches.get(working))
 
 
 def _differences(then: Any, now: Any, where: str = "") -> Iterator[str]:

@@ -37,7 +37,8 @@ SETTINGS = ("PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT", "PYTHON_JULIACAL
             "PYTHON_JULIAPKG_EXE", "PYTHON_JULIAPKG_PROJECT", "PYTHON_JULIAPKG_OFFLINE", "JULIA_NUM_THREADS",
             "JULIA_DEPOT_PATH", "JULIA_LOAD_PATH", "JULIA_CPU_TARGET", "JULIA_PKG_SERVER", "OMP_NUM_THREADS")  # fmt: skip
 # An engine is tried in a process of its own, for one that crashes takes the process along.
-TRIAL = "from pydiffgeo.doctor import report_trial; report_trial({name!r})"
+# `-c` would look for modules in the present folder first, whatever lies there.
+TRIAL = "import sys; sys.path.remove('') if '' in sys.path else None; {first}from pydiffgeo.doctor import report_trial; report_trial({name!r})"
 MARK = "pydiffgeo doctor: "
 
 
@@ -130,8 +131,8 @@ def _try_engine(name: str) -> bool:
 def _trial(name: str, first: str = "") -> dict[str, Any]:
     """The outcome of `report_trial` in a new process; `crash` says how that ended without one."""
     # It is to find the same packages as this process.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    command = [sys.executable, "-c", first + TRIAL.format(name=name)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)}
+    command = [sys.executable, "-c", TRIAL.format(first=first, name=name)]
     done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", errors="replace", env=environment)
     for line in done.stdout.splitlines():
         if line.startswith(MARK):

@@ -119,4 +119,8 @@ def _values(file: xr.Dataset, name: str, variable: str, unit: str | None, time: 
         )
     if unit is None:
         unit = column.attrs.get("units")
-    return convert(column.values, unit, RANGES[name][2], file=source, variable=variable)
+    try:
+        values = column.values
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{source}: {variable} cannot be read ({error})") from error
+    return convert(values, unit, RANGES[name][2], file=source, variable=variable)
