@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -90,7 +91,7 @@ def calibrate(
         KeyboardInterrupt: after the checkpoint is written; the message says how to go on.
     """
     settings = read_settings(config_path)
-    if not settings.output.parent.is_dir():
+    if not os.path.isdir(settings.output.parent):
         raise DataError(f"{settings.path}: [output] file: there is no folder {settings.output.parent}")
     fits = {basin: prepare(settings, basin) for basin in settings.data.basins}
     checkpoint_path = settings.output.with_name(settings.output.name + ".checkpoint.npz")

@@ -121,6 +121,8 @@ def test_what_is_wrong_with_julia_is_said(make, sentence, bare, monkeypatch, cap
     assert doctor.examine(install=True) == 1
     said = capsys.readouterr().out
     assert "  FAILED: the Julia packages could not be set up: " in said
+    if "not set up" in sentence:
+        assert "/bin/julia ended with exit status 4, for reasons it printed above. Without a network" in said
     if "not set up" not in sentence and "written" not in sentence:
         assert sentence in said[said.index("FAILED") :]
 

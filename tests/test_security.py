@@ -122,6 +122,8 @@ def test_pickles_in_zarr_are_refused(dtype, tmp_path, sprung):
         chunk.write_bytes(pickle.dumps(Trap(sprung)))
     with pytest.raises(DataError, match=r"any.zarr: .*has the codec 'pickle', which can run code; not read"):
         dg.io.open_cf(path, variables={"runoff": "q"})
+    with pytest.raises(DataError, match=r"has the codec 'pickle'"):
+        dg.io.read_netcdf(path, "a")
     # The same where only the summary of the store says so.
     (path / "q" / ".zarray").write_text("{}")
     (path / ".zmetadata").write_text(json.dumps({"metadata": {"q/.zarray": about}, "zarr_consolidated_format": 1}))
@@ -227,6 +229,8 @@ def test_basins_and_products_do_not_leave_their_folder(camels, caravan):  # noqa
 
 KEYS = {  # where a text may stand in a configuration: what is there, and what is put there
     "file": ('file = "basins.nc"', "file = {}"),
+    "camels": ('file = "basins.nc"', "camels = {}"),
+    "output": ('file = "result.nc"', 'file = "gone/result.nc"\n{} = 1'),
     "basins": ('basins = ["01000001", "01000002"]', "basins = [{}]"),
     "dimensions": ("[periods]", "dimensions = [{}, {}]\n[periods]"),
     "variables": ("[periods]", "variables = {{ runoff = {} }}\n[periods]"),

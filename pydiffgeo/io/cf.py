@@ -7,6 +7,7 @@ data = open_cf("basins.zarr", dimensions=("gauge", "date"), units={"runoff": "mm
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,9 +87,9 @@ def open_raw(path: str | Path) -> xr.Dataset:
         MissingPackageError: the package for it is not installed.
     """
     path = Path(path)
-    if path.is_dir() or path.suffix == ".zarr":
+    if os.path.isdir(path) or path.suffix == ".zarr":
         require("zarr", f"{path}: reading Zarr")
-        _refuse_pickles(path)
+        refuse_pickles(path)
         kind, options = "Zarr", {"engine": "zarr", "chunks": None}
     else:
         kind, options = "NetCDF", {}
@@ -104,7 +105,7 @@ def open_raw(path: str | Path) -> xr.Dataset:
         raise DataError(f"{path}: cannot be opened as {kind} ({error})") from error
 
 
-def _refuse_pickles(store: Path) -> None:
+def refuse_pickles(store: Path) -> None:
     """Raises `DataError` where an array of a Zarr store holds Python objects: decoding these can run code."""
     for pattern in (".zmetadata", "zarr.json", "*/.zarray", "*/zarr.json"):
         for file in store.glob(pattern):
@@ -125,7 +126,7 @@ def _codecs(metadata: Any) -> Iterator[str]:
     for key, value in metadata.items() if isinstance(metadata, dict) else []:
         if key in ("id", "name", "object_codec_id") and isinstance(value, str):
             yield value
-        elif key != "attributes":
+        elif key != "attributes" and not key.endswith(".zattrs"):
             yield from _codecs(value)
 
 

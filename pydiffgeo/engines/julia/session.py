@@ -153,7 +153,7 @@ def install() -> None:
         juliapkg.resolve()
     except Exception as error:  # juliapkg raises many kinds
         raise EngineNotAvailableError(
-            f"the Julia packages could not be set up: {error}. Without a network, copy a project from another machine: "
+            f"the Julia packages could not be set up: {_reason(error)}. Without a network, copy a project from another machine: "
             f"docs/installing.md says how"
         ) from error
     missing.cache_clear()
@@ -191,7 +191,7 @@ def _started() -> Any:
             warnings.filterwarnings("ignore", message="torch was imported before juliacall")
             from juliacall import Main
     except Exception as error:  # juliapkg and juliacall raise many kinds
-        raise EngineNotAvailableError(f"engine 'julia' could not be started: {error}; {mend}") from error
+        raise EngineNotAvailableError(f"engine 'julia' could not be started: {_reason(error)}; {mend}") from error
     try:
         # A shared or offline project may hold the dependencies without this package itself.
         find = f'path -> isnothing(Base.find_package("{PACKAGE}")) && push!(LOAD_PATH, path)'
@@ -200,7 +200,7 @@ def _started() -> Any:
         found, place = str(Main.string(Main.pkgversion(module))), str(Main.pkgdir(module))
     except Exception as error:
         raise EngineNotAvailableError(
-            f"engine 'julia': the package {PACKAGE} does not load: {_first_line(error)}; {mend}"
+            f"engine 'julia': the package {PACKAGE} does not load: {_reason(error)}; {mend}"
         ) from error
     own = (source_directory() / "Project.toml").read_text()
     if f'version = "{found}"' not in own:
@@ -211,8 +211,10 @@ def _started() -> Any:
     return module
 
 
-def _first_line(error: Exception) -> str:
-    """What a Julia error says, without the way it came."""
+def _reason(error: Exception) -> str:
+    """What an error says, without the commands that were run or the way it came."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"{error.cmd[0]} ended with exit status {error.returncode}, for reasons it printed above"
     return str(error).split("\nStacktrace")[0].strip().replace("\n", " ")
 
 
