@@ -17,6 +17,8 @@ The same functions are traced for the engines and called on plain tensors for th
 
 from __future__ import annotations
 
+import keyword
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -214,16 +216,24 @@ class Model:
             seen: dict[str, str] = {}
             for kind, names in kinds.items():
                 for name in names:
-                    if not name.isidentifier():
-                        raise ModelError(f"{self.name}: {kind} name {name!r} is not an identifier")
+                    self._check_name(kind, name)
                     if name in seen:
                         raise ModelError(f"{self.name}: {name!r} is both a {seen[name]} and a {kind}")
                     seen[name] = kind
         if not self.states:
             raise ModelError(f"{self.name}: a model needs at least one state")
         for boundary in self.boundaries:
+            self._check_name("boundary", boundary.name)
             if not boundary.cells or not set(boundary.cells) <= set(range(self.graph.cells)):
                 raise ModelError(f"{self.name}: boundary {boundary.name!r} touches unknown cells")
+
+    def _check_name(self, kind: str, name: str) -> None:
+        """Names are read as `cell.name` in local functions, so Python must be able to read them so."""
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("__"):
+            raise ModelError(f"{self.name}: {kind} name {name!r} is not an identifier")
+        plain = unicodedata.normalize("NFKC", name)
+        if plain != name:
+            raise ModelError(f"{self.name}: {kind} name {name!r} is read as {plain!r} by Python; write it so")
 
     def _scopes(self) -> Iterator[dict[str, list[str]]]:
         """Names that must differ because local functions see or return them together."""

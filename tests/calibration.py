@@ -81,7 +81,7 @@ def write_basins(folder: Path) -> Path:
     xr.Dataset(
         {k: (("basin", "time"), v, {"units": unit}) for k, (v, unit) in series.items()},
         {"basin": ["01000001", "01000002"], "time": DAYS.astype("datetime64[ns]")},
-    ).to_netcdf(path)
+    ).to_netcdf(path, engine="h5netcdf")
     return path
 
 

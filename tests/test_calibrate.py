@@ -130,7 +130,7 @@ def test_validation_is_not_looked_at_in_training(folder, undisturbed):
         other = data.load().copy(deep=True)
     later = other.time.values > np.datetime64("2000-05-15")
     other.q_obs[:, later] += 1.0
-    other.to_netcdf(folder / "later.nc")
+    other.to_netcdf(folder / "later.nc", engine="h5netcdf")
     result = numbers(calibrate(write_config(folder, ("basins.nc", "later.nc"), ("result.nc", "l.nc")), progress=False))
     for name in ("f", "S_max", "D_f", "initial_water_storage"):
         np.testing.assert_array_equal(result[name], undisturbed[name])
@@ -227,7 +227,7 @@ def test_the_checkpoint_of_another_configuration_is_refused(folder):
     with xr.open_dataset(folder / "basins.nc") as data:
         data = data.load()
     data.prcp[:] *= 1.01
-    data.to_netcdf(folder / "wetter.nc")
+    data.to_netcdf(folder / "wetter.nc", engine="h5netcdf")
     wetter = write_config(folder, ("result.nc", "other.nc"), ("basins.nc", "wetter.nc"))
     with pytest.raises(DataError, match=r"belongs to another configuration .*data.01000001"):
         calibrate(wetter, progress=False)
@@ -365,7 +365,7 @@ def test_periods_without_observations_are_named(folder, undisturbed):
     with xr.open_dataset(folder / "basins.nc") as data:
         data = data.load()
     data.q_obs[0, data.time.values > np.datetime64("2000-05-15")] = np.nan
-    data.to_netcdf(folder / "ungauged.nc")
+    data.to_netcdf(folder / "ungauged.nc", engine="h5netcdf")
     changes = ("basins.nc", "ungauged.nc"), ("result.nc", "gauged.nc")
     message = r"basin 01000001: runoff in \[periods\] validation: at least 2 valid"
     with pytest.raises(DataError, match=message):

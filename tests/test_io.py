@@ -41,7 +41,7 @@ def dataset() -> xr.Dataset:
 def stored(tmp_path: Path) -> Callable[[xr.Dataset], Path]:
     def store(data: xr.Dataset) -> Path:
         path = tmp_path / "basins.nc"
-        data.to_netcdf(path)
+        data.to_netcdf(path, engine="h5netcdf")
         return path
 
     return store

@@ -226,7 +226,7 @@ def caravan(tmp_path: Path) -> Path:
         tables = root / "attributes" / collection
         tables.mkdir(parents=True)
         for i, basin in enumerate(basins):
-            caravan_file(DAYS[i:], scale=i + 1).to_netcdf(folder / f"{basin}.nc")
+            caravan_file(DAYS[i:], scale=i + 1).to_netcdf(folder / f"{basin}.nc", engine="h5netcdf")
         rows = "".join(f"{b},{40 + i},{10 * (i + 1)}\n" for i, b in enumerate(basins))
         (tables / f"attributes_other_{collection}.csv").write_text("gauge_id,gauge_lat,area\n" + rows)
         rows = "".join(f"{b},0.{i + 1}\n" for i, b in enumerate(basins))
@@ -260,7 +260,7 @@ def generic(tmp_path: Path) -> Path:
             {"rain": ("date", np.arange(5.0)), "q": ("date", np.full(5, 8.64))}, {"date": DAYS.astype("datetime64[ns]")}
         )
         data.rain.attrs["units"], data.q.attrs["units"] = "m/d", "m3/s"
-        data.to_netcdf(root / "time_series" / f"{basin}.nc")
+        data.to_netcdf(root / "time_series" / f"{basin}.nc", engine="h5netcdf")
     (root / "attributes" / "attributes.csv").write_text("gauge_id,area,country\na,86.4,X\nb,8.64,Y\n")
     return root
 
@@ -285,7 +285,7 @@ def test_the_generic_layout(generic):
 def changed(file: Path, change) -> None:
     data = xr.load_dataset(file)
     data = change(data)
-    data.to_netcdf(file)
+    data.to_netcdf(file, engine="h5netcdf")
 
 
 def test_what_is_wrong_in_a_folder_is_named(generic, tmp_path):

@@ -162,7 +162,7 @@ def test_data_of_basins_go_out_and_in(tmp_path):
         {"prcp": (("basin", "time"), np.array([[1.0, np.nan, 3.0, 4.0]]), {"units": "mm/d"}), "name": ("basin", ["x"])},
         {"basin": ["1"], "time": days},
     )
-    data.to_netcdf(tmp_path / "in.nc")
+    data.to_netcdf(tmp_path / "in.nc", engine="h5netcdf")
     first = dg.io.open_cf(tmp_path / "in.nc")
     second = dg.io.open_cf(dg.io.write_dataset(tmp_path / "out.nc", first))
     xr.testing.assert_equal(first, second)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from calibration import write_basins, write_config
-from pydiffgeo.calibrate import calibrate
 
 import pydiffgeo as dg
 from pydiffgeo import cli
+from pydiffgeo.calibration import calibrate_file as calibrate
 from pydiffgeo.errors import DataError, MissingPackageError, PydiffgeoError
 from pydiffgeo.report import page as report_page
 from pydiffgeo.report import parts

@@ -71,20 +71,24 @@ def load(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
     try:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
+            found = about["format"]
             searches: dict[str, State] = {}
             for key in file.files:
                 if key != "about":
                     site, name = key.rsplit("/", 1)
                     searches.setdefault(site, {})[name] = file[key]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        if found == FORMAT:
+            then, finished, failed = dict(about["identity"]), [str(s) for s in about["finished"]], dict(about["failed"])
+            then["data"] = dict(then.get("data", {}))
+            working = about["site"] if isinstance(about["site"], str) else None
+    # What is no archive at all, or holds something else, raises the rest of these.
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: the checkpoint cannot be read ({error}); delete it to start anew") from error
-    if about.get("format") != FORMAT:
-        raise DataError(
-            f"{path}: the checkpoint has format {about.get('format')}, not {FORMAT}; delete it to start anew"
-        )
-    then, now = about["identity"], json.loads(json.dumps(identity))
-    sites, failed = now.get("data", {}), about["failed"]
-    then["data"] = {s: v for s, v in then.get("data", {}).items() if s in sites and (s in searches or s in failed)}
+    if found != FORMAT:
+        raise DataError(f"{path}: the checkpoint has format {found}, not {FORMAT}; delete it to start anew")
+    now = json.loads(json.dumps(identity))
+    sites = now.get("data", {})
+    then["data"] = {s: v for s, v in then["data"].items() if s in sites and (s in searches or s in failed)}
     now["data"] = {s: sites[s] for s in then["data"]}
     different = [*_differences(then, now)]
     if different:
@@ -92,11 +96,11 @@ def load(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
             f"{path}: the checkpoint belongs to another configuration (different: {'; '.join(different[:5])}); "
             f"restore that, or delete the checkpoint to start anew"
         )
-    finished = {site: searches[site] for site in about["finished"] if site in sites}
-    given_up = {site: str(why) for site, why in failed.items() if site in sites}
-    if about["site"] not in sites:
-        return Checkpoint(finished, given_up)
-    return Checkpoint(finished, given_up, about["site"], searches.get(about["site"]))
+    done = {s: searches[s] for s in finished if s in then["data"] and s in searches}
+    given_up = {s: str(why) for s, why in failed.items() if s in then["data"]}
+    if working is None or working not in sites:
+        return Checkpoint(done, given_up)
+    return Checkpoint(done, given_up, working, searches.get(working))
 
 
 def _differences(then: Any, now: Any, where: str = "") -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def calibrate_file(
         KeyboardInterrupt: after the checkpoint is written; the message says how to go on.
     """
     settings = read_settings(config_path)
-    if not settings.output.parent.is_dir():
+    if not os.path.isdir(settings.output.parent):  # a name that no file can have is no folder, and no error
         raise DataError(f"{settings.path}: [output] file: there is no folder {settings.output.parent}")
     basins, failures = _prepare(settings)
     notes = Progress(progress, 0.0, None)

@@ -34,6 +34,7 @@ def decode(data: xr.Dataset, time: str, file: str, calendar: Calendar = "refuse"
             Days that are left over are gaps.
 
     Raises:
+        DataError: packed values cannot be unpacked.
         TimeAxisError: there is no time axis, or it has no dates, or a calendar that cannot be used.
         MissingPackageError: cftime is needed and not installed.
     """
@@ -64,6 +65,13 @@ def decode(data: xr.Dataset, time: str, file: str, calendar: Calendar = "refuse"
             data = data.convert_calendar("standard", dim=time, align_on="year" if spread else None, use_cftime=False)
     except (ValueError, OverflowError, TypeError) as error:
         raise TimeAxisError(f"{file}: {time!r} cannot be decoded as dates ({error})", file=file) from error
+    try:
+        # Values are unpacked when they are first looked at.
+        data = data.load()
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{file}: values cannot be unpacked as the attributes of their variable say ({error})"
+        ) from error
     if data[time].dtype.kind != "M":
         raise TimeAxisError(f"{file}: {time!r} reaches beyond the dates that can be represented", file=file)
     if name == "360_day":

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def read_camels(root: str | Path, basin: str, *, product: str = "daymet") -> Bas
         DataError: names the file and what is wrong in it.
     """
     root = Path(root)
-    forcing_folder, flow_folder = root / "basin_mean_forcing" / product, root / "usgs_streamflow"
+    forcing_folder, flow_folder = _forcing_folder(root, product), root / "usgs_streamflow"
     forcing_file = only_file(find_files(forcing_folder, "forcing_leap.txt"), basin, forcing_folder)
     flow_file = only_file(find_files(flow_folder, "streamflow_qc.txt"), basin, flow_folder)
     forcing = read_forcing(forcing_file)
@@ -106,7 +107,7 @@ def open_camels(
     products = (product,) if isinstance(product, str) else tuple(product)
     if not products:
         raise DataError(f"product must be one of {', '.join(PRODUCTS)}, or several of them; got none")
-    folders = [root / "basin_mean_forcing" / p for p in products]
+    folders = [_forcing_folder(root, p) for p in products]
     forcing_files = [find_files(folder, "forcing_leap.txt") for folder in folders]
     flow_files = find_files(root / "usgs_streamflow", "streamflow_qc.txt")
     wanted = sorted(set.intersection(*({*f} for f in forcing_files))) if basins is None else [*basins]
@@ -157,6 +158,13 @@ def open_camels(
         {"basin": ("basin", wanted, about_basin), "time": ("time", times, about_time)},
         {"source": str(root), "forcing": ", ".join(products)},
     )
+
+
+def _forcing_folder(root: Path, product: str) -> Path:
+    """The folder of a product; other folders than those below `root` cannot be named."""
+    if not re.fullmatch(r"[\w-]+", product):
+        raise DataError(f"product must be the name of a folder in {root / 'basin_mean_forcing'}, got {product!r}")
+    return root / "basin_mean_forcing" / product
 
 
 def _quantity(forcing: Forcing, name: str, columns: Sequence[str], unit: str, file: Path) -> Array:

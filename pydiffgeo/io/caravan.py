@@ -23,7 +23,7 @@ from .cf import Areas, Names, open_raw, series_of
 from .units import compatible
 
 # An entry of the attribute that lists the units of a file: `streamflow: Observed streamflow [mm/d]`.
-_ENTRY = re.compile(r"(\w+)\W{0,2}:[^\[\]\n]*\[([^\]]+)\]")
+_ENTRY = re.compile(r"\b(\w+)\W{0,2}:[^\[\]\n]{0,300}\[([^\]]{1,100})\]")
 
 
 def open_caravan(

@@ -6,7 +6,9 @@ data = open_cf("basins.zarr", dimensions=("gauge", "date"), units={"runoff": "mm
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -85,8 +87,9 @@ def open_raw(path: str | Path) -> xr.Dataset:
         MissingPackageError: the package for it is not installed.
     """
     path = Path(path)
-    if path.is_dir() or path.suffix == ".zarr":
+    if os.path.isdir(path) or path.suffix == ".zarr":
         require("zarr", f"{path}: reading Zarr")
+        refuse_pickles(path)
         kind, options = "Zarr", {"engine": "zarr", "chunks": None}
     else:
         kind, options = "NetCDF", {}
@@ -100,6 +103,31 @@ def open_raw(path: str | Path) -> xr.Dataset:
         if kind == "NetCDF" and not any(map(find_spec, ("netCDF4", "h5netcdf"))):
             require("h5netcdf", f"{path}: reading NetCDF")
         raise DataError(f"{path}: cannot be opened as {kind} ({error})") from error
+
+
+def refuse_pickles(store: Path) -> None:
+    """Raises `DataError` where an array of a Zarr store holds Python objects: decoding these can run code."""
+    for pattern in (".zmetadata", "zarr.json", "*/.zarray", "*/zarr.json"):
+        for file in store.glob(pattern):
+            try:
+                found = [*_codecs(json.loads(file.read_bytes()))]
+            except (OSError, ValueError, RecursionError) as error:
+                raise DataError(f"{store}: cannot be opened as Zarr ({file.name}: {error})") from error
+            if bad := [c for c in found if "pickle" in c.lower()]:
+                raise DataError(
+                    f"{store}: {file.relative_to(store)} has the codec {bad[0]!r}, which can run code; not read"
+                )
+
+
+def _codecs(metadata: Any) -> Iterator[str]:
+    """What codecs are called anywhere in the metadata of a store."""
+    for value in metadata if isinstance(metadata, list) else []:
+        yield from _codecs(value)
+    for key, value in metadata.items() if isinstance(metadata, dict) else []:
+        if key in ("id", "name", "object_codec_id") and isinstance(value, str):
+            yield value
+        elif key != "attributes" and not key.endswith(".zattrs"):
+            yield from _codecs(value)
 
 
 def _by_basin(data: xr.Dataset, dimension: str, path: Path, basins: Sequence[str] | None) -> xr.Dataset:

@@ -5,6 +5,7 @@ data = read_netcdf("camels.nc", "12010000")
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import xarray as xr
 
 from ..basin import QUANTITIES, RANGES, Array, BasinData, Dates, check_calendar, daylength, mean_of, unknown_basin
 from ..errors import DataError
+from .cf import refuse_pickles
 from .units import convert
 
 # Name of each quantity in the file; several names are averaged, as for the daily extremes.
@@ -59,8 +61,10 @@ def read_netcdf(
             raise DataError(f"unknown quantity {name!r}; there are {', '.join(QUANTITIES)}")
     source = str(path)
     # Day lengths in seconds are numbers here, never time deltas.
+    if os.path.isdir(path):
+        refuse_pickles(Path(path))
     try:
-        file = xr.open_dataset(path, decode_timedelta=False)
+        file = xr.open_dataset(Path(path), decode_timedelta=False)
     except (OSError, ValueError) as error:
         raise DataError(f"{source}: cannot be opened as NetCDF ({error})") from error
     with file:
@@ -119,4 +123,8 @@ def _values(file: xr.Dataset, name: str, variable: str, unit: str | None, time: 
         )
     if unit is None:
         unit = column.attrs.get("units")
-    return convert(column.values, unit, RANGES[name][2], file=source, variable=variable)
+    try:
+        values = column.values
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{source}: {variable} cannot be read ({error})") from error
+    return convert(values, unit, RANGES[name][2], file=source, variable=variable)

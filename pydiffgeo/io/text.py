@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,9 @@ def find_files(folder: Path, ending: str) -> dict[str, list[Path]]:
     Raises:
         DataError: there is no such folder; lists those beside it.
     """
-    if not folder.is_dir():
-        beside = sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
+    # Path.is_dir raises where a name is too long or no name at all.
+    if not os.path.isdir(folder):
+        beside = sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if os.path.isdir(folder.parent) else []
         raise DataError(f"{folder}: no such folder" + (f"; there are {', '.join(beside)}" if beside else ""))
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob(f"*_{ending}")):

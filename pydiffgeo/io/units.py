@@ -26,6 +26,9 @@ _SPELLINGS = {
     **dict.fromkeys(("cms", "cumec", "cumecs"), "m**3/s"),
 }  # fmt: skip
 WATER_DENSITY = "1000 kg/m**3"
+# Text of a file is evaluated as a product of powers: one such as 9**9**9 would never end.
+_LONGEST = 100
+_POWER = re.compile(r"\*\*\s*\(?[+-]?\d{1,2}(\.\d+)?\)?(?![\d.eE]|\s*\*\*)")
 
 
 def require(package: str, purpose: str) -> None:
@@ -50,9 +53,17 @@ def _spelled(text: str) -> str:
     return re.sub(r"(?<=[A-Za-zµ])(?=[+-]?\d)", "**", text)
 
 
+def _harmless(spelled: str) -> bool:
+    """Whether powers have small plain exponents, and are not stacked."""
+    powers = spelled.count("**")
+    return powers == len(_POWER.findall(spelled)) and len(re.findall(r"\)\s*\*\*", spelled)) <= 1
+
+
 @cache
 def _parse(text: str) -> Any:
     """The unit in pint, or None where it is not known."""
+    if len(text) > _LONGEST or not _harmless(_spelled(text)):
+        return None
     # Files write "Day" and "MM" as well; the spelling as it stands goes first, for case can matter.
     for spelling in (text, text.lower()):
         try:

@@ -98,15 +98,15 @@ def _verdict(word: str) -> str:
 def _summary(results: Sequence[Result]) -> str:
     rows = []
     for r in results:
-        name = f"<a href='#{r.problem.name}'>{escape(r.problem.title)}</a>"
+        name, engine = f"<a href='#{escape(r.problem.name)}'>{escape(r.problem.title)}</a>", escape(r.engine)
         if r.outcome is None:
-            rows.append([name, r.engine, *["&ndash;"] * 5, f"{r.seconds:.1f}", _verdict(r.verdict)])
+            rows.append([name, engine, *["&ndash;"] * 5, f"{r.seconds:.1f}", _verdict(r.verdict)])
             continue
         worst, balance = r.outcome.worst, r.outcome.balance
-        unit = " (share)" if worst.scale else f" {worst.unit}".replace(" 1", "")
+        unit = " (share)" if worst.scale else escape(f" {worst.unit}".replace(" 1", ""))
         orders = {k: ", ".join(f"{s.observed:.2f} ({s.expected:g})" for s in r.outcome.convergence if s.kind == k) or "&ndash;"
                   for k in ("space", "time")}  # fmt: skip
-        rows.append([name, r.engine, f"{worst.error:.1e}", f"{worst.tolerance:.1e}{unit}", orders["space"], orders["time"],
+        rows.append([name, engine, f"{worst.error:.1e}", f"{worst.tolerance:.1e}{unit}", orders["space"], orders["time"],
                      f"{balance.error:.1e}" if balance else "&ndash;", f"{r.seconds:.1f}", _verdict(r.verdict)])  # fmt: skip
     head = (
         "problem",
@@ -125,7 +125,7 @@ def _summary(results: Sequence[Result]) -> str:
 def _section(group: Sequence[Result]) -> str:
     problem = group[0].problem
     parts = [
-        f"<h2 id='{problem.name}'>{escape(problem.title)}</h2>",
+        f"<h2 id='{escape(problem.name)}'>{escape(problem.title)}</h2>",
         f"<p><b>Source.</b> {escape(problem.source)}.<br><b>Compared.</b> {escape(problem.compared)}.<br>"
         f"<b>Tolerance.</b> {escape(problem.reason)}. A change of <i>{escape(problem.sensitive)}</i> by one percent makes "
         "this problem fail.</p>",
@@ -136,7 +136,7 @@ def _section(group: Sequence[Result]) -> str:
     outcomes = {r.engine: r.outcome for r in group if r.outcome is not None}
     for r in group:
         if r.outcome is None:
-            parts.append(f"<p>{_verdict(r.verdict)} {r.engine}: {escape(r.skipped or r.failure)}</p>")
+            parts.append(f"<p>{_verdict(r.verdict)} {escape(r.engine)}: {escape(r.skipped or r.failure)}</p>")
     if outcomes:
         if any(o.panels for o in outcomes.values()):
             from .figures import draw
@@ -149,7 +149,7 @@ def _section(group: Sequence[Result]) -> str:
 def _comparisons(outcomes: Mapping[str, Outcome]) -> list[str]:
     """One table per comparison, a column for each engine; then the studies."""
     parts = []
-    engines, first = [*outcomes], next(iter(outcomes.values()))
+    engines, first = [escape(e) for e in outcomes], next(iter(outcomes.values()))
     for k, check in enumerate(first.checks):
         same: list[Check] = [o.checks[k] for o in outcomes.values()]
         rows = [
@@ -165,7 +165,7 @@ def _comparisons(outcomes: Mapping[str, Outcome]) -> list[str]:
     for engine, outcome in outcomes.items():
         for s in outcome.convergence:
             word = "passed" if s.passed else "FAILED"
-            rows.append([f"{s.kind}, {engine}", "; ".join(f"{a:.3g}: {e:.2e}" for a, e in zip(s.sizes, s.errors, strict=True)),
+            rows.append([escape(f"{s.kind}, {engine}"), "; ".join(f"{a:.3g}: {e:.2e}" for a, e in zip(s.sizes, s.errors, strict=True)),
                          f"<span class={word}>{s.observed:.2f}</span>", f"{s.expected:g} ({s.low:g} to {s.high:g})",
                          escape(s.reason)])  # fmt: skip
     if rows:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import subprocess
 import threading
 import warnings
 from collections.abc import Iterator
@@ -17,8 +19,11 @@ from typing import Any
 from ...errors import EngineError, EngineNotAvailableError
 
 PACKAGE = "PydiffgeoSolvers"
+EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
 _lock = threading.RLock()
 _process = os.getpid()
+# Why Julia did not come up: it cannot be started a second time in one process.
+_failure: str | None = None
 
 SETUP = (
     "install Julia 1.10 or later (https://julialang.org/install) and run `pydiffgeo doctor --install`, "
@@ -28,12 +33,12 @@ SETUP = (
 
 def _configured() -> bool:
     """Did the user name both the executable and the project, so that nothing is resolved?"""
-    return all(os.environ.get(f"PYTHON_JULIACALL_{name}") for name in ("EXE", "PROJECT"))
+    return all(os.environ.get(name) for name in (EXE, PROJECT))
 
 
 def executable() -> str | None:
     """Path of the Julia that would be used, without installing one; None where there is none."""
-    named = os.environ.get("PYTHON_JULIACALL_EXE") or os.environ.get("PYTHON_JULIAPKG_EXE")
+    named = os.environ.get(EXE) or os.environ.get("PYTHON_JULIAPKG_EXE")
     if named:
         return shutil.which(named)
     return _resolved_executable() or shutil.which("julia")
@@ -43,28 +48,92 @@ def _resolved_executable() -> str | None:
     """The Julia that juliapkg set up earlier."""
     if find_spec("juliapkg") is None:
         return None
-    from juliapkg.state import STATE
-
     try:
+        from juliapkg.state import STATE
+
         found = json.loads(Path(STATE["meta"]).read_text())["executable"]
-    except (OSError, ValueError, KeyError):
+    except Exception:  # its settings may be unusable, which `missing` tells
         return None
     return found if os.path.exists(found) else None
+
+
+def obstacle() -> str | None:
+    """What keeps Julia from starting and is not mended by installing its packages; None where nothing does."""
+    if find_spec("juliacall") is None:
+        return "the package juliacall is not installed: pip install juliacall"
+    given = [name for name in (EXE, PROJECT) if os.environ.get(name)]
+    if len(given) == 1:
+        other = PROJECT if given == [EXE] else EXE
+        return f"{given[0]} is set and {other} is not; set both, or unset it to let juliapkg find Julia and packages"
+    found = executable()
+    if found is None:
+        name = next((n for n in (EXE, "PYTHON_JULIAPKG_EXE") if os.environ.get(n)), None)
+        if name is None:
+            return f"no julia was found on PATH; {SETUP}"
+        return f"{name}={os.environ[name]} is no program that can be run; give the path of a julia, or unset it"
+    return _unfit(found) or (_unfit_project(os.environ[PROJECT]) if given else None)
+
+
+def _unfit(program: str) -> str | None:
+    """Why a program is no Julia that can be used."""
+    try:
+        done = subprocess.run(
+            [program, "--version"], capture_output=True, encoding="utf-8", errors="replace", timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{program} cannot be run ({error}); install Julia anew: https://julialang.org/install"
+    if done.returncode:
+        how = f"exit status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+        words = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        return f"{program} crashes ({how}: {words}); install Julia anew: https://julialang.org/install"
+    version = re.match(r"julia version (\d+)\.(\d+)\.(\d+)", done.stdout)
+    if version is None:
+        return f"{program} is no Julia: it calls itself {done.stdout.strip()[:80]!r}"
+    oldest = json.loads((_package() / "juliapkg.json").read_text())["julia"].split()[0]
+    if tuple(map(int, version.groups())) < tuple(map(int, oldest.split("."))):
+        return (
+            f"{program} is Julia {'.'.join(version.groups())}, and {oldest} or later is needed: "
+            f"https://julialang.org/install (PYTHON_JULIAPKG_EXE names another than that on PATH)"
+        )
+    return None
+
+
+def _unfit_project(project: str) -> str | None:
+    folder = Path(project) if Path(project).is_dir() else Path(project).parent
+    if not Path(project).exists():
+        return f"{PROJECT}={project} does not exist; {_recipe(project)}"
+    if not any((folder / name).is_file() for name in ("Project.toml", "JuliaProject.toml")):
+        return f"{PROJECT}={project} is no Julia project, it has no Project.toml; {_recipe(project)}"
+    return None
+
+
+def _recipe(project: str) -> str:
+    """How to fill a project by hand."""
+    from importlib.metadata import version
+
+    return (
+        f'this makes one: julia --project={project} -e \'import Pkg; Pkg.develop(path="{source_directory()}"); '
+        f'Pkg.add(name="PythonCall", version="{version("juliacall")}")\''
+    )
 
 
 @cache
 def missing() -> str | None:
     """Why the engine cannot start right now without installing anything; None where it can."""
-    if find_spec("juliacall") is None:
-        return "the package juliacall is not installed"
-    if executable() is None:
-        return "no julia was found on PATH"
-    if _configured():
-        return None
-    import juliapkg
+    if (why := obstacle()) is not None or _configured():
+        return why
+    try:
+        import juliapkg
 
-    if juliapkg.resolve(dry_run=True):
-        return None
+        if juliapkg.resolve(dry_run=True):
+            return None
+    except OSError as error:
+        return (
+            f"the folder of the Julia packages cannot be written ({error}); let someone who may write it run "
+            f"`pydiffgeo doctor --install`, or name a Julia and a project of your own in {EXE} and {PROJECT}"
+        )
+    except Exception as error:  # juliapkg raises many kinds
+        return f"juliapkg cannot be used: {error}"
     return "its packages are not set up; `pydiffgeo doctor --install` does that"
 
 
@@ -72,45 +141,93 @@ def install() -> None:
     """Lets juliapkg set up Julia and the packages; does nothing where they are set up already.
 
     Raises:
-        EngineNotAvailableError: juliapkg is missing or could not do it.
+        EngineNotAvailableError: there is no Julia for them, or juliapkg could not do it.
     """
     if missing() is None:
         return
+    if why := obstacle():
+        raise EngineNotAvailableError(f"the Julia packages could not be set up: {why}")
     try:
         import juliapkg
 
         juliapkg.resolve()
     except Exception as error:  # juliapkg raises many kinds
-        raise EngineNotAvailableError(f"the Julia packages could not be set up: {error}") from error
+        raise EngineNotAvailableError(
+            f"the Julia packages could not be set up: {_reason(error)}. Without a network, copy a project from another machine: "
+            f"docs/installing.md says how"
+        ) from error
     missing.cache_clear()
+
+
+def _package() -> Path:
+    return Path(__file__).resolve().parents[2]
 
 
 def source_directory() -> Path:
     """Where the Julia package lies: beside the package in a checkout, inside it in a wheel."""
-    here = Path(__file__).resolve().parents[2]
-    inside = here / "julia"
-    return inside if (inside / "Project.toml").exists() else here.parent / "julia"
+    inside = _package() / "julia"
+    return inside if (inside / "Project.toml").exists() else _package().parent / "julia"
 
 
 @cache
 def _start() -> Any:
-    if find_spec("juliacall") is None:
-        raise EngineNotAvailableError(f"engine 'julia' needs juliacall: pip install juliacall; then {SETUP}")
-    if executable() is None:
-        raise EngineNotAvailableError(f"engine 'julia': no julia was found on PATH; {SETUP}")
+    global _failure
+    if _failure is None:
+        if why := obstacle():
+            raise EngineNotAvailableError(f"engine 'julia': {why}")
+        try:
+            return _started()
+        except EngineNotAvailableError as error:
+            _failure = f"{error} (then start Python anew)"
+    raise EngineNotAvailableError(_failure)
+
+
+def _started() -> Any:
+    project = os.environ.get(PROJECT, "")
+    mend = _recipe(project) if project else SETUP
     try:
         with warnings.catch_warnings():
             # PyTorch is loaded already, always; both orders are tested to work.
             warnings.filterwarnings("ignore", message="torch was imported before juliacall")
             from juliacall import Main
     except Exception as error:  # juliapkg and juliacall raise many kinds
-        raise EngineNotAvailableError(f"engine 'julia' could not be started: {error}; {SETUP}") from error
+        raise EngineNotAvailableError(f"engine 'julia' could not be started: {_reason(error)}; {mend}") from error
     try:
         # A shared or offline project may hold the dependencies without this package itself.
-        Main.seval(f'isnothing(Base.find_package("{PACKAGE}")) && push!(LOAD_PATH, raw"{source_directory()}")')
-        return Main.seval(f"import {PACKAGE}; {PACKAGE}")
+        find = f'path -> isnothing(Base.find_package("{PACKAGE}")) && push!(LOAD_PATH, path)'
+        Main.seval(find)(str(source_directory()))
+        module = Main.seval(f"import {PACKAGE}; {PACKAGE}")
+        found, place = str(Main.string(Main.pkgversion(module))), str(Main.pkgdir(module))
     except Exception as error:
-        raise EngineNotAvailableError(f"engine 'julia': the package {PACKAGE} does not load: {error}") from error
+        raise EngineNotAvailableError(
+            f"engine 'julia': the package {PACKAGE} does not load: {_reason(error)}; {mend}"
+        ) from error
+    own = (source_directory() / "Project.toml").read_text()
+    if f'version = "{found}"' not in own:
+        raise EngineNotAvailableError(
+            f"engine 'julia': the package {PACKAGE} at {place} is of version {found}, other than that of this pydiffgeo "
+            f"at {source_directory()}; {mend if project else 'run `pydiffgeo doctor --install`'}"
+        )
+    return module
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, without the commands that were run or the way it came."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"{error.cmd[0]} ended with exit status {error.returncode}, for reasons it printed above"
+    return str(error).split("\nStacktrace")[0].strip().replace("\n", " ")
+
+
+def loaded_from() -> Path:
+    """Where the Julia package in use lies; starts Julia.
+
+    Raises:
+        EngineNotAvailableError: as `julia`.
+    """
+    with julia() as package:
+        from juliacall import Main
+
+        return Path(str(Main.pkgdir(package)))
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -25,7 +26,7 @@ def julia_number(value: float) -> str:
         return "NaN"
     if value in (float("inf"), float("-inf")):
         return "Inf" if value > 0 else "(-Inf)"
-    return repr(value) if value >= 0 else f"({value!r})"
+    return repr(value) if math.copysign(1.0, value) > 0 else f"({value!r})"
 
 
 def julia_loop(
