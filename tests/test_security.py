@@ -20,8 +20,8 @@ from calibration import write_basins, write_config
 from test_io_folders import DAYS, camels, caravan, caravan_file  # noqa: F401 (fixtures)
 
 import pydiffgeo as dg
-from pydiffgeo import checkpoint
 from pydiffgeo.calibration import calibrate_file as calibrate
+from pydiffgeo.calibration import checkpoint
 from pydiffgeo.engines.julia.transpile import RULES, julia_loop
 from pydiffgeo.engines.system import Layout, build_system
 from pydiffgeo.engines.trace import trace
