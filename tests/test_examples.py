@@ -54,15 +54,17 @@ def test_own_model_finds_its_values(engine: str) -> None:
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its result is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 6
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.
-        block = re.sub(r"^data = dg\.io\.open_.*$", "", block, flags=re.MULTILINE)
-        exec(block.replace("range(4)", 'range(4), engine="sundials"'), space)
+        block = re.sub(r"^(data = dg\.io\.open_|sites = |dg\.nn\.train\().*$", "", block, flags=re.MULTILINE)
+        exec(block.replace("times=range(4),\n", 'times=range(4), engine="sundials",\n'), space)
     assert torch.isfinite(space["K_s"].grad).all()
     assert space["sol"].stats["engine"] == "sundials"
     assert torch.isfinite(space["loss"])
+    assert 0.01 < space["found"].values("plot")["K_s"] < 1.0
+    assert (tmp_path / "network.npz").exists()
     assert dg.io.read_dataset(tmp_path / "result.nc").attrs["engine"] == "sundials"
     unit = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
     sol = dg.solve(space["cascade"], times=[0.0, 100.0], initial={"storage": unit}, engine="sundials")

@@ -68,7 +68,7 @@ def test_the_trap_works(sprung):
 @pytest.mark.parametrize("kind", ["array", "about", "pickle", "one array", "text", "list", "no identity", "odd names"])
 def test_a_checkpoint_unpickles_nothing(kind, tmp_path, sprung):
     path, trap = tmp_path / "c.npz", np.array([Trap(sprung)], dtype=object)
-    about = json.dumps({"format": 1, "identity": {"data": {"b": "x"}}, "finished": ["b"], "basin": None})
+    about = json.dumps({"format": 2, "identity": {"data": {"b": "x"}}, "finished": ["b"], "failed": {}, "site": None})
     if kind == "array":
         np.savez(path, about=about, **{"b/x": trap})
     elif kind == "about":
@@ -83,7 +83,7 @@ def test_a_checkpoint_unpickles_nothing(kind, tmp_path, sprung):
     elif kind == "list":
         np.savez(path, about="[1, 2]")
     elif kind == "no identity":
-        np.savez(path, about='{"format": 1, "identity": 3, "finished": [], "basin": null}')
+        np.savez(path, about='{"format": 2, "identity": 3, "finished": [], "failed": {}, "site": null}')
     else:
         np.savez(path, about=about, **{"nothing": np.zeros(1)})
     with pytest.raises(DataError, match=r"c.npz: the checkpoint cannot be read .*; delete it to start anew"):
