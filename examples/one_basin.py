@@ -16,7 +16,7 @@ import pydiffgeo as dg
 
 WARMUP = 365
 BOUNDS = {"f": (0.0, 0.2), "S_max": (50.0, 2500.0), "Q_max": (1.0, 120.0), "D_f": (0.01, 8.0), "T_max": (-1.0, 4.0),
-          "T_min": (-5.0, 1.0), "water_storage": (0.0, 1500.0)}  # fmt: skip
+          "T_min": (-5.0, 1.0), "water_storage": (0.0, 2500.0)}  # fmt: skip
 
 
 def made_up(years: int, engine: str, seed: int = 1) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:

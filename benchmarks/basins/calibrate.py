@@ -31,16 +31,16 @@ warmup = 365
 warmup_from = "repeat"
 
 [model.bounds]
-f = [0.0, 0.2]
-S_max = [50.0, 2500.0]
-Q_max = [1.0, 120.0]
-D_f = [0.01, 8.0]
-T_max = [-1.0, 4.0]
-T_min = [-5.0, 1.0]
+f = [0.0, 0.3]
+S_max = [20.0, 5000.0]
+Q_max = [0.5, 300.0]
+D_f = [0.01, 15.0]
+T_max = [-2.0, 5.0]
+T_min = [-6.0, 2.0]
 
 [model.initial]
 snow_storage = 0.0
-water_storage = [0.0, 1500.0]
+water_storage = [0.0, 5000.0]
 
 [solve]
 engine = {engine}
@@ -48,7 +48,9 @@ rtol = 1e-3
 atol = 1e-3
 
 [optimiser]
-finalists = 3
+starts = 8
+window_steps = 12
+finalists = 2
 seed = 0
 
 [output]

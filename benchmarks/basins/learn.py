@@ -27,9 +27,9 @@ ATTRIBUTES = (
     "aridity", "high_prec_freq", "low_prec_freq", "soil_depth_pelletier", "soil_porosity", "soil_conductivity",
     "sand_frac", "clay_frac", "frac_forest", "lai_max", "gvf_max", "geol_permeability",
 )  # fmt: skip
-BOUNDS = {"f": (0.0, 0.2), "S_max": (50.0, 2500.0), "Q_max": (1.0, 120.0), "D_f": (0.01, 8.0), "T_max": (-1.0, 4.0),
-          "T_min": (-5.0, 1.0)}  # fmt: skip
-INITIAL = {"water_storage": (0.0, 1500.0)}
+BOUNDS = {"f": (0.0, 0.3), "S_max": (20.0, 5000.0), "Q_max": (0.5, 300.0), "D_f": (0.01, 15.0), "T_max": (-2.0, 5.0),
+          "T_min": (-6.0, 2.0)}  # fmt: skip
+INITIAL = {"water_storage": (0.0, 5000.0)}
 
 
 def read(folder: Path) -> dg.nn.SiteData:
