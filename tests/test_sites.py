@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -249,3 +251,17 @@ def test_what_cannot_be_done_is_named():
     )
     with pytest.raises(InputError, match="say nothing about"):
         useless.standard_errors(np.zeros((1, 2)))
+
+
+def test_a_terminal_gets_a_bar_with_the_time_left(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    calibrate([site(loss="mean_square")], replace(QUICK, steps=3))
+    text = shown.getvalue()
+    assert "at most 0:00:" in text
+    assert "refining 3/3" in text
+    assert "100%" in text

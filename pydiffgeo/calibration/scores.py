@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,8 +55,9 @@ def _prediction(baseline: str, data: BasinData, train: slice, days: slice) -> tu
     if baseline == "climatology":
         return Climatology.fit(data.dates, data.runoff, train).predict(data.dates, days), days
     if baseline == "persistence":
-        # The very first day has none before it.
-        days = slice(max(days.start, 1), days.stop)
+        # Up to the first day with an observation there is nothing to persist.
+        seen = np.flatnonzero(~np.isnan(data.runoff))
+        days = slice(max(days.start, int(seen[0]) + 1 if len(seen) else days.stop), days.stop)
         return Persistence().predict(data.runoff, days), days
     drivers = {k: getattr(data, k) for k in ("precipitation", "temperature")}
     return LinearRegression.fit(drivers, data.runoff, train, lags=3).predict(drivers, days), days
