@@ -400,7 +400,8 @@ def test_predictions_hold_scores_over_seeds_beside_baselines(sites, tmp_path):
         assert np.isnan(data.loss.values[1, 1])
         assert (data.balance_error < 1e-6).all()
     page = dg.report.write_report(path, tmp_path / "learnt.html").read_text()
-    assert "spread" in page
+    assert "standard deviation over 2 seeds" in page
     assert "climatology" in page
+    assert "decline of base flow with storage" in page
     with pytest.raises(InputError, match="2 networks and what 1 trainings"):
         dg.nn.predictions(networks, part, train, validation, seen=seen[:1], **settings)

@@ -18,6 +18,8 @@ from ..losses import MEASURES
 SITES = ("basin", "site", "gauge", "gauge_id", "station", "member")
 PLACES = (("longitude", "latitude"), ("gauge_lon", "gauge_lat"), ("lon", "lat"))
 RAIN = ("precipitation", "rain", "rainfall", "prcp")
+# What the long name of a parameter ends in that was found from data.
+FOUND = ("(calibrated)", "(learnt)")
 FINE = ("ok", Status.SUCCESS.value)
 SHORT = {"nse": "NSE", "kge": "KGE", "rmse": "RMSE", "mse": "MSE", "mae": "MAE", "log_nse": "log-NSE",
          "kge_2012": "KGE 2012", "percent_bias": "bias", "fhv": "FHV", "fms": "FMS", "flv": "FLV"}  # fmt: skip
@@ -199,11 +201,7 @@ class Content:
         for key in map(str, self.data.data_vars):
             array = self.data[key]
             text = title_of(array)
-            if (
-                not text.endswith(("(calibrated)", "(fixed)"))
-                or not {*array.dims} <= {"seed", self.site}
-                or not _number(array)
-            ):
+            if not text.endswith((*FOUND, "(fixed)")) or not {*array.dims} <= {"seed", self.site} or not _number(array):
                 continue
             before = self.data.get(f"{key}_prior")
             fits = before is not None and {*before.dims} <= {"seed", self.site} and _number(before)

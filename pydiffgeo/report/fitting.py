@@ -8,7 +8,7 @@ import numpy as np
 
 from ..html import table
 from ..plots import loss_curves, parameter_ranges
-from .content import Content, title_of, unit_of
+from .content import FOUND, Content, title_of, unit_of
 from .parts import NONE, figure, median, number, of_unit, plural, wide
 
 # With more sites the table of parameters shows their spread instead of each.
@@ -21,7 +21,7 @@ def parameters(content: Content) -> str:
     found = content.parameters
     if not found:
         return ""
-    fitted = {k: p for k, p in found.items() if p.text.endswith("(calibrated)") and np.isfinite(p.values).any()}
+    fitted = {k: p for k, p in found.items() if p.text.endswith(FOUND) and np.isfinite(p.values).any()}
     few = len(content.sites) <= FEW
     prior = any(p.prior is not None for p in found.values())
     head = ["parameter", "what", "bounds", *(["before (median)"] if prior else []),
