@@ -18,7 +18,7 @@ import pydiffgeo as dg
 
 MODEL = dg.models.ExpHydro()
 FIXED = {"Q_max": 20.0, "T_max": 0.5, "T_min": -1.0}
-BOUNDS = {"f": (0.005, 0.1), "S_max": (100.0, 800.0), "D_f": (0.5, 5.0)}
+BOUNDS = {"f": (0.001, 0.2), "S_max": (50.0, 1000.0), "D_f": (0.5, 5.0)}
 
 
 def made_up(basins: int, years: int, settings: dict, seed: int = 0) -> dg.nn.SiteData:
@@ -32,7 +32,7 @@ def made_up(basins: int, years: int, settings: dict, seed: int = 0) -> dg.nn.Sit
         "temperature": torch.from_numpy(7.0 - 10.0 * season + random.normal(0.0, 3.0, (basins, n))),
         "daylength": torch.from_numpy(np.broadcast_to(12.0 - 3.0 * season, (basins, n)).copy()),
     }
-    true = {"f": 0.01 + 0.05 * slope, "S_max": 200.0 + 400.0 * aridity, "D_f": np.full(basins, 2.5)}
+    true = {"f": 0.006 * 15.0**slope, "S_max": 150.0 + 550.0 * aridity, "D_f": np.full(basins, 2.5)}
     given = {k: torch.from_numpy(v).unsqueeze(1) for k, v in true.items()}
     run = dg.solve(
         MODEL,

@@ -32,7 +32,7 @@ def test_one_basin_beats_climatology(engine: str) -> None:
 
 def test_many_basins_learns_for_basins_held_out(engine: str, tmp_path: Path) -> None:
     found = load(ROOT / "examples" / "many_basins.py").main(
-        basins=8, years=2, steps=30, engine=engine, file=str(tmp_path / "network.npz")
+        basins=8, years=2, steps=60, engine=engine, file=str(tmp_path / "network.npz")
     )
     assert 1 - found["after"] < 0.5 * (1 - found["before"])
 
