@@ -32,6 +32,10 @@ def network(**settings):
     return dg.nn.ParameterNetwork(MODEL, ["slope", "noise"], bounds=BOUNDS, fixed=FIXED, hidden=(8,), **settings)
 
 
+def true_f(slope):
+    return 0.012 * 7.0 ** ((slope + 1) / 2)
+
+
 @pytest.fixture(scope="module")
 def sites():
     """Nine sites whose `f` follows from their slope; a tenth of the observations is missing."""
@@ -43,7 +47,7 @@ def sites():
         "daylength": np.full((count, n), 12.0),
     }
     forcing = {k: torch.from_numpy(v) for k, v in forcing.items()}
-    f = torch.from_numpy(0.05 + 0.03 * slope).unsqueeze(1)
+    f = torch.from_numpy(true_f(slope)).unsqueeze(1)
     runoff = dg.solve(MODEL, {**FIXED, "f": f, "D_f": 2.0}, forcing=forcing, times=np.arange(n + 1.0), **SETTINGS)
     observed = runoff.fluxes["runoff"].clone()
     observed[torch.from_numpy(random.random(observed.shape) < 0.1)] = torch.nan
@@ -222,18 +226,19 @@ def efficiency(net, data):
 
 
 def test_training_learns_what_holds_where_nothing_was_seen(sites):
-    out = ["site 2", "site 4", "site 6"]
+    out = ["site 1", "site 4", "site 7"]
     kept = [name for name in sites.names if name not in out]
     net, apart = network(seed=0), sites.take(out)
     before = efficiency(net.normalise(sites.take(kept).attributes), apart)
     seen = dg.nn.train(net, sites.take(kept), TRAINING)
-    assert (1 - efficiency(net, apart)).mean() < 0.3 * (1 - before).mean()
+    assert (1 - efficiency(net, apart)).mean() < 0.5 * (1 - before).mean()
     assert seen.solves == 240
     assert not seen.failures
-    # Better than the same values for all, and f rises with the slope as it should.
-    values = net(sites.attributes)["f"][:, 0]
-    true = 0.05 + 0.03 * sites.attributes[:, 0]
-    assert (values - true).abs().mean() < 0.5 * (true - true.mean()).abs().mean()
+    # f rises with the slope as it should, and by as much as it should.
+    values = net(sites.attributes)["f"][:, 0].detach()
+    true = true_f(sites.attributes[:, 0])
+    assert torch.corrcoef(torch.stack([values, true]))[0, 1] > 0.9
+    assert 0.5 < values.std() / true.std() < 2.0
 
 
 @pytest.mark.parametrize("steps", [3, 7])

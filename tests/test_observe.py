@@ -26,7 +26,7 @@ def made_up(theta: torch.Tensor, drainage: torch.Tensor, failed: tuple[int, ...]
     status = [Status.FAILED if i in failed else Status.SUCCESS for i in range(len(theta) if batched else 1)]
     return dg.Solution(
         model=COLUMN,
-        times=torch.from_numpy(TIMES),
+        grid=TIMES,
         states={"theta": theta},
         fluxes={"drainage": drainage},
         parameters={p.name: torch.full((1, 1), p.default or 0.3, dtype=torch.float64) for p in COLUMN.parameters},

@@ -391,7 +391,7 @@ def test_reports_escape_what_they_show(tmp_path):
     parser.feed(write_report(results, tmp_path, small=True).read_text())
     assert "table" in parser.tags
     assert not parser.tags & {"script", "img"}
-    assert parser.attributes <= {"class", "href", "id", "lang", "charset"}
+    assert parser.attributes <= {"class", "href", "id", "lang", "charset", "name", "content", "http-equiv"}
 
 
 # --- the source ------------------------------------------------------------------------------------
