@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import DataError
-from ..io import write_whole
+from ..io import read_archive, write_archive
 from .search import State
 
 FORMAT = 2
@@ -54,12 +51,7 @@ def save(path: Path, identity: Mapping[str, Any], checkpoint: Checkpoint) -> Non
     about = {"format": FORMAT, "identity": identity, "finished": list(checkpoint.finished),
              "failed": dict(checkpoint.failed), "site": checkpoint.site}  # fmt: skip
     arrays = {f"{site}/{name}": array for site, state in searches.items() for name, array in state.items()}
-
-    def write(temporary: str) -> None:
-        with open(temporary, "wb") as file:
-            np.savez(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
-
-    write_whole(path, write)
+    write_archive(path, about, arrays)
 
 
 def load(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
@@ -69,20 +61,17 @@ def load(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
         DataError: it is damaged, or belongs to another calibration; says in what they differ.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            about = json.loads(str(file["about"]))
-            found = about["format"]
-            searches: dict[str, State] = {}
-            for key in file.files:
-                if key != "about":
-                    site, name = key.rsplit("/", 1)
-                    searches.setdefault(site, {})[name] = file[key]
+        about, arrays = read_archive(path)
+        found = about["format"]
+        searches: dict[str, State] = {}
+        for key, array in arrays.items():
+            site, name = key.rsplit("/", 1)
+            searches.setdefault(site, {})[name] = array
         if found == FORMAT:
             then, finished, failed = dict(about["identity"]), [str(s) for s in about["finished"]], dict(about["failed"])
             then["data"] = dict(then.get("data", {}))
             working = about["site"] if isinstance(about["site"], str) else None
-    # What is no archive at all, or holds something else, raises the rest of these.
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: the checkpoint cannot be read ({error}); delete it to start anew") from error
     if found != FORMAT:
         raise DataError(f"{path}: the checkpoint has format {found}, not {FORMAT}; delete it to start anew")

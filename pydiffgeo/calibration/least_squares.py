@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .search import Array, Evaluation, State, advanced, common
+from .search import Array, Evaluation, State, advanced, descent
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,9 @@ class GaussNewton:
 
     def start(self, x: Array) -> State:
         members, n = x.shape
-        return common(x) | {
-            "x": x.copy(),
-            "loss": np.full(members, np.inf),
-            "gradient": np.zeros_like(x),
+        return descent(x) | {
             "normal": np.zeros((members, n, n)),
             "damping": np.full(members, self.first_damping),
-            "slow": np.zeros(members, np.int64),
         }
 
     def advance(self, state: State, found: Evaluation) -> State:

@@ -87,8 +87,9 @@ def write_result(
                                             "observed runoff")  # fmt: skip
     variables["runoff_prior"] = Variable(DAILY, each(lambda n: _prior_runoff(basins[n]), dates.shape), "mm d-1",
                                          "runoff ahead of calibration, daily mean")  # fmt: skip
+    reached = {n: _scores(basins[n], solution) for n, solution in solutions.items()}
     for name in SCORES:
-        values = each(lambda n, name=name: _scores(basins[n], solutions[n])[name], (2,))
+        values = each(lambda n, name=name: reached[n][name], (2,))
         about = MEASURES[name]
         variables[name] = Variable(("basin", "period"), values, UNITS[about.unit], f"{about.text} of daily runoff")
     for name in ("nse", "kge"):

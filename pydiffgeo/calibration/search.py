@@ -73,6 +73,18 @@ def common(x: Array) -> State:
     }
 
 
+def descent(x: Array) -> State:
+    """The state of a search that goes from one accepted point to the next."""
+    members = len(x)
+    return common(x) | {
+        "x": x.copy(),
+        "loss": np.full(members, np.inf),
+        "gradient": np.zeros_like(x),
+        # How many steps in a row gained little.
+        "slow": np.zeros(members, np.int64),
+    }
+
+
 def advanced(state: State, found: Evaluation, wait: int) -> State:
     """A copy of `state`, one step on, that remembers the best points seen."""
     new = {k: v.copy() for k, v in state.items()}
@@ -147,15 +159,11 @@ class BFGS:
 
     def start(self, x: Array) -> State:
         members, n = x.shape
-        return common(x) | {
-            "x": x.copy(),
-            "loss": np.full(members, np.inf),
-            "gradient": np.zeros_like(x),
+        return descent(x) | {
             "direction": np.zeros_like(x),
             "length": np.zeros(members),
             # Whether nothing is known of the curvature yet: the scale of a step then means nothing.
             "fresh": np.ones(members, bool),
-            "slow": np.zeros(members, np.int64),
             **self._memory(members, n),
         }
 

@@ -7,6 +7,7 @@ dg.io.write_dataset("result.nc", dg.io.solution_dataset(sol), dg.io.provenance(s
 """
 
 from ..basin import BasinData
+from .archive import read_archive, write_archive
 from .basins import basin_data
 from .camels import open_camels, read_camels
 from .caravan import open_caravan
@@ -23,10 +24,12 @@ __all__ = [
     "open_caravan",
     "open_cf",
     "provenance",
+    "read_archive",
     "read_camels",
     "read_dataset",
     "read_netcdf",
     "solution_dataset",
+    "write_archive",
     "write_dataset",
     "write_netcdf",
     "write_whole",

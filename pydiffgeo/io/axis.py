@@ -183,3 +183,19 @@ def _short(time: Any) -> str:
 def _length(nanoseconds: int) -> str:
     hours = nanoseconds / 3.6e12
     return f"{hours / 24:g} d" if hours % 24 == 0 else f"{hours:g} h"
+
+
+def days_within(days: Any, start: Any, end: Any, source: str) -> Any:
+    """Which `days` lie from `start` to `end`, both included, `(days,)`; None is no limit.
+
+    Raises:
+        DataError: none does.
+    """
+    inside = np.ones(len(days), bool)
+    if start is not None:
+        inside &= days >= np.datetime64(start, "D")
+    if end is not None:
+        inside &= days <= np.datetime64(end, "D")
+    if not inside.any():
+        raise DataError(f"{source}: the days run from {days[0]} to {days[-1]}, none within {start} to {end}")
+    return inside

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from ..basin import QUANTITIES, RANGES, BasinData, daylength, unknown_basin
 from ..errors import DataError
+from .axis import days_within
 from .units import convert
 
 
@@ -32,13 +32,7 @@ def basin_data(data: xr.Dataset, basin: str, *, start: Any = None, end: Any = No
         raise unknown_basin(basin, labels, source)
     one = data.isel(basin=labels.index(basin))
     days = one["time"].values.astype("datetime64[D]")
-    inside = np.ones(len(days), bool)
-    if start is not None:
-        inside &= days >= np.datetime64(start, "D")
-    if end is not None:
-        inside &= days <= np.datetime64(end, "D")
-    if not inside.any():
-        raise DataError(f"{source}: the days run from {days[0]} to {days[-1]}, none within {start} to {end}")
+    inside = days_within(days, start, end, source)
 
     def values(name: str, unit: str) -> Any:
         return convert(one[name].values[inside], one[name].attrs.get("units"), unit, file=source, variable=name)

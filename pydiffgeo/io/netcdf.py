@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from ..basin import QUANTITIES, RANGES, Array, BasinData, Dates, check_calendar, daylength, mean_of, unknown_basin
 from ..errors import DataError
+from .axis import days_within
 from .cf import refuse_pickles
 from .units import convert
 
@@ -70,13 +70,7 @@ def read_netcdf(
     with file:
         selected = _select_basin(file, basin, dimensions[0], source)
         days = _days(selected, dimensions[1], source)
-        inside = np.ones(len(days), bool)
-        if start is not None:
-            inside &= days >= np.datetime64(start, "D")
-        if end is not None:
-            inside &= days <= np.datetime64(end, "D")
-        if not inside.any():
-            raise DataError(f"{source}: the days run from {days[0]} to {days[-1]}, none within {start} to {end}")
+        inside = days_within(days, start, end, source)
         series: dict[str, Array] = {}
         for name in QUANTITIES:
             wanted = (names[name],) if isinstance(names[name], str) else tuple(names[name])

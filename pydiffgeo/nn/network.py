@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from .. import __version__
 from ..errors import BoundsError, DataError, InputError, ShapeError, UnknownNameError
-from ..io import write_whole
+from ..io import read_archive, write_archive
 from ..model import Model
 from ..solve import Solution, solve
 from ..transforms import Bounded, bounded
@@ -198,12 +195,7 @@ class ParameterNetwork(torch.nn.Module):
         """Writes settings, normalisation and weights as plain arrays and JSON; the file appears whole or not at all."""
         about = {"format": FORMAT, "pydiffgeo": __version__, **self.settings}
         arrays = {k: v.detach().cpu().numpy() for k, v in self.state_dict().items()}
-
-        def write(temporary: str) -> None:
-            with open(temporary, "wb") as file:
-                np.savez(file, about=np.array(json.dumps(about)), **arrays)
-
-        return write_whole(Path(path), write)
+        return write_archive(path, about, arrays)
 
     @classmethod
     def load(cls, path: str | Path, model: Model) -> ParameterNetwork:
@@ -213,15 +205,13 @@ class ParameterNetwork(torch.nn.Module):
             DataError: the file is damaged, or belongs to another model.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                about = json.loads(str(file["about"]))
-                arrays = {k: torch.from_numpy(np.array(file[k])) for k in file.files if k != "about"}
+            about, arrays = read_archive(path)
             if about.pop("format") != FORMAT:
                 raise ValueError("it has another format")
             about.pop("pydiffgeo")
             network = cls(model, about.pop("inputs"), **about)
-            network.load_state_dict(arrays)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+            network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise DataError(f"{path}: is no network for {model.name} ({error})") from error
         return network
 

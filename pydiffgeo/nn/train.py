@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..errors import DataError, InputError, SolverError
-from ..io import write_whole
+from ..io import read_archive, write_archive
 from ..solve import Solution
 from .network import ParameterNetwork
 from .sites import SiteData
@@ -275,20 +274,13 @@ class _Run:
         arrays |= {f"best/{k}": v.numpy() for k, v in self.best.items()}
         for i, state in self.optimiser.state_dict()["state"].items():
             arrays |= {f"optimiser/{i}/{k}": np.asarray(v) for k, v in state.items()}
-
-        def write(temporary: str) -> None:
-            with open(temporary, "wb") as file:
-                np.savez(file, about=np.array(json.dumps(about)), **arrays)
-
-        write_whole(self.path, write)
+        write_archive(self.path, about, arrays)
 
     def load(self) -> None:
         assert self.path is not None
         try:
-            with np.load(self.path, allow_pickle=False) as file:
-                about = json.loads(str(file["about"]))
-                arrays = {k: torch.from_numpy(np.array(file[k])) for k in file.files if k != "about"}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            about, arrays = read_archive(self.path)
+        except (OSError, ValueError) as error:
             raise DataError(f"{self.path}: the checkpoint cannot be read ({error}); delete it to start anew") from error
         known = json.loads(json.dumps(self._identity()))
         if about.get("format") != FORMAT or about["identity"] != known:
@@ -299,13 +291,13 @@ class _Run:
         parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "optimiser": {}}
         for key, value in arrays.items():
             kind, _, name = key.partition("/")
-            parts[kind][name] = value
+            parts[kind][name] = torch.from_numpy(value)
         self.network.load_state_dict(parts["now"])
         self.best = parts["best"]
         states: dict[int, dict[str, Tensor]] = {}
-        for key, value in parts["optimiser"].items():
+        for key, tensor in parts["optimiser"].items():
             i, _, name = key.partition("/")
-            states.setdefault(int(i), {})[name] = value
+            states.setdefault(int(i), {})[name] = tensor
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": states})
         self.step, self.stale, self.stopped = about["step"], about["stale"], about["stopped"]
         self.seen = Trained(**about["seen"])

@@ -1,0 +1,46 @@
+"""Numbers and settings in one `.npz`: plain arrays and JSON, nothing that can run code."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .results import write_whole
+
+
+def write_archive(path: str | Path, about: Mapping[str, Any], arrays: Mapping[str, Any]) -> Path:
+    """Writes arrays by name, and what JSON can hold about them; the file appears whole or not at all.
+
+    Raises:
+        DataError: the folder does not exist or cannot be written.
+    """
+
+    def write(temporary: str) -> None:
+        with open(temporary, "wb") as file:
+            np.savez(file, about=np.array(json.dumps(about)), **arrays)
+
+    return write_whole(Path(path), write)
+
+
+def read_archive(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """What `write_archive` wrote; nothing is unpickled.
+
+    Raises:
+        OSError: the file cannot be opened. ValueError: it is damaged, or holds something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            arrays = {key: np.array(file[key]) for key in file.files if key != "about"}
+    # What is no archive at all, or holds something else, raises any of these.
+    except (KeyError, EOFError, TypeError, AttributeError, IndexError, zipfile.BadZipFile) as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(about, dict):
+        raise ValueError(f"it holds {type(about).__name__} where settings should be")
+    return about, arrays
