@@ -264,13 +264,15 @@ def test_training_goes_on_to_the_last_bit(sites, tmp_path, steps):
 
 def test_days_held_back_choose_the_weights(sites):
     training = dg.nn.Training(
-        steps=12, batch=9, window=40, warmup=20, selection=60, check_every=2, patience=2, learning_rate=1.0,
+        steps=60, batch=9, window=40, warmup=20, selection=60, check_every=2, patience=1, learning_rate=1.0,
         settings=SETTINGS,
     )  # fmt: skip
     net = network()
     seen = dg.nn.train(net, sites, training)
-    # With steps this large it does not get better for long; the weights are those of the best check.
-    assert len(seen.selection) < 6
+    # Steps this large do not gain every time: it stops at the first check without a gain, with the weights before.
+    assert 1 < len(seen.selection) < 30
+    assert seen.selection[:-1] == sorted(seen.selection[:-1], reverse=True)
+    assert min(seen.selection) == seen.selection[-2] < seen.selection[-1]
     late = sites.days(slice(len(DAYS) - 80, None))
     spread = sites.observed[:, :-60].sub(sites.observed[:, :-60].nanmean(1, keepdim=True)).pow(2).nanmean(1).sqrt()
     with torch.no_grad():
