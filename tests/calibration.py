@@ -48,6 +48,7 @@ starts = 4
 window = 40
 window_steps = 3
 finalists = 3
+method = "bfgs"
 steps = 6
 seed = 1
 

@@ -110,15 +110,27 @@ def test_the_result_says_what_it_is(folder, undisturbed):
         np.testing.assert_array_equal(
             result.nse.values[:, 0] - 1 + np.nanmin(result.finalist_loss, axis=1) < 1e-6, True
         )
+        # What does nearly as well as the best predicts together with it.
+        near = (result.finalist_loss <= 1.1 * result.finalist_loss.min("finalist")).sum("finalist")
+        assert ((result.ensemble_size >= 1) & (result.ensemble_size <= near)).all()
+        best = result.finalist_loss.argmin("finalist")
+        np.testing.assert_array_equal(result.finalist_S_max.isel(finalist=best), result.S_max)
+        o, s = result.runoff_observed.values, result.runoff_ensemble.values
+        for b in range(2):
+            days = valid[b] & (result.time.values > np.datetime64("2000-05-15"))
+            efficiency = 1 - ((o - s)[b, days] ** 2).sum() / ((o[b, days] - o[b, days].mean()) ** 2).sum()
+            assert result.ensemble_nse.values[b, 1] == pytest.approx(efficiency, rel=1e-10)
 
 
 @pytest.mark.parametrize(
-    "choice", ['loss = "kge"', 'loss = "mse"', 'loss = "rmse"', 'method = "adam"', 'method = "lbfgs"']
+    "choice",
+    ['loss = "kge"', 'loss = "mse"', 'loss = "rmse"', 'method = "adam"', 'method = "lbfgs"', 'method = "gauss_newton"'],
 )
 def test_other_losses_and_methods_improve_too(folder, choice):
     name = f"{choice.split(chr(34))[1]}.nc"
     history = []
-    calibrate(write_config(folder, ONE, ("\nsteps = 6", f"\nsteps = 5\n{choice}"), ("window = 40", "window = 0"), ("result.nc", name)),
+    given = ('method = "bfgs"', choice) if choice.startswith("method") else ("[optimiser]", f"[optimiser]\n{choice}")
+    calibrate(write_config(folder, ONE, given, ("\nsteps = 6", "\nsteps = 5"), ("window = 40", "window = 0"), ("result.nc", name)),
               progress=False, callback=lambda step: history.append(min(step.best)))  # fmt: skip
     assert len(history) == 5
     assert history == sorted(history, reverse=True)
@@ -327,6 +339,17 @@ def failing(members, solve):
         return replace(solution, fluxes={k: torch.where(broken, torch.nan, v) for k, v in solution.fluxes.items()})
 
     return wrapped
+
+
+def test_an_ensemble_of_one_is_the_best(folder):
+    choice = ('file = "result.nc"', 'file = "alone.nc"\nwithin = 0.0')
+    result = numbers(calibrate(write_config(folder, ONE, choice), progress=False))
+    assert result["ensemble_size"] == 1
+    np.testing.assert_allclose(result["runoff_ensemble"], result["runoff_simulated"], rtol=1e-9)
+    wide = ('file = "result.nc"', 'file = "wide.nc"\nwithin = 1e6')
+    result = numbers(calibrate(write_config(folder, ONE, wide), progress=False))
+    assert result["ensemble_size"] > 1
+    assert not np.allclose(result["runoff_ensemble"], result["runoff_simulated"], rtol=1e-3)
 
 
 def test_a_failed_start_does_not_disturb_the_others(folder, undisturbed, monkeypatch):

@@ -46,7 +46,7 @@ def test_the_example_is_read(tmp_path):
     # What is commented out are the defaults: with the comments taken off, nothing changes.
     text = path.read_text()
     for line in ("engine = ", "rtol = ", "atol = ", "method = ", "loss = ", "candidates = ", "starts = ", "window = ", "window_steps = ", "finalists = ", "steps = ",
-                 "tolerance = ", "learning_rate = ", "wait = ", "spinup = ", "seed = ", "dimensions = ", "variables = "):  # fmt: skip
+                 "within = ", "tolerance = ", "learning_rate = ", "wait = ", "spinup = ", "seed = ", "dimensions = ", "variables = "):  # fmt: skip
         assert f"# {line}" in text, line
         text = text.replace(f"# {line}", line)
     text = "".join(row for row in text.splitlines(True) if not row.startswith("variables"))
@@ -75,7 +75,7 @@ def test_the_example_is_read(tmp_path):
         ("\nsteps = 6", "\nsteps = 0", r"\[optimiser\] steps must be a whole number of at least 1, got 0"),
         ("\nsteps = 6", "\nsteps = true", r"\[optimiser\] steps must be a whole number"),
         ("\nsteps = 6", '\nloss = "nash"', r"\[optimiser\] loss must be one of nse, kge, mse, rmse, .*, got 'nash'"),
-        ("\nsteps = 6", '\nmethod = "sgd"', r"\[optimiser\] method"),
+        ('\nmethod = "bfgs"', '\nmethod = "sgd"', r"\[optimiser\] method"),
         ("finalists = 3", "finalists = 5", r"\[optimiser\] finalists must be at most starts \(4\), got 5"),
         ("window = 40", "window = -1", r"\[optimiser\] window must be a whole number of at least 0"),
         ("starts = 4", "starts = 9", r"\[optimiser\] starts must be at most candidates \(8\), got 9"),

@@ -48,9 +48,10 @@ rtol = 1e-3
 atol = 1e-3
 
 [optimiser]
-starts = 8
-window_steps = 12
-finalists = 2
+starts = 16
+window_steps = 10
+finalists = 5
+steps = 12
 seed = 0
 
 [output]

@@ -40,8 +40,8 @@ class Basin:
     validation: slice
 
     def runoff(self, solution: Solution) -> Tensor:
-        """Daily runoff (mm/d) after the warm-up, `(days,)`: exact integrals over each day."""
-        return solution.fluxes["runoff"].reshape(-1)[self.warmup :]
+        """Daily runoff (mm/d) after the warm-up, `(members, days)`: exact integrals over each day."""
+        return solution.fluxes["runoff"][..., self.warmup :]
 
 
 def prepare(settings: Settings, basin: str) -> Basin:

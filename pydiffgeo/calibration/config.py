@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ..errors import DataError, SolverError, UnknownSiteError
 from .basins import Basin, prepare
 from .progress import Progress, Step
@@ -59,17 +62,18 @@ def calibrate_file(
         identity=_identity(settings),
     )
     failures |= found.failures
-    solutions = {}
+    solutions, together = {}, {}
     for name in found.found:
         try:
             solutions[name] = _whole(basins[name], found)
+            together[name] = _together(basins[name], found, settings.within)
         except SolverError as error:
             failures[name] = str(error)
     if not solutions:
         raise SolverError(f"no basin could be solved over the whole record; {'; '.join(failures.values())}")
-    result = write_result(settings, basins, found, solutions, failures)
+    result = write_result(settings, basins, found, solutions, together, failures)
     checkpoint.unlink(missing_ok=True)
-    for line in summary(basins, solutions, failures):
+    for line in summary(basins, solutions, together, failures):
         notes.say(line)
     return result
 
@@ -91,6 +95,13 @@ def _prepare(settings: Settings) -> tuple[dict[str, Basin], dict[str, str]]:
 
 def _whole(basin: Basin, found: Calibration) -> Any:
     return basin.whole.solve(basin.whole.values(found.x(basin.site.name)), throw=True)
+
+
+def _together(basin: Basin, found: Calibration, within: float) -> Tensor:
+    """Daily runoff after the warm-up of the members of an ensemble that can be solved, `(members, days)`."""
+    with torch.no_grad():
+        solution = basin.whole.solve(found.ensemble(basin.site.name, within))
+        return basin.runoff(solution.select(solution.ok))
 
 
 def _identity(settings: Settings) -> dict[str, Any]:

@@ -13,8 +13,11 @@ from .search import Array, Evaluation, State, advanced, descent
 class GaussNewton:
     """Damped Gauss-Newton, for each member by itself, with the Jacobian of the model.
 
-    A trial solves `(J'J + damping diag(J'J)) step = -J'r`. The damping falls where the trial betters the
-    loss and grows where it does not. A member is done when `patience` successive steps each gain less than
+    A trial solves `(J'J + damping diag(J'J) + restraint |g| I) step = -J'r`, with `|g|` the largest entry of the
+    gradient `g = 2 J'r`. The damping falls where the trial betters the loss and grows where it does not. The
+    restraint keeps a value that the loss hardly depends on, such as one near its bound, from a step longer than
+    `1 / (2 restraint)`, next to which nothing else could move; at a minimum it vanishes.
+    A member is done when `patience` successive steps each gain less than
     `tolerance` of its loss, or when no damping helps any more.
 
     Source: Marquardt 1963, J. SIAM 11; the scaling by the diagonal keeps steps independent of units.
@@ -24,6 +27,7 @@ class GaussNewton:
     patience: int = 2
     first_damping: float = 1e-2
     largest_damping: float = 1e8
+    restraint: float = 0.1
     longest_step: float = 2.0
     wait: int = 10
     needs_normal = True
@@ -64,5 +68,6 @@ class GaussNewton:
         diagonal = np.diag(normal)
         # A parameter without any effect keeps its place.
         scale = np.where(diagonal > 0, diagonal, 1.0)
-        step = np.linalg.solve(normal + s["damping"][m] * np.diag(scale), -0.5 * s["gradient"][m])
+        extra = s["damping"][m] * scale + self.restraint * np.abs(s["gradient"][m]).max()
+        step = np.linalg.solve(normal + np.diag(extra), -0.5 * s["gradient"][m])
         return np.asarray(step * min(1.0, self.longest_step / max(float(np.abs(step).max()), 1e-300)))

@@ -23,8 +23,7 @@ PERIODS = ("train", "validation")
 DAILY = ("basin", "time")
 
 
-def _scores(basin: Basin, solution: Solution) -> dict[str, list[float]]:
-    runoff = basin.runoff(solution).detach()
+def _scores(basin: Basin, runoff: Tensor) -> dict[str, list[float]]:
     return {name: scores(name, runoff, basin.observed, (basin.train, basin.validation)) for name in SCORES}
 
 
@@ -32,20 +31,34 @@ def _baseline(name: str, basin: Basin) -> list[list[float]]:
     return baseline_scores(name, basin.data, basin.train, basin.validation)
 
 
-def summary(basins: Mapping[str, Basin], solutions: Mapping[str, Solution], failures: Mapping[str, str]) -> list[str]:
+def _best(basin: Basin, solution: Solution) -> Tensor:
+    return basin.runoff(solution).detach().reshape(-1)
+
+
+def summary(
+    basins: Mapping[str, Basin],
+    solutions: Mapping[str, Solution],
+    together: Mapping[str, Tensor],
+    failures: Mapping[str, str],
+) -> list[str]:
     """A line for each basin, and one for all where there are several."""
-    lines, reached = [], []
+    lines, reached, joint = [], [], []
     for name, solution in solutions.items():
-        m = _scores(basins[name], solution)
+        m, members = _scores(basins[name], _best(basins[name], solution)), together[name]
         reached.append(m["nse"])
+        joint.append(_scores(basins[name], members.mean(0))["nse"])
         lines.append(
             f"basin {name}: train NSE {m['nse'][0]:.3f} KGE {m['kge'][0]:.3f} bias {m['bias'][0]:+.3f}, "
-            f"validation NSE {m['nse'][1]:.3f} KGE {m['kge'][1]:.3f} bias {m['bias'][1]:+.3f}"
+            f"validation NSE {m['nse'][1]:.3f} KGE {m['kge'][1]:.3f} bias {m['bias'][1]:+.3f}; "
+            f"mean of {len(members)} nearly as good: NSE {joint[-1][0]:.3f}, {joint[-1][1]:.3f}"
         )
     lines += [f"basin {name} failed: {why}" for name, why in failures.items()]
     if len(reached) > 1:
-        train, validation = np.median(reached, axis=0)
-        lines.append(f"median of {len(reached)} basins: train NSE {train:.3f}, validation NSE {validation:.3f}")
+        (train, validation), (both, ahead) = np.median(reached, axis=0), np.median(joint, axis=0)
+        lines.append(
+            f"median of {len(reached)} basins: train NSE {train:.3f}, validation NSE {validation:.3f}; "
+            f"means of ensembles: {both:.3f}, {ahead:.3f}"
+        )
     return lines
 
 
@@ -54,9 +67,14 @@ def write_result(
     basins: Mapping[str, Basin],
     found: Calibration,
     solutions: Mapping[str, Solution],
+    together: Mapping[str, Tensor],
     failures: Mapping[str, str],
 ) -> Path:
-    """Writes the result; basins that failed hold missing values, and `status` says why."""
+    """Writes the result; basins that failed hold missing values, and `status` says why.
+
+    Args:
+        together: daily runoff of the members of each basin's ensemble, `(members, days)`.
+    """
     names, first = [*settings.data.basins], basins[next(iter(solutions))]
     model, dates = first.site.model, first.data.dates
 
@@ -87,7 +105,8 @@ def write_result(
                                             "observed runoff")  # fmt: skip
     variables["runoff_prior"] = Variable(DAILY, each(lambda n: _prior_runoff(basins[n]), dates.shape), "mm d-1",
                                          "runoff ahead of calibration, daily mean")  # fmt: skip
-    reached = {n: _scores(basins[n], solution) for n, solution in solutions.items()}
+    variables |= _ensembles(settings, basins, found, together, each, dates.shape)
+    reached = {n: _scores(basins[n], _best(basins[n], solution)) for n, solution in solutions.items()}
     for name in SCORES:
         values = each(lambda n, name=name: reached[n][name], (2,))
         about = MEASURES[name]
@@ -134,6 +153,38 @@ def _parameters(settings: Settings, model: Any, found: Calibration, solutions: A
     return variables
 
 
+def _ensembles(
+    settings: Settings, basins: Mapping[str, Basin], found: Calibration, together: Any, each: Any, days: Any
+) -> dict[str, Variable]:
+    """All finalists, and what those of them predict together that do nearly as well as the best."""
+    count, which = settings.strategy.finalists, f"the finalists within {100 * settings.within:g} % of the smallest loss"
+    site, variables = next(iter(found.sites.values())), {}
+    model = site.model
+    units = {p.name: p.unit for p in model.parameters} | {s.name: s.unit for s in model.all_states}
+    for item in site.transforms.items:
+
+        def values(name: str, item: Any = item) -> Any:
+            row = np.full(count, np.nan)
+            reached = found.sites[name].values(found.found[name]["best_x"])[item.name].reshape(-1)
+            row[: len(reached)] = np.where(np.isfinite(found.found[name]["best_loss"]), reached, np.nan)
+            return row
+
+        variables[f"finalist_{item.name}"] = Variable(
+            ("basin", "finalist"), each(values, (count,)), units[item.name], f"{item.name} of each finalist"
+        )
+    mean = {n: runoff.mean(0) for n, runoff in together.items()}
+    variables["runoff_ensemble"] = Variable(DAILY, each(lambda n: mean[n], days), "mm d-1", f"mean runoff of {which}")
+    variables["ensemble_size"] = Variable(("basin",), each(lambda n: len(together[n])), "1", f"number of {which}")
+    reached = {n: _scores(basins[n], runoff) for n, runoff in mean.items()}
+    for name in SCORES:
+        about = MEASURES[name]
+        variables[f"ensemble_{name}"] = Variable(
+            ("basin", "period"), each(lambda n, name=name: reached[n][name], (2,)), UNITS[about.unit],
+            f"{about.text} of the mean daily runoff of {which}",
+        )  # fmt: skip
+    return variables
+
+
 def _search(settings: Settings, found: Calibration, each: Any) -> dict[str, Variable]:
     """What the search has reached, and what it has cost."""
     strategy, unit = settings.strategy, UNITS[MEASURES[settings.loss].unit]
@@ -176,6 +227,6 @@ def prior_values(site: Any) -> dict[str, Tensor]:
 def _prior_runoff(basin: Basin) -> Any:
     try:
         with torch.no_grad():
-            return basin.runoff(basin.whole.solve(prior_values(basin.whole), throw=True)).numpy()
+            return _best(basin, basin.whole.solve(prior_values(basin.whole), throw=True)).numpy()
     except SolverError:
         return np.full(len(basin.data), np.nan)

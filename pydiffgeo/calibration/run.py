@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .. import __version__
 from ..errors import InputError, PydiffgeoError, SolverError
@@ -58,6 +59,30 @@ class Calibration:
         held_back = state["best_selection"]
         best = int(np.argmin(held_back if np.isfinite(held_back).any() else state["best_loss"]))
         return np.asarray(state["best_x"][best : best + 1])
+
+    def ensemble(self, site: str, within: float = 0.1) -> dict[str, Tensor]:
+        """Values of all finalists that do nearly as well as the best: name -> `(members, 1)`.
+
+        A record of a few decades often cannot tell very different values apart, and the mean of what they
+        simulate is then a better prediction than any one of them (equifinality: Beven 2006, J. Hydrol. 320).
+        `sites[site].solve` takes these values. Finalists that came to the same point count once.
+
+        Args:
+            within: how much larger the loss of a member may be than the smallest, as a part of it.
+
+        Raises:
+            InputError: the loss is a likelihood, parts of which mean nothing.
+        """
+        if self.sites[site].loss in ("gaussian", "heteroscedastic"):
+            raise InputError(
+                f"site {site}: an ensemble needs a loss that is zero at best, not {self.sites[site].loss!r}"
+            )
+        state = self.found[site]
+        held_back = state["best_selection"]
+        reached = held_back if np.isfinite(held_back).any() else state["best_loss"]
+        near = [int(i) for i in np.argsort(reached, kind="stable") if reached[i] <= (1 + within) * reached.min()]
+        x = state["best_x"][near]
+        return self.sites[site].values(x[_apart(x, len(x))])
 
     def values(self, site: str) -> dict[str, float]:
         """The best values found: name -> number."""
@@ -190,6 +215,16 @@ def _work(site: Site, strategy: Strategy) -> float:
     return strategy.window_steps * strategy.starts * short + strategy.steps * strategy.finalists * _duration(site)
 
 
+def _apart(x: Array, count: int) -> list[int]:
+    """The first `count` rows of `x` that are not near to one before them."""
+    chosen: list[int] = []
+    share = 1 / (1 + np.exp(-x))
+    for i in range(len(x)):
+        if len(chosen) < count and all(np.abs(share[i] - share[j]).max() >= APART for j in chosen):
+            chosen.append(i)
+    return chosen
+
+
 class _Search:
     """The search of one site, from where the checkpoint stands."""
 
@@ -198,7 +233,7 @@ class _Search:
     ) -> None:
         self.site, self.strategy, self.keep, self.report = site, strategy, keep, report
         self.number, self.sites, self.cost = number, sites, dict.fromkeys(COSTS, 0.0)
-        self.method, self.why = strategy.search(), ""
+        self.method, self.why = strategy.search(site.loss, len(site.transforms.items)), ""
 
     def run(self) -> None:
         s, o = self.site, self.strategy
@@ -242,15 +277,11 @@ class _Search:
         started = time.perf_counter()
         found = site.coarse().evaluate(x, gradient=False)
         self._count(site, len(x), 0, time.perf_counter() - started)
-        chosen: list[int] = []
-        share = 1 / (1 + np.exp(-x))
-        for i in np.argsort(found.loss, kind="stable"):
-            near = any(np.abs(share[i] - share[j]).max() < APART for j in chosen)
-            if np.isfinite(found.loss[i]) and not near and len(chosen) < count:
-                chosen.append(int(i))
-        if not chosen:
+        best = np.argsort(found.loss, kind="stable")
+        best = best[np.isfinite(found.loss[best])]
+        if not len(best):
             raise SolverError(f"site {site.name}: none of {len(x)} points could be solved; {found.why}")
-        return x[chosen]
+        return x[best][_apart(x[best], count)]
 
     def _steps(self, state: State, site: Site, steps: int) -> State:
         """Goes on with a search until it has done `steps` or all its members are done."""

@@ -84,7 +84,7 @@ class SolveSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """A checked configuration; `text` is the file, `tables` what TOML makes of it."""
+    """A checked configuration; `text` is the file, `tables` what TOML makes of it, `within` see `Calibration.ensemble`."""
 
     path: Path
     data: DataSettings
@@ -94,6 +94,7 @@ class Settings:
     strategy: Strategy
     loss: str
     output: Path
+    within: float
     text: str
     tables: Mapping[str, Any]
 
@@ -157,12 +158,13 @@ def read_settings(path: str | Path) -> Settings:
 
     output = table("output")
     file = output.take("file", lambda v: path.parent / _text(v), "the name of the result, a NetCDF file")
+    within = output.take("within", lambda v: _within(v, 0, 1e6), "a number that is not negative", 0.1)
     output.finish()
     strategy, loss = _optimiser(table("optimiser"))
     return Settings(
         path=path, data=_data(table("data"), path.parent), periods=_periods(table("periods")),
         model=_model(table("model")), solve=_solve(table("solve")), strategy=strategy, loss=loss,
-        output=file, text=text, tables=tables,
+        output=file, within=within, text=text, tables=tables,
     )  # fmt: skip
 
 
@@ -279,7 +281,7 @@ def _optimiser(t: _Table) -> tuple[Strategy, str]:
     count = "a whole number of at least"
     loss = t.take("loss", lambda v: _one_of(v, LOSSES), f"one of {', '.join(LOSSES)}", "nse")
     strategy = {
-        "method": t.take("method", lambda v: _one_of(v, METHODS), f"one of {', '.join(METHODS)}", "bfgs"),
+        "method": t.take("method", lambda v: _one_of(v, METHODS), f"one of {', '.join(METHODS)}", "auto"),
         "window": t.take("window", lambda v: _count(v, 0), f"{count} 0", 1826),
         "tolerance": t.take("tolerance", lambda v: _within(v, 0, 1), "a number from 0 to 1", 1e-4),
         "learning_rate": t.take("learning_rate", lambda v: _within(v, 1e-12, 1e3), "a positive number", 0.1),

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import BoundsError, InputError, UnknownNameError
+from ..errors import BoundsError, InputError, SolverError, UnknownNameError
 from ..forcing import TimeSeries
 from ..jacobian import jacobian
 from ..model import Model
 from ..observe import Observation
 from ..solve import Solution, solve
 from ..transforms import Bounded, Transforms, bounded
-from .objective import SQUARES, Prior, check_loss, deviations, loss, prior_weight, residuals
+from .objective import SQUARES, Prior, check_loss, deviations, least, loss, prior_weight, residuals
 from .search import Array, Evaluation
 
 # Comparing candidates needs no more than this; a search uses the tolerances of the site.
@@ -149,14 +149,16 @@ class Site:
     def evaluate(self, x: Array, *, gradient: bool = True, normal: bool = False) -> Evaluation:
         """Loss and derivatives at the rows of `x`, `(members, n)`. A member that cannot be solved has an infinite loss.
 
+        With `normal`, loss and derivatives are those of the residuals, by forward mode.
+
         Raises:
             InputError: `normal` is asked for, but the loss is no sum of squares.
         """
         if normal:
-            self._need_squares()
-        variable = torch.from_numpy(np.array(x)).requires_grad_(gradient and not normal)
-        members, why = np.full(len(x), np.inf), ""
-        with torch.set_grad_enabled(gradient and not normal):
+            return self._evaluate_squares(x)
+        variable = torch.from_numpy(np.array(x)).requires_grad_(gradient)
+        members = np.full(len(x), np.inf)
+        with torch.set_grad_enabled(gradient):
             values = self.transforms.unpack(variable)
             solution = self.solve(values)
             good = solution.ok.reshape(-1)
@@ -168,22 +170,26 @@ class Site:
                 members[good.numpy()] = total.detach().numpy()
         # An adjoint that fails shows only now.
         members[~solution.ok.reshape(-1).numpy()] = np.inf
-        why = next(solution.failures(), "")
         slope = variable.grad.numpy() if variable.grad is not None else np.zeros_like(x)
-        if not normal:
-            return Evaluation(members, slope, held_back, None, why)
-        solved = np.flatnonzero(np.isfinite(members))
-        curvature = np.zeros((*x.shape, x.shape[1]))
-        if len(solved):
-            r, j = self._jacobian(x[solved])
-            slope[solved] = 2 * np.einsum("mrn,mr->mn", j, r)
-            curvature[solved] = np.einsum("mrn,mrk->mnk", j, j)
-        return Evaluation(members, slope, held_back, curvature, why)
+        return Evaluation(members, slope, held_back, None, next(solution.failures(), ""))
+
+    def _evaluate_squares(self, x: Array) -> Evaluation:
+        self._need_squares()
+        (r, j), held_back, solution = self._linearised(x)
+        good = solution.ok.reshape(-1).numpy()
+        members = np.where(good, np.einsum("mr,mr->m", r, r) + least(self.observations, self.loss), np.inf)
+        slope = 2 * np.einsum("mrn,mr->mn", j, r)
+        return Evaluation(
+            members, slope, held_back, np.einsum("mrn,mrk->mnk", j, j), next(solution.failures(), "")
+        )  # fmt: skip
 
     def standard_errors(self, x: Array) -> dict[str, float]:
         """Standard errors of the values at `x`, `(1, n)`; see `Calibration.standard_errors`."""
         self._need_squares()
-        r, j = (part[0] for part in self._jacobian(x))
+        (r, j), _, solution = self._linearised(x)
+        if why := next(solution.failures(), ""):
+            raise SolverError(f"site {self.name}: {why}")
+        r, j = r[0], j[0]
         data, n = int((r != 0).sum()), x.shape[1]
         variance = 0.5 if self.loss == "gaussian" else float(r @ r) / max(data - n, 1)
         normal = j.T @ j
@@ -217,19 +223,32 @@ class Site:
             found[good.numpy()] = loss(solution.select(good), self.selection, self.loss).detach().numpy()
         return found
 
-    def _jacobian(self, x: Array) -> tuple[Array, Array]:
-        """Residuals `(members, m)` and their derivatives to `x`, `(members, m, n)`."""
+    def _linearised(self, x: Array) -> tuple[tuple[Array, Array], Array | None, Solution]:
+        """Residuals `(members, m)` and their derivatives to `x` `(members, m, n)`, the loss over what is held back,
+        and the solution, of which only the status is of use. Residuals of members that failed are zero.
+        """
+        seen: list[Solution] = []
 
         def of(variable: Tensor) -> Tensor:
             values = self.transforms.unpack(variable)
-            found = residuals(self.solve(values, throw=True), self.observations, self.loss)
-            if not self.priors:
-                return found
-            weight = (0.5 * prior_weight(self.observations, self.loss)) ** 0.5
-            return torch.cat([found, weight * deviations(values, self.priors)], dim=1)
+            seen.append(self.solve(values))
+            parts = [residuals(seen[-1], self.observations, self.loss)]
+            if self.priors:
+                weight = (0.5 * prior_weight(self.observations, self.loss)) ** 0.5
+                parts.append(weight * deviations(values, self.priors))
+            parts.append(residuals(seen[-1], self.selection, self.loss) if self.selection else variable[:, :0])
+            return torch.cat(parts, dim=1)
 
         value, derivative = jacobian(of, torch.from_numpy(np.array(x)))
-        return value.numpy(), derivative.numpy()
+        good = seen[-1].ok.reshape(-1, 1)
+        value, derivative = torch.where(good, value, 0.0), torch.where(good.unsqueeze(-1), derivative, 0.0)
+        late = sum(o.values.shape[-1] for o in self.selection)
+        count = value.shape[1] - late
+        held_back: Array | None = None
+        if self.selection:
+            squares = (value[:, count:] ** 2).sum(1) + least(self.selection, self.loss)
+            held_back = torch.where(good[:, 0], squares, torch.inf).numpy()
+        return (value[:, :count].numpy(), derivative[:, :count].numpy()), held_back, seen[-1]
 
 
 def _within(o: Observation, start: float, end: float) -> Observation | None:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from ..errors import InputError
 from .least_squares import GaussNewton
+from .objective import SQUARES
 from .search import BFGS, LBFGS, Adam, Search
 
-METHODS = ("bfgs", "lbfgs", "gauss_newton", "adam")
+METHODS = ("auto", "bfgs", "lbfgs", "gauss_newton", "adam")
+# Up to so many values, the Jacobian that a Gauss-Newton step takes is worth its cost.
+FEW = 20
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,8 @@ class Strategy:
     """A search that narrows: candidates, starts explored on a part of the record, finalists refined on all of it.
 
     Attributes:
-        method: "bfgs", "lbfgs" (many parameters), "gauss_newton" (losses that are sums of squares) or "adam".
+        method: "bfgs", "lbfgs" (many parameters), "gauss_newton" (losses that are sums of squares) or "adam";
+            "auto" is "gauss_newton" for a few values and such a loss, and else "bfgs".
         candidates: points spread over the bounds. starts: the best of them, explored for `window_steps` on
             a part of the record that is `window` long, in the time unit of the model; 0 goes straight on.
         finalists: the best of those, refined for up to `steps` steps on the whole record.
@@ -29,7 +33,7 @@ class Strategy:
         InputError: when made with numbers that do not fit; names them.
     """
 
-    method: str = "bfgs"
+    method: str = "auto"
     candidates: int = 128
     starts: int = 16
     window: float = 0.0
@@ -51,10 +55,13 @@ class Strategy:
             if getattr(self, fewer) > getattr(self, more):
                 raise InputError(f"{fewer} must be at most {more} ({getattr(self, more)}), got {getattr(self, fewer)}")
 
-    def search(self) -> Search:
-        """The method, ready to start."""
-        if self.method == "adam":
+    def search(self, loss: str, values: int) -> Search:
+        """The method, ready to start, for a loss of so many calibrated values."""
+        method = self.method
+        if method == "auto":
+            method = "gauss_newton" if loss in SQUARES and values <= FEW else "bfgs"
+        if method == "adam":
             return Adam(self.learning_rate, wait=self.wait)
-        kinds = {"bfgs": BFGS, "lbfgs": LBFGS, "gauss_newton": GaussNewton}
-        found: Search = kinds[self.method](self.tolerance, wait=self.wait)
-        return found
+        if method == "gauss_newton":
+            return GaussNewton(self.tolerance, wait=self.wait)
+        return (LBFGS if method == "lbfgs" else BFGS)(self.tolerance, wait=self.wait)
