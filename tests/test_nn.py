@@ -243,7 +243,10 @@ def test_training_learns_what_holds_where_nothing_was_seen(sites):
 
 @pytest.mark.parametrize("steps", [3, 7])
 def test_training_goes_on_to_the_last_bit(sites, tmp_path, steps):
-    training = dg.nn.Training(steps=9, batch=4, window=30, warmup=10, selection=40, check_every=3, settings=SETTINGS)
+    training = dg.nn.Training(
+        steps=9, batch=4, window=30, warmup=10, selection=40, check_every=3, measure="log", noise=0.3, average=0.9,
+        settings=SETTINGS,
+    )  # fmt: skip
     whole, parts = network(), network()
     seen = dg.nn.train(whole, sites, training)
 
@@ -260,6 +263,51 @@ def test_training_goes_on_to_the_last_bit(sites, tmp_path, steps):
         assert torch.equal(parts.state_dict()[name], value), name
     with pytest.raises(DataError, match=r"belongs to another training \(different: training\)"):
         dg.nn.train(network(), sites, dg.nn.Training(steps=8, settings=SETTINGS, window=30, warmup=10, selection=40), checkpoint=tmp_path / "c.npz")  # fmt: skip
+
+
+def test_weights_are_averaged_over_the_steps(sites):
+    training = dg.nn.Training(steps=5, batch=9, window=40, warmup=20, average=0.6, settings=SETTINGS)
+    net = network().normalise(sites.attributes)
+    expected, seen = {k: v.clone() for k, v in net.state_dict().items()}, []
+
+    def note(step, loss):
+        seen.append({k: v.clone() for k, v in net.state_dict().items()})
+
+    dg.nn.train(net, sites, training, callback=note)
+    for step, weights in enumerate(seen, 1):
+        kept = min(0.6, step / (step + 9))
+        expected = {k: kept * expected[k] + (1 - kept) * weights[k] for k in expected}
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(value, expected[name])
+    assert not torch.equal(net.head.weight, seen[-1]["head.weight"])
+
+
+def test_the_logarithm_of_the_error_is_taken_of_each_site(sites):
+    settings = {"steps": 1, "batch": 9, "window": 40, "warmup": 20, "settings": SETTINGS}
+    net = network().normalise(sites.attributes)
+    spread = sites.observed.sub(sites.observed.nanmean(1, keepdim=True)).pow(2).nanmean(1).sqrt()
+    first = int(np.random.default_rng([0, 1, 0]).integers(0, len(DAYS) - 60 + 1))
+    part = sites.days(slice(first, first + 60))
+    with torch.no_grad():
+        solution = net.simulate(part.attributes, part.forcing, np.arange(61.0), **SETTINGS)
+        error = dg.nn.scaled_error(solution.fluxes["runoff"][:, 20:], part.observed[:, 20:], spread)
+    for measure, expected in (("scaled", error.mean()), ("log", torch.log(error + 0.02).mean())):
+        seen = dg.nn.train(network().normalise(sites.attributes), sites, dg.nn.Training(measure=measure, **settings))
+        assert seen.loss[0] == pytest.approx(expected.item(), rel=1e-6), measure
+
+
+def test_noise_is_in_units_of_each_attribute(sites):
+    seen = []
+
+    def train(scale):
+        moved = replace(sites, attributes=sites.attributes * scale)
+        training = dg.nn.Training(steps=3, batch=9, window=40, warmup=20, noise=0.5, settings=SETTINGS)
+        seen.append(dg.nn.train(network(), moved, training).loss)
+        return seen[-1]
+
+    np.testing.assert_allclose(train(1.0), train(1000.0), rtol=1e-6)
+    calm = dg.nn.Training(steps=3, batch=9, window=40, warmup=20, settings=SETTINGS)
+    assert dg.nn.train(network(), sites, calm).loss[0] != seen[0][0]
 
 
 def test_days_held_back_choose_the_weights(sites):
@@ -321,6 +369,9 @@ def test_where_no_site_can_be_solved_training_stops(sites):
         ({"window": 400}, "181|182"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"measure": "nse"}, "measure must be one of scaled, log"),
+        ({"noise": -0.1}, "noise must be zero or positive"),
+        ({"average": 1.0}, "average must be from 0 to below 1"),
     ],
 )
 def test_a_training_that_does_not_fit_is_named(sites, change, message):
