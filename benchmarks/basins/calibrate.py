@@ -90,6 +90,9 @@ def report(result: Path, peer: Path) -> None:
         f"{data.attrs['engine']}, {data.attrs['solver']}: {np.isfinite(nse[:, 1]).sum()} of {len(names)} basins calibrated"
     )
     print(f"median NSE: training {np.nanmedian(nse[:, 0]):.3f}, validation {np.nanmedian(nse[:, 1]):.3f}")
+    together = data.ensemble_nse.values
+    print(f"mean of an ensemble of {np.nanmedian(data.ensemble_size):.0f} (median): "
+          f"training {np.nanmedian(together[:, 0]):.3f}, validation {np.nanmedian(together[:, 1]):.3f}")  # fmt: skip
     for name in data.baseline.values:
         scores = data.baseline_nse.sel(baseline=name).values[:, 1]
         print(f"  {name!s:18} validation {np.nanmedian(scores):.3f}")
@@ -98,7 +101,8 @@ def report(result: Path, peer: Path) -> None:
             table = {row["basin_ID"].zfill(8): float(row["nse_valid"]) for row in csv.DictReader(file)}
         theirs = np.array([table[n] for n in names])
         print(
-            f"  {'peer':18} validation {np.median(theirs):.3f}; better in {(nse[:, 1] > theirs).sum()} of {len(names)} basins"
+            f"  {'peer':18} validation {np.median(theirs):.3f}; better in {(nse[:, 1] > theirs).sum()} of {len(names)} "
+            f"basins, and the mean of the ensemble in {(together[:, 1] > theirs).sum()}"
         )
     for name, unit in (("solves", ""), ("gradients", ""), ("solved_time", " days"), ("seconds", " s")):
         values = data[f"cost_{name}"].values
