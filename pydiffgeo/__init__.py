@@ -8,6 +8,7 @@ from importlib import import_module
 from types import ModuleType
 
 from . import baselines, errors, losses, models, observe
+from .check import GradientReport, check_gradients
 from .engines.base import Status
 from .forcing import TimeSeries
 from .graph import Graph, column, network, raster, single_cell
@@ -30,6 +31,7 @@ __all__ = [
     "Boundary",
     "Constraint",
     "ForcingVariable",
+    "GradientReport",
     "Graph",
     "IntegratedFlux",
     "Layer",
@@ -41,6 +43,7 @@ __all__ = [
     "Status",
     "TimeSeries",
     "baselines",
+    "check_gradients",
     "column",
     "errors",
     "jacobian",

@@ -19,7 +19,7 @@ LAYERS = (
     ("model", "closures", "graph", "forcing"),
     ("models",),
     ("engines",),
-    ("inputs", "solve", "jacobian"),
+    ("inputs", "solve", "jacobian", "check"),
     ("pairs", "flow_duration", "losses", "observe", "baselines", "__init__"),
     (),
     ("cli", "__main__"),

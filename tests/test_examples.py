@@ -54,7 +54,7 @@ def test_own_model_finds_its_values(engine: str) -> None:
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its result is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.
@@ -64,6 +64,7 @@ def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     assert space["sol"].stats["engine"] == "sundials"
     assert torch.isfinite(space["loss"])
     assert 0.01 < space["found"].values("plot")["K_s"] < 1.0
+    assert space["report"].ok, space["report"]
     assert (tmp_path / "network.npz").exists()
     assert dg.io.read_dataset(tmp_path / "result.nc").attrs["engine"] == "sundials"
     unit = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)

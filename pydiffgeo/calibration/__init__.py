@@ -5,6 +5,7 @@ found = dg.calibration.calibrate([site], dg.calibration.Strategy(method="gauss_n
 print(found.values("plot 1"))
 """
 
+from .check import check_file, check_site
 from .config import calibrate_file
 from .objective import Prior
 from .progress import Step
@@ -13,4 +14,15 @@ from .settings import read_settings
 from .site import Site
 from .strategy import Strategy
 
-__all__ = ["Calibration", "Prior", "Site", "Step", "Strategy", "calibrate", "calibrate_file", "read_settings"]
+__all__ = [
+    "Calibration",
+    "Prior",
+    "Site",
+    "Step",
+    "Strategy",
+    "calibrate",
+    "calibrate_file",
+    "check_file",
+    "check_site",
+    "read_settings",
+]

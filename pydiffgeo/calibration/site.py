@@ -183,6 +183,16 @@ class Site:
             members, slope, held_back, np.einsum("mrn,mrk->mnk", j, j), next(solution.failures(), "")
         )  # fmt: skip
 
+    def objective(self, x: Tensor) -> tuple[Tensor, Solution]:
+        """What a search makes small, `(members,)`, at the rows of `x`, `(members, n)`, and the solutions; differentiable.
+
+        Raises:
+            SolverError: a member cannot be solved.
+        """
+        values = self.transforms.unpack(x)
+        solution = self.solve(values, throw=True)
+        return self._loss(solution, values, solution.ok.reshape(-1)), solution
+
     def standard_errors(self, x: Array) -> dict[str, float]:
         """Standard errors of the values at `x`, `(1, n)`; see `Calibration.standard_errors`."""
         self._need_squares()

@@ -1,0 +1,487 @@
+"""The check of gradients: it finds good ones good, wrong ones wrong, and says neither where it cannot tell."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from calibration import write_basins, write_config
+from cases import CASES
+
+import pydiffgeo as dg
+from pydiffgeo import cli
+from pydiffgeo.check.differences import difference
+from pydiffgeo.check.groups import collect, groups_of
+from pydiffgeo.check.report import Derivative
+from pydiffgeo.check.verdicts import judge
+from pydiffgeo.engines.choose import choose_engine
+from pydiffgeo.errors import BoundsError, DataError, InputError, ShapeError, UnknownNameError, UnknownSiteError
+
+FINE = (1e-8,)
+
+
+def check(name: str, engine: str, **settings: Any) -> dg.GradientReport:
+    case = CASES[name]
+    forcing = {k: torch.tensor(v) for k, v in case.forcing.items()}
+    if case.kind == "linear":
+        forcing = {k: dg.TimeSeries(case.times, v, "linear") for k, v in forcing.items()}
+    return dg.check_gradients(
+        case.model(), {k: torch.tensor(v) for k, v in case.parameters.items()}, forcing=forcing, times=case.times,
+        initial={k: torch.tensor(v) for k, v in case.initial.items()}, engine=engine, **settings,
+    )  # fmt: skip
+
+
+def outcomes(report: dg.GradientReport) -> dict[str, str]:
+    return {g.name: g.outcome for g in report.groups}
+
+
+def store(rate: Any, **parts: Any) -> dg.Model:
+    """One store; `rate(storage, k, c)` is its loss per time. `c` does nothing unless the rate has it."""
+    parts = {"fluxes": ()} | parts
+    return dg.Model(
+        name="Store",
+        graph=dg.single_cell(),
+        states=(dg.State("storage", "mm", "water", default=2.0),),
+        parameters=(dg.Parameter("k", "d-1", "rate", 0.7), dg.Parameter("c", "mm", "another", 1.0)),
+        source=lambda cell, forcing: {"storage": -rate(cell.storage, cell.k, cell.c)},
+        **parts,
+    )
+
+
+def linear(storage: Any, k: Any, c: Any) -> Any:
+    return k * storage
+
+
+# --- whole reports ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["richards-linear-forcing", "exphydro", "river"])
+def test_gradients_of_the_cases_agree(name: str, engine: str) -> None:
+    report = check(name, engine, rtols=(1e-4, 1e-8))
+    assert report.ok, report
+    assert report.verdict.startswith("OK: gradients agree for ")
+    assert report.engine == engine
+    case = CASES[name]
+    given = [f"parameter {k}" for k in case.parameters] + [f"forcing {k}" for k in case.forcing]
+    assert {*given, *(f"initial {k}" for k in case.initial)} <= {g.name for g in report.groups}
+    for g in report.groups:
+        d = g.derivatives[-1]
+        if g.outcome == "agrees":
+            assert d.adjoint == pytest.approx(d.differences, abs=1e-5 * d.scale + 1e-6)
+            assert d.forward == pytest.approx(d.differences, abs=1e-5 * d.scale + 1e-6)
+            assert d.scale > 0
+        assert g.change(1e-8, "adjoint") == 0
+    resolved = [g for g in report.groups if g.outcome == "agrees"]
+    assert len(resolved) >= 3
+    # The gradient moves with the tolerance, and no more than that tolerance lets it.
+    changes = [g.change(1e-4, mode) for g in resolved for mode in ("adjoint", "forward")]
+    assert 0 < max(changes) < 1e-2
+    if any(f.balance for f in case.model().fluxes):
+        assert all(0 <= r.balance < 1e-6 for r in report.runs)
+    assert [r.rtol for r in report.runs] == [1e-4, 1e-8]
+
+
+def test_the_table_and_the_dictionary_hold_everything(tmp_path: Path) -> None:
+    report = check("river", "sundials", rtols=(1e-8, 1e-4))
+    text = str(report)
+    lines = text.splitlines()
+    assert lines[0] == "Gradients of River by sundials, cvodes-bdf, adjoint; loss: weighted sum of states and fluxes"
+    assert lines[-1] == report.verdict == "OK: gradients agree for 3 of 3 groups"
+    row = next(line for line in lines if line.startswith("  forcing inflow"))
+    assert row.split()[2:6] == ["10", *(f"{v:.6e}" for v in (report.groups[1].derivatives[-1].adjoint,
+                                report.groups[1].derivatives[-1].forward, report.groups[1].derivatives[-1].differences))]  # fmt: skip
+    assert row.endswith(report.groups[1].verdict)
+    plain = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert plain["ok"] is True
+    assert plain["groups"][1]["derivatives"][1]["adjoint"] == report.groups[1].derivatives[1].adjoint
+    assert plain["runs"][0]["seconds"].keys() == {"solve", "adjoint", "forward", "differences"}
+
+
+def test_the_same_seed_gives_the_same_directions() -> None:
+    first, again, other = (check("river", "sundials", rtols=FINE, seed=seed, only=["k"]) for seed in (0, 0, 1))
+    assert first.groups == again.groups
+    assert first.groups[0].derivatives[0].adjoint != other.groups[0].derivatives[0].adjoint
+    # A group is moved the same whatever others are asked for.
+    assert check("river", "sundials", rtols=FINE).groups[0] == first.groups[0]
+
+
+def test_a_batch_and_a_loss_of_ones_own(engine: str) -> None:
+    k = torch.tensor([[0.4], [0.9]])
+
+    def late_storage(solution: dg.Solution) -> torch.Tensor:
+        return (solution.states["storage"][:, -1] ** 2).sum()
+
+    report = dg.check_gradients(store(linear), {"k": k}, times=range(3), loss=late_storage, engine=engine, rtols=FINE)
+    assert outcomes(report) == {"parameter k": "agrees", "parameter c": "no effect", "initial storage": "agrees"}
+    assert report.ok
+    assert report.loss == "late_storage"
+    assert "without effect: parameter c" in report.verdict
+    # The loss is the sum of (s exp(-2k))^2.
+    found = report.groups[2].derivatives[0].adjoint
+    direction = groups_of(store(linear), collect(store(linear), {"k": k}, None, range(3), None), ["storage"], 0)[
+        0
+    ].direction
+    assert found == pytest.approx(2 * report.runs[0].loss * float(direction) / 2.0, rel=1e-6)
+    assert report.runs[0].loss == pytest.approx(float((4 * torch.exp(-4 * k)).sum()), rel=1e-6)
+
+
+# --- faults ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("part", "column", "group"), [("p", 3, "parameter D_f"), ("f", 1, "forcing temperature"),
+                                                       ("y0", 1, "initial water_storage")])  # fmt: skip
+def test_one_percent_in_an_adjoint_is_named(
+    part: str, column: int, group: str, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(choose_engine(engine)[0])
+    original = kind.backward
+
+    def wrong(*args: Any) -> Any:
+        found = original(*args)
+        getattr(found, part)[..., column] *= 1.01
+        return found
+
+    assert check("exphydro", engine, rtols=FINE).ok
+    monkeypatch.setattr(kind, "backward", wrong)
+    report = check("exphydro", engine, rtols=FINE)
+    assert not report.ok
+    assert [g.name for g in report.groups if g.outcome == "differs"] == [group]
+    (found,) = (g for g in report.groups if g.name == group)
+    assert found.differing == ("adjoint",)
+    assert "the adjoint of this model is wrong" in found.verdict
+    assert report.verdict == f"WRONG OR TOO LOOSE: the gradient to {group}"
+
+
+def test_one_percent_in_forward_mode_is_named(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = type(choose_engine(engine)[0])
+    original = kind.tangent
+
+    def wrong(*args: Any) -> Any:
+        found = original(*args)
+        found.y *= 1.01
+        return found
+
+    monkeypatch.setattr(kind, "tangent", wrong)
+    report = dg.check_gradients(store(linear), times=range(3), engine=engine, rtols=FINE, only=["k"])
+    assert [g.differing for g in report.groups] == [("forward",)]
+    assert "forward mode of this model is wrong" in report.groups[0].verdict
+
+
+class WronglyHalved(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x**2
+
+    @staticmethod
+    def backward(ctx: Any, bar: torch.Tensor) -> torch.Tensor:
+        return bar  # at x = 1 it should be 2 * bar
+
+
+def test_a_wrong_derivative_written_by_hand_is_found() -> None:
+    model = store(linear, initial=lambda given, cell: {"storage": WronglyHalved.apply(given["depth"])},
+                  initial_names=("depth",))  # fmt: skip
+    report = dg.check_gradients(model, times=range(3), initial={"depth": 1.0}, engine="sundials", rtols=FINE)
+    assert outcomes(report) == {"parameter k": "agrees", "parameter c": "no effect", "initial depth": "differs"}
+    verdict = report.groups[-1].verdict
+    assert "the adjoint of this model is wrong" in verdict
+    # It has no forward mode, which is said, and is no mistake.
+    assert "no forward mode: " in verdict
+    assert report.groups[-1].derivatives[-1].forward is None
+
+
+def test_a_step_in_a_closure_is_found() -> None:
+    # The store empties faster above `c`: when it passes `c` matters, which no derivative of the rate sees.
+    model = store(lambda storage, k, c: k * storage * torch.where(storage > c, 3.0, 1.0))
+    report = dg.check_gradients(model, times=range(3), engine="sundials", rtols=(1e-6,), only=["c"])
+    assert not report.ok
+    assert report.groups[0].outcome == "differs", report
+    assert report.groups[0].derivatives[0].adjoint == 0
+    assert "something is not differentiable" in report.groups[0].verdict
+
+
+def test_a_kink_is_called_one() -> None:
+    def kinked(solution: dg.Solution) -> torch.Tensor:
+        final = solution.states["storage"][-1, 0]
+        return torch.relu(final - final.new_tensor(at)) * 3 + final
+
+    at = 0.0
+    smooth = dg.check_gradients(store(linear), times=range(3), loss=kinked, engine="sundials", rtols=FINE, only=["k"])
+    assert smooth.ok
+    with torch.no_grad():
+        at = float(
+            dg.solve(store(linear), times=range(3), engine="sundials", rtol=1e-8, atol=1e-10).states["storage"][-1, 0]
+        )
+    report = dg.check_gradients(store(linear), times=range(3), loss=kinked, engine="sundials", rtols=FINE, only=["k"])
+    assert report.groups[0].outcome == "differs"
+    assert "has a kink here" in report.groups[0].verdict
+    slopes = sorted(abs(s) for s in report.groups[0].derivatives[0].sides)
+    assert slopes[1] == pytest.approx(4 * slopes[0], rel=0.01)
+
+
+def test_an_effect_too_small_is_neither_right_nor_wrong(engine: str) -> None:
+    def loss(solution: dg.Solution) -> torch.Tensor:
+        return solution.states["storage"][-1].sum()
+
+    # The other parameter moves the loss by 1e-12 of it: an adjoint of that size could be anything.
+    faint = store(lambda storage, k, c: k * storage + 1e-12 * c * storage)
+    report = dg.check_gradients(faint, times=range(3), loss=loss, engine=engine, rtols=FINE)
+    assert outcomes(report) == {"parameter k": "agrees", "parameter c": "unresolved", "initial storage": "agrees"}
+    assert "not resolved: parameter c" in report.verdict
+    # Alone, it shows nothing, which is not a success.
+    alone = dg.check_gradients(faint, times=range(3), loss=loss, engine=engine, rtols=FINE, only=["parameter c"])
+    assert alone.groups[0].outcome == "unresolved"
+    assert not alone.ok
+    assert alone.verdict.startswith("NOTHING SHOWN")
+
+
+def test_a_failed_solve_is_reported_with_its_status(engine: str) -> None:
+    # It reaches infinity before the end.
+    model = store(lambda storage, k, c: -k * storage**2)
+    report = dg.check_gradients(model, times=range(6), engine=engine, max_steps=300, rtols=(1e-4, 1e-6))
+    assert not report.ok
+    assert all(not r.ok and r.loss is None and r.status.startswith("solve: The ") for r in report.runs)
+    assert {*outcomes(report).values()} == {"failed"}
+    assert all(d.adjoint is None and d.differences is None for g in report.groups for d in g.derivatives)
+    assert "FAILED at rtol=1e-04" in report.verdict
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_a_failed_adjoint_is_reported_with_its_status(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = type(choose_engine(engine)[0])
+    original = kind.backward
+
+    def fails(*args: Any) -> Any:
+        found = original(*args)
+        found.status[0] = dg.Status.NOT_FINITE
+        return found
+
+    monkeypatch.setattr(kind, "backward", fails)
+    report = dg.check_gradients(store(linear), times=range(3), engine=engine, rtols=FINE, only=["k"])
+    assert not report.ok
+    assert report.groups[0].outcome == "failed"
+    assert dg.Status.NOT_FINITE.value in report.groups[0].verdict
+    assert report.groups[0].derivatives[0].adjoint is None
+
+
+def test_a_solver_without_forward_mode_is_still_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*args: Any) -> Any:
+        raise InputError("this solver has no counterpart in forward mode")
+
+    monkeypatch.setattr(type(choose_engine("sundials")[0]), "tangent", none)
+    report = dg.check_gradients(store(linear), times=range(3), engine="sundials", rtols=FINE, only=["k"])
+    assert report.ok
+    assert report.groups[0].verdict.endswith("(no forward mode: this solver has no counterpart in forward mode)")
+
+
+# --- parts -----------------------------------------------------------------------------------------
+
+
+def test_differences_know_their_error() -> None:
+    rng = np.random.default_rng(0)
+    for noise in (0.0, 1e-12, 1e-9, 1e-6, 1e-4):
+        for curve, slope in ((lambda h: math.exp(3 * h), 3.0), (lambda h: 1 / (1.2 - h), 1 / 1.44), (math.sin, 1.0)):
+            for one_sided in (False, True):
+                known: dict[float, float] = {}
+
+                def at(h: float, curve=curve, known=known, noise=noise) -> float:
+                    return known.setdefault(h, curve(h) + noise * rng.uniform(-1, 1))
+
+                found = difference(at, one_sided, noise=noise)
+                assert abs(found.value - slope) <= 5 * found.error + 1e-12, (noise, slope, one_sided, found)
+                assert found.error <= max(1e-5, 3e3 * noise)
+                assert found.sides is None
+
+
+def test_differences_follow_a_bend_within_their_step() -> None:
+    # Rounded over 1e-5, far less than the first step.
+    found = difference(lambda h: 0.5 * (h + math.hypot(h, 1e-5)) - 0.5 * 1e-5, noise=1e-12)
+    assert found.value == pytest.approx(0.5, abs=1e-3)
+    ahead = difference(lambda h: 0.5 * (h + math.hypot(h, 1e-5)), one_sided=True, noise=1e-12)
+    assert ahead.value == pytest.approx(0.5, abs=1e-2)
+
+
+def test_differences_stay_within_bounds() -> None:
+    def inside(h: float) -> float:
+        if abs(h) > 0.003:
+            raise BoundsError("out")
+        return 2 * h
+
+    assert difference(inside).value == pytest.approx(2)
+
+    def nowhere(h: float) -> float:
+        if h:
+            raise BoundsError("out")
+        return 0.0
+
+    with pytest.raises(BoundsError):
+        difference(nowhere)
+
+
+def derivative(adjoint: float | None, forward: float | None, differences: float | None, **other: Any) -> Derivative:
+    sizes = [abs(v) for v in (adjoint, forward, differences) if v is not None]
+    given = {"rtol": 1e-8, "uncertainty": 1e-9, "scale": max(sizes, default=0.0)} | other
+    return Derivative(adjoint=adjoint, forward=forward, differences=differences, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "outcome", "words"),
+    [
+        (derivative(1.0, 1.0, 1.0), "agrees", "agrees to 1e-09"),
+        (derivative(1.0, 1.0, 1.0 + 3e-7), "agrees", "agrees to 3e-07"),
+        (derivative(1.2, 1.3, 1.3), "differs", "adjoint 1.2, forward 1.3, differences 1.3: the adjoint of this model is wrong"),
+        (derivative(1.3, 1.2, 1.3), "differs", "forward mode of this model is wrong"),
+        (derivative(1.2, 1.2, 1.3), "differs", "agree with each other: something is not differentiable"),
+        (derivative(1.2, 1.4, 1.3), "differs", "the adjoint of this model and forward mode of this model are wrong"),
+        (derivative(1.2, None, 1.3), "differs", "the adjoint of this model is wrong"),
+        (derivative(1.2, 1.3, 1.3, sides=(1.0, 1.6)), "differs", "slopes of 1 and 1.6"),
+        (derivative(1.0, 1.0, 1.01, uncertainty=5e-3), "agrees", "and differences resolve no more"),
+        (derivative(0.0, 0.0, 0.0, uncertainty=0.0), "no effect", "has no effect on the loss"),
+        (derivative(0.0, 0.0, 1e-9), "no effect", "has no effect on the loss"),
+        (derivative(0.0, 0.0, 0.5), "differs", "adjoint 0, forward 0, differences 0.5"),
+        (derivative(1e-8, 2e-8, 3e-8), "unresolved", "below what the tolerance resolves"),
+        (derivative(1.0, 1.0, 0.7, uncertainty=0.3), "unresolved", "adjoint and forward mode agree to 1e-15"),
+        (derivative(1.0, 0.9, 0.7, uncertainty=0.3), "differs", "differences cannot tell which is right"),
+        (derivative(None, 1.0, 1.0, note="why"), "failed", "no gradient: why"),
+        (derivative(1.0, 1.0, None, uncertainty=None, note="why"), "failed", "no finite differences: why"),
+    ],
+)  # fmt: skip
+def test_verdicts(given: Derivative, outcome: str, words: str) -> None:
+    found = judge([given], [1.0])
+    assert found.outcome == outcome, found
+    assert words in found.verdict
+
+
+def test_an_error_that_falls_is_laid_to_the_tolerance() -> None:
+    loose = derivative(2.0, 2.0, 1.0, rtol=1e-4)
+    found = judge([loose, derivative(1.01, 1.01, 1.0, rtol=1e-6)], [1.0, 1.0])
+    assert found.outcome == "differs"
+    assert "falls with the tolerance" in found.verdict
+    assert "falls" not in judge([loose, derivative(1.9, 1.9, 1.0, rtol=1e-6)], [1.0, 1.0]).verdict
+
+
+def test_values_on_bounds_stay_or_move_inwards() -> None:
+    report = dg.check_gradients(
+        dg.models.ExpHydro(), forcing={"precipitation": [0.0, 8.0, 0.0], "temperature": [4.0, -1.0, 3.0], "daylength": 10.0},
+        times=range(4), initial={"snow_storage": 0.0, "water_storage": 900.0}, engine="sundials", rtols=FINE,
+    )  # fmt: skip
+    found = {g.name: (g.entries, g.moved, g.one_sided) for g in report.groups}
+    assert found["forcing precipitation"] == (3, 1, False)
+    assert found["initial snow_storage"] == (1, 1, True)
+    assert found["forcing daylength"] == (1, 1, False)
+    assert report.ok, report
+    assert outcomes(report)["initial snow_storage"] == "agrees"
+
+
+# --- what cannot be checked ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"rtols": ()}, InputError, "rtols must be a sequence of at least one"),
+        ({"rtols": 1e-6}, InputError, "rtols must be a sequence of at least one"),
+        ({"rtols": (1e-6, 0.0)}, InputError, "rtols must be positive numbers below 1, got 0.0"),
+        ({"rtols": (float("nan"),)}, InputError, "rtols must be positive numbers below 1, got nan"),
+        ({"rtols": ("1e-6",)}, InputError, "rtols must be positive numbers below 1, got '1e-6'"),
+        ({"atol_ratio": -1.0}, InputError, "atol_ratio must be a positive number, got -1.0"),
+        ({"rtol": 1e-6}, InputError, "rtol is not among the settings of a check"),
+        ({"throw": False}, InputError, "throw is not among the settings of a check"),
+        ({"only": ()}, InputError, "there is nothing to differentiate"),
+        ({"only": "k"}, InputError, "only must name at least one group"),
+        ({"only": ["K"]}, UnknownNameError, "no group of inputs is called 'K'; there are .'parameter k'"),
+        ({"parameters": {"q": 1.0}}, UnknownNameError, "unknown parameter 'q'"),
+        ({"loss": lambda s: s.states["storage"][:, 0]}, ShapeError, r"scalar tensor, got one of shape \(3,\)"),
+        ({"loss": lambda s: 1.0}, InputError, "scalar tensor, got float"),
+        ({"loss": lambda s: torch.tensor(1.0)}, InputError, "does not depend on the solution"),
+        ({"loss": lambda s: s.states["storage"].sum() * math.nan}, InputError, "the loss is nan"),
+        ({"solver": "none"}, InputError, "solver 'none' is unknown"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_culprit(settings: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        dg.check_gradients(store(linear), **({"times": range(3), "engine": "sundials"} | settings))
+
+
+# --- the command -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("basins")
+    write_basins(path)
+    return path
+
+
+def test_the_command_checks_a_calibration(folder: Path, engine: str, capsys: pytest.CaptureFixture[str]) -> None:
+    priors = (
+        "[model.priors]\nf = { mean = 0.03, spread = 0.5, log = true }\nS_max = { mean = 9e3, spread = 1.0 }\n\n[solve]"
+    )
+    config = write_config(folder, ("[solve]", priors), ('engine = "sundials"', f'engine = "{engine}"'))
+    assert cli.main(["check", str(config), "--days", "30", "--json", str(folder / "c.json")]) == 0
+    shown = capsys.readouterr().out
+    assert f"Gradients of ExpHydro by {engine}" in shown
+    assert "loss: nse of 01000001 with priors" in shown
+    assert "OK: gradients agree for 4 of 4 groups" in shown
+    plain = json.loads((folder / "c.json").read_text())
+    assert plain["ok"]
+    assert [g["name"] for g in plain["groups"]] == [f"calibrated {k}" for k in ("f", "S_max", "D_f", "water_storage")]
+    assert [(r["rtol"], r["atol"]) for r in plain["runs"]] == [(1e-6, 1e-6), (1e-8, 1e-8), (1e-10, 1e-10)]
+    assert not list(folder.glob(".c.json*"))
+
+
+def test_the_command_says_what_is_wrong(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = str(write_config(folder))
+    kind = type(choose_engine("sundials")[0])
+    original = kind.backward
+
+    def wrong(*args: Any) -> Any:
+        found = original(*args)
+        found.p[:, 3] *= 1.01
+        return found
+
+    monkeypatch.setattr(kind, "backward", wrong)
+    assert cli.main(["check", config, "--basin", "01000002", "--days", "30", "--rtols", "1e-8"]) == 1
+    shown = capsys.readouterr().out
+    assert "nse of 01000002" in shown
+    assert shown.splitlines()[-1] == "WRONG OR TOO LOOSE: the gradient to calibrated D_f"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--days", "0"], "days must be a whole number of at least 1, got 0"),
+        (["--basin", "7"], "basins has no '7'; there are ['01000001', '01000002']"),
+        (["--rtols", "-1"], "rtols must be positive numbers below 1, got -1.0"),
+        (["--json", "absent/c.json"], "absent/c.json: there is no folder absent"),
+    ],
+)
+def test_errors_of_the_command(
+    arguments: list[str], words: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check", str(write_config(folder)), *arguments]) == 1
+    assert words in capsys.readouterr().err
+    assert cli.main(["check", str(folder / "absent.toml")]) == 1
+
+
+def test_errors_of_files_are_typed(folder: Path) -> None:
+    config = write_config(folder)
+    with pytest.raises(UnknownSiteError):
+        dg.calibration.check_file(config, basin="7")
+    with pytest.raises(DataError, match="there is no folder"):
+        dg.calibration.check_file(config, output=folder / "absent" / "c.json")
+    site = dg.calibration.Site(
+        "one", store(linear), range(4), {}, (dg.observe.Observation("storage", "value", [3.0], [1.0], error=1.0),),
+        {"k": (0.1, 1.0)}, settings={"engine": "sundials"},
+    )  # fmt: skip
+    assert dg.calibration.check_site(site, rtols=FINE).ok
+    with pytest.raises(InputError, match="nothing to compare with"):
+        dg.calibration.check_site(site, duration=1.0)
+    with pytest.raises(InputError, match="duration must be a positive number"):
+        dg.calibration.check_site(site, duration=-1.0)
