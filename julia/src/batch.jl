@@ -36,15 +36,16 @@ end
 
 """
 Runs `work(lane, member)` for `members`, in as many tasks as there are threads, each with a `lane` of its
-own that `set_up` makes. Returns a return code per member of `n`.
+own that `set_up` makes. Returns a return code per member of `n`. Once `clock` stops, no member is begun.
 """
-function each_member(work, set_up, members, n::Int)
+function each_member(work, set_up, members, n::Int, clock::Clock)
     codes, next = fill("Success", n), Threads.Atomic{Int}(1)
     function run()
-        lane = nothing
+        lane, at = nothing, next_look(clock)
         while (i = Threads.atomic_add!(next, 1)) <= length(members)
             m = members[i]
             try
+                at = look(clock, at)
                 lane === nothing && (lane = set_up())
                 work(lane, m)
             catch failure
@@ -55,8 +56,21 @@ function each_member(work, set_up, members, n::Int)
             end
         end
     end
-    tasks = min(Threads.nthreads(), length(members))
-    tasks > 1 ? foreach(fetch, [Threads.@spawn run() for _ in 1:tasks]) : run()
+    helpers = [Threads.@spawn run() for _ in 2:min(Threads.nthreads(), length(members))]
+    try
+        run()
+        # This task alone hears of Ctrl-C, so it does not sleep while others work.
+        while !all(istaskdone, helpers)
+            listen(clock)
+            Libc.systemsleep(0.001)
+            yield()
+        end
+    catch
+        clock.stopped[] = true
+        rethrow()
+    finally
+        foreach(fetch, helpers)
+    end
     return codes
 end
 
@@ -102,14 +116,14 @@ function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::
     q = fill(NaN, model.n_fluxes, intervals, members)
     y[:, 1, :] .= y0
     kept = Vector{Any}(nothing, members)
-    counts = [Counts() for _ in 1:members]
+    counts, clock = [Counts() for _ in 1:members], Clock(settings.seconds)
     stepping = settings.solver == "Rodas5P" && sensitivity in ("none", "discrete")
-    set_up() = stepping ? Lane(model, size(f, 2) == 2, settings) : model
-    codes = each_member(set_up, 1:members, members) do lane, m
+    set_up() = stepping ? Lane(model, size(f, 2) == 2, settings, clock) : model
+    codes = each_member(set_up, 1:members, members, clock) do lane, m
         into, given = (view(y, :, :, m), view(q, :, :, m)), (lane, breaks, view(p, :, m), view(f, :, :, :, m), settings)
         kept[m] = stepping ? forward_steps!(into..., given..., sensitivity == "discrete", counts[m]) :
-                  sensitivity == "forward" ? forward_transitions!(into..., given..., counts[m]) :
-                  forward!(into..., given..., sensitivity == "gauss", counts[m])
+                  sensitivity == "forward" ? forward_transitions!(into..., given..., counts[m], clock) :
+                  forward!(into..., given..., sensitivity == "gauss", counts[m], clock)
     end
     tape = Tape(breaks, p, f, y, settings, kept)
     return ForwardResult(y, q, join(codes, ","), [c.steps for c in counts], [c.rejections for c in counts], tape)
@@ -127,9 +141,9 @@ end
 
 function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Array{Float64,3}, good::Vector{Int})
     y0_bar, p_bar, f_bar = zeros(model.n_states, size(y_bar, 3)), zero(tape.p), zero(tape.f)
-    stepping = any(kept -> kept isa Kept, tape.kept)
-    set_up() = stepping ? Lane(model, size(tape.f, 2) == 2, tape.settings; adjoint = true) : model
-    codes = each_member(set_up, good, size(y_bar, 3)) do lane, m
+    stepping, clock = any(kept -> kept isa Kept, tape.kept), Clock(tape.settings.seconds)
+    set_up() = stepping ? Lane(model, size(tape.f, 2) == 2, tape.settings, clock; adjoint = true) : model
+    codes = each_member(set_up, good, size(y_bar, 3), clock) do lane, m
         into = (view(y0_bar, :, m), view(p_bar, :, m), view(f_bar, :, :, :, m))
         bars, kept = (view(y_bar, :, :, m), view(q_bar, :, :, m)), tape.kept[m]
         given = (lane, tape.breaks, view(tape.p, :, m), view(tape.f, :, :, :, m), kept)
@@ -138,7 +152,7 @@ function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Arra
         elseif kept isa Array{Float64,3}
             pull_transitions!(into..., model, kept, bars...)
         else
-            adjoint!(into..., given..., bars..., tape.settings)
+            adjoint!(into..., given..., bars..., tape.settings, clock)
         end
     end
     for m in eachindex(codes)

@@ -204,12 +204,16 @@ class _Interval:
         end, fluxes = self._tangents[count](np.append(y, y_dot), np.append(par, par_dot))
         return end.reshape(1 + count, -1)[1:].copy(), fluxes.reshape(1 + count, -1)[1:].copy()
 
-    def backward(self, y: Array, par: Array, y_bar: Array, q_bar: Array) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, par: Array, y_bar: Array, q_bar: Array, look: Callable[[], None]
+    ) -> tuple[Array, Array]:
         """Gradients with respect to `y` and `par` (its last entry is meaningless); raises `Failure`."""
+        self._look = look
         self._calls_left = max(1, self.options.max_steps // BACKWARD_STEPS)
         return self._back(y, par, y_bar, q_bar)
 
     def _back(self, y: Array, par: Array, y_bar: Array, q_bar: Array) -> tuple[Array, Array]:
+        self._look()
         if self._backward is None:
             # Gradients to parameters and forcings are quadratures: they count in the error test.
             tight = _tolerances(self.options, SENSITIVITY_FACTOR)
@@ -275,10 +279,11 @@ class SundialsEngine:
         stats: dict[str, Any] = {"engine": self.name, "solver": _solver(problem.options)}
         stats["solver_why"] = "stiff models need an implicit method" if solver in (None, "auto") else "asked for"
 
-        def solve(m: int) -> None:
+        def solve(m: int, look: Callable[[], None]) -> None:
             with self._interval(problem) as interval:
                 stats.update(compiled=interval.compiled, setup_seconds=interval.setup_seconds)
                 for j, par in enumerate(_parameters(problem, m)):
+                    look()
                     y[m, j + 1], q[m, j] = interval.forward(y[m, j], par)
 
         status, reasons = _each(problem.options, range(members), members, solve)
@@ -291,7 +296,7 @@ class SundialsEngine:
         s, members = problem.system, problem.members
         y0_bar, p_bar, f_bar = np.zeros_like(problem.y0), np.zeros_like(problem.p), np.zeros_like(problem.f)
 
-        def pull(m: int) -> None:
+        def pull(m: int, look: Callable[[], None]) -> None:
             carried, par_sum = np.zeros(s.n_states), np.zeros(s.n_parameters)
             pars = _parameters(problem, m)
             with self._interval(problem) as interval:
@@ -302,7 +307,8 @@ class SundialsEngine:
                     size = max(np.abs(carried).max(), np.abs(q_bar[m, j]).max(initial=0.0))
                     if size == 0.0:
                         continue
-                    carried, bar = interval.backward(forward.y[m, j], pars[j], carried / size, q_bar[m, j] / size)
+                    seeds = carried / size, q_bar[m, j] / size
+                    carried, bar = interval.backward(forward.y[m, j], pars[j], *seeds, look)
                     carried *= size
                     par_sum += bar[: s.n_parameters] * size
                     f_bar[m, j] = bar[s.n_parameters : -1].reshape(f_bar.shape[2:]) * size
@@ -353,19 +359,29 @@ def _parameters(problem: Problem, member: int) -> Array:
 
 
 def _each(
-    options: Options, some: Any, members: int, work: Callable[[int], None]
+    options: Options, some: Any, members: int, work: Callable[[int, Callable[[], None]], None]
 ) -> tuple[list[Status], dict[int, str]]:
-    """Does `work` for `some` of the members, on threads where there are several; collects failures."""
+    """Does `work(member, look)` for `some` of the members, on threads where there are several; collects failures.
+
+    `look()` is called between intervals, and ends the work when the time allowed is over, or at Ctrl-C.
+    """
     status, reasons = [Status.SUCCESS] * members, dict[int, str]()
+    deadline = time.monotonic() + options.max_seconds
+
+    def look() -> None:
+        if interrupt.is_set():
+            raise KeyboardInterrupt
+        if time.monotonic() >= deadline:
+            raise Failure(Status.TIME_LIMIT, f"(max_seconds={options.max_seconds:g})")
 
     def guarded(m: int) -> None:
         try:
-            work(m)
+            work(m, look)
         except Failure as failure:
             status[m], reasons[m] = failure.status, failure.reason
 
     threads = min(options.threads or os.cpu_count() or 1, len(some))
-    with noted_interrupts():
+    with noted_interrupts() as interrupt:
         if threads > 1:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(guarded, some))

@@ -23,6 +23,7 @@ CODES = {
     "Success": Status.SUCCESS, "MaxIters": Status.MAX_STEPS, "DtLessThanMin": Status.STEP_TOO_SMALL,
     "DtNaN": Status.NOT_FINITE, "Unstable": Status.NOT_FINITE, "NotFinite": Status.NOT_FINITE,
     "ConvergenceFailure": Status.CONVERGENCE, "SingularMatrix": Status.LINEAR_SOLVER,
+    "TimeLimit": Status.TIME_LIMIT,
 }  # fmt: skip
 
 
@@ -52,7 +53,7 @@ class JuliaEngine:
         o, f = problem.options, problem.f
         with julia() as package:
             model = self._model(package, problem.system)
-            settings = package.Settings(chosen["solver"], o.rtol, o.atol, o.max_steps, o.memory)
+            settings = package.Settings(chosen["solver"], o.rtol, o.atol, o.max_steps, o.memory, o.max_seconds)
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
             result = package.forward(

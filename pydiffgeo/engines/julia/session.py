@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -17,13 +18,25 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import EngineError, EngineNotAvailableError
+from .signals import connect, keep_ctrl_c, raise_pending
 
 PACKAGE = "PydiffgeoSolvers"
 EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
 _lock = threading.RLock()
-_process = os.getpid()
 # Why Julia did not come up: it cannot be started a second time in one process.
 _failure: str | None = None
+_forked = False
+
+
+def _after_fork() -> None:
+    """In a forked child: another thread may have held the lock, and Julia's own threads and state are gone."""
+    global _lock, _forked
+    _lock = threading.RLock()
+    _forked = "juliacall" in sys.modules
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 SETUP = (
     "install Julia 1.10 or later (https://julialang.org/install) and run `pydiffgeo doctor --install`, "
@@ -189,6 +202,7 @@ def _started() -> Any:
         with warnings.catch_warnings():
             # PyTorch is loaded already, always; both orders are tested to work.
             warnings.filterwarnings("ignore", message="torch was imported before juliacall")
+            import juliacall
             from juliacall import Main
     except Exception as error:  # juliapkg and juliacall raise many kinds
         raise EngineNotAvailableError(f"engine 'julia' could not be started: {_reason(error)}; {mend}") from error
@@ -208,6 +222,15 @@ def _started() -> Any:
             f"engine 'julia': the package {PACKAGE} at {place} is of version {found}, other than that of this pydiffgeo "
             f"at {source_directory()}; {mend if project else 'run `pydiffgeo doctor --install`'}"
         )
+    if juliacall.CONFIG["init"]:
+        # Julia's first thread is the one that imported juliacall; only from there can it be said to rest.
+        if Main.seval("Threads.threadid()") != 1:
+            raise EngineError(
+                "engine 'julia': juliacall was imported in another thread; use the engine once there, "
+                "or import pydiffgeo and solve before juliacall is imported"
+            )
+        connect(module)
+        keep_ctrl_c()
     return module
 
 
@@ -242,12 +265,14 @@ def _load(name: str) -> None:
 def julia(*packages: str) -> Iterator[Any]:
     """The Julia package, for one thread at a time; errors raised in Julia become `EngineError`.
 
+    Any thread may call; a solve gives other Python threads a turn, and signals theirs, every 50 ms.
+
     `packages` are Julia packages to load first, where only some calls need them.
 
     Raises:
         EngineNotAvailableError: Julia is not there, or this is a fork of the process that started it.
     """
-    if _start.cache_info().currsize and os.getpid() != _process:
+    if _forked:
         raise EngineNotAvailableError(
             "engine 'julia' cannot be used in a forked process; start workers with multiprocessing.get_context('spawn')"
         )
@@ -261,3 +286,5 @@ def julia(*packages: str) -> Iterator[Any]:
             yield module
         except JuliaError as error:
             raise EngineError(f"Julia failed: {error}") from error
+        finally:
+            raise_pending()
