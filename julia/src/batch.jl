@@ -95,28 +95,30 @@ function build(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants
 end
 
 """
-    forward(model, breaks, y0, p, f, nodes, settings, sensitivity)
+    forward(model, breaks, y0, p, f, nodes, settings, sensitivity, seconds = Inf)
 
 Solves all members. `y0` holds `(states, members)`, `p` `(parameters, members)` and `f`
 `(forcings, nodes, intervals, members)`, each as one vector. `sensitivity` says what is kept for
-`backward`: "none", "discrete", "gauss" or "forward".
+`backward`: "none", "discrete", "gauss" or "forward". Members not finished after `seconds` fail; compiling
+the model, once, does not count.
 """
-function forward(model::Model, breaks, y0, p, f, nodes::Int, settings::Settings, sensitivity::String)
+function forward(model::Model, breaks, y0, p, f, nodes::Int, settings::Settings, sensitivity::String,
+                 seconds = Inf)
     intervals = length(breaks) - 1
     members = length(y0) ÷ model.n_states
     return forward(model, plain(breaks, :), plain(y0, :, members), plain(p, model.n_parameters, members),
-                   plain(f, model.n_forcings, nodes, intervals, members), settings, sensitivity)
+                   plain(f, model.n_forcings, nodes, intervals, members), settings, sensitivity, seconds)
 end
 
 function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::Matrix{Float64},
-                 f::Array{Float64,4}, settings::Settings, sensitivity::String)
+                 f::Array{Float64,4}, settings::Settings, sensitivity::String, seconds = Inf)
     ready!(model; adjoint = sensitivity)
     members, intervals = size(y0, 2), length(breaks) - 1
     y = fill(NaN, model.n_states, intervals + 1, members)
     q = fill(NaN, model.n_fluxes, intervals, members)
     y[:, 1, :] .= y0
     kept = Vector{Any}(nothing, members)
-    counts, clock = [Counts() for _ in 1:members], Clock(settings.seconds)
+    counts, clock = [Counts() for _ in 1:members], Clock(seconds)
     stepping = settings.solver == "Rodas5P" && sensitivity in ("none", "discrete")
     set_up() = stepping ? Lane(model, size(f, 2) == 2, settings, clock) : model
     codes = each_member(set_up, 1:members, members, clock) do lane, m
@@ -130,18 +132,19 @@ function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::
 end
 
 """
-    backward(model, tape, y_bar, q_bar, good)
+    backward(model, tape, y_bar, q_bar, good, seconds = Inf)
 
-Pulls gradients back for the members numbered in `good`; the others get zeros.
+Pulls gradients back for the members numbered in `good`; the others get zeros, and so
+do those not finished after `seconds`.
 """
-function backward(model::Model, tape::Tape, y_bar, q_bar, good)
+function backward(model::Model, tape::Tape, y_bar, q_bar, good, seconds = Inf)
     return backward(model, tape, plain(y_bar, size(tape.y)...),
-                    plain(q_bar, model.n_fluxes, size(tape.y, 2) - 1, size(tape.y, 3)), integers(good, :))
+                    plain(q_bar, model.n_fluxes, size(tape.y, 2) - 1, size(tape.y, 3)), integers(good, :), seconds)
 end
 
-function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Array{Float64,3}, good::Vector{Int})
+function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Array{Float64,3}, good::Vector{Int}, seconds = Inf)
     y0_bar, p_bar, f_bar = zeros(model.n_states, size(y_bar, 3)), zero(tape.p), zero(tape.f)
-    stepping, clock = any(kept -> kept isa Kept, tape.kept), Clock(tape.settings.seconds)
+    stepping, clock = any(kept -> kept isa Kept, tape.kept), Clock(seconds)
     set_up() = stepping ? Lane(model, size(tape.f, 2) == 2, tape.settings, clock; adjoint = true) : model
     codes = each_member(set_up, good, size(y_bar, 3), clock) do lane, m
         into = (view(y0_bar, :, m), view(p_bar, :, m), view(f_bar, :, :, :, m))

@@ -1,19 +1,15 @@
 # One member, solved interval by interval. The type of the problem is the same for every model.
 
-"""
-How to solve; `memory` bounds what is kept for the discrete adjoint of a member, in bytes, and `seconds` the
-time of one call.
-"""
+"How to solve; `memory` bounds what is kept for the discrete adjoint of a member, in bytes."
 struct Settings
     solver::String
     rtol::Float64
     atol::Float64
     max_steps::Int
     memory::Float64
-    seconds::Float64
 end
 
-Settings(solver, rtol, atol, max_steps, memory = 1e9) = Settings(solver, rtol, atol, max_steps, memory, Inf)
+Settings(solver, rtol, atol, max_steps) = Settings(solver, rtol, atol, max_steps, 1e9)
 
 "Work done: accepted and rejected steps."
 mutable struct Counts

@@ -60,6 +60,11 @@ STEPS_PER_CHECKPOINT = 500
 # CasADi leaves CVODES at its default for the steps of one call backwards; longer intervals are halved.
 BACKWARD_STEPS = 500
 
+# One thread builds at a time. A fork waits for it, so that no child starts with something half built.
+_building = Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
+
 
 def rates(system: System, y: Any, p: Any, f: Any) -> Any:
     """The rates `[d(states)/dt | fluxes]` of a system on CasADi symbols."""
@@ -254,14 +259,13 @@ class SundialsEngine:
 
     def __init__(self) -> None:
         self._idle: WeakKeyDictionary[System, dict[Any, list[_Interval]]] = WeakKeyDictionary()
-        self._lock = Lock()
 
     @contextmanager
     def _interval(self, problem: Problem) -> Iterator[_Interval]:
         """Lends an interval solver to one thread; builds one where all are in use."""
         o, nodes = problem.options, problem.f.shape[2]
         key = (o.rtol, o.atol, o.solver, o.max_steps, o.compiled, nodes)
-        with self._lock:
+        with _building:
             idle = self._idle.setdefault(problem.system, {}).setdefault(key, [])
             interval = idle.pop() if idle else _Interval(problem.system, o, nodes)
         try:

@@ -53,12 +53,12 @@ class JuliaEngine:
         o, f = problem.options, problem.f
         with julia() as package:
             model = self._model(package, problem.system)
-            settings = package.Settings(chosen["solver"], o.rtol, o.atol, o.max_steps, o.memory, o.max_seconds)
+            settings = package.Settings(chosen["solver"], o.rtol, o.atol, o.max_steps, o.memory)
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
             result = package.forward(
                 model, problem.breaks, _flat(problem.y0), _flat(problem.p), _flat(f), f.shape[2], settings,
-                chosen["sensitivity"] if differentiate else "none",
+                chosen["sensitivity"] if differentiate else "none", o.max_seconds,
             )  # fmt: skip
             y, q = _array(result.y), _array(result.q)
             status, reasons = _status(str(result.codes))
@@ -78,7 +78,7 @@ class JuliaEngine:
         good = np.flatnonzero([s.ok for s in forward.status]) + 1
         with julia() as package:
             model, tape = forward.tape
-            result = package.backward(model, tape, _flat(y_bar), _flat(q_bar), good)
+            result = package.backward(model, tape, _flat(y_bar), _flat(q_bar), good, problem.options.max_seconds)
             status, reasons = _status(str(result.codes))
             y0, p, f = _array(result.y0), _array(result.p), _array(result.f)
         return Gradients(y0, p, f, status, reasons, {"backward_seconds": time.perf_counter() - started})
