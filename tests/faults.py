@@ -73,9 +73,9 @@ def in_thread(work: Callable[[], Any]) -> Any:
 
 def collect_garbage(engine: str) -> None:
     if engine == "julia":
-        from juliacall import Main
+        from pydiffgeo.engines.julia.session import in_julia
 
-        Main.GC.gc()
+        in_julia(lambda package: package.Base.GC.gc())
 
 
 def threads(*engines: str) -> None:
@@ -90,6 +90,9 @@ def threads(*engines: str) -> None:
                 collect_garbage(engine)
         return good
 
+    def append(results: list[bool], engine: str) -> None:
+        results.append(often(engine))
+
     for engine in engines:
         assert in_thread(lambda engine=engine: often(engine)), engine
         sol, leaf = forward(engine, (0.3, 0.5))
@@ -99,7 +102,7 @@ def threads(*engines: str) -> None:
         assert often(engine)
     for pair in [(a, b) for a in engines for b in engines]:
         results: list[bool] = []
-        workers = [threading.Thread(target=lambda e=e: results.append(often(e)), daemon=True) for e in (*pair, *pair)]
+        workers = [threading.Thread(target=append, args=(results, e), daemon=True) for e in (*pair, *pair)]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -169,7 +172,9 @@ class Solves(torch.utils.data.Dataset):
 def forks(*engines: str) -> None:
     """Children forked after the engines started."""
     expected = {engine: numbers(engine) for engine in engines}
-    loaders = {e: torch.utils.data.DataLoader(Solves(e), num_workers=2, multiprocessing_context="fork") for e in engines}
+    loaders = {
+        e: torch.utils.data.DataLoader(Solves(e), num_workers=2, multiprocessing_context="fork") for e in engines
+    }
     for engine in engines:
         found = in_process("fork", engine)
         if engine == "julia":
@@ -262,7 +267,9 @@ def rewrite(kind: str, folder: str) -> None:
 
     def write(i: int) -> None:
         if kind == "result":
-            dg.io.write_dataset(path, data.assign(u=(data.u.dims, np.full(data.u.shape, float(i)), data.u.attrs)), {"round": i})
+            dg.io.write_dataset(
+                path, data.assign(u=(data.u.dims, np.full(data.u.shape, float(i)), data.u.attrs)), {"round": i}
+            )
         else:
             state = {"x": np.full(20_000, float(i)), "y": np.full(3, float(i))}
             checkpoint.save(path, identity, checkpoint.Checkpoint(basin="basin", state=state))

@@ -10,22 +10,28 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import EngineError, EngineNotAvailableError
 from .signals import connect, keep_ctrl_c, raise_pending
 
 PACKAGE = "PydiffgeoSolvers"
 EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
+T = TypeVar("T")
 _lock = threading.RLock()
 # Why Julia did not come up: it cannot be started a second time in one process.
 _failure: str | None = None
 _forked = False
+# Works for all threads but the first. A thread that has been in Julia tells it when it ends, at a moment that may
+# suit nobody; this one ends with the process.
+_helper = ThreadPoolExecutor(1, "julia")
+_discarded: list[Any] = []
 
 
 def _after_fork() -> None:
@@ -265,7 +271,8 @@ def _load(name: str) -> None:
 def julia(*packages: str) -> Iterator[Any]:
     """The Julia package, for one thread at a time; errors raised in Julia become `EngineError`.
 
-    Any thread may call; a solve gives other Python threads a turn, and signals theirs, every 50 ms.
+    For the first thread of Python alone; others go through `in_julia`. A solve gives other Python threads a
+    turn, and signals theirs, every 50 ms.
 
     `packages` are Julia packages to load first, where only some calls need them.
 
@@ -280,11 +287,44 @@ def julia(*packages: str) -> Iterator[Any]:
         module = _start()
         from juliacall import JuliaError
 
+        _discarded.clear()
+        failure = ""
         try:
             for name in packages:
                 _load(name)
             yield module
         except JuliaError as error:
-            raise EngineError(f"Julia failed: {error}") from error
+            # Its words alone: what belongs to Julia is not to travel to another thread.
+            failure = f"Julia failed: {error}"
         finally:
             raise_pending()
+        if failure:
+            raise EngineError(failure)
+
+
+def in_julia(work: Callable[[Any], T], *packages: str) -> T:
+    """Result of `work(Julia package)`, called from any thread; raises what `julia` raises."""
+
+    def call() -> T:
+        with julia(*packages) as package:
+            return work(package)
+
+    if _forked or _in_julia_thread():
+        return call()
+    return _helper.submit(call).result()
+
+
+def _in_julia_thread() -> bool:
+    thread = threading.current_thread()
+    return thread is threading.main_thread() or thread.name.startswith("julia_")
+
+
+class Owned:
+    """Holds objects of Julia, and lets go of them in a thread that may; any thread may drop it."""
+
+    def __init__(self, *values: Any) -> None:
+        self.values = values
+
+    def __del__(self) -> None:
+        if not _in_julia_thread():
+            _discarded.append(self.values)
