@@ -392,4 +392,4 @@ def _each(
         else:
             for m in some:
                 guarded(m)
-    return status, reasons
+    return status, dict(sorted(reasons.items()))
