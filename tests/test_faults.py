@@ -45,8 +45,15 @@ def engines() -> tuple[str, ...]:
     return ("sundials",) if julia_absent() else NAMES
 
 
-def test_any_thread_may_solve(engines: tuple[str, ...]) -> None:
-    run_apart("threads", *engines)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sundials",
+        pytest.param("julia", marks=pytest.mark.xfail(run=False, reason="a garbage collection of Julia may hang")),
+    ],
+)
+def test_any_thread_may_solve(name: str) -> None:
+    run_apart("threads", name)
 
 
 def test_an_engine_may_start_in_a_thread_that_ends(engine: str) -> None:
