@@ -19,7 +19,7 @@ from faults import endless, forward, in_process, numbers, same
 
 import pydiffgeo as dg
 from pydiffgeo.engines.choose import NAMES, choose_engine
-from pydiffgeo.errors import AdjointError, EngineError, InputError
+from pydiffgeo.errors import AdjointError, EngineError, InputError, SolverError
 
 HERE = Path(__file__).parent
 # Seconds for a process of its own, Julia's start included, on a machine that is busy with other things.
@@ -204,7 +204,7 @@ def test_time_that_is_over_marks_what_is_not_finished(engine: str) -> None:
     assert [*sol.reasons] == late
     assert sol.states["u"][late, -1].isnan().all()
     assert torch.isfinite(sol.states["u"][sol.ok]).all()
-    with pytest.raises(dg.SolverError, match="The time allowed was over before the end"):
+    with pytest.raises(SolverError, match="The time allowed was over before the end"):
         dg.Layer(sol.model, engine=engine, max_seconds=1e-9)({"k": 0.5}, times=[0.0, 0.4])
 
 
