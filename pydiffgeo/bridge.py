@@ -66,10 +66,14 @@ class _ProblemEngine:
     def tangent(self, problem: Problem, forward: Forward, y0_dot: Array, p_dot: Array, f_dot: Array) -> Tangents:
         y_dot = np.zeros((len(y0_dot), *forward.y.shape))
         if forward.status[0].ok:
-            with julia("SciMLSensitivity"):
-                if forward.tape.jacobian is None:
-                    raise InputError("a Gauss adjoint has no counterpart in forward mode; use sensitivity='forward'")
-                jacobian = np.array(forward.tape.jacobian)
+
+            def call(package: Any) -> Array | None:
+                (tape,) = forward.tape.values
+                return None if tape.jacobian is None else np.array(tape.jacobian)
+
+            jacobian = in_julia(call, "SciMLSensitivity")
+            if jacobian is None:
+                raise InputError("a Gauss adjoint has no counterpart in forward mode; use sensitivity='forward'")
             y_dot[:] = (np.concatenate([y0_dot, p_dot], axis=2) @ jacobian.T).reshape(y_dot.shape)
         return Tangents(y_dot, np.zeros((*y_dot.shape[:2], problem.intervals, 0)), forward.status, {})
 

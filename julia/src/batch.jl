@@ -59,10 +59,9 @@ function each_member(work, set_up, members, n::Int, clock::Clock)
     helpers = [Threads.@spawn run() for _ in 2:min(Threads.nthreads(), length(members))]
     try
         run()
-        # This task alone hears of Ctrl-C, so it does not sleep while others work.
+        # This task alone hears of Ctrl-C, so it goes on listening while others work.
         while !all(istaskdone, helpers)
-            listen(clock)
-            Libc.systemsleep(0.001)
+            listen(clock, 0.001)
             yield()
         end
     catch
@@ -169,28 +168,28 @@ function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Arra
 end
 
 """
-    tangent(model, tape, y0_dot, p_dot, f_dot, good)
+    tangent(model, tape, y0_dot, p_dot, f_dot, good, seconds = Inf)
 
 Derivatives of states `(states, breaks, members, directions)` and integrated fluxes along directions: the
 last axis of `y0_dot`, `p_dot` and `f_dot`, each shaped like `y0`, `p` and `f` before it, as one vector. For
-the members numbered in `good`; the others get zeros.
+the members numbered in `good`; the others get zeros, and so do those not finished after `seconds`.
 """
-function tangent(model::Model, tape::Tape, y0_dot, p_dot, f_dot, good)
+function tangent(model::Model, tape::Tape, y0_dot, p_dot, f_dot, good, seconds = Inf)
     members = size(tape.y, 3)
     directions = length(y0_dot) ÷ (model.n_states * members)
     return tangent(model, tape, plain(y0_dot, model.n_states, members, directions), plain(p_dot, size(tape.p)..., directions),
-                   plain(f_dot, size(tape.f)..., directions), integers(good, :))
+                   plain(f_dot, size(tape.f)..., directions), integers(good, :), seconds)
 end
 
 function tangent(model::Model, tape::Tape, y0_dot::Array{Float64,3}, p_dot::Array{Float64,3}, f_dot::Array{Float64,5},
-                 good::Vector{Int})
+                 good::Vector{Int}, seconds = Inf)
     ready!(model; adjoint = "forward")
     directions = size(y0_dot, 3)
     y_dot = zeros(size(tape.y)..., directions)
     q_dot = zeros(model.n_fluxes, size(tape.y, 2) - 1, size(tape.y, 3), directions)
-    stepping = any(kept -> kept isa Kept, tape.kept)
-    set_up() = stepping ? Lane(model, size(tape.f, 2) == 2, tape.settings; directions) : model
-    codes = each_member(set_up, good, size(tape.y, 3)) do lane, m
+    stepping, clock = any(kept -> kept isa Kept, tape.kept), Clock(seconds)
+    set_up() = stepping ? Lane(model, size(tape.f, 2) == 2, tape.settings, clock; directions) : model
+    codes = each_member(set_up, good, size(tape.y, 3), clock) do lane, m
         into, kept = (view(y_dot, :, :, m, :), view(q_dot, :, :, m, :)), tape.kept[m]
         into[1][:, 1, :] .= view(y0_dot, :, m, :)
         dots = (view(p_dot, :, m, :), view(f_dot, :, :, :, m, :))

@@ -1,42 +1,39 @@
-# Between steps, every solve looks at the time it is allowed, and lets Python handle its signals: a thread
-# inside Julia holds Python's lock, so that nothing else would, Ctrl-C included, until the call returns.
+# Between steps, every solve looks at the time it is allowed and at whether it is to stop, and gives other Python
+# threads a turn. The thread inside Julia holds Python's lock: nothing else would run, Ctrl-C's handler included.
 
 # Nanoseconds between two looks.
 const PAUSE = 50_000_000
 
-"Addresses of functions of Python's C interface, and of three words for an exception that a signal raised."
+"Addresses in Python: two functions of its C interface, and two numbers, of the job at work and of the job to stop."
 struct Python
     save::Ptr{Cvoid}       # PyEval_SaveThread
     restore::Ptr{Cvoid}    # PyEval_RestoreThread
-    check::Ptr{Cvoid}      # PyErr_CheckSignals
-    fetch::Ptr{Cvoid}      # PyErr_Fetch
-    raised::Ptr{Cvoid}
+    jobs::Ptr{Int64}
 end
 
-const PYTHON = Ref(Python(C_NULL, C_NULL, C_NULL, C_NULL, C_NULL))
+const PYTHON = Ref(Python(C_NULL, C_NULL, C_NULL))
 
-"Sets the functions of Python that calls of the same process are to use; addresses as numbers."
-python!(addresses...) = (PYTHON[] = Python((Ptr{Cvoid}(UInt(a)) for a in addresses)...); nothing)
+"Sets what calls of this process are to use; addresses as numbers. Without, there is no Python to give turns to."
+function python!(save, restore, jobs)
+    PYTHON[] = Python(Ptr{Cvoid}(UInt(save)), Ptr{Cvoid}(UInt(restore)), Ptr{Int64}(UInt(jobs)))
+    return nothing
+end
 
-"""
-What Python calls, from outside, to say that this thread runs no Julia code between calls: the address of
-`jl_gc_safe_enter`, and its argument. While the thread is in Python, no other could collect garbage without.
-"""
-resting() = UInt(cglobal(:jl_gc_safe_enter)), UInt(ccall(:jl_get_ptls_states, Ptr{Cvoid}, ()))
-
-"Gives other Python threads their turn and Python's signals theirs; true where one of these raised an exception."
-function signalled(p::Python)
-    p.check == C_NULL && return false
-    # Another Python thread may call Julia meanwhile, and must be able to collect garbage.
+"Gives other Python threads a turn, and sleeps for `seconds` of it."
+function turn(p::Python, seconds = 0.0)
+    # What the others drop may belong to Julia, so one of them may come to collect garbage. It must not wait for this
+    # thread, which waits for the lock that the other one holds: garbage can be collected as long as this one is away.
     thread = ccall(:jl_get_ptls_states, Ptr{Cvoid}, ())
     state = ccall(:jl_gc_safe_enter, Int8, (Ptr{Cvoid},), thread)
-    ccall(p.restore, Cvoid, (Ptr{Cvoid},), ccall(p.save, Ptr{Cvoid}, ()))
-    raised = ccall(p.check, Cint, ()) != 0
-    # Julia must not go on with an exception set: it is put aside, for Python to raise when the call is over.
-    raised && ccall(p.fetch, Cvoid, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}), p.raised, p.raised + sizeof(Ptr), p.raised + 2sizeof(Ptr))
+    held = p.save == C_NULL ? C_NULL : ccall(p.save, Ptr{Cvoid}, ())
+    seconds > 0 && Libc.systemsleep(seconds)
+    p.save == C_NULL || ccall(p.restore, Cvoid, (Ptr{Cvoid},), held)
     ccall(:jl_gc_safe_leave, Cvoid, (Ptr{Cvoid}, Int8), thread, state)
-    return raised
+    return nothing
 end
+
+"Is the job at work the one to stop?"
+unwanted(p::Python) = p.jobs != C_NULL && unsafe_load(p.jobs, 1) == unsafe_load(p.jobs, 2)
 
 "Until when a call may work, the task that was called, which alone may ask Python, and whether all are to stop."
 struct Clock
@@ -50,9 +47,12 @@ Clock(seconds = Inf) =
 
 next_look(c::Clock) = min(time_ns() + PAUSE, c.deadline)
 
-"Notes whether a signal wants the call to end."
-function listen(c::Clock)
-    c.caller === current_task() && signalled(PYTHON[]) && (c.stopped[] = true)
+"Gives others a turn, and notes whether they want the call to end."
+function listen(c::Clock, seconds = 0.0)
+    if c.caller === current_task()
+        turn(PYTHON[], seconds)
+        unwanted(PYTHON[]) && (c.stopped[] = true)
+    end
     return nothing
 end
 

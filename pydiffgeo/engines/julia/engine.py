@@ -97,12 +97,16 @@ class JuliaEngine:
                 "Rodas5P, or sensitivity='forward'"
             )
         good = np.flatnonzero([s.ok for s in forward.status]) + 1
-        with julia() as package:
-            model, tape = forward.tape
-            result = package.tangent(model, tape, _flat(y0_dot), _flat(p_dot), _flat(f_dot), good)
+
+        def call(package: Any) -> Tangents:
+            result = package.tangent(
+                *forward.tape.values, _flat(y0_dot), _flat(p_dot), _flat(f_dot), good, problem.options.max_seconds
+            )
             status, reasons = _status(str(result.codes))
             y_dot, q_dot = _array(result.y), _array(result.q)
-        return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
+            return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
+
+        return in_julia(call)
 
 
 def _controls(system: System) -> tuple[Any, Any, Any]:

@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ...errors import EngineError, EngineNotAvailableError
-from .signals import connect, keep_ctrl_c, raise_pending
+from .worker import Worker, ctrl_c_kept
 
 PACKAGE = "PydiffgeoSolvers"
 EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
 T = TypeVar("T")
-_lock = threading.RLock()
 # Why Julia did not come up: it cannot be started a second time in one process.
 _failure: str | None = None
 _forked = False
-# Works for all threads but the first. A thread that has been in Julia tells it when it ends, at a moment that may
-# suit nobody; this one ends with the process.
-_helper = ThreadPoolExecutor(1, "julia")
+_worker = Worker()
+# What belongs to Julia and was dropped by another thread than the worker, which drops it for good.
 _discarded: list[Any] = []
 
 
 def _after_fork() -> None:
-    """In a forked child: another thread may have held the lock, and Julia's own threads and state are gone."""
-    global _lock, _forked
-    _lock = threading.RLock()
-    _forked = "juliacall" in sys.modules
+    """In a forked child: the thread that enters Julia is gone, and so are Julia's own."""
+    global _forked, _worker
+    _worker = Worker()
+    if "juliacall" in sys.modules:
+        _forked = True
+        _leave_without_julia()
+
+
+def _leave_without_julia() -> None:
+    """Keeps juliacall from taking leave of Julia at the exit: it would wait for threads that are not there."""
+    if "lib" in _juliacall():
+        _juliacall()["lib"].jl_atexit_hook = lambda code: None
 
 
 if hasattr(os, "register_at_fork"):
@@ -205,11 +209,13 @@ def _started() -> Any:
     project = os.environ.get(PROJECT, "")
     mend = _recipe(project) if project else SETUP
     try:
-        with warnings.catch_warnings():
+        with ctrl_c_kept(), warnings.catch_warnings():
             # PyTorch is loaded already, always; both orders are tested to work.
             warnings.filterwarnings("ignore", message="torch was imported before juliacall")
-            import juliacall
+            first = "juliacall" not in sys.modules
             from juliacall import Main
+        if first:
+            _rest()
     except Exception as error:  # juliapkg and juliacall raise many kinds
         raise EngineNotAvailableError(f"engine 'julia' could not be started: {_reason(error)}; {mend}") from error
     try:
@@ -228,15 +234,9 @@ def _started() -> Any:
             f"engine 'julia': the package {PACKAGE} at {place} is of version {found}, other than that of this pydiffgeo "
             f"at {source_directory()}; {mend if project else 'run `pydiffgeo doctor --install`'}"
         )
-    if juliacall.CONFIG["init"]:
-        # Julia's first thread is the one that imported juliacall; only from there can it be said to rest.
-        if Main.seval("Threads.threadid()") != 1:
-            raise EngineError(
-                "engine 'julia': juliacall was imported in another thread; use the engine once there, "
-                "or import pydiffgeo and solve before juliacall is imported"
-            )
-        connect(module)
-        keep_ctrl_c()
+    functions = (ctypes.pythonapi.PyEval_SaveThread, ctypes.pythonapi.PyEval_RestoreThread)
+    addresses = [ctypes.cast(function, ctypes.c_void_p).value for function in functions]
+    getattr(module, "python!")(*addresses, _worker.address)
     return module
 
 
@@ -253,10 +253,40 @@ def loaded_from() -> Path:
     Raises:
         EngineNotAvailableError: as `julia`.
     """
-    with julia() as package:
+
+    def place(package: Any) -> Path:
         from juliacall import Main
 
         return Path(str(Main.pkgdir(package)))
+
+    return in_julia(place)
+
+
+def _juliacall() -> dict[str, Any]:
+    """The configuration of juliacall where it is loaded; empty where it is not, or did not come up."""
+    module = sys.modules.get("juliacall")
+    return {} if module is None else module.CONFIG
+
+
+def _rest() -> None:
+    """Tells Julia that this thread, its first, runs none of its code between calls: others may collect garbage then."""
+    from juliacall import Main
+
+    enter, thread = Main.seval("UInt(cglobal(:jl_gc_safe_enter)), UInt(ccall(:jl_get_ptls_states, Ptr{Cvoid}, ()))")
+    # Called from here and not from Julia, which would set the state back on its way out.
+    ctypes.PYFUNCTYPE(ctypes.c_int8, ctypes.c_void_p)(int(enter))(int(thread))
+
+
+def _settle() -> None:
+    """Before the first use of a Julia that the program started itself: lets its thread rest."""
+    library = _juliacall()["lib"]
+    library.jl_get_pgcstack.restype = ctypes.c_void_p
+    if library.jl_get_pgcstack() is None:
+        raise EngineNotAvailableError(
+            "engine 'julia': juliacall was imported in another thread; let that one solve first, "
+            "or import juliacall after the first solve"
+        )
+    _rest()
 
 
 @cache
@@ -267,64 +297,51 @@ def _load(name: str) -> None:
     Main.seval(f"import {name}")
 
 
-@contextmanager
-def julia(*packages: str) -> Iterator[Any]:
-    """The Julia package, for one thread at a time; errors raised in Julia become `EngineError`.
+def in_julia(work: Callable[[Any], T], *packages: str) -> T:
+    """Result of `work(Julia package)`, from any thread; one at a time, and while one waits other threads go on.
 
-    For the first thread of Python alone; others go through `in_julia`. A solve gives other Python threads a
-    turn, and signals theirs, every 50 ms.
+    A solve in Julia gives other Python threads a turn every 50 ms. What `work` returns must not belong to Julia,
+    unless it is `Owned`.
 
-    `packages` are Julia packages to load first, where only some calls need them.
+    Args:
+        packages: Julia packages to load first, where only some calls need them.
 
     Raises:
         EngineNotAvailableError: Julia is not there, or this is a fork of the process that started it.
+        EngineError: Julia raised an error.
+        KeyboardInterrupt: and whatever else a signal raises meanwhile; the solve ends.
     """
     if _forked:
         raise EngineNotAvailableError(
             "engine 'julia' cannot be used in a forked process; start workers with multiprocessing.get_context('spawn')"
         )
-    with _lock:
+    if _juliacall().get("inited") and "lib" in _juliacall() and not _start.cache_info().currsize and not _worker.here():
+        _settle()
+
+    def call() -> T:
+        _discarded.clear()
         module = _start()
         from juliacall import JuliaError
 
-        _discarded.clear()
-        failure = ""
         try:
             for name in packages:
                 _load(name)
-            yield module
+            return work(module)
         except JuliaError as error:
             # Its words alone: what belongs to Julia is not to travel to another thread.
             failure = f"Julia failed: {error}"
-        finally:
-            raise_pending()
-        if failure:
-            raise EngineError(failure)
+        raise EngineError(failure)
 
-
-def in_julia(work: Callable[[Any], T], *packages: str) -> T:
-    """Result of `work(Julia package)`, called from any thread; raises what `julia` raises."""
-
-    def call() -> T:
-        with julia(*packages) as package:
-            return work(package)
-
-    if _forked or _in_julia_thread():
-        return call()
-    return _helper.submit(call).result()
-
-
-def _in_julia_thread() -> bool:
-    thread = threading.current_thread()
-    return thread is threading.main_thread() or thread.name.startswith("julia_")
+    # Where Julia started Python, and not the other way round, there is no thread of ours for it.
+    return call() if _juliacall().get("init") is False else cast(T, _worker.run(call))
 
 
 class Owned:
-    """Holds objects of Julia, and lets go of them in a thread that may; any thread may drop it."""
+    """Holds objects of Julia, and lets go of them in the thread that may; any thread may drop it."""
 
     def __init__(self, *values: Any) -> None:
         self.values = values
 
     def __del__(self) -> None:
-        if not _in_julia_thread():
+        if not _worker.here():
             _discarded.append(self.values)
