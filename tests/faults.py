@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 import pydiffgeo as dg
+from pydiffgeo.engines.choose import choose_engine
 from pydiffgeo.errors import EngineNotAvailableError
 
-torch.set_default_dtype(torch.float64)
 # How long a thread or process may take on a machine that is busy with other things.
 PATIENCE = 120
 
@@ -63,7 +63,7 @@ MODEL, OSCILLATOR = explosive(), oscillator()
 
 def forward(engine: str, k: Any, times: Any = (0.0, 0.4, 0.8), **settings: Any) -> tuple[dg.Solution, torch.Tensor]:
     """A solve of members with rates `k`, and the leaf that they are."""
-    k = torch.as_tensor(k).reshape(-1, 1).clone().requires_grad_()
+    k = torch.as_tensor(k, dtype=torch.float64).reshape(-1, 1).clone().requires_grad_()
     return dg.solve(MODEL, {"k": k}, times=times, engine=engine, **settings), k
 
 
@@ -243,38 +243,85 @@ def forks_before(engine: str) -> None:
 
 def endless(engine: str, **settings: Any) -> dg.Solution:
     """A solve of an hour or so: it ends by Ctrl-C or its limit of time."""
-    k = torch.full((50, 1), 1e5)
+    k = torch.full((50, 1), 1e5, dtype=torch.float64)
     return dg.solve(
         OSCILLATOR, {"k": k}, times=np.linspace(0.0, 1.0, 1001), engine=engine,
         **{"max_seconds": PATIENCE, **settings},
     )  # fmt: skip
 
 
-def interrupt(engine: str, rounds: str = "2") -> None:
-    """Ctrl-C during a long solve, and while nothing is solved; prints the seconds from signal to exception."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    expected = numbers(engine)
+def lasting(engine: str, seconds: float = 0.5) -> tuple[dg.Solution, torch.Tensor, Callable[..., dg.Solution]]:
+    """A solve of one member that takes `seconds` at least, its rate, and the same solve for another rate.
+
+    In one interval where the engine looks around between steps, in many where it does so between intervals.
+    """
+    intervals = 4
+
+    def solve(k: torch.Tensor, **settings: Any) -> dg.Solution:
+        times = np.linspace(0.0, 1e-3 * intervals, 2 if engine == "julia" else intervals + 1)
+        return dg.solve(OSCILLATOR, {"k": k}, times=times, engine=engine, max_steps=10**9, **settings)
+
+    k = torch.full((1, 1), 1e5, dtype=torch.float64, requires_grad=True)
+    solve(k).states["u"].sum().backward()
+    k.grad = None
+    while True:
+        started = time.monotonic()
+        sol = solve(k)
+        if time.monotonic() - started > seconds:
+            return sol, k, solve
+        intervals *= 2
+
+
+def pressed_during(work: Callable[[], Any], wait: float) -> float:
+    """Seconds from Ctrl-C, pressed after those to `wait`, to its exception."""
     sent: list[float] = []
 
     def press() -> None:
         sent.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGINT)
 
-    def pressed_during(work: Callable[[], Any]) -> float:
-        timer = threading.Timer(1.0, press)
+    timer = threading.Timer(wait, press)
+    try:
         timer.start()
-        try:
-            work()
-        except KeyboardInterrupt:
-            took = time.monotonic() - sent[-1]
-            timer.join()
-            return took
-        raise AssertionError("no KeyboardInterrupt")
+        work()
+    except KeyboardInterrupt:
+        took = time.monotonic() - sent[-1]
+        timer.join()
+        return took
+    raise AssertionError("no KeyboardInterrupt")
 
+
+def interrupt(engine: str, rounds: str = "2") -> None:
+    """Ctrl-C during a long solve, and while nothing is solved; prints the seconds from signal to exception."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    expected = numbers(engine)
     for _ in range(int(rounds)):
-        print("seconds", pressed_during(lambda: endless(engine)))
+        print("seconds", pressed_during(lambda: endless(engine), 1.0))
         assert same(numbers(engine), expected)
-    print("seconds", pressed_during(lambda: time.sleep(PATIENCE)))
+    print("seconds", pressed_during(lambda: time.sleep(PATIENCE), 1.0))
+
+
+def interrupt_derivatives(engine: str) -> None:
+    """The same during a backward pass, and during derivatives along a direction."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    expected = numbers(engine)
+    sol, k, solve = lasting(engine)
+    print("seconds", pressed_during(lambda: sol.states["u"].sum().backward(), 0.1))
+    assert same(numbers(engine), expected)
+    chosen, _ = choose_engine(engine)
+    tangent, took = chosen.tangent, []
+
+    def pressed(*arguments: Any) -> None:
+        took.append(pressed_during(lambda: tangent(*arguments), 0.1))
+        raise KeyboardInterrupt
+
+    chosen.tangent = pressed
+    try:
+        torch.func.jvp(lambda k: solve(k).states["u"], (k.detach(),), (torch.ones_like(k),))
+    except KeyboardInterrupt:
+        print("seconds", *took)
+    chosen.tangent = tangent
+    assert same(numbers(engine), expected)
 
 
 def rewrite(kind: str, folder: str) -> None:
