@@ -326,10 +326,10 @@ def interrupt_derivatives(engine: str) -> None:
 
 def rewrite(kind: str, folder: str) -> None:
     """Kills a process that rewrites a file, again and again, and reads what is there each time."""
-    from pydiffgeo import checkpoint
+    from pydiffgeo.calibration import checkpoint
 
     path = Path(folder) / {"result": "result.nc", "checkpoint": "search.npz"}[kind]
-    identity = {"data": {"basin": "here"}}
+    identity = {"data": {"basin": "what it is made of"}}
     sol, _ = forward("sundials", (0.3, 0.5))
     data = dg.io.solution_dataset(sol)
 
@@ -340,7 +340,7 @@ def rewrite(kind: str, folder: str) -> None:
             )
         else:
             state = {"x": np.full(20_000, float(i)), "y": np.full(3, float(i))}
-            checkpoint.save(path, identity, checkpoint.Checkpoint(basin="basin", state=state))
+            checkpoint.save(path, identity, checkpoint.Checkpoint(site="basin", state=state))
 
     def read() -> float:
         if kind == "result":
