@@ -327,7 +327,10 @@ def in_julia(work: Callable[[Any], T], *packages: str) -> T:
             for name in packages:
                 _load(name)
             return work(module)
-        except JuliaError as error:
+        except Exception as error:
+            # juliacall makes errors of Python's kinds of some of Julia's, and says so.
+            if not isinstance(error, JuliaError) and not str(error).startswith("Julia: "):
+                raise
             # Its words alone: what belongs to Julia is not to travel to another thread.
             failure = f"Julia failed: {error}"
         raise EngineError(failure)
