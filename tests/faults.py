@@ -78,13 +78,22 @@ def same(found: list[np.ndarray], expected: list[np.ndarray]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-def in_thread(work: Callable[[], Any]) -> Any:
-    """Result of `work` in another thread, while this one waits."""
+def in_thread(work: Callable[[], Any], expected: type[Exception] | tuple[()] = ()) -> Any:
+    """Result of `work` in another thread, while this one waits; raises what was `expected` of it."""
     results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.append(work()), daemon=True)
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except expected as error:
+            results.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(PATIENCE)
     assert results, "the thread failed or hangs"
+    if isinstance(results[0], Exception):
+        raise results[0]
     return results[0]
 
 
@@ -133,6 +142,25 @@ def first_in_thread(engine: str) -> None:
     collect_garbage(engine)
     assert same(numbers(engine), expected)
     assert same(in_thread(lambda: numbers(engine)), expected)
+
+
+def julia_first() -> None:
+    """The program starts Julia itself, in its first thread, and goes on using it beside the engine."""
+    from juliacall import Main
+
+    try:
+        in_thread(lambda: numbers("julia"), EngineNotAvailableError)
+    except EngineNotAvailableError as error:
+        assert "let that one solve first" in str(error)
+    else:
+        raise AssertionError("Julia's first thread may be at work")
+    expected = numbers("julia")
+    for _ in range(5):
+        Main.seval("GC.gc()")
+        collect_garbage("julia")
+        assert Main.seval("sum(rand(10) for _ in 1:10_000)")[0] > 0
+        assert same(in_thread(lambda: numbers("julia")), expected)
+        assert same(numbers("julia"), expected)
 
 
 def others_take_turns(engine: str) -> None:

@@ -64,6 +64,11 @@ def test_an_engine_may_start_in_a_thread_that_ends(engine: str) -> None:
     run_apart("first_in_thread", engine)
 
 
+@pytest.mark.usefixtures("julia_engine")
+def test_a_program_may_start_julia_itself() -> None:
+    run_apart("julia_first")
+
+
 def test_other_threads_go_on_during_a_solve(engine: str) -> None:
     run_apart("others_take_turns", engine)
 
@@ -259,11 +264,18 @@ def test_derivatives_have_a_limit_of_their_own(engine: str, request: pytest.Fixt
     assert sol.status == [dg.Status.ADJOINT]
     assert k.grad.tolist() == [[0.0]]
 
-    def states(k: torch.Tensor) -> torch.Tensor:
-        return solve(k).states["u"]
+    def moved(**settings) -> torch.Tensor:
+        def states(k: torch.Tensor) -> torch.Tensor:
+            solved.append(solve(k, **settings))
+            return solved[-1].states["u"]
 
+        return torch.func.jvp(states, (k.detach(),), (torch.ones_like(k),))[1]
+
+    solved: list[dg.Solution] = []
     with pytest.raises(TangentError, match="for 1 of 1 members; member 0: The time allowed was over"):
-        torch.func.jvp(states, (k.detach(),), (torch.ones_like(k),))
+        moved()
+    assert not moved(throw=False).any()
+    assert solved[-1].status == [dg.Status.TANGENT]
 
 
 def test_enough_time_changes_nothing(engine: str) -> None:
