@@ -28,11 +28,11 @@ SOON = 20.0
 THREADS = {"PYTHON_JULIACALL_THREADS": "2", "PYTHON_JULIACALL_HANDLE_SIGNALS": "yes"}
 
 
-def run_apart(*arguments: str, **environment: str) -> str:
+def run_apart(*arguments: str, module: str = "faults", **environment: str) -> str:
     """What a scenario of `faults` prints; a crash or a hang fails."""
     path = os.pathsep.join([str(HERE.parent), str(HERE), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-m", "faults", *arguments], env={**os.environ, "PYTHONPATH": path, **environment},
+        [sys.executable, "-m", module, *arguments], env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True, text=True, timeout=LIMIT, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"exit {done.returncode}: {done.stdout[-1000:]}\n{done.stderr[-3000:]}"
@@ -293,4 +293,4 @@ def test_a_limit_of_time_is_a_positive_number(value: object) -> None:
 def test_a_killed_writer_leaves_a_whole_file(kind: str, tmp_path: Path) -> None:
     if kind == "result":
         pytest.importorskip("h5netcdf")
-    run_apart("rewrite", kind, str(tmp_path))
+    run_apart(kind, str(tmp_path), module="killed")
