@@ -186,10 +186,10 @@ def solve(
         threads: how many members of a batch are solved at a time; 0 is the engine's choice.
         memory: bytes that each member may keep for its adjoint; what goes beyond is computed again in
             the backward pass, by parts. (The SUNDIALS engine always does that, interval by interval.)
-        max_seconds: time that the solve may take, all members together, and its backward pass again as
-            much; None allows any. Members that are not finished by then fail with `Status.TIME_LIMIT`.
-            Julia looks at the clock between steps, SUNDIALS between intervals. Building and compiling
-            the model for an engine, done once, is not counted.
+        max_seconds: time that the solve may take, all members together, and each pass for derivatives
+            again as much; None allows any. Members that are not finished by then fail with
+            `Status.TIME_LIMIT`. Julia looks at the clock between steps, SUNDIALS between intervals, one
+            of which is not broken off. Building and compiling the model, done once, is not counted.
         compiled: let the SUNDIALS engine compile the model to C first, where a compiler is found.
         throw: raise where a member fails. Otherwise it holds NaN, `status` says why, it receives a
             zero gradient (in forward mode, a zero tangent), and the other members are as good as ever;

@@ -39,7 +39,7 @@ class Options:
     """How to solve. `solver` is a name that the engine knows, or None for its own choice.
 
     `memory` bounds, in bytes, what each member keeps for its adjoint; beyond it, steps are taken again.
-    `max_seconds` bounds each call of `forward` and of `backward`, all members together.
+    `max_seconds` bounds each call of `forward`, `backward` and `tangent`, all members together.
     """
 
     rtol: float = 1e-6
