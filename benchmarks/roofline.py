@@ -129,13 +129,17 @@ def main() -> None:
         p = prepare(system, torch.cat([soil[q.name] for q in model.parameters])[None]).numpy()[0]
     y0, f = theta.detach().numpy(), flux.detach().numpy()
     engine: Any = julia()
-    with session.julia() as package:
+
+    def inside(package: Any) -> tuple[list[float], list[float]]:
         from juliacall import Main
 
-        built = engine._model(package, system)
-        pieces = [float(x) for x in Main.seval(PIECES)(package, built, p, y0)]
+        (built,) = engine._model(package, system).values
         settings = package.Settings("Rodas5P", rtol, rtol / 100, 100_000)
-        alone = [float(x) for x in Main.seval(ALONE)(package, built, times, y0, p, f, settings)]
+        pieces = Main.seval(PIECES)(package, built, p, y0)
+        alone = Main.seval(ALONE)(package, built, times, y0, p, f, settings)
+        return [float(x) for x in pieces], [float(x) for x in alone]
+
+    pieces, alone = session.in_julia(inside)
     rates, value, jacobian, slopes, pull, pulled, bent = pieces
     steps, tried = stats["steps"][0], stats["steps"][0] + stats["rejections"][0]
     floor = tried * (8 * value + slopes), steps * (8 * pulled + slopes + bent)

@@ -20,7 +20,7 @@ from torch import Tensor
 from .engines.autograd import differentiable_solve
 from .engines.base import Array, Forward, Gradients, Options, Problem, Status, Tangents
 from .engines.julia.engine import CODES, SOLVERS
-from .engines.julia.session import julia
+from .engines.julia.session import Owned, in_julia
 from .engines.kernels import System
 from .errors import InputError, ShapeError, SolverError
 from .forcing import check_times
@@ -40,33 +40,40 @@ class _ProblemEngine:
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
         started = time.perf_counter()
         o = problem.options
-        with julia("SciMLSensitivity") as package:
+
+        def call(package: Any) -> tuple[Array, str, Owned]:
             settings = package.Settings(o.solver, o.rtol, o.atol, o.max_steps)
             result = package.bridge_forward(
                 self.problem, problem.y0[0], problem.p[0], problem.breaks, settings, o.sensitivity
             )
-            y = np.array(np.asarray(result.u).T)[None]
-            code = str(result.code)
-            tape = result.tape
+            return np.array(np.asarray(result.u).T)[None], str(result.code), Owned(result.tape)
+
+        y, code, tape = in_julia(call, "SciMLSensitivity")
         reasons = {} if code == "Success" else {0: f"(SciML: {code})"}
         stats = {"engine": self.name, "solver": o.solver, "forward_seconds": time.perf_counter() - started}
         return Forward(y, np.zeros((1, problem.intervals, 0)), [_status(code)], reasons, stats, tape)
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
-        with julia("SciMLSensitivity") as package:
-            result = package.bridge_backward(forward.tape, y_bar[0].T, problem.y0.shape[1])
-            code = str(result.code)
+        def call(package: Any) -> tuple[Array, Array, str]:
+            result = package.bridge_backward(*forward.tape.values, y_bar[0].T, problem.y0.shape[1])
             y0, p = np.array(np.asarray(result.u0))[None], np.array(np.asarray(result.p)).reshape(problem.p.shape)
+            return y0, p, str(result.code)
+
+        y0, p, code = in_julia(call, "SciMLSensitivity")
         reasons = {} if code == "Success" else {0: f"(SciML: {code})"}
         return Gradients(y0, p, np.zeros_like(problem.f), [_status(code)], reasons)
 
     def tangent(self, problem: Problem, forward: Forward, y0_dot: Array, p_dot: Array, f_dot: Array) -> Tangents:
         y_dot = np.zeros((len(y0_dot), *forward.y.shape))
         if forward.status[0].ok:
-            with julia("SciMLSensitivity"):
-                if forward.tape.jacobian is None:
-                    raise InputError("a Gauss adjoint has no counterpart in forward mode; use sensitivity='forward'")
-                jacobian = np.array(forward.tape.jacobian)
+
+            def call(package: Any) -> Array | None:
+                (tape,) = forward.tape.values
+                return None if tape.jacobian is None else np.array(tape.jacobian)
+
+            jacobian = in_julia(call, "SciMLSensitivity")
+            if jacobian is None:
+                raise InputError("a Gauss adjoint has no counterpart in forward mode; use sensitivity='forward'")
             y_dot[:] = (np.concatenate([y0_dot, p_dot], axis=2) @ jacobian.T).reshape(y_dot.shape)
         return Tangents(y_dot, np.zeros((*y_dot.shape[:2], problem.intervals, 0)), forward.status, {})
 

@@ -161,6 +161,7 @@ def solve(
     threads: int = 0,
     compiled: bool = False,
     memory: float = 1e9,
+    max_seconds: float | None = None,
     throw: bool = True,
 ) -> Solution:
     """Solves `model` and returns states, outputs and integrated fluxes as differentiable tensors.
@@ -185,6 +186,10 @@ def solve(
         threads: how many members of a batch are solved at a time; 0 is the engine's choice.
         memory: bytes that each member may keep for its adjoint; what goes beyond is computed again in
             the backward pass, by parts. (The SUNDIALS engine always does that, interval by interval.)
+        max_seconds: time that the solve may take, all members together, and each pass for derivatives
+            again as much; None allows any. Members that are not finished by then fail with
+            `Status.TIME_LIMIT`. Julia looks at the clock between steps, SUNDIALS between intervals, one
+            of which is not broken off. Building and compiling the model, done once, is not counted.
         compiled: let the SUNDIALS engine compile the model to C first, where a compiler is found.
         throw: raise where a member fails. Otherwise it holds NaN, `status` says why, it receives a
             zero gradient (in forward mode, a zero tangent), and the other members are as good as ever;
@@ -198,13 +203,18 @@ def solve(
         TangentError: in forward mode, where the derivatives of a member fail and `throw` is set.
     """
     _check_positive(rtol=rtol, atol=atol, memory=memory)
+    if max_seconds is not None:
+        _check_positive(max_seconds=max_seconds)
     _check_whole(1, max_steps=max_steps)
     _check_whole(0, threads=threads)
     inputs = check_inputs(model, parameters, forcing, times, initial)
     chosen, why = choose_engine(engine)
     _check_method(chosen.name, solver, sensitivity)
     system = _system(model, inputs)
-    options = Options(float(rtol), float(atol), solver, sensitivity, int(max_steps), int(threads), compiled, memory)
+    options = Options(
+        float(rtol), float(atol), solver, sensitivity, int(max_steps), int(threads), compiled, memory,
+        float("inf") if max_seconds is None else float(max_seconds),
+    )  # fmt: skip
     y0 = _pack_states(system, inputs)
     y, q, report = differentiable_solve(
         chosen, system, options, inputs.breaks, y0, prepare(system, inputs.p), inputs.f, throw

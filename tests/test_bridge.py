@@ -27,12 +27,12 @@ def robertson():
 
     if why := julia_absent():
         pytest.skip(why)
-    from pydiffgeo.engines.julia.session import julia
+    from pydiffgeo.engines.julia.session import in_julia
 
-    with julia("SciMLBase"):
-        from juliacall import Main
+    in_julia(lambda package: None, "SciMLBase")
+    from juliacall import Main
 
-        return Main.seval(ROBERTSON)
+    return Main.seval(ROBERTSON)
 
 
 @pytest.mark.parametrize("sensitivity", ["forward", "gauss"])

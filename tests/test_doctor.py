@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -227,18 +226,9 @@ def test_a_crash_is_told_and_survived(bare, monkeypatch, capsys):
 
 
 def test_a_forked_process_is_told_what_to_do(monkeypatch):
-    @cache
-    def started() -> str:
-        return "Julia"
-
-    started()
-    monkeypatch.setattr(session, "_start", started)
-    monkeypatch.setattr(session, "_process", os.getppid())
-    with (
-        pytest.raises(EngineNotAvailableError, match=r"forked process; start workers with .*get_context\('spawn'\)"),
-        session.julia(),
-    ):
-        pass
+    monkeypatch.setattr(session, "_forked", True)
+    with pytest.raises(EngineNotAvailableError, match=r"forked process; start workers with .*get_context\('spawn'\)"):
+        session.in_julia(lambda package: None)
 
 
 def test_a_julia_that_did_not_start_is_not_started_again(monkeypatch):

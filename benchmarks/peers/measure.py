@@ -102,8 +102,7 @@ def main() -> None:
     if options.peer == "julia":
         from pydiffgeo.engines.julia import session
 
-        with session.julia():
-            pass
+        session.in_julia(lambda package: None)
     reference = dict(np.load(options.reference)) if options.reference else None
     base = memory()
     emit("ready", title=case.title, start=time.perf_counter() - began, base=base)

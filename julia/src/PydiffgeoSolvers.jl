@@ -24,6 +24,7 @@ using SciMLBase: SciMLBase, ODEFunction, ODEProblem, init, solve, step!
 using SciMLLogging: SciMLLogging
 using SparseArrays
 
+include("clock.jl")
 include("locals.jl")
 include("kernels.jl")
 include("derive.jl")

@@ -97,6 +97,7 @@ function adjoint_interval!(lambda, f_bar, a::AdjointWork, size, alg, J, s::Setti
     m, w = a.work.model, a.work
     integrator = adjoint_integrator(a, lambda, alg, J, s)
     while integrator.t > 0
+        tick!(w)
         step!(integrator)
         check(SciMLBase.check_error(integrator))
         h = integrator.tprev - integrator.t
@@ -140,14 +141,15 @@ end
 Pulls `y_bar` `(states, breaks)` and `q_bar` `(fluxes, intervals)` of one member back through the dense
 solutions `kept` of its intervals; fills in `y0_bar`, `p_bar` and `f_bar`.
 """
-function adjoint!(y0_bar, p_bar, f_bar, model::Model, breaks, p, f, kept::Vector, y_bar, q_bar, s::Settings)
+function adjoint!(y0_bar, p_bar, f_bar, model::Model, breaks, p, f, kept::Vector, y_bar, q_bar, s::Settings,
+                  clock = Clock())
     return with_solver(s.solver, model.transposed, Float64) do alg, J
-        adjoint!(y0_bar, p_bar, f_bar, model, breaks, p, f, kept, y_bar, q_bar, s, alg, J)
+        adjoint!(y0_bar, p_bar, f_bar, model, breaks, p, f, kept, y_bar, q_bar, s, clock, alg, J)
     end
 end
 
-function adjoint!(y0_bar, p_bar, f_bar, model, breaks, p, f, kept, y_bar, q_bar, s, alg, J)
-    w = set_parameters!(Work{Float64}(model, size(f, 2) == 2; adjoint = true), p)
+function adjoint!(y0_bar, p_bar, f_bar, model, breaks, p, f, kept, y_bar, q_bar, s, clock, alg, J)
+    w = set_parameters!(Work{Float64}(model, size(f, 2) == 2; adjoint = true, clock), p)
     lambda = zeros(model.n_states)
     a = AdjointWork(w, last(kept))
     for j in length(breaks)-1:-1:1

@@ -36,15 +36,16 @@ end
 
 """
 Runs `work(lane, member)` for `members`, in as many tasks as there are threads, each with a `lane` of its
-own that `set_up` makes. Returns a return code per member of `n`.
+own that `set_up` makes. Returns a return code per member of `n`. Once `clock` stops, no member is begun.
 """
-function each_member(work, set_up, members, n::Int)
+function each_member(work, set_up, members, n::Int, clock::Clock)
     codes, next = fill("Success", n), Threads.Atomic{Int}(1)
     function run()
-        lane = nothing
+        lane, at = nothing, next_look(clock)
         while (i = Threads.atomic_add!(next, 1)) <= length(members)
             m = members[i]
             try
+                at = look(clock, at)
                 lane === nothing && (lane = set_up())
                 work(lane, m)
             catch failure
@@ -55,8 +56,20 @@ function each_member(work, set_up, members, n::Int)
             end
         end
     end
-    tasks = min(Threads.nthreads(), length(members))
-    tasks > 1 ? foreach(fetch, [Threads.@spawn run() for _ in 1:tasks]) : run()
+    helpers = [Threads.@spawn run() for _ in 2:min(Threads.nthreads(), length(members))]
+    try
+        run()
+        # This task alone hears of Ctrl-C, so it goes on listening while others work.
+        while !all(istaskdone, helpers)
+            listen(clock, 0.001)
+            yield()
+        end
+    catch
+        clock.stopped[] = true
+        rethrow()
+    finally
+        foreach(fetch, helpers)
+    end
     return codes
 end
 
@@ -81,55 +94,58 @@ function build(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants
 end
 
 """
-    forward(model, breaks, y0, p, f, nodes, settings, sensitivity)
+    forward(model, breaks, y0, p, f, nodes, settings, sensitivity, seconds = Inf)
 
 Solves all members. `y0` holds `(states, members)`, `p` `(parameters, members)` and `f`
 `(forcings, nodes, intervals, members)`, each as one vector. `sensitivity` says what is kept for
-`backward`: "none", "discrete", "gauss" or "forward".
+`backward`: "none", "discrete", "gauss" or "forward". Members not finished after `seconds` fail; compiling
+the model, once, does not count.
 """
-function forward(model::Model, breaks, y0, p, f, nodes::Int, settings::Settings, sensitivity::String)
+function forward(model::Model, breaks, y0, p, f, nodes::Int, settings::Settings, sensitivity::String,
+                 seconds = Inf)
     intervals = length(breaks) - 1
     members = length(y0) ÷ model.n_states
     return forward(model, plain(breaks, :), plain(y0, :, members), plain(p, model.n_parameters, members),
-                   plain(f, model.n_forcings, nodes, intervals, members), settings, sensitivity)
+                   plain(f, model.n_forcings, nodes, intervals, members), settings, sensitivity, seconds)
 end
 
 function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::Matrix{Float64},
-                 f::Array{Float64,4}, settings::Settings, sensitivity::String)
+                 f::Array{Float64,4}, settings::Settings, sensitivity::String, seconds = Inf)
     ready!(model; adjoint = sensitivity)
     members, intervals = size(y0, 2), length(breaks) - 1
     y = fill(NaN, model.n_states, intervals + 1, members)
     q = fill(NaN, model.n_fluxes, intervals, members)
     y[:, 1, :] .= y0
     kept = Vector{Any}(nothing, members)
-    counts = [Counts() for _ in 1:members]
+    counts, clock = [Counts() for _ in 1:members], Clock(seconds)
     stepping = settings.solver == "Rodas5P" && sensitivity in ("none", "discrete")
-    set_up() = stepping ? Lane(model, size(f, 2) == 2, settings) : model
-    codes = each_member(set_up, 1:members, members) do lane, m
+    set_up() = stepping ? Lane(model, size(f, 2) == 2, settings, clock) : model
+    codes = each_member(set_up, 1:members, members, clock) do lane, m
         into, given = (view(y, :, :, m), view(q, :, :, m)), (lane, breaks, view(p, :, m), view(f, :, :, :, m), settings)
         kept[m] = stepping ? forward_steps!(into..., given..., sensitivity == "discrete", counts[m]) :
-                  sensitivity == "forward" ? forward_transitions!(into..., given..., counts[m]) :
-                  forward!(into..., given..., sensitivity == "gauss", counts[m])
+                  sensitivity == "forward" ? forward_transitions!(into..., given..., counts[m], clock) :
+                  forward!(into..., given..., sensitivity == "gauss", counts[m], clock)
     end
     tape = Tape(breaks, p, f, y, settings, kept)
     return ForwardResult(y, q, join(codes, ","), [c.steps for c in counts], [c.rejections for c in counts], tape)
 end
 
 """
-    backward(model, tape, y_bar, q_bar, good)
+    backward(model, tape, y_bar, q_bar, good, seconds = Inf)
 
-Pulls gradients back for the members numbered in `good`; the others get zeros.
+Pulls gradients back for the members numbered in `good`; the others get zeros, and so
+do those not finished after `seconds`.
 """
-function backward(model::Model, tape::Tape, y_bar, q_bar, good)
+function backward(model::Model, tape::Tape, y_bar, q_bar, good, seconds = Inf)
     return backward(model, tape, plain(y_bar, size(tape.y)...),
-                    plain(q_bar, model.n_fluxes, size(tape.y, 2) - 1, size(tape.y, 3)), integers(good, :))
+                    plain(q_bar, model.n_fluxes, size(tape.y, 2) - 1, size(tape.y, 3)), integers(good, :), seconds)
 end
 
-function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Array{Float64,3}, good::Vector{Int})
+function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Array{Float64,3}, good::Vector{Int}, seconds = Inf)
     y0_bar, p_bar, f_bar = zeros(model.n_states, size(y_bar, 3)), zero(tape.p), zero(tape.f)
-    stepping = any(kept -> kept isa Kept, tape.kept)
-    set_up() = stepping ? Lane(model, size(tape.f, 2) == 2, tape.settings; adjoint = true) : model
-    codes = each_member(set_up, good, size(y_bar, 3)) do lane, m
+    stepping, clock = any(kept -> kept isa Kept, tape.kept), Clock(seconds)
+    set_up() = stepping ? Lane(model, size(tape.f, 2) == 2, tape.settings, clock; adjoint = true) : model
+    codes = each_member(set_up, good, size(y_bar, 3), clock) do lane, m
         into = (view(y0_bar, :, m), view(p_bar, :, m), view(f_bar, :, :, :, m))
         bars, kept = (view(y_bar, :, :, m), view(q_bar, :, :, m)), tape.kept[m]
         given = (lane, tape.breaks, view(tape.p, :, m), view(tape.f, :, :, :, m), kept)
@@ -138,7 +154,7 @@ function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Arra
         elseif kept isa Array{Float64,3}
             pull_transitions!(into..., model, kept, bars...)
         else
-            adjoint!(into..., given..., bars..., tape.settings)
+            adjoint!(into..., given..., bars..., tape.settings, clock)
         end
     end
     for m in eachindex(codes)
@@ -152,28 +168,28 @@ function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Arra
 end
 
 """
-    tangent(model, tape, y0_dot, p_dot, f_dot, good)
+    tangent(model, tape, y0_dot, p_dot, f_dot, good, seconds = Inf)
 
 Derivatives of states `(states, breaks, members, directions)` and integrated fluxes along directions: the
 last axis of `y0_dot`, `p_dot` and `f_dot`, each shaped like `y0`, `p` and `f` before it, as one vector. For
-the members numbered in `good`; the others get zeros.
+the members numbered in `good`; the others get zeros, and so do those not finished after `seconds`.
 """
-function tangent(model::Model, tape::Tape, y0_dot, p_dot, f_dot, good)
+function tangent(model::Model, tape::Tape, y0_dot, p_dot, f_dot, good, seconds = Inf)
     members = size(tape.y, 3)
     directions = length(y0_dot) ÷ (model.n_states * members)
     return tangent(model, tape, plain(y0_dot, model.n_states, members, directions), plain(p_dot, size(tape.p)..., directions),
-                   plain(f_dot, size(tape.f)..., directions), integers(good, :))
+                   plain(f_dot, size(tape.f)..., directions), integers(good, :), seconds)
 end
 
 function tangent(model::Model, tape::Tape, y0_dot::Array{Float64,3}, p_dot::Array{Float64,3}, f_dot::Array{Float64,5},
-                 good::Vector{Int})
+                 good::Vector{Int}, seconds = Inf)
     ready!(model; adjoint = "forward")
     directions = size(y0_dot, 3)
     y_dot = zeros(size(tape.y)..., directions)
     q_dot = zeros(model.n_fluxes, size(tape.y, 2) - 1, size(tape.y, 3), directions)
-    stepping = any(kept -> kept isa Kept, tape.kept)
-    set_up() = stepping ? Lane(model, size(tape.f, 2) == 2, tape.settings; directions) : model
-    codes = each_member(set_up, good, size(tape.y, 3)) do lane, m
+    stepping, clock = any(kept -> kept isa Kept, tape.kept), Clock(seconds)
+    set_up() = stepping ? Lane(model, size(tape.f, 2) == 2, tape.settings, clock; directions) : model
+    codes = each_member(set_up, good, size(tape.y, 3), clock) do lane, m
         into, kept = (view(y_dot, :, :, m, :), view(q_dot, :, :, m, :)), tape.kept[m]
         into[1][:, 1, :] .= view(y0_dot, :, m, :)
         dots = (view(p_dot, :, m, :), view(f_dot, :, :, :, m, :))

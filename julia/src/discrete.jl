@@ -78,6 +78,7 @@ function march!(record, y, q, w::Work{Float64}, breaks, f, intervals, s::Setting
         while integrator.t < w.length
             record === nothing || copyto!(start, 1, integrator.u, 1, n)
             t = integrator.t
+            tick!(w)
             step!(integrator)
             check(SciMLBase.check_error(integrator))
             record === nothing || remember!(record, integrator, start, t, integrator.dt)
@@ -99,9 +100,9 @@ struct Lane{I,A}
     scratch::Record     # grows to the longest member, and is copied from
 end
 
-function Lane(model::Model, linear::Bool, s::Settings; adjoint = false, directions = 0)
+function Lane(model::Model, linear::Bool, s::Settings, clock = Clock(); adjoint = false, directions = 0)
     return with_solver(s.solver, model.pattern, Float64) do alg, J
-        w = Work{Float64}(model, linear; adjoint)
+        w = Work{Float64}(model, linear; adjoint, clock)
         integrator = stepper(w, alg, J, s)
         along = adjoint ? StepAdjoint(w, prototype(model.transposed, Float64)...) :
                 directions > 0 ? StepTangent(model, linear, directions) : nothing
@@ -343,6 +344,7 @@ function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_
             set_interval!(w, view(f, :, :, j), breaks[j+1] - breaks[j])
             at = j - first(block) + 1
             for step in record.first[at+1]-1:-1:record.first[at]
+                tick!(w)
                 step_adjoint!(lambda, seeds, view(f_bar, :, :, j), a, tab, beta, point(record, step),
                               stages_of(record, step), record.starts[step], record.sizes[step])
             end

@@ -127,10 +127,13 @@ function ode_problem(w::Work{T}, u0::Vector{T}, J) where {T}
     return ODEProblem{true,SciMLBase.FullSpecialize}(f, u0, (0.0, w.length), w)
 end
 
+"Asked by a solver after each step, as if it were whether `u` is out of bounds."
+clock_only(u, w::Work, t) = (tick!(w); false)
+
 "Solves the interval set in `w`, from `u0`, and keeps a dense solution."
 function solve_interval(w::Work, u0, alg, J, s::Settings, dense::Bool, counts::Counts)
     sol = solve(ode_problem(w, u0, J), alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
-                save_everystep = dense, dense, save_start = dense, verbose = QUIET)
+                save_everystep = dense, dense, save_start = dense, verbose = QUIET, isoutofdomain = clock_only)
     counts.steps += sol.stats.naccept
     counts.rejections += sol.stats.nreject
     check(sol.retcode)
@@ -142,14 +145,15 @@ end
 Solves one member. `y` is `(states, breaks)` with the initial state in its first column and `q`
 `(fluxes, intervals)`; both are filled in. With `dense`, returns the dense solutions of the intervals.
 """
-function forward!(y, q, model::Model, breaks, p, f, s::Settings, dense::Bool, counts::Counts)
+function forward!(y, q, model::Model, breaks, p, f, s::Settings, dense::Bool, counts::Counts,
+                  clock = Clock())
     return with_solver(s.solver, model.pattern, Float64) do alg, J
-        forward!(y, q, model, breaks, p, f, s, dense, counts, alg, J)
+        forward!(y, q, model, breaks, p, f, s, dense, counts, clock, alg, J)
     end
 end
 
-function forward!(y, q, model, breaks, p, f, s, dense, counts, alg, J)
-    w = set_parameters!(Work{Float64}(model, size(f, 2) == 2), p)
+function forward!(y, q, model, breaks, p, f, s, dense, counts, clock, alg, J)
+    w = set_parameters!(Work{Float64}(model, size(f, 2) == 2; clock), p)
     n = model.n_states
     kept = nothing
     for j in 1:length(breaks)-1

@@ -111,16 +111,22 @@ mutable struct Work{T}
     rtol::Float64
     atol::Float64
     resolution::Float64         # how closely switches are located, as a share of the interval
+    const clock::Clock
+    look_at::UInt64             # when to look at the clock next
 end
 
-function Work{T}(m::Model, linear::Bool; adjoint = false) where {T}
+function Work{T}(m::Model, linear::Bool; adjoint = false, clock = Clock()) where {T}
     v = zeros(T, m.n_values)
     copyto!(v, m.base - length(m.constants) + 1, m.constants, 1, length(m.constants))
     forcing() = zeros(T, m.n_forcings)
     spaces(kernels) = Space{T}[Space{T}(k, adjoint) for k in kernels]
     return Work{T}(m, v, spaces(m.closures), spaces(m.kernels), forcing(), forcing(), zeros(T, nnz(m.pattern)),
-                   zeros(T, maximum(m.depends; init = 0), length(m.depends)), linear, 1.0, 0.0, ones(size_of(m)), 0.0, 0.0, 0.0)
+                   zeros(T, maximum(m.depends; init = 0), length(m.depends)), linear, 1.0, 0.0, ones(size_of(m)), 0.0, 0.0, 0.0,
+                   clock, next_look(clock))
 end
+
+"Looks at the clock: called in every step."
+@inline tick!(w::Work) = (w.look_at = look(w.clock, w.look_at); nothing)
 
 "Calls `f(kernel, space)` for all closures and kernels."
 @inline function each(f, w::Work)

@@ -121,6 +121,7 @@ function push_steps!(y_dot, q_dot, p_dot, f_dot, a, integrator, breaks, p, f, ke
                 set_interval!(a.work, seeded(view(f, :, :, j), view(f_dot, :, :, j, :), low), breaks[j+1] - breaks[j])
                 a.u[n+1:total] .= zero(DualNumber)
                 for step in record.first[at]:record.first[at+1]-1
+                    tick!(integrator.p)
                     step_tangent!(a, tab, point(record, step), stages_of(record, step), record.starts[step], record.sizes[step])
                 end
                 for d in 1:min(PARTIALS, size(y_dot, 3) - low)

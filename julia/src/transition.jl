@@ -6,18 +6,18 @@
 Solves one member like `forward!` and returns the transition matrices
 `d[states; fluxes]/d[start; parameters; forcings]`, `(states + fluxes, inputs, intervals)`.
 """
-function forward_transitions!(y, q, model::Model, breaks, p, f, s::Settings, counts::Counts)
+function forward_transitions!(y, q, model::Model, breaks, p, f, s::Settings, counts::Counts, clock = Clock())
     return with_solver(s.solver, model.pattern, DualNumber) do alg, J
-        forward_transitions!(y, q, model, breaks, p, f, s, counts, alg, J)
+        forward_transitions!(y, q, model, breaks, p, f, s, counts, clock, alg, J)
     end
 end
 
 inputs_of(model::Model, nodes::Int) = model.n_states + model.n_parameters + nodes * model.n_forcings
 
-function forward_transitions!(y, q, model, breaks, p, f, s, counts, alg, J)
+function forward_transitions!(y, q, model, breaks, p, f, s, counts, clock, alg, J)
     n, total, nodes = model.n_states, size_of(model), size(f, 2)
     inputs = inputs_of(model, nodes)
-    w = Work{DualNumber}(model, nodes == 2)
+    w = Work{DualNumber}(model, nodes == 2; clock)
     transitions = zeros(total, inputs, length(breaks) - 1)
     for j in 1:length(breaks)-1, low in 0:PARTIALS:inputs-1
         point = vcat(y[:, j], p, vec(view(f, :, :, j)))

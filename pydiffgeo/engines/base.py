@@ -22,6 +22,7 @@ class Status(Enum):
     STEP_TOO_SMALL = "The step size fell below what the arithmetic resolves."
     CONVERGENCE = "The Newton iteration failed to converge, even with small steps."
     ERROR_TEST = "The error test failed repeatedly, even with small steps."
+    TIME_LIMIT = "The time allowed was over before the end."
     NOT_FINITE = "The model produced a value that is not finite."
     LINEAR_SOLVER = "A linear system could not be solved."
     ADJOINT = "The forward solve succeeded but the adjoint solve failed."
@@ -38,6 +39,7 @@ class Options:
     """How to solve. `solver` is a name that the engine knows, or None for its own choice.
 
     `memory` bounds, in bytes, what each member keeps for its adjoint; beyond it, steps are taken again.
+    `max_seconds` bounds each call of `forward`, `backward` and `tangent`, all members together.
     """
 
     rtol: float = 1e-6
@@ -48,6 +50,7 @@ class Options:
     threads: int = 0
     compiled: bool = False
     memory: float = 1e9
+    max_seconds: float = float("inf")
 
 
 @dataclass(frozen=True, eq=False)

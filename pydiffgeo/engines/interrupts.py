@@ -21,14 +21,16 @@ def interrupted() -> bool:
 
 
 @contextmanager
-def noted_interrupts() -> Iterator[None]:
+def noted_interrupts() -> Iterator[threading.Event]:
     """Raises KeyboardInterrupt at the end where a signal arrived and was swallowed on the way.
+
+    Yields what is set as soon as one arrives, for threads that work for this one.
 
     Signals reach the main thread only; elsewhere this does nothing.
     """
     previous = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(previous):
-        yield
+        yield threading.Event()
         return
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -37,7 +39,7 @@ def noted_interrupts() -> Iterator[None]:
 
     signal.signal(signal.SIGINT, note)
     try:
-        yield
+        yield _seen
         if _seen.is_set():
             raise KeyboardInterrupt
     finally:

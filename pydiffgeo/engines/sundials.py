@@ -12,8 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
@@ -24,8 +23,9 @@ import numpy as np
 
 from ..errors import EngineError, InputError
 from .base import Array, Forward, Gradients, Options, Problem, Status, Tangents
-from .interrupts import interrupted, noted_interrupts
+from .interrupts import interrupted
 from .kernels import System
+from .members import Failure, Watch, each_member
 
 RULES: dict[str, Any] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
@@ -59,6 +59,11 @@ DIRECTIONS = 8
 STEPS_PER_CHECKPOINT = 500
 # CasADi leaves CVODES at its default for the steps of one call backwards; longer intervals are halved.
 BACKWARD_STEPS = 500
+
+# One thread builds at a time. A fork waits for it, so that no child starts with something half built.
+_building = Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
 
 
 def rates(system: System, y: Any, p: Any, f: Any) -> Any:
@@ -97,14 +102,6 @@ def _column(value: Any, items: int) -> Any:
     return ca.repmat(value, items, 1) if value.numel() == 1 and items != 1 else value
 
 
-class Failure(Exception):
-    """CVODES gave up on an interval."""
-
-    def __init__(self, status: Status, reason: str = "") -> None:
-        super().__init__(status.value, reason)
-        self.status, self.reason = status, reason
-
-
 class _Call:
     """A CasADi function with fixed memory for inputs and outputs, so that a call copies nothing else."""
 
@@ -141,14 +138,14 @@ class _Interval:
     `par = [p | f at the start | f at the end, where not constant | length of the interval]`.
     """
 
-    def __init__(self, system: System, options: Options, nodes: int) -> None:
+    def __init__(self, system: System, options: Options, nodes: int, watch: Watch) -> None:
         started = time.perf_counter()
         solver = _solver(options)
         if solver not in SOLVERS:
             raise InputError(f"solver {solver!r} is unknown to the engine 'sundials'; it has {sorted(SOLVERS)}")
         n, n_fluxes = system.n_states, system.n_fluxes
         self.n_parameters, self.nodes, self.n_forcings = system.n_parameters, nodes, system.n_forcings
-        self.options, self.n_states = options, n
+        self.options, self.n_states, self.watch = options, n, watch
         y, p, s = ca.SX.sym("y", n), ca.SX.sym("p", system.n_parameters), ca.SX.sym("s")
         f, length = ca.SX.sym("f", system.n_forcings, nodes), ca.SX.sym("length")
         now = f if nodes == 1 else f[:, 0] + s * (f[:, 1] - f[:, 0])
@@ -178,7 +175,13 @@ class _Interval:
 
     def _integrator(self, name: str, dae: dict[str, Any], **more: Any) -> Any:
         """Compiled to C where asked for and possible: without a compiler that works, CasADi interprets."""
-        setup = self._setup | more
+        started = time.perf_counter()
+        try:
+            return self._built(name, dae, self._setup | more)
+        finally:
+            self.watch.uncounted(time.perf_counter() - started)
+
+    def _built(self, name: str, dae: dict[str, Any], setup: dict[str, Any]) -> Any:
         if self.compiled:
             jit = {"jit": True, "compiler": "shell", "jit_options": {"compiler": "cc", "flags": ["-O2"]}}
             try:
@@ -210,6 +213,7 @@ class _Interval:
         return self._back(y, par, y_bar, q_bar)
 
     def _back(self, y: Array, par: Array, y_bar: Array, q_bar: Array) -> tuple[Array, Array]:
+        self.watch.look()
         if self._backward is None:
             # Gradients to parameters and forcings are quadratures: they count in the error test.
             tight = _tolerances(self.options, SENSITIVITY_FACTOR)
@@ -250,16 +254,16 @@ class SundialsEngine:
 
     def __init__(self) -> None:
         self._idle: WeakKeyDictionary[System, dict[Any, list[_Interval]]] = WeakKeyDictionary()
-        self._lock = Lock()
 
     @contextmanager
-    def _interval(self, problem: Problem) -> Iterator[_Interval]:
+    def _interval(self, problem: Problem, watch: Watch) -> Iterator[_Interval]:
         """Lends an interval solver to one thread; builds one where all are in use."""
         o, nodes = problem.options, problem.f.shape[2]
         key = (o.rtol, o.atol, o.solver, o.max_steps, o.compiled, nodes)
-        with self._lock:
+        with _building:
             idle = self._idle.setdefault(problem.system, {}).setdefault(key, [])
-            interval = idle.pop() if idle else _Interval(problem.system, o, nodes)
+            interval = idle.pop() if idle else _Interval(problem.system, o, nodes, watch)
+        interval.watch = watch
         try:
             yield interval
         finally:
@@ -275,13 +279,14 @@ class SundialsEngine:
         stats: dict[str, Any] = {"engine": self.name, "solver": _solver(problem.options)}
         stats["solver_why"] = "stiff models need an implicit method" if solver in (None, "auto") else "asked for"
 
-        def solve(m: int) -> None:
-            with self._interval(problem) as interval:
+        def solve(m: int, watch: Watch) -> None:
+            with self._interval(problem, watch) as interval:
                 stats.update(compiled=interval.compiled, setup_seconds=interval.setup_seconds)
                 for j, par in enumerate(_parameters(problem, m)):
+                    watch.look()
                     y[m, j + 1], q[m, j] = interval.forward(y[m, j], par)
 
-        status, reasons = _each(problem.options, range(members), members, solve)
+        status, reasons = each_member(problem.options, range(members), members, solve)
         stats |= {"sensitivity": "adjoint", "sensitivity_why": "the adjoint of CVODES is what this engine has"}
         stats |= {"forward_seconds": time.perf_counter() - started}
         return Forward(y, q, status, reasons, stats)
@@ -291,10 +296,10 @@ class SundialsEngine:
         s, members = problem.system, problem.members
         y0_bar, p_bar, f_bar = np.zeros_like(problem.y0), np.zeros_like(problem.p), np.zeros_like(problem.f)
 
-        def pull(m: int) -> None:
+        def pull(m: int, watch: Watch) -> None:
             carried, par_sum = np.zeros(s.n_states), np.zeros(s.n_parameters)
             pars = _parameters(problem, m)
-            with self._interval(problem) as interval:
+            with self._interval(problem, watch) as interval:
                 for j in range(problem.intervals - 1, -1, -1):
                     carried += y_bar[m, j + 1]
                     # The adjoint is linear in its seeds: solving for seeds of size one makes the
@@ -302,14 +307,15 @@ class SundialsEngine:
                     size = max(np.abs(carried).max(), np.abs(q_bar[m, j]).max(initial=0.0))
                     if size == 0.0:
                         continue
-                    carried, bar = interval.backward(forward.y[m, j], pars[j], carried / size, q_bar[m, j] / size)
+                    seeds = carried / size, q_bar[m, j] / size
+                    carried, bar = interval.backward(forward.y[m, j], pars[j], *seeds)
                     carried *= size
                     par_sum += bar[: s.n_parameters] * size
                     f_bar[m, j] = bar[s.n_parameters : -1].reshape(f_bar.shape[2:]) * size
             y0_bar[m], p_bar[m] = carried + y_bar[m, 0], par_sum
 
         good = [m for m in range(members) if forward.status[m].ok]
-        status, reasons = _each(problem.options, good, members, pull)
+        status, reasons = each_member(problem.options, good, members, pull)
         for m in reasons:
             f_bar[m] = 0.0
         return Gradients(y0_bar, p_bar, f_bar, status, reasons, {"backward_seconds": time.perf_counter() - started})
@@ -319,12 +325,13 @@ class SundialsEngine:
         directions, members, count = len(y0_dot), problem.members, problem.intervals
         y_dot, q_dot = (np.zeros((directions, *part.shape)) for part in (forward.y, forward.q))
 
-        def push(m: int) -> None:
+        def push(m: int, watch: Watch) -> None:
             pars = _parameters(problem, m)
-            with self._interval(problem) as interval:
+            with self._interval(problem, watch) as interval:
                 for some in (slice(k, k + DIRECTIONS) for k in range(0, directions, DIRECTIONS)):
                     y_dot[some, m, 0] = y0_dot[some, m]
                     for j in range(count):
+                        watch.look()
                         f_now = f_dot[some, m, j].reshape(len(y_dot[some]), -1)
                         moved = np.concatenate(
                             [y_dot[some, m, j], p_dot[some, m], f_now, np.zeros((len(f_now), 1))], axis=1
@@ -339,7 +346,7 @@ class SundialsEngine:
                         y_dot[some, m, j + 1], q_dot[some, m, j] = (size * end for end in ends)
 
         good = [m for m in range(members) if forward.status[m].ok]
-        status, reasons = _each(problem.options, good, members, push)
+        status, reasons = each_member(problem.options, good, members, push)
         for m in reasons:
             y_dot[:, m], q_dot[:, m] = 0.0, 0.0
         return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
@@ -350,26 +357,3 @@ def _parameters(problem: Problem, member: int) -> Array:
     count = problem.intervals
     p = np.broadcast_to(problem.p[member], (count, problem.p.shape[1]))
     return np.concatenate([p, problem.f[member].reshape(count, -1), np.diff(problem.breaks)[:, None]], axis=1)
-
-
-def _each(
-    options: Options, some: Any, members: int, work: Callable[[int], None]
-) -> tuple[list[Status], dict[int, str]]:
-    """Does `work` for `some` of the members, on threads where there are several; collects failures."""
-    status, reasons = [Status.SUCCESS] * members, dict[int, str]()
-
-    def guarded(m: int) -> None:
-        try:
-            work(m)
-        except Failure as failure:
-            status[m], reasons[m] = failure.status, failure.reason
-
-    threads = min(options.threads or os.cpu_count() or 1, len(some))
-    with noted_interrupts():
-        if threads > 1:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(guarded, some))
-        else:
-            for m in some:
-                guarded(m)
-    return status, reasons

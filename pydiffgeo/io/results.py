@@ -212,7 +212,8 @@ def write_whole(path: Path, write: Any) -> Path:
         DataError: the folder does not exist or cannot be written.
     """
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        # No reader takes what ends in .part, left behind by a killed process, for a result.
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         os.close(descriptor)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error})") from error

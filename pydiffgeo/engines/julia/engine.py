@@ -12,7 +12,7 @@ from ...errors import InputError
 from ..base import Array, Forward, Gradients, Problem, Status, Tangents
 from ..derive import bend, branches, pull, slopes, values
 from ..kernels import Kernel, System
-from .session import julia
+from .session import Owned, in_julia
 from .transpile import julia_loop
 
 SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
@@ -23,6 +23,7 @@ CODES = {
     "Success": Status.SUCCESS, "MaxIters": Status.MAX_STEPS, "DtLessThanMin": Status.STEP_TOO_SMALL,
     "DtNaN": Status.NOT_FINITE, "Unstable": Status.NOT_FINITE, "NotFinite": Status.NOT_FINITE,
     "ConvergenceFailure": Status.CONVERGENCE, "SingularMatrix": Status.LINEAR_SOLVER,
+    "TimeLimit": Status.TIME_LIMIT,
 }  # fmt: skip
 
 
@@ -33,31 +34,31 @@ class JuliaEngine:
 
     def __init__(self) -> None:
         self._models: WeakKeyDictionary[System, Any] = WeakKeyDictionary()
-        with julia():
-            pass  # starts Julia, so that a missing one is noticed here
+        in_julia(lambda package: None)  # starts Julia, so that a missing one is noticed here
 
-    def _model(self, package: Any, system: System) -> Any:
+    def _model(self, package: Any, system: System) -> Owned:
         if system not in self._models:
             s = system
-            self._models[system] = package.build(
+            self._models[system] = Owned(package.build(
                 s.n_states, s.n_parameters, s.n_forcings, s.n_fluxes, s.n_values, s.constants,
                 [_kernel(k, s) for k in s.closures], [_kernel(k, s) for k in s.kernels],
                 *_controls(s),
-            )  # fmt: skip
+            ))  # fmt: skip
         return self._models[system]
 
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
         started = time.perf_counter()
         chosen = _choose(problem)
         o, f = problem.options, problem.f
-        with julia() as package:
+
+        def call(package: Any) -> Forward:
             model = self._model(package, problem.system)
             settings = package.Settings(chosen["solver"], o.rtol, o.atol, o.max_steps, o.memory)
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
             result = package.forward(
-                model, problem.breaks, _flat(problem.y0), _flat(problem.p), _flat(f), f.shape[2], settings,
-                chosen["sensitivity"] if differentiate else "none",
+                model.values[0], problem.breaks, _flat(problem.y0), _flat(problem.p), _flat(f), f.shape[2], settings,
+                chosen["sensitivity"] if differentiate else "none", o.max_seconds,
             )  # fmt: skip
             y, q = _array(result.y), _array(result.q)
             status, reasons = _status(str(result.codes))
@@ -70,17 +71,23 @@ class JuliaEngine:
                 "setup_seconds": built - started,
                 "forward_seconds": time.perf_counter() - built,
             }
-            return Forward(y, q, status, reasons, stats, tape=(model, result.tape))
+            return Forward(y, q, status, reasons, stats, tape=Owned(model.values[0], result.tape))
+
+        return in_julia(call)
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
         started = time.perf_counter()
         good = np.flatnonzero([s.ok for s in forward.status]) + 1
-        with julia() as package:
-            model, tape = forward.tape
-            result = package.backward(model, tape, _flat(y_bar), _flat(q_bar), good)
+
+        def call(package: Any) -> Gradients:
+            result = package.backward(
+                *forward.tape.values, _flat(y_bar), _flat(q_bar), good, problem.options.max_seconds
+            )
             status, reasons = _status(str(result.codes))
             y0, p, f = _array(result.y0), _array(result.p), _array(result.f)
-        return Gradients(y0, p, f, status, reasons, {"backward_seconds": time.perf_counter() - started})
+            return Gradients(y0, p, f, status, reasons, {"backward_seconds": time.perf_counter() - started})
+
+        return in_julia(call)
 
     def tangent(self, problem: Problem, forward: Forward, y0_dot: Array, p_dot: Array, f_dot: Array) -> Tangents:
         started = time.perf_counter()
@@ -90,12 +97,16 @@ class JuliaEngine:
                 "Rodas5P, or sensitivity='forward'"
             )
         good = np.flatnonzero([s.ok for s in forward.status]) + 1
-        with julia() as package:
-            model, tape = forward.tape
-            result = package.tangent(model, tape, _flat(y0_dot), _flat(p_dot), _flat(f_dot), good)
+
+        def call(package: Any) -> Tangents:
+            result = package.tangent(
+                *forward.tape.values, _flat(y0_dot), _flat(p_dot), _flat(f_dot), good, problem.options.max_seconds
+            )
             status, reasons = _status(str(result.codes))
             y_dot, q_dot = _array(result.y), _array(result.q)
-        return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
+            return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
+
+        return in_julia(call)
 
 
 def _controls(system: System) -> tuple[Any, Any, Any]:

@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
 import shutil
 import subprocess
-import threading
+import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from ...errors import EngineError, EngineNotAvailableError
+from .worker import Worker, ctrl_c_kept
 
 PACKAGE = "PydiffgeoSolvers"
 EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
-_lock = threading.RLock()
-_process = os.getpid()
+T = TypeVar("T")
 # Why Julia did not come up: it cannot be started a second time in one process.
 _failure: str | None = None
+_forked = False
+_worker = Worker()
+# What belongs to Julia and was dropped by another thread than the worker, which drops it for good.
+_discarded: list[Any] = []
+
+
+def _after_fork() -> None:
+    """In a forked child: the thread that enters Julia is gone, and so are Julia's own."""
+    global _forked, _worker
+    _worker = Worker()
+    if "juliacall" in sys.modules:
+        _forked = True
+        _leave_without_julia()
+
+
+def _leave_without_julia() -> None:
+    """Keeps juliacall from taking leave of Julia at the exit: it would wait for threads that are not there."""
+    if "lib" in _juliacall():
+        _juliacall()["lib"].jl_atexit_hook = lambda code: None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 SETUP = (
     "install Julia 1.10 or later (https://julialang.org/install) and run `pydiffgeo doctor --install`, "
@@ -186,10 +209,13 @@ def _started() -> Any:
     project = os.environ.get(PROJECT, "")
     mend = _recipe(project) if project else SETUP
     try:
-        with warnings.catch_warnings():
+        with ctrl_c_kept(), warnings.catch_warnings():
             # PyTorch is loaded already, always; both orders are tested to work.
             warnings.filterwarnings("ignore", message="torch was imported before juliacall")
+            first = "juliacall" not in sys.modules
             from juliacall import Main
+        if first:
+            _rest()
     except Exception as error:  # juliapkg and juliacall raise many kinds
         raise EngineNotAvailableError(f"engine 'julia' could not be started: {_reason(error)}; {mend}") from error
     try:
@@ -208,6 +234,9 @@ def _started() -> Any:
             f"engine 'julia': the package {PACKAGE} at {place} is of version {found}, other than that of this pydiffgeo "
             f"at {source_directory()}; {mend if project else 'run `pydiffgeo doctor --install`'}"
         )
+    functions = (ctypes.pythonapi.PyEval_SaveThread, ctypes.pythonapi.PyEval_RestoreThread)
+    addresses = [ctypes.cast(function, ctypes.c_void_p).value for function in functions]
+    getattr(module, "python!")(*addresses, _worker.address)
     return module
 
 
@@ -224,10 +253,40 @@ def loaded_from() -> Path:
     Raises:
         EngineNotAvailableError: as `julia`.
     """
-    with julia() as package:
+
+    def place(package: Any) -> Path:
         from juliacall import Main
 
         return Path(str(Main.pkgdir(package)))
+
+    return in_julia(place)
+
+
+def _juliacall() -> dict[str, Any]:
+    """The configuration of juliacall where it is loaded; empty where it is not, or did not come up."""
+    module = sys.modules.get("juliacall")
+    return {} if module is None else module.CONFIG
+
+
+def _rest() -> None:
+    """Tells Julia that this thread, its first, runs none of its code between calls: others may collect garbage then."""
+    from juliacall import Main
+
+    enter, thread = Main.seval("UInt(cglobal(:jl_gc_safe_enter)), UInt(ccall(:jl_get_ptls_states, Ptr{Cvoid}, ()))")
+    # Called from here and not from Julia, which would set the state back on its way out.
+    ctypes.PYFUNCTYPE(ctypes.c_int8, ctypes.c_void_p)(int(enter))(int(thread))
+
+
+def _settle() -> None:
+    """Before the first use of a Julia that the program started itself: lets its thread rest."""
+    library = _juliacall()["lib"]
+    library.jl_get_pgcstack.restype = ctypes.c_void_p
+    if library.jl_get_pgcstack() is None:
+        raise EngineNotAvailableError(
+            "engine 'julia': juliacall was imported in another thread; let that one solve first, "
+            "or import juliacall after the first solve"
+        )
+    _rest()
 
 
 @cache
@@ -238,26 +297,54 @@ def _load(name: str) -> None:
     Main.seval(f"import {name}")
 
 
-@contextmanager
-def julia(*packages: str) -> Iterator[Any]:
-    """The Julia package, for one thread at a time; errors raised in Julia become `EngineError`.
+def in_julia(work: Callable[[Any], T], *packages: str) -> T:
+    """Result of `work(Julia package)`, from any thread; one at a time, and while one waits other threads go on.
 
-    `packages` are Julia packages to load first, where only some calls need them.
+    A solve in Julia gives other Python threads a turn every 50 ms. What `work` returns must not belong to Julia,
+    unless it is `Owned`.
+
+    Args:
+        packages: Julia packages to load first, where only some calls need them.
 
     Raises:
         EngineNotAvailableError: Julia is not there, or this is a fork of the process that started it.
+        EngineError: Julia raised an error.
+        KeyboardInterrupt: and whatever else a signal raises meanwhile; the solve ends.
     """
-    if _start.cache_info().currsize and os.getpid() != _process:
+    if _forked:
         raise EngineNotAvailableError(
             "engine 'julia' cannot be used in a forked process; start workers with multiprocessing.get_context('spawn')"
         )
-    with _lock:
+    if _juliacall().get("inited") and "lib" in _juliacall() and not _start.cache_info().currsize and not _worker.here():
+        _settle()
+
+    def call() -> T:
+        _discarded.clear()
         module = _start()
         from juliacall import JuliaError
 
         try:
             for name in packages:
                 _load(name)
-            yield module
-        except JuliaError as error:
-            raise EngineError(f"Julia failed: {error}") from error
+            return work(module)
+        except Exception as error:
+            # juliacall makes errors of Python's kinds of some of Julia's, and says so.
+            if not isinstance(error, JuliaError) and not str(error).startswith("Julia: "):
+                raise
+            # Its words alone: what belongs to Julia is not to travel to another thread.
+            failure = f"Julia failed: {error}"
+        raise EngineError(failure)
+
+    # Where Julia started Python, and not the other way round, there is no thread of ours for it.
+    return call() if _juliacall().get("init") is False else cast(T, _worker.run(call))
+
+
+class Owned:
+    """Holds objects of Julia, and lets go of them in the thread that may; any thread may drop it."""
+
+    def __init__(self, *values: Any) -> None:
+        self.values = values
+
+    def __del__(self) -> None:
+        if not _worker.here():
+            _discarded.append(self.values)
