@@ -84,9 +84,9 @@ def test_weights_follow_from_the_seed_alone_and_leave_other_random_numbers_alone
 def test_inputs_are_normalised_and_gaps_count_as_the_mean():
     x = torch.tensor([[1.0, 7.0], [3.0, 7.0], [5.0, torch.nan]], dtype=torch.float64)
     net = network().normalise(x)
-    torch.testing.assert_close(net.standardise(x)[:, 0], torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64) * 1.5**0.5)
+    torch.testing.assert_close(net.scaling(x)[:, 0], torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64) * 1.5**0.5)
     # An input that does not vary says nothing, whatever it is elsewhere.
-    assert (net.standardise(torch.tensor([[3.0, 99.0]], dtype=torch.float64)) == 0).all()
+    assert (net.scaling(torch.tensor([[3.0, 99.0]], dtype=torch.float64)) == 0).all()
     missing, mean = torch.tensor([[torch.nan, 7.0]]), torch.tensor([[3.0, 7.0]])
     assert torch.equal(net(missing)["f"], net(mean)["f"])
 
@@ -172,6 +172,33 @@ def test_what_cannot_vary_is_named():
 
 
 # --- sites ---------------------------------------------------------------------------------------
+
+
+def test_normal_scores_are_those_of_ranks(tmp_path):
+    random = np.random.default_rng(0)
+    seen = torch.from_numpy(np.stack([np.exp(3 * random.normal(size=500)), np.zeros(500), np.full(500, 7.0)], axis=1))
+    seen[::2, 1] = torch.from_numpy(random.random(250))
+    net = dg.nn.ParameterNetwork(dg.models.ExpHydro(), ["skewed", "often zero", "constant"], scaling="normal_scores")
+    assert not net.scaling.fitted
+    z = net.normalise(seen).scaling(seen)
+    assert net.scaling.fitted
+    assert (z.argsort(0)[:, 0] == seen.argsort(0)[:, 0]).float().mean() > 0.9  # but for those beyond the last quantile
+    assert abs(z[:, 0].mean()) < 0.05
+    assert abs(z[:, 0].std() - 1) < 0.1
+    # Half of the second are zero: their score is that of the middle of the lower half.
+    torch.testing.assert_close(z[1, 1].item(), torch.special.ndtri(torch.tensor(0.25)).item(), atol=0.03, rtol=0)
+    assert (z[:, 2] == 0).all()
+    odd = torch.tensor([[1e9, -5.0, 8.0], [torch.nan, torch.nan, torch.nan]], dtype=torch.float64)
+    far = net.scaling(odd)
+    assert far[0, 0] == z[:, 0].max()
+    assert far[0, 1] <= z[:, 1].min()
+    assert far[0, 2] == 0
+    assert (far[1] == 0).all()
+    again = dg.nn.ParameterNetwork.load(net.save(tmp_path / "n.npz"), dg.models.ExpHydro())
+    for name, value in net(odd).items():
+        assert torch.equal(again(odd)[name], value), name
+    with pytest.raises(InputError, match="scaling must be one of standard, normal_scores"):
+        dg.nn.ParameterNetwork(dg.models.ExpHydro(), ["a"], scaling="rank")
 
 
 def test_splits_hold_out_each_site_once():

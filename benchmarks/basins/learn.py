@@ -98,10 +98,11 @@ def trained(
     if file.exists():
         return dg.nn.ParameterNetwork.load(file, dg.models.ExpHydro())
     network = dg.nn.ParameterNetwork(
-        dg.models.ExpHydro(), GIVEN, bounds=BOUNDS, initial=INITIAL, hidden=(64,), start=start, seed=seed
-    )
+        dg.models.ExpHydro(), GIVEN, bounds=BOUNDS, initial=INITIAL, hidden=(64,), scaling="normal_scores",
+        start=start, seed=seed,
+    )  # fmt: skip
     training = dg.nn.Training(
-        steps=options.steps, batch=16, window=1095, warmup=WARMUP, learning_rate=options.rate, weight_decay=0.1,
+        steps=options.steps, batch=24, window=1095, warmup=WARMUP, learning_rate=options.rate, weight_decay=0.1,
         measure="log", noise=options.noise, average=0.98, seed=seed, settings=options.settings,
     )  # fmt: skip
     seen = dg.nn.train(
@@ -122,9 +123,9 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=PARTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--rate", type=float, default=0.005)
-    parser.add_argument("--noise", type=float, default=0.45)
+    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--rate", type=float, default=0.02)
+    parser.add_argument("--noise", type=float, default=0.6)
     options = parser.parse_args()
     options.output.mkdir(exist_ok=True)
     options.settings = {"engine": options.engine, "rtol": 1e-3, "atol": 1e-3}

@@ -5,13 +5,15 @@ seen = dg.nn.train(network, dg.nn.site_data(data, network.inputs), dg.nn.Trainin
 network.save("network.npz")
 """
 
-from .network import ParameterNetwork, Standardise
+from .network import ParameterNetwork
 from .result import predictions
+from .scaling import NormalScores, Standardise
 from .sites import SiteData, held_out, k_fold, site_data
 from .train import Trained, Training, predict, scaled_error, train
 from .varying import time_varying
 
 __all__ = [
+    "NormalScores",
     "ParameterNetwork",
     "SiteData",
     "Standardise",

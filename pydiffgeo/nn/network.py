@@ -16,30 +16,12 @@ from ..io import read_archive, write_archive
 from ..model import Model
 from ..solve import Solution, solve
 from ..transforms import Bounded, bounded
+from .scaling import NormalScores, Standardise
 from .varying import time_varying
 
-FORMAT = 1
+FORMAT = 2
+SCALINGS: dict[str, type[Standardise] | type[NormalScores]] = {"standard": Standardise, "normal_scores": NormalScores}
 Range = tuple[float, float]
-
-
-class Standardise(torch.nn.Module):
-    """`(x - mean) / spread` of each input, which are kept with the module; what is missing (NaN) becomes zero, the mean."""
-
-    def __init__(self, inputs: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(inputs, dtype=torch.float64))
-        self.register_buffer("spread", torch.ones(inputs, dtype=torch.float64))
-
-    def fit(self, x: Tensor) -> None:
-        """Takes mean and standard deviation over all axes but the last; an input that does not vary becomes zero."""
-        rows = x.reshape(-1, x.shape[-1]).to(torch.float64)
-        mean = torch.nan_to_num(rows.nanmean(0))
-        spread = torch.nan_to_num(((rows - mean) ** 2).nanmean(0).sqrt())
-        self.mean: Tensor = mean
-        self.spread: Tensor = torch.where(spread > 1e-12 * (1 + mean.abs()), spread, torch.inf)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.nan_to_num((x - self.mean) / self.spread)
 
 
 class ParameterNetwork(torch.nn.Module):
@@ -57,6 +39,8 @@ class ParameterNetwork(torch.nn.Module):
         varying: parameters that vary in time; needs weather. See `time_varying`.
         weather: names of the weather inputs, in their order.
         hidden: width of each layer. memory: width of the recurrent unit.
+        scaling: of the attributes: "standard", by mean and spread, or "normal_scores", by their rank, for few places
+            and skewed attributes; see `Standardise` and `NormalScores`.
         start: value -> where training starts, such as the median of calibrated basins; else the middle of its
             range.
         seed: of the first weights.
@@ -77,6 +61,7 @@ class ParameterNetwork(torch.nn.Module):
         weather: Sequence[str] = (),
         hidden: Sequence[int] = (32,),
         memory: int = 16,
+        scaling: str = "standard",
         start: Mapping[str, float] | None = None,
         seed: int = 0,
     ) -> None:
@@ -85,9 +70,12 @@ class ParameterNetwork(torch.nn.Module):
             "inputs": list(inputs), "bounds": {k: list(v) for k, v in (bounds or {}).items()}, "fixed": dict(fixed or {}),
             "initial": {k: list(v) for k, v in (initial or {}).items()}, "varying": list(varying),
             "weather": list(weather), "hidden": list(hidden), "memory": memory,
+            "scaling": scaling,
         }  # fmt: skip
         if not inputs:
             raise InputError("a network needs at least one attribute")
+        if scaling not in SCALINGS:
+            raise InputError(f"scaling must be one of {', '.join(SCALINGS)}, got {scaling!r}")
         if varying and not weather:
             raise InputError(f"{list(varying)} can only vary in time with weather")
         self.inputs, self.weather, self.varying = tuple(inputs), tuple(weather), tuple(varying)
@@ -97,8 +85,8 @@ class ParameterNetwork(torch.nn.Module):
         # Other random numbers of the program stay what they would have been.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.standardise = Standardise(len(inputs))
-            self.standardise_weather = Standardise(len(weather)) if weather else None
+            self.scaling: Standardise | NormalScores = SCALINGS[scaling](len(inputs))
+            self.scaling_weather = Standardise(len(weather)) if weather else None
             self.recurrent = torch.nn.GRU(len(weather), memory, batch_first=True) if weather else None
             widths = [len(inputs) + (memory if weather else 0), *hidden]
             layers: list[torch.nn.Module] = []
@@ -129,29 +117,34 @@ class ParameterNetwork(torch.nn.Module):
             The network itself.
         """
         self._check(attributes, weather)
-        self.standardise.fit(attributes)
-        if self.standardise_weather is not None and weather is not None:
-            self.standardise_weather.fit(weather)
+        self.scaling.fit(attributes)
+        if self.scaling_weather is not None and weather is not None:
+            self.scaling_weather.fit(weather)
         return self
 
-    def forward(self, attributes: Tensor, weather: Tensor | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, attributes: Tensor, weather: Tensor | None = None, *, noise: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Learnt values: name -> `(places, 1)`, or `(places, time)` of those that vary.
 
         Args:
             attributes: `(places, inputs)`; NaN where unknown, which counts as the mean.
             weather: `(places, time, weather inputs)`, where the network has any.
+            noise: added to the scaled attributes, `(places, inputs)`.
 
         Raises:
             ShapeError: the shapes do not fit. InputError: weather is missing.
         """
         self._check(attributes, weather)
-        known = self.standardise(attributes.to(torch.float64))
+        known = self.scaling(attributes.to(torch.float64))
+        if noise is not None:
+            known = known + noise
         if self.recurrent is None:
             x = self.head(self.layers(known))
             return {item.name: item.forward(x[:, i : i + 1]) for i, item in enumerate(self.items)}
         assert weather is not None
-        assert self.standardise_weather is not None
-        course, _ = self.recurrent(self.standardise_weather(weather.to(torch.float64)))
+        assert self.scaling_weather is not None
+        course, _ = self.recurrent(self.scaling_weather(weather.to(torch.float64)))
         mean = self.head(self.layers(torch.cat([known, course.mean(1)], dim=1)))
         found = {item.name: item.forward(mean[:, i : i + 1]) for i, item in enumerate(self.items)}
         if self.varying:
@@ -164,16 +157,23 @@ class ParameterNetwork(torch.nn.Module):
         return found
 
     def simulate(
-        self, attributes: Tensor, forcing: Mapping[str, Any], times: Any, weather: Tensor | None = None, **settings: Any
+        self,
+        attributes: Tensor,
+        forcing: Mapping[str, Any],
+        times: Any,
+        weather: Tensor | None = None,
+        *,
+        noise: Tensor | None = None,
+        **settings: Any,
     ) -> Solution:
         """Solves the model of each place with the values the network gives; differentiable.
 
         Args:
             forcing: name -> `(places, intervals)`, or one for all `(intervals,)`.
-            times: `(intervals + 1,)`. weather: one entry per interval.
+            times: `(intervals + 1,)`. weather: one entry per interval. noise: see `forward`.
             settings: keywords of `solve`, `initial` among them.
         """
-        values = self(attributes, weather)
+        values = self(attributes, weather, noise=noise)
         start = {k: values.pop(k) for k in self.initial}
         course = {k: values.pop(k) for k in self.varying}
         return solve(

@@ -39,8 +39,8 @@ class Training:
         measure: "scaled", the mean over the sites of their `scaled_error`, or "log", the mean of its logarithm: the
             likelihood of Gaussian errors where each site has an unknown variance of its own, so that sites a
             model cannot follow do not decide for the others.
-        noise: standard deviation, in units of that of each attribute over the sites, of random numbers that are
-            added to the attributes in each step. Few sites are learnt by heart without; with, the network
+        noise: standard deviation of random numbers that are added to the attributes, as the network scales them, in
+            each step. Few sites are learnt by heart without; with, the network
             becomes smooth in the attributes (Bishop 1995, Neural Comput. 7).
         average: the weights that come out are an exponential moving average over the steps, of which this part is
             kept in each; 0 takes the last (Polyak and Juditsky 1992, SIAM J. Control Optim. 30).
@@ -195,7 +195,7 @@ class _Run:
             raise InputError(f"sites {flat[:3]} have no observations that vary, among the days for training")
         if tuple(data.inputs) != network.inputs:
             raise InputError(f"the network takes {list(network.inputs)}, the data hold {list(data.inputs)}")
-        if bool((network.standardise.spread == 1).all()):
+        if not network.scaling.fitted:
             network.normalise(data.attributes, self._weather(data.days(slice(0, days))))
         self.optimiser = torch.optim.AdamW(
             network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
@@ -229,7 +229,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = o.learning_rate * share
         self.optimiser.zero_grad()
-        loss = self._loss(self._disturbed(part), self.spread[sites], o.warmup)
+        loss = self._loss(part, self.spread[sites], o.warmup, self._noise(len(sites)))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), o.clip)
         self.optimiser.step()
@@ -246,20 +246,24 @@ class _Run:
         if time.monotonic() - self.saved > 10.0:
             self.save()
 
-    def _disturbed(self, part: SiteData) -> SiteData:
-        """The sites with noise in their attributes; seed and step alone decide it."""
+    def _noise(self, count: int) -> Tensor | None:
+        """Noise for the attributes of so many sites; seed and step alone decide it."""
         if not self.training.noise:
-            return part
-        known = self.network.standardise
-        spread = torch.where(torch.isfinite(known.spread), known.spread, 0.0)
-        random = np.random.default_rng([self.training.seed, 2, self.step]).normal(size=part.attributes.shape)
-        return replace(part, attributes=part.attributes + self.training.noise * spread * torch.from_numpy(random))
+            return None
+        random = np.random.default_rng([self.training.seed, 2, self.step])
+        return torch.from_numpy(self.training.noise * random.normal(size=(count, len(self.network.inputs))))
 
-    def _loss(self, part: SiteData, spread: Tensor, warmup: int) -> Tensor:
+    def _loss(self, part: SiteData, spread: Tensor, warmup: int, noise: Tensor | None = None) -> Tensor:
         """Mean over the sites that could be solved and have observations."""
         times = np.arange(part.observed.shape[1] + 1.0)
         solution = self.network.simulate(
-            part.attributes, part.forcing, times, self._weather(part), throw=False, **self.training.settings
+            part.attributes,
+            part.forcing,
+            times,
+            self._weather(part),
+            noise=noise,
+            throw=False,
+            **self.training.settings,
         )
         for name, good in zip(part.names, solution.ok, strict=True):
             if not good:
