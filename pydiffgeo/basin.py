@@ -82,8 +82,10 @@ def _numbers(name: str, values: Any, source: str) -> Array:
     """`values` as numbers, NaN where they are masked."""
     try:
         masked = isinstance(values, np.ma.MaskedArray)
+        if np.asarray(values).dtype.kind in "mMSU":
+            raise TypeError("dates or text")
         return np.array(np.ma.filled(values.astype(np.float64), np.nan) if masked else values, dtype=np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{source}: {name} does not hold numbers ({error})") from error
 
 

@@ -32,8 +32,10 @@ def is_number(value: Any) -> bool:
 
 
 def is_whole(value: Any, least: float = -math.inf) -> bool:
-    """Whether `value` is a whole number, `least` or more; truth values are none."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+    """Whether `value` is a whole number, `least` or more, that 64 bits hold; truth values are none."""
+    return (
+        isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least and abs(int(value)) < 2**63
+    )
 
 
 def is_pair(value: Any) -> bool:
@@ -59,7 +61,7 @@ def check_whole(least: int, **values: Any) -> None:
     """Raises `InputError` unless all are whole numbers, `least` or more."""
     for name, value in values.items():
         if not is_whole(value, least):
-            raise InputError(f"{name} must be a whole number, {least} or more, got {shown(value)}")
+            raise InputError(f"{name} must be a whole number, {least} or more, that 64 bits hold, got {shown(value)}")
 
 
 def check_switch(**values: Any) -> None:

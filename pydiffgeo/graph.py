@@ -20,11 +20,18 @@ from .errors import ModelError
 Array = NDArray[np.float64]
 
 
+# Numbers of cells that no memory holds are mistakes.
+MOST = 1_000_000_000
+
+
 def _frozen(values: ArrayLike, size: int, what: str) -> Array:
     """A read-only float64 copy of `values`, spread over `size` entries."""
     try:
-        given = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        given = np.asarray(values)
+        if given.size and given.dtype.kind not in "iuf":
+            raise TypeError(given.dtype)
+        given = given.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{what} must be numbers, got {shown(values)}") from error
     if given.shape not in ((), (size,)):
         raise ModelError(f"{what} needs one value or {size} of them, got shape {given.shape}")
@@ -68,8 +75,8 @@ class Graph:
     coordinates: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not is_whole(self.cells, 1):
-            raise ModelError(f"a graph needs at least one cell, got cells={self.cells!r}")
+        if not is_whole(self.cells, 1) or self.cells > MOST:
+            raise ModelError(f"a graph needs at least one cell, and at most {MOST}, got cells={shown(self.cells)}")
         faces = _faces(self.faces)
         if faces.size and (faces.min() < 0 or faces.max() >= self.cells):
             raise ModelError(f"faces name cells outside 0..{self.cells - 1}")
@@ -104,8 +111,8 @@ def column(depth: float, cells: int, thickness: ArrayLike | None = None) -> Grap
     """
     if not (is_number(depth) and depth > 0):
         raise ModelError(f"depth must be positive, got {depth!r}")
-    if not is_whole(cells, 1):
-        raise ModelError(f"cells must be at least 1, got {cells!r}")
+    if not is_whole(cells, 1) or cells > MOST:
+        raise ModelError(f"cells must be at least 1, and at most {MOST}, got {shown(cells)}")
     dz = _frozen(depth / cells if thickness is None else thickness, cells, "thickness")
     if (dz <= 0).any() or not np.isclose(dz.sum(), depth):
         raise ModelError(f"thickness must be positive and add up to depth={depth}, got {dz}")
@@ -126,7 +133,7 @@ def raster(shape: tuple[int, int], spacing: tuple[float, float] = (1.0, 1.0)) ->
     Cell `(i, j)` has the number `i * columns + j`. Cells carry `volume`, `y` and `x`; faces carry
     `area` and `distance`.
     """
-    if not (is_pair(shape) and all(is_whole(n, 1) for n in shape)):
+    if not (is_pair(shape) and all(is_whole(n, 1) and n <= MOST for n in shape) and shape[0] * shape[1] <= MOST):
         raise ModelError(f"shape must be (rows, columns), whole numbers of at least 1, got {shape!r}")
     if not (is_pair(spacing) and min(spacing) > 0):
         raise ModelError(f"spacing must be (dy, dx), both positive, got {spacing!r}")

@@ -46,7 +46,7 @@ no_lengths = st.sampled_from([3, (1.0,), ("a", 1), (0.0, 1.0), (-1.0, 1.0), (NAN
 
 # What is made -> how, argument -> wrong values. The message must hold the argument.
 MADE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
-    "single_cell": (dg.single_cell, {"volume": not_positive.filter(lambda v: not isinstance(v, (bool, str, bytes)))}),
+    "single_cell": (dg.single_cell, {"volume": not_positive.filter(lambda v: not isinstance(v, list) or not v)}),
     "column": (lambda **k: dg.column(**{"depth": 1.0, "cells": 3} | k), {
         "depth": not_positive, "cells": no_count,
         "thickness": st.sampled_from([[1.0, 2.0], ["a"] * 3, [[0.5] * 3], [0.5, 0.6, -0.1], [0.2] * 3, [NAN] * 3, {}, "x"])}),
@@ -81,7 +81,7 @@ ARGUMENTS: dict[str, Any] = {
     "units": no_mapping | st.sampled_from([{"runoff": 3}, {"runoff": None}]),
     "dimensions": st.sampled_from([("basin",), ("time", "time"), (None, None), "ab", 3, ("basin", "time", "x"), ["basin", 3], ("basin", "when")]),
     "missing": st.sampled_from([5.0, "x", ["x"], [None], [NAN], None]),
-    "area": no_scalar.filter(lambda v: v is not None and v != {}) | negative | zero | st.sampled_from([{"a": -1.0}, {"a": "x"}]),
+    "area": no_scalar.filter(lambda v: v is not None and not isinstance(v, dict)) | negative | zero | st.sampled_from([{"a": -1.0}, {"a": "x"}]),
     "calendar": st.sampled_from([None, 3, "guess"]), "gaps": st.sampled_from([None, 3, "guess"]),
 }  # fmt: skip
 ALSO = {"basins": "basin", "variables": "variable", "dimensions": "time"}

@@ -76,7 +76,7 @@ FIELDS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "observation": (lambda **k: Observation(**observation | k), {
         "name": no_text, "kind": odd_text, "error": bad_error, "values": bad_values, "relative_error": not_nonnegative,
         "times": st.sampled_from([None, "ab", [], [[0.5, 1.0]], [0.5, NAN], [0.5, INF], ["a", "b"], 3, [0.5, None], [0.5, 1j]]),
-        "depth": in_order(no_pair).filter(lambda v: not isinstance(v, float) or not math.isfinite(v)), "cell": in_order(whole_0.filter(lambda v: v != -1)),
+        "depth": in_order(no_pair).filter(lambda v: not isinstance(v, (float, np.ndarray)) or (isinstance(v, float) and not math.isfinite(v))), "cell": in_order(whole_0.filter(lambda v: not isinstance(v, int) or isinstance(v, bool) or v != -1)),
         "interpolate": st.sampled_from([None, 1, "no"])}),
     "window": (lambda **k: Observation(**observation | {"kind": "flux_mean", "values": [1.0]} | k), {"times": bad_windows}),
     "prior": (lambda **k: Prior(**{"mean": 1.0, "spread": 0.5} | k), {"mean": no_scalar, "spread": not_positive, "log": st.sampled_from([None, 1, "no"])}),

@@ -243,6 +243,8 @@ def numbers(values: Any, file: str, name: str, missing: Sequence[float]) -> Arra
         DataError: they are not numbers.
     """
     try:
+        if np.asarray(values).dtype.kind in "mMc":
+            raise TypeError(f"but {np.asarray(values).dtype}")
         values = np.array(values, np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"{file}: {name} does not hold numbers ({error})") from error
