@@ -79,7 +79,7 @@ class Training:
         check_positive(learning_rate=self.learning_rate, clip=self.clip)
         if not isinstance(self.measure, str) or self.measure not in MEASURES:
             raise InputError(f"measure must be one of {', '.join(MEASURES)}, got {self.measure!r}")
-        check_within(0.0, math.inf, "a number, zero or positive", noise=self.noise, weight_decay=self.weight_decay)
+        check_within(0.0, math.inf, "zero or positive", noise=self.noise, weight_decay=self.weight_decay)
         check_within(0.0, math.nextafter(1.0, 0.0), "a number from 0 to below 1", average=self.average)
         if not isinstance(self.settings, Mapping):
             raise InputError(f"settings must be keywords of solve by name, got {self.settings!r}")
