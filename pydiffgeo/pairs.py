@@ -95,6 +95,8 @@ def as_like(values: Any, like: Tensor, name: str = "values") -> Tensor:
         # What is masked is missing, whatever lies below the mask.
         masked = isinstance(values, np.ma.MaskedArray)
         given = np.ma.filled(values.astype(np.float64), np.nan) if masked else values
+        if isinstance(given, (str, bytes, bytearray)):  # bytes would be read as their codes
+            raise TypeError(type(given).__name__)
         if isinstance(given, Tensor) and given.is_complex():
             raise TypeError(given.dtype)
         return torch.as_tensor(given, dtype=like.dtype, device=like.device)
