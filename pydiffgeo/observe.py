@@ -306,6 +306,8 @@ def _tensor(values: Any, what: str) -> Tensor:
         given = np.ma.filled(values.astype(np.float64), np.nan) if isinstance(values, np.ma.MaskedArray) else values
         if isinstance(given, (str, bytes, bytearray)):  # bytes would be read as their codes
             raise TypeError(type(given).__name__)
+        if isinstance(given, (list, tuple)) and any(isinstance(v, Tensor) and v.requires_grad for v in given):
+            raise TypeError("tensors that would lose their gradients")
         if isinstance(given, Tensor) and given.is_complex():
             raise TypeError("complex")
         return torch.as_tensor(given, dtype=torch.float64)
