@@ -54,7 +54,7 @@ class BasinData:
         dates = check_calendar(self.dates, self.source)
         object.__setattr__(self, "dates", dates)
         for name in QUANTITIES:
-            values = np.array(getattr(self, name), dtype=np.float64)
+            values = _numbers(name, getattr(self, name), self.source)
             check_values(name, values, dates, self.source)
             values.setflags(write=False)
             object.__setattr__(self, name, values)
@@ -68,8 +68,8 @@ class BasinData:
         Raises:
             DataError: the data do not cover them.
         """
-        first, last = np.datetime64(start, "D"), np.datetime64(end, "D")
-        if first > last or first < self.dates[0] or last > self.dates[-1]:
+        first, last = day("start", start), day("end", end)
+        if not first <= last or first < self.dates[0] or last > self.dates[-1]:
             raise DataError(
                 f"{self.source}: basin {self.basin} has data from {self.dates[0]} to {self.dates[-1]}, "
                 f"which does not cover {first} to {last}"
@@ -78,9 +78,34 @@ class BasinData:
         return replace(self, dates=self.dates[days], **{name: getattr(self, name)[days] for name in QUANTITIES})
 
 
+def _numbers(name: str, values: Any, source: str) -> Array:
+    """`values` as numbers, NaN where they are masked."""
+    try:
+        masked = isinstance(values, np.ma.MaskedArray)
+        if np.asarray(values).dtype.kind in "mMSU":
+            raise TypeError("dates or text")
+        return np.array(np.ma.filled(values.astype(np.float64), np.nan) if masked else values, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"{source}: {name} does not hold numbers ({error})") from error
+
+
+def day(what: str, value: Any) -> Any:
+    """A date as `datetime64[D]`; raises `DataError` where it is none."""
+    try:
+        found = np.datetime64(value, "D")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"{what} must be a date such as 1980-10-01, got {value!r}") from error
+    if np.isnat(found):
+        raise DataError(f"{what} must be a date such as 1980-10-01, got {value!r}")
+    return found
+
+
 def check_calendar(dates: Any, source: str) -> Dates:
     """`dates` as `datetime64[D]`; raises `DataError` unless they are consecutive days."""
-    days = np.asarray(dates).astype("datetime64[D]")
+    try:
+        days = np.asarray(dates).astype("datetime64[D]")
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{source}: the days are no dates ({error})") from error
     if days.ndim != 1 or len(days) == 0:
         raise DataError(f"{source}: there are no days")
     if np.isnat(days).any():
@@ -101,7 +126,7 @@ def check_calendar(dates: Any, source: str) -> Dates:
 def check_values(name: str, values: Array, dates: Dates, source: str) -> None:
     """Raises `DataError` where a quantity has the wrong length, gaps, or values out of range."""
     if values.shape != dates.shape:
-        raise DataError(f"{source}: {name} has {values.size} values for {len(dates)} days")
+        raise DataError(f"{source}: {name} has {values.shape} values for {len(dates)} days")
     low, high, unit = RANGES[name]
     missing = np.isnan(values)
     if name != "runoff" and missing.any():
@@ -119,7 +144,7 @@ def check_values(name: str, values: Array, dates: Dates, source: str) -> None:
 def unknown_basin(basin: str, known: Iterable[str], source: str) -> UnknownSiteError:
     """The error for a basin that is not there; lists the closest that are."""
     names = sorted(set(known))
-    close = difflib.get_close_matches(basin, names, n=3) or names[:3]
+    close = difflib.get_close_matches(str(basin), names, n=3) or names[:3]
     hint = f"close ones are {', '.join(close)}" if names else "it has none"
     return UnknownSiteError(f"{source}: no basin {basin!r} among {len(names)}; {hint}")
 

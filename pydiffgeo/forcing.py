@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from .checks import shown
 from .errors import TimeError
 
 Times = NDArray[np.float64]
@@ -38,19 +39,25 @@ class TimeSeries:
 
 def check_times(times: ArrayLike, what: str = "times") -> Times:
     """`times` as a float64 array; raises `TimeError` unless finite and strictly increasing."""
-    if isinstance(times, Tensor):
-        times = times.detach().cpu().numpy()
     try:
-        array = np.asarray(times)
-    except ValueError as error:  # rows of different lengths
-        raise TimeError(f"{what} must be a one-dimensional series of at least two numbers, got {times!r}") from error
+        if isinstance(times, Tensor):
+            # NumPy has no name for the short floats of machine learning, and no view of tensors in `torch.func`.
+            times = times.tolist()
+        array = np.asarray(np.ma.filled(times, np.nan) if np.ma.isMaskedArray(times) else times)
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, sparse tensors
+        raise TimeError(
+            f"{what} must be a one-dimensional series of at least two numbers, got {shown(times)}"
+        ) from error
     if array.dtype.kind not in "iuf" or array.ndim != 1 or array.size < 2:
         raise TimeError(f"{what} must be a one-dimensional series of at least two numbers, got {array!r}")
     array = array.astype(np.float64)
     if not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array))[0])
         raise TimeError(f"{what} must be finite; entry {bad} is {array[bad]}")
-    steps = np.diff(array)
+    with np.errstate(over="ignore"):
+        steps, span = np.diff(array), array[-1] - array[0]
+    if not np.isfinite(span) or not np.isfinite(steps).all():
+        raise TimeError(f"{what} reach further than can be computed with, from {array.min():g} to {array.max():g}")
     if (steps <= 0).any():
         bad = int(np.flatnonzero(steps <= 0)[0])
         kind = "repeated" if steps[bad] == 0 else "not sorted"
@@ -84,8 +91,7 @@ def interval_values(
             f"{breaks[0]:g} to {breaks[-1]:g}; extend its time axis"
         )
     # The interval of `own` that holds each interval of `breaks`; both grids share their breaks.
-    middle = (breaks[:-1] + breaks[1:]) / 2
-    index = np.searchsorted(own, middle, side="right") - 1
+    index = np.searchsorted(own, breaks[:-1], side="right") - 1
     at = torch.from_numpy(index).to(values.device)
     if kind == "constant":
         held = values.index_select(axis, at)

@@ -14,14 +14,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .checks import is_number, is_pair, is_whole, shown
 from .errors import ModelError
 
 Array = NDArray[np.float64]
 
 
+# Numbers of cells that no memory holds are mistakes.
+MOST = 1_000_000_000
+
+
 def _frozen(values: ArrayLike, size: int, what: str) -> Array:
     """A read-only float64 copy of `values`, spread over `size` entries."""
-    given = np.asarray(values, dtype=np.float64)
+    try:
+        given = np.asarray(values)
+        if given.size and given.dtype.kind not in "iuf":
+            raise TypeError(given.dtype)
+        given = given.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ModelError(f"{what} must be numbers, got {shown(values)}") from error
     if given.shape not in ((), (size,)):
         raise ModelError(f"{what} needs one value or {size} of them, got shape {given.shape}")
     array = np.array(np.broadcast_to(given, (size,)))
@@ -29,6 +40,19 @@ def _frozen(values: ArrayLike, size: int, what: str) -> Array:
         raise ModelError(f"{what} must be finite, got {array}")
     array.setflags(write=False)
     return array
+
+
+def _faces(pairs: Any) -> NDArray[np.int64]:
+    """Numbers of the two cells of each face, `(faces, 2)`."""
+    try:
+        given = np.asarray(pairs)
+        if given.size == 0:
+            return np.empty((0, 2), np.int64)
+        if given.dtype.kind in "iu" and given.ndim == 2 and given.shape[1] == 2:
+            return np.array(given, np.int64)
+    except ValueError:  # rows of different lengths
+        pass
+    raise ModelError(f"faces must be pairs of whole numbers (faces, 2), the cells that they join, got {shown(pairs)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +75,9 @@ class Graph:
     coordinates: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        faces = np.array(self.faces, dtype=np.int64).reshape(-1, 2)
-        if self.cells < 1:
-            raise ModelError(f"a graph needs at least one cell, got cells={self.cells}")
+        if not is_whole(self.cells, 1) or self.cells > MOST:
+            raise ModelError(f"a graph needs at least one cell, and at most {MOST}, got cells={shown(self.cells)}")
+        faces = _faces(self.faces)
         if faces.size and (faces.min() < 0 or faces.max() >= self.cells):
             raise ModelError(f"faces name cells outside 0..{self.cells - 1}")
         if (faces[:, 0] == faces[:, 1]).any():
@@ -85,10 +109,10 @@ def column(depth: float, cells: int, thickness: ArrayLike | None = None) -> Grap
     Cells carry `volume` (thickness times unit area), `thickness` and `depth` of the centre; faces
     carry `area` and `distance` between the two centres.
     """
-    if not depth > 0:
-        raise ModelError(f"depth must be positive, got {depth}")
-    if cells < 1:
-        raise ModelError(f"cells must be at least 1, got {cells}")
+    if not (is_number(depth) and depth > 0):
+        raise ModelError(f"depth must be positive, got {depth!r}")
+    if not is_whole(cells, 1) or cells > MOST:
+        raise ModelError(f"cells must be at least 1, and at most {MOST}, got {shown(cells)}")
     dz = _frozen(depth / cells if thickness is None else thickness, cells, "thickness")
     if (dz <= 0).any() or not np.isclose(dz.sum(), depth):
         raise ModelError(f"thickness must be positive and add up to depth={depth}, got {dz}")
@@ -109,6 +133,10 @@ def raster(shape: tuple[int, int], spacing: tuple[float, float] = (1.0, 1.0)) ->
     Cell `(i, j)` has the number `i * columns + j`. Cells carry `volume`, `y` and `x`; faces carry
     `area` and `distance`.
     """
+    if not (is_pair(shape) and all(is_whole(n, 1) and n <= MOST for n in shape) and shape[0] * shape[1] <= MOST):
+        raise ModelError(f"shape must be (rows, columns), whole numbers of at least 1, got {shape!r}")
+    if not (is_pair(spacing) and min(spacing) > 0):
+        raise ModelError(f"spacing must be (dy, dx), both positive, got {spacing!r}")
     rows, columns = shape
     dy, dx = spacing
     number = np.arange(rows * columns).reshape(rows, columns)
@@ -134,7 +162,7 @@ def network(cells: int, edges: Sequence[tuple[int, int]], volume: ArrayLike = 1.
     """  # fmt: skip
     return Graph(
         cells,
-        np.asarray(edges, np.int64).reshape(-1, 2),
+        _faces(edges),
         {"volume": volume},
         {"area": 1.0, **geometry},
     )

@@ -105,8 +105,9 @@ def _check_names(what: str, given: Mapping[str, Any], known: list[str]) -> None:
 def as_tensor(value: Any, what: str) -> Tensor:
     """`value` as a float64 CPU tensor; tensors and arrays must be of a floating-point type."""
     if isinstance(value, Tensor):
-        if not value.dtype.is_floating_point:
-            raise DtypeError(f"{what} is a tensor of type {value.dtype}; give a floating-point tensor (float64)")
+        if not value.dtype.is_floating_point or value.layout != torch.strided:
+            kind = value.dtype if value.layout == torch.strided else value.layout
+            raise DtypeError(f"{what} is a tensor of type {kind}; give a dense floating-point tensor (float64)")
         # Views made without gradients still carry those of their base: outputs would see half of the graph.
         dual = forward_ad.unpack_dual(value).tangent is not None
         value = value if torch.is_grad_enabled() or dual else value.detach()
@@ -115,11 +116,28 @@ def as_tensor(value: Any, what: str) -> Tensor:
         array = np.asarray(value)
         if array.dtype.kind != "f":
             raise DtypeError(f"{what} is an array of type {array.dtype}; give a floating-point array (float64)")
+        # What is masked has no value, whatever lies below the mask.
+        array = np.ma.filled(value, np.nan) if isinstance(value, np.ma.MaskedArray) else array
         return torch.from_numpy(np.array(array, np.float64))
+    _check_plain(value, what)
     try:
         return torch.as_tensor(value, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DtypeError(f"{what} must be a number, array or tensor, got {type(value).__name__}") from error
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        shown = f"{type(value).__name__} ({error})" if isinstance(value, (int, list, tuple)) else type(value).__name__
+        raise DtypeError(f"{what} must be a number, array or tensor, got {shown}") from error
+
+
+def _check_plain(value: Any, what: str) -> None:
+    """Raises `DtypeError` where text, truth values or tensors, which would lose their gradients, stand for numbers."""
+    if isinstance(value, (bool, str, bytes, bytearray)):
+        raise DtypeError(f"{what} must be a number, array or tensor, got {type(value).__name__}")
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            if isinstance(part, Tensor):
+                raise DtypeError(
+                    f"{what} is a {type(value).__name__} of tensors; join them with torch.stack or torch.cat"
+                )
+            _check_plain(part, what)
 
 
 def _check(value: Tensor, inside: Tensor, what: str, allowed: str) -> None:
@@ -241,6 +259,14 @@ def _pack_forcing(
         s = series[variable.name]
         own = np.asarray(s.times, np.float64)
         left, right = interval_values(breaks, own, values[variable.name], s.kind, variable.name, -2)
+        if s.kind == "linear":
+            # Between finite values so far apart that their difference is not.
+            _check(
+                left.detach(),
+                torch.isfinite(left) & torch.isfinite(right),
+                f"forcing {variable.name!r}",
+                "change by finite amounts",
+            )
         width = model.graph.cells if variable.on == "cell" else 1
         starts.append(left.expand(members, -1, width))
         ends.append(right.expand(members, -1, width))
@@ -256,14 +282,16 @@ def _initial_states(
     if model.initial is not None and given:
         geometry = {k: torch.from_numpy(v.copy()) for k, v in model.graph.cell.items()}
         values = model.initial(given, SimpleNamespace(**geometry, **parameters))
+        others = " or ".join(repr(k) for k in given if k in model.initial_names)
         for name in given:
             if name in values and values[name] is not given[name]:
-                others = " or ".join(repr(k) for k in given if k in model.initial_names)
                 raise InputError(f"initial {name!r} also follows from initial {others}; give one of them")
     states = {}
     for s in model.all_states:
         if s.name in values:
             tensor = values[s.name]
+            if s.name not in given:
+                _check_range(tensor, s, f"initial {s.name!r}, which follows from {others},")
         elif s.default is not None:
             tensor = torch.full((1, 1), s.default, dtype=torch.float64)
         else:

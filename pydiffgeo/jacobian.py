@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import ShapeError
+from .errors import DtypeError, ShapeError
 
 
 def jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -27,15 +27,26 @@ def jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, T
         solution, and zeros in the Jacobian of it.
 
     Raises:
+        DtypeError: `x` or the result of `function` is no tensor of a floating-point type.
         ShapeError: `x` or the result of `function` is not of these shapes.
         TangentError: the derivatives of a member fail.
     """
+    if not isinstance(x, Tensor) or not x.dtype.is_floating_point:
+        raise DtypeError(
+            f"x must be a floating-point tensor, got {x.dtype if isinstance(x, Tensor) else type(x).__name__}"
+        )
     if x.ndim != 2 or x.shape[1] == 0:
         raise ShapeError(f"x must be of shape (members, inputs), got {tuple(x.shape)}")
     at = x.detach()
 
+    def checked(x: Tensor) -> Tensor:
+        value = function(x)
+        if not isinstance(value, Tensor):
+            raise DtypeError(f"function must return a tensor ({len(at)}, results), got {type(value).__name__}")
+        return value
+
     def along(direction: Tensor) -> tuple[Tensor, Tensor]:
-        pushed: Any = torch.func.jvp(function, (at,), (direction.expand_as(at),))
+        pushed: Any = torch.func.jvp(checked, (at,), (direction.expand_as(at),))
         value, change = pushed
         if value.ndim != 2 or len(value) != len(at):
             raise ShapeError(

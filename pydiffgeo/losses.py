@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from .checks import check_positive
 from .flow_duration import fhv, flv, fms
 from .pairs import constant, efficiency, flows, mean, paired, positive, ratio, require, root, total
 
@@ -108,7 +109,7 @@ def log_nse(simulated: Tensor, observed: Any, *, fraction: float = 0.01) -> Tens
 
     Source: Pushpalatha et al. 2012, J. Hydrol. 420-421, who recommend a hundredth of the mean.
     """
-    require(fraction > 0, f"fraction must be positive, got {fraction}")
+    check_positive(fraction=fraction)
     s, o, valid = flows(simulated, observed)
     epsilon = fraction * mean(o, valid).unsqueeze(-1)
     return efficiency(torch.log(s + epsilon), torch.log(o + epsilon), valid)

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from .errors import BoundsError, InputError, ShapeError, TimeError, UnknownNameError
+from .checks import check_switch, is_number, is_pair, is_whole, shown
+from .errors import BoundsError, DtypeError, InputError, ShapeError, TimeError, UnknownNameError
 from .losses import gaussian_log_likelihood, heteroscedastic_log_likelihood
 from .pairs import mean, paired, positive
 from .solve import Solution
@@ -53,6 +54,8 @@ def values_at(
         InputError: both depth and cell are given, or the variable has no depth.
     """
     # Outputs cost an evaluation of the closures: only where one is asked for.
+    if not isinstance(name, str):
+        raise UnknownNameError(f"a state or an output has a name, got {name!r}")
     known = solution.states if name in solution.states else solution.outputs
     if name not in known:
         raise UnknownNameError(
@@ -88,7 +91,7 @@ def flux_sums(solution: Solution, name: str, windows: ArrayLike, *, interpolate:
         TimeError: a window is empty, lies outside the solved period, or does not begin and end at output
             times while `interpolate` is not set.
     """
-    if name not in solution.fluxes:
+    if not isinstance(name, str) or name not in solution.fluxes:
         raise UnknownNameError(f"{solution.model.name} has no flux {name!r}; it has {sorted(solution.fluxes)}")
     edges = check_windows(windows)
     at, weight = _place(solution, edges.reshape(-1), "windows")
@@ -122,6 +125,8 @@ def depth_weights(solution: Solution, depth: float | tuple[float, float]) -> Arr
         InputError: the graph has no depth.
     """
     geometry = solution.model.graph.cell
+    if not (is_number(depth) or is_pair(depth)):
+        raise BoundsError(f"depth must be a number, or (upper, lower), got {depth!r}")
     if not {"depth", "thickness"} <= {*geometry}:
         raise InputError(f"the cells of {solution.model.name} have no depth; choose a cell instead")
     centre, thickness = geometry["depth"], geometry["thickness"]
@@ -168,17 +173,34 @@ class Observation:
     interpolate: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in ("value", "flux_sum", "flux_mean"):
+        if not isinstance(self.name, str):
+            raise InputError(f"an observation needs the name of what is observed, got {self.name!r}")
+        if not isinstance(self.kind, str) or self.kind not in ("value", "flux_sum", "flux_mean"):
             raise InputError(f"{self.what}: kind must be 'value', 'flux_sum' or 'flux_mean', got {self.kind!r}")
         if self.kind != "value" and not (self.depth is None and self.cell is None):
             raise InputError(f"{self.what}: a flux has neither depth nor cell")
-        times = check_windows(self.times) if self.kind != "value" else _numbers(self.times)
-        values, error = (torch.as_tensor(v, dtype=torch.float64) for v in (self.values, self.error))
+        if not (self.depth is None or is_number(self.depth) or is_pair(self.depth)):
+            raise InputError(f"{self.what}: depth must be a number, or (upper, lower), got {self.depth!r}")
+        if not (self.cell is None or is_whole(self.cell)):
+            raise InputError(f"{self.what}: cell must be the number of a cell, got {self.cell!r}")
+        check_switch(**{f"{self.what}: interpolate": self.interpolate})
+        try:
+            times = check_windows(self.times) if self.kind != "value" else _numbers(self.times)
+        except TimeError as wrong:
+            raise TimeError(f"{self.what}: {wrong}") from wrong
+        values, error = _tensor(self.values, f"{self.what}: values"), _tensor(self.error, f"{self.what}: error")
         n = len(times)
-        if values.ndim == 0 or values.shape[-1] != n or (error.ndim and error.shape[-1] not in (1, n)):
+        fits = error.ndim == 0 or error.shape[-1] in (1, n)
+        if error.ndim > 1 and values.ndim:
+            members = values.shape[0] if values.ndim > 1 else error.shape[0]
+            fits &= error.ndim == 2 and error.shape[0] == members
+        if values.ndim not in (1, 2) or values.shape[-1] != n or not values.numel() or not fits:
             shapes = f"values {tuple(values.shape)} and error {tuple(error.shape)}"
             raise ShapeError(f"{self.what}: {shapes} must have one entry for each of {n} times, last")
-        if not ((error > 0) & torch.isfinite(error)).all() or not self.relative_error >= 0:
+        if torch.isinf(values).any():
+            raise BoundsError(f"{self.what}: values must be finite, or NaN where missing")
+        relative = is_number(self.relative_error) and self.relative_error >= 0
+        if not ((error > 0) & torch.isfinite(error)).all() or not relative:
             raise InputError(f"{self.what}: error must be positive and finite, relative_error zero or more")
         for key, value in (("times", times), ("values", values), ("error", error)):
             object.__setattr__(self, key, value)
@@ -221,9 +243,12 @@ def misfit(
     Raises:
         InputError: (or a subclass) no observation, or one that does not fit the solution; names it.
     """
-    if not observations:
-        raise InputError("misfit needs at least one observation")
-    if isinstance(likelihood, str) and likelihood not in _LIKELIHOODS:
+    if isinstance(observations, Observation) or not observations:
+        raise InputError("misfit needs at least one observation, in a list")
+    for o in observations:
+        if not isinstance(o, Observation):
+            raise InputError(f"misfit takes several `Observation`, got {type(o).__name__} among them")
+    if not callable(likelihood) and not (isinstance(likelihood, str) and likelihood in _LIKELIHOODS):
         raise InputError(f"likelihood must be one of {sorted(_LIKELIHOODS)} or a function, got {likelihood!r}")
     measure = _LIKELIHOODS[likelihood] if isinstance(likelihood, str) else likelihood
     ok, parts = solution.ok, list[Tensor]()
@@ -252,17 +277,46 @@ _LIKELIHOODS: dict[str, Callable[[Tensor, Tensor, Observation], Tensor]] = {
 
 def check_windows(windows: ArrayLike) -> Array:
     """Windows as an array `(n, 2)`; raises `TimeError` unless each ends after it begins."""
-    edges = np.asarray(windows, np.float64)
+    edges = _array(windows, "windows")
     if edges.ndim != 2 or edges.shape[-1] != 2 or not len(edges):
         raise TimeError(f"windows must have the shape (n, 2), got {edges.shape}")
+    if not np.isfinite(edges).all():
+        first = int(np.flatnonzero(~np.isfinite(edges).all(1))[0])
+        raise TimeError(f"window {first} must begin and end at finite times, got {edges[first].tolist()}")
     bad = np.flatnonzero(~(edges[:, 1] > edges[:, 0]))
     if bad.size:
         raise TimeError(f"window {bad[0]} must end after it begins, got {edges[bad[0]].tolist()}")
     return edges
 
 
+def _array(times: Any, what: str) -> Array:
+    """Times as an array of numbers; raises `TimeError`."""
+    try:
+        given = np.asarray(times.tolist() if isinstance(times, Tensor) else times)
+        if given.dtype.kind in "iuf":
+            return np.array(given, np.float64)
+    except (TypeError, ValueError, RuntimeError):  # rows of different lengths, sparse or complex tensors
+        pass
+    raise TimeError(f"{what} must be numbers, got {shown(times)}")
+
+
+def _tensor(values: Any, what: str) -> Tensor:
+    """Values as a float64 tensor, NaN where they are masked; raises `DtypeError`."""
+    try:
+        given = np.ma.filled(values.astype(np.float64), np.nan) if isinstance(values, np.ma.MaskedArray) else values
+        if isinstance(given, (str, bytes, bytearray)):  # bytes would be read as their codes
+            raise TypeError(type(given).__name__)
+        if isinstance(given, (list, tuple)) and any(isinstance(v, Tensor) and v.requires_grad for v in given):
+            raise TypeError("tensors that would lose their gradients")
+        if isinstance(given, Tensor) and given.is_complex():
+            raise TypeError("complex")
+        return torch.as_tensor(given, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise DtypeError(f"{what} must be numbers, got {shown(values)}") from error
+
+
 def _numbers(times: ArrayLike) -> Array:
-    array = np.asarray(times, np.float64)
+    array = _array(times, "times")
     if array.ndim != 1 or not array.size or not np.isfinite(array).all():
         raise TimeError(f"times must be finite numbers (n,), got {array!r}")
     return array
@@ -287,7 +341,7 @@ def _in_space(solution: Solution, name: str, series: Tensor, depth: Depth, cell:
     if depth is not None and cell is not None:
         raise InputError(f"{name}: give a depth or a cell, not both")
     if cell is not None:
-        if not -cells <= cell < cells:
+        if not is_whole(cell) or not -cells <= cell < cells:
             raise BoundsError(f"{name}: cell {cell} is not one of {cells}")
         return series[..., [cell]]
     if depth is None:

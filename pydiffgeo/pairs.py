@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import InputError, ShapeError
+from .errors import DtypeError, InputError, ShapeError
 
 
 def paired(simulated: Tensor, observed: Any, fewest: int = 2) -> tuple[Tensor, Tensor, Tensor]:
     """Both series and the mask of valid observations; zeros stand where an observation is missing."""
-    o = as_like(observed, simulated)
+    if not isinstance(simulated, Tensor) or not simulated.dtype.is_floating_point:
+        got = simulated.dtype if isinstance(simulated, Tensor) else type(simulated).__name__
+        raise DtypeError(f"simulated must be a floating-point tensor, got {got}")
+    o = as_like(observed, simulated, "observed")
     if simulated.ndim == 0 or o.ndim == 0 or simulated.shape[-1] != o.shape[-1]:
         raise ShapeError(
             f"simulated {tuple(simulated.shape)} and observed {tuple(o.shape)} must have the same number of times, last"
@@ -78,16 +82,26 @@ def ratio(a: Tensor, b: Tensor) -> Tensor:
 
 def positive(name: str, value: Any, like: Tensor, valid: Tensor, *, zero: bool = False) -> Tensor:
     """`value` spread over the series; raises unless positive (or zero, where allowed) wherever it is needed."""
-    v = expanded(name, as_like(value, like), like)
+    v = expanded(name, as_like(value, like, name), like)
     v = torch.where(valid, v, torch.ones_like(v))
     good = torch.isfinite(v) & ((v >= 0) if zero else (v > 0))
     require(good.all(), f"{name} must be {'zero or more' if zero else 'positive'} and finite")
     return v
 
 
-def as_like(values: Any, like: Tensor) -> Tensor:
+def as_like(values: Any, like: Tensor, name: str = "values") -> Tensor:
     """Numbers as a tensor of the type of another. Without it plain floats are rounded to single precision."""
-    return torch.as_tensor(values, dtype=like.dtype, device=like.device)
+    try:
+        # What is masked is missing, whatever lies below the mask.
+        masked = isinstance(values, np.ma.MaskedArray)
+        given = np.ma.filled(values.astype(np.float64), np.nan) if masked else values
+        if isinstance(given, (str, bytes, bytearray)):  # bytes would be read as their codes
+            raise TypeError(type(given).__name__)
+        if isinstance(given, Tensor) and given.is_complex():
+            raise TypeError(given.dtype)
+        return torch.as_tensor(given, dtype=like.dtype, device=like.device)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise DtypeError(f"{name} must be numbers, got {type(values).__name__} ({error})") from error
 
 
 def expanded(name: str, values: Tensor, like: Tensor) -> Tensor:

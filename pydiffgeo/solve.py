@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Integral, Real
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from .checks import check_positive, check_switch, check_whole
 from .engines.autograd import differentiable_solve
 from .engines.base import Forward, Options, Status
 from .engines.choose import choose_engine
@@ -113,13 +113,12 @@ class Solution:
         """The solution of some members of the batch, chosen by a mask `(batch,)` or their numbers.
 
         Raises:
-            InputError: nothing was batched.
+            InputError: nothing was batched, or the mask or the numbers do not fit the batch.
         """
         if not self.batched:
             raise InputError("select chooses members of a batch, and nothing was batched")
-        chosen = torch.as_tensor(members)
-        at = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
-        numbers = [int(i) for i in at]
+        at = self._members(members)
+        numbers = at.tolist()
         report = replace(
             self.report,
             status=[self.status[i] for i in numbers],
@@ -129,6 +128,24 @@ class Solution:
             {k: v[at] for k, v in part.items()} for part in (self.states, self.fluxes, self.parameters)
         )
         return replace(self, states=states, fluxes=fluxes, parameters=parameters, report=report)
+
+    def _members(self, members: Any) -> Tensor:
+        """The numbers, from zero on, of members given by a mask or by numbers, which may count from the last."""
+        count = len(self.status)
+        try:
+            chosen = torch.as_tensor(members).cpu()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"members must be a mask ({count},) or numbers, got {members!r}") from error
+        if chosen.ndim == 1 and not chosen.numel():
+            chosen = chosen.to(torch.int64)
+        if chosen.dtype == torch.bool and tuple(chosen.shape) == (count,):
+            return chosen.nonzero()[:, 0]
+        if chosen.ndim != 1 or chosen.dtype == torch.bool or chosen.dtype.is_floating_point or chosen.is_complex():
+            raise InputError(f"members must be a mask ({count},) or numbers, got {chosen.dtype} {tuple(chosen.shape)}")
+        chosen = chosen.to(torch.int64)
+        if (outside := (chosen < -count) | (chosen >= count)).any():
+            raise InputError(f"member {int(chosen[outside][0])} is not one of {count}")
+        return torch.where(chosen < 0, chosen + count, chosen)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in self.states.items())
@@ -202,11 +219,12 @@ def solve(
         AdjointError: from `backward()`, where an adjoint solve fails and `throw` is set.
         TangentError: in forward mode, where the derivatives of a member fail and `throw` is set.
     """
-    _check_positive(rtol=rtol, atol=atol, memory=memory)
+    check_positive(rtol=rtol, atol=atol, memory=memory)
     if max_seconds is not None:
-        _check_positive(max_seconds=max_seconds)
-    _check_whole(1, max_steps=max_steps)
-    _check_whole(0, threads=threads)
+        check_positive(max_seconds=max_seconds)
+    check_whole(1, max_steps=max_steps)
+    check_whole(0, threads=threads)
+    check_switch(compiled=compiled, throw=throw)
     inputs = check_inputs(model, parameters, forcing, times, initial)
     chosen, why = choose_engine(engine)
     _check_method(chosen.name, solver, sensitivity)
@@ -231,18 +249,6 @@ def solve(
     return solution
 
 
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not (isinstance(value, Real) and np.isfinite(float(value)) and value > 0):
-            raise InputError(f"{name} must be a positive number, got {value!r}")
-
-
-def _check_whole(least: int, **values: int) -> None:
-    for name, value in values.items():
-        if not (isinstance(value, Integral) and int(value) >= least):
-            raise InputError(f"{name} must be a whole number, {least} or more, got {value!r}")
-
-
 def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
     """Raises `InputError` unless the engine, which is there, knows the solver and the sensitivity."""
     known_solvers: Iterable[str]
@@ -256,7 +262,8 @@ def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
 
         known_solvers, known_sensitivities = sundials.SOLVERS, ("auto", "adjoint")
     for what, value, known in (("solver", solver, known_solvers), ("sensitivity", sensitivity, known_sensitivities)):
-        if value not in known and not (what == "solver" and value in (None, "auto")):
+        free = what == "solver" and (value is None or (isinstance(value, str) and value == "auto"))
+        if not free and not (isinstance(value, str) and value in known):
             raise InputError(f"{what} {value!r} is unknown to the engine {engine!r}; it has {sorted(known)}")
 
 

@@ -10,10 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import BoundsError, MissingNameError, UnknownNameError
+from .checks import is_number, is_pair
+from .errors import BoundsError, MissingNameError, ShapeError, UnknownNameError
 from .model import Parameter
 
 # Values stay this part of the range away from the bounds, so that rounding never puts them on an open one.
@@ -37,8 +39,10 @@ class Bounded:
     log: bool = False
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise BoundsError(f"bounds of {self.name!r} must be finite and in order, got ({self.low:g}, {self.high:g})")
+        ends = (self.low, self.high)
+        if not (is_pair(ends) and self.low < self.high and math.isfinite(float(self.high) - float(self.low))):
+            shown = ", ".join(f"{e:g}" if is_number(e) else repr(e) for e in ends)
+            raise BoundsError(f"bounds of {self.name!r} must be finite and in order, got ({shown})")
         if self.log and self.low <= 0:
             raise BoundsError(
                 f"{self.name!r} varies on a logarithmic scale; its low bound must be positive, got {self.low:g}"
@@ -52,7 +56,8 @@ class Bounded:
         a, b = self._ends()
         share = MARGIN + (1 - 2 * MARGIN) * torch.sigmoid(x)
         inner = a + (b - a) * share
-        return torch.exp(inner) if self.log else inner
+        # Rounding leaves the bounds where they are close together.
+        return torch.clamp(torch.exp(inner) if self.log else inner, self.low, self.high)
 
     def inverse(self, value: Tensor) -> Tensor:
         """The `x` that `forward` maps to `value`; a value on a bound gives a large finite `x`.
@@ -77,7 +82,11 @@ def bounded(parameter: Parameter, bounds: tuple[float, float] | None = None) -> 
     Raises:
         BoundsError: bounds outside the physical ones, or no finite range to be found.
     """
-    low, high = bounds or parameter.typical or (parameter.low, parameter.high)
+    if bounds is not None and not (isinstance(bounds, (tuple, list, np.ndarray)) and len(bounds) == 2):
+        raise BoundsError(f"bounds of parameter {parameter.name!r} must be (low, high), got {bounds!r}")
+    if bounds is not None and not is_pair(bounds):
+        raise BoundsError(f"bounds of parameter {parameter.name!r} must be two finite numbers, got {bounds!r}")
+    low, high = bounds if bounds is not None else parameter.typical or (parameter.low, parameter.high)
     if low < parameter.low or high > parameter.high:
         raise BoundsError(
             f"bounds ({low:g}, {high:g}) of parameter {parameter.name!r} reach beyond its physical "
@@ -100,7 +109,13 @@ class Transforms:
         return tuple(item.name for item in self.items)
 
     def unpack(self, x: Tensor) -> dict[str, Tensor]:
-        """Unbounded `(members, items)` to bounded values, name -> `(members, 1)`."""
+        """Unbounded `(members, items)` to bounded values, name -> `(members, 1)`.
+
+        Raises:
+            ShapeError: `x` has another shape.
+        """
+        if x.ndim != 2 or x.shape[1] != len(self.items):
+            raise ShapeError(f"x must be (members, {len(self.items)}), for {list(self.names)}; got {tuple(x.shape)}")
         return {item.name: item.forward(x[:, i : i + 1]) for i, item in enumerate(self.items)}
 
     def pack(self, values: Mapping[str, Tensor]) -> Tensor:
@@ -108,7 +123,7 @@ class Transforms:
 
         Raises:
             MissingNameError: a name was not given. UnknownNameError: one too many was.
-            BoundsError: a value lies outside its bounds.
+            BoundsError: a value lies outside its bounds. ShapeError: a value has another shape.
         """
         for name in values:
             if name not in self.names:
@@ -116,6 +131,10 @@ class Transforms:
         for name in self.names:
             if name not in values:
                 raise MissingNameError(f"no value of {name!r} was given")
+        for name in self.names:
+            if values[name].ndim != 2 or values[name].shape != (len(values[self.names[0]]), 1):
+                shapes = ", ".join(f"{n!r} {tuple(values[n].shape)}" for n in self.names)
+                raise ShapeError(f"values must be (members, 1), as many for each name; got {shapes}")
         return torch.cat([item.inverse(values[item.name]) for item in self.items], dim=1)
 
 

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from pydiffgeo.engines.choose import NAMES
 from pydiffgeo.engines.julia import session
+
+try:
+    from hypothesis import HealthCheck, settings
+except ImportError:  # not among what the other tests need
+    pass
+else:
+    # What Hypothesis keeps between runs stays out of the checkout. `--hypothesis-profile=thorough` searches on.
+    common = {
+        "deadline": None,
+        "database": None,
+        "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+    }
+    settings.register_profile("steady", max_examples=40, derandomize=True, **common)
+    settings.register_profile("thorough", max_examples=700, print_blob=True, **common)
+    settings.load_profile("steady")
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", os.path.join(tempfile.gettempdir(), "hypothesis"))
 
 
 def julia_absent() -> str | None:

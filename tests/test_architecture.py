@@ -15,7 +15,7 @@ import pydiffgeo
 ROOT = Path(pydiffgeo.__file__).parent
 # A module may import from its own layer and those before it. What is not listed is an application of `solve`.
 LAYERS = (
-    ("errors",),
+    ("errors", "checks"),
     ("model", "closures", "graph", "forcing"),
     ("models",),
     ("engines",),

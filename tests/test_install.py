@@ -93,6 +93,7 @@ def test_the_lowest_versions_are_those_asked_for():
         "hatchling",
         "lightning",
         "mypy",
+        "hypothesis",
         "ruff",
         "scipy",
         "diffrax",

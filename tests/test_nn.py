@@ -394,11 +394,11 @@ def test_where_no_site_can_be_solved_training_stops(sites):
     ("change", "message"),
     [
         ({"window": 400}, "181|182"),
-        ({"steps": 0}, "steps must be at least 1"),
-        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"steps": 0}, "steps must be a whole number, 1 or more"),
+        ({"learning_rate": 0.0}, "learning_rate must be a positive number"),
         ({"measure": "nse"}, "measure must be one of scaled, log"),
         ({"noise": -0.1}, "noise must be zero or positive"),
-        ({"average": 1.0}, "average must be from 0 to below 1"),
+        ({"average": 1.0}, "average must be a number from 0 to below 1"),
     ],
 )
 def test_a_training_that_does_not_fit_is_named(sites, change, message):

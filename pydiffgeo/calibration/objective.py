@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..checks import check_switch, is_pair
 from ..errors import InputError, UnknownNameError
 from ..losses import LOSSES, gaussian_log_likelihood
 from ..observe import Observation, misfit
@@ -28,7 +29,7 @@ class Prior:
             logarithm where `log` is set.
 
     Raises:
-        InputError: a spread that is not positive, or a logarithm of a mean that is not.
+        InputError: numbers that are not finite, a spread that is not positive, or a logarithm of a mean that is not.
     """
 
     mean: float
@@ -36,9 +37,10 @@ class Prior:
     log: bool = False
 
     def __post_init__(self) -> None:
-        if not self.spread > 0 or (self.log and not self.mean > 0):
+        check_switch(log=self.log)
+        if not is_pair((self.mean, self.spread)) or not self.spread > 0 or (self.log and not self.mean > 0):
             raise InputError(
-                f"a prior needs a positive spread, and a positive mean where it is logarithmic, got {self}"
+                f"a prior needs a finite mean and a positive spread, and a positive mean where it is logarithmic, got {self}"
             )
 
     def deviation(self, value: Tensor) -> Tensor:
@@ -50,7 +52,7 @@ class Prior:
 
 def check_loss(name: str) -> None:
     """Raises `UnknownNameError` unless `name` is a loss."""
-    if name not in LOSSES and name not in MISFITS:
+    if not isinstance(name, str) or (name not in LOSSES and name not in MISFITS):
         raise UnknownNameError(f"the loss {name!r} is unknown; there are {[*LOSSES, *MISFITS]}")
 
 

@@ -121,7 +121,7 @@ class _Table:
         value = self.values.pop(key)
         try:
             return read(value)
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, OverflowError):
             raise self.fail(key, f"must be {expected}, got {value!r}") from None
 
     def finish(self) -> None:
@@ -141,7 +141,8 @@ def read_settings(path: str | Path) -> Settings:
     try:
         text = path.read_text(encoding="utf-8")
         tables = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    # Numbers of thousands of digits and names that no file can have are ValueErrors too.
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as a configuration ({error})") from error
     sections = ("data", "periods", "model", "solve", "optimiser", "output")
     for name in tables:
@@ -367,7 +368,10 @@ def _days(value: Any) -> Days:
 
 
 def _warmup(value: Any, train: dt.date) -> int:
-    return _count(value, 0) if isinstance(value, (int, float)) else _count((train - _date(value)).days, 0)
+    days = _count(value, 0) if isinstance(value, (int, float)) else _count((train - _date(value)).days, 0)
+    if days >= train.toordinal():  # before the first day there is
+        raise ValueError
+    return days
 
 
 def _labels(value: Any) -> tuple[str, ...]:

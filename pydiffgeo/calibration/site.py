@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import BoundsError, InputError, SolverError, UnknownNameError
-from ..forcing import TimeSeries
+from ..checks import check_within, is_pair
+from ..errors import BoundsError, InputError, SolverError, TimeError, UnknownNameError
+from ..forcing import TimeSeries, check_times
 from ..jacobian import jacobian
 from ..model import Model
 from ..observe import Observation
@@ -70,12 +71,29 @@ class Site:
     transforms: Transforms = field(init=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise InputError(f"the name of a site must be text, got {self.name!r}")
+        if not isinstance(self.model, Model):
+            raise InputError(f"site {self.name}: model must be a pydiffgeo.Model, got {self.model!r}")
         check_loss(self.loss)
+        for key in ("forcing", "bounds", "fixed", "initial", "priors", "settings"):
+            if not isinstance(getattr(self, key), Mapping):
+                raise InputError(f"site {self.name}: {key} must be a mapping from names, got {getattr(self, key)!r}")
+        for key in ("observations", "selection"):
+            given = getattr(self, key)
+            if not isinstance(given, (tuple, list)) or not all(isinstance(o, Observation) for o in given):
+                raise InputError(f"site {self.name}: {key} must be several `Observation`, got {given!r}")
+            object.__setattr__(self, key, tuple(given))
         if not self.observations:
             raise InputError(f"site {self.name}: there is nothing to compare with")
-        object.__setattr__(self, "observations", tuple(self.observations))
-        object.__setattr__(self, "selection", tuple(self.selection))
-        object.__setattr__(self, "times", np.asarray(self.times, np.float64))
+        for name, prior in self.priors.items():
+            if not isinstance(prior, Prior):
+                raise InputError(f"site {self.name}: the prior of {name!r} must be a `Prior`, got {prior!r}")
+        check_within(0.0, np.inf, "a time, zero or more", **{f"site {self.name}: warmup": self.warmup})
+        try:
+            object.__setattr__(self, "times", check_times(self.times))
+        except TimeError as error:
+            raise TimeError(f"site {self.name}: {error}") from error
         object.__setattr__(self, "transforms", self._transforms())
         for name in self.priors:
             if name not in self.transforms.names:
@@ -94,6 +112,8 @@ class Site:
                     known = [*parameters, *self._initial_names]
                     raise UnknownNameError(f"{name!r} is to be calibrated; it needs bounds, and to be one of {known}")
                 else:
+                    if not is_pair(given):
+                        raise BoundsError(f"bounds of {name!r} must be two finite numbers, got {given!r}")
                     items.append(Bounded(name, float(given[0]), float(given[1]), name in self.logarithmic))
             except (BoundsError, UnknownNameError) as error:
                 raise type(error)(f"site {self.name}: {error}") from error

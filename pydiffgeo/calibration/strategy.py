@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from ..checks import check_positive, check_whole, check_within
 from ..errors import InputError
 from .least_squares import GaussNewton
 from .objective import SQUARES
@@ -46,11 +48,13 @@ class Strategy:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
+        if not isinstance(self.method, str) or self.method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
-        for name in ("candidates", "starts", "window_steps", "finalists", "steps", "wait"):
-            if not getattr(self, name) >= 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        counts = ("candidates", "starts", "window_steps", "finalists", "steps", "wait")
+        check_whole(1, **{name: getattr(self, name) for name in counts})
+        check_whole(0, seed=self.seed)
+        check_within(0.0, math.inf, "a number, zero or more", window=self.window, tolerance=self.tolerance)
+        check_positive(learning_rate=self.learning_rate)
         for fewer, more in (("starts", "candidates"), ("finalists", "starts")):
             if getattr(self, fewer) > getattr(self, more):
                 raise InputError(f"{fewer} must be at most {more} ({getattr(self, more)}), got {getattr(self, fewer)}")

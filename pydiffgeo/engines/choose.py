@@ -51,6 +51,8 @@ def choose_engine(name: str) -> tuple[Engine, str]:
     Raises:
         EngineNotAvailableError: the name is unknown or the engine is not there.
     """
+    if not isinstance(name, str):
+        raise EngineNotAvailableError(f"engine must be the name of one, got {name!r}")
     if name == "julia":
         return julia(), "asked for"
     if name == "sundials":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,8 +37,10 @@ def read_archive(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[An
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             arrays = {key: np.array(file[key]) for key in file.files if key != "about"}
-    # What is no archive at all, or holds something else, raises any of these.
-    except (KeyError, EOFError, TypeError, AttributeError, IndexError, zipfile.BadZipFile) as error:
+    except OSError:
+        raise
+    # What is no archive at all, damaged, or holds something else, fails in many ways.
+    except Exception as error:
         raise ValueError(str(error)) from error
     if not isinstance(about, dict):
         raise ValueError(f"it holds {type(about).__name__} where settings should be")

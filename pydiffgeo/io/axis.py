@@ -8,13 +8,15 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from ..basin import Array, Dates
+from ..basin import Array, Dates, day
 from ..errors import DataError, TimeAxisError
 from .units import require
 
 Gaps = Literal["fill", "refuse"]
 Calendar = Literal["refuse", "convert"]
 STANDARD = ("standard", "gregorian", "proleptic_gregorian")
+# More times than a record in steps of minutes has: a single stray one would fill the memory.
+LONGEST = 50_000_000
 CONVERTIBLE = ("noleap", "365_day", "360_day")
 
 
@@ -63,12 +65,13 @@ def decode(data: xr.Dataset, time: str, file: str, calendar: Calendar = "refuse"
         if name in CONVERTIBLE:
             spread = name == "360_day"
             data = data.convert_calendar("standard", dim=time, align_on="year" if spread else None, use_cftime=False)
-    except (ValueError, OverflowError, TypeError) as error:
+    # Attributes of a file can be anything, and what they break differs: a KeyError or LookupError as well.
+    except Exception as error:
         raise TimeAxisError(f"{file}: {time!r} cannot be decoded as dates ({error})", file=file) from error
     try:
         # Values are unpacked when they are first looked at.
         data = data.load()
-    except (ValueError, TypeError) as error:
+    except Exception as error:
         raise DataError(
             f"{file}: values cannot be unpacked as the attributes of their variable say ({error})"
         ) from error
@@ -131,6 +134,12 @@ def regular(times: Any, file: str, gaps: Gaps = "fill") -> Dates:
             file=file,
         )
     count = int((times[-1] - times[0]).astype(np.int64)) // step + 1
+    if count > LONGEST:
+        raise TimeAxisError(
+            f"{file}: the smallest step, {_length(step)} after {_short(times[int(steps.argmin())])}, would make "
+            f"{count} times out of {len(times)}",
+            file=file,
+        )
     return times[0] + np.arange(count) * np.timedelta64(step, "ns")
 
 
@@ -193,9 +202,9 @@ def days_within(days: Any, start: Any, end: Any, source: str) -> Any:
     """
     inside = np.ones(len(days), bool)
     if start is not None:
-        inside &= days >= np.datetime64(start, "D")
+        inside &= days >= day("start", start)
     if end is not None:
-        inside &= days <= np.datetime64(end, "D")
+        inside &= days <= day("end", end)
     if not inside.any():
         raise DataError(f"{source}: the days run from {days[0]} to {days[-1]}, none within {start} to {end}")
     return inside

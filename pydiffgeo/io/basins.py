@@ -26,7 +26,14 @@ def basin_data(data: xr.Dataset, basin: str, *, start: Any = None, end: Any = No
     Raises:
         DataError: there is no such basin or quantity; forcing has gaps; values are out of range.
     """
+    if not isinstance(data, xr.Dataset):
+        raise DataError(f"the data must be a dataset as open_cf returns it, got {type(data).__name__}")
     source = str(data.attrs.get("source", "the dataset"))
+    for dimension in ("basin", "time"):
+        if dimension not in data.dims or dimension not in data.coords:
+            raise DataError(f"{source}: no dimension {dimension!r} with labels; it has {sorted(map(str, data.dims))}")
+    if data["time"].dtype.kind != "M":
+        raise DataError(f"{source}: 'time' does not hold dates, but {data['time'].dtype}")
     labels = [str(b) for b in data["basin"].values]
     if basin not in labels:
         raise unknown_basin(basin, labels, source)

@@ -17,6 +17,7 @@ import xarray as xr
 
 from ..basin import RANGES, Array, BasinData, Dates, check_calendar, mean_of
 from ..errors import DataError
+from .arguments import check_labels, check_path, texts
 from .attributes import CAMELS_UNITS, read_table, read_tables
 from .axis import Gaps, check_choice, together
 from .quantities import SERIES
@@ -47,7 +48,7 @@ def read_camels(root: str | Path, basin: str, *, product: str = "daymet") -> Bas
     Raises:
         DataError: names the file and what is wrong in it.
     """
-    root = Path(root)
+    root = check_path(root)
     forcing_folder, flow_folder = _forcing_folder(root, product), root / "usgs_streamflow"
     forcing_file = only_file(find_files(forcing_folder, "forcing_leap.txt"), basin, forcing_folder)
     flow_file = only_file(find_files(flow_folder, "streamflow_qc.txt"), basin, flow_folder)
@@ -103,7 +104,10 @@ def open_camels(
         TimeAxisError: days of a file repeat or are unsorted, or missing where that is refused.
     """
     check_choice("gaps", gaps, ("fill", "refuse"))
-    root = Path(root)
+    root = check_path(root)
+    check_labels(basins)
+    if not isinstance(product, str) and not texts(product):
+        raise DataError(f"product must be one of {', '.join(PRODUCTS)}, or several of them; got {product!r}")
     products = (product,) if isinstance(product, str) else tuple(product)
     if not products:
         raise DataError(f"product must be one of {', '.join(PRODUCTS)}, or several of them; got none")
@@ -162,7 +166,7 @@ def open_camels(
 
 def _forcing_folder(root: Path, product: str) -> Path:
     """The folder of a product; other folders than those below `root` cannot be named."""
-    if not re.fullmatch(r"[\w-]+", product):
+    if not isinstance(product, str) or not re.fullmatch(r"[\w-]+", product):
         raise DataError(f"product must be the name of a folder in {root / 'basin_mean_forcing'}, got {product!r}")
     return root / "basin_mean_forcing" / product
 

@@ -17,9 +17,10 @@ import xarray as xr
 
 from ..basin import unknown_basin
 from ..errors import DataError
+from .arguments import check_arguments, check_labels, check_path
 from .attributes import CARAVAN_UNITS, read_tables
 from .axis import Calendar, Gaps, check_choice, decode, together
-from .cf import Areas, Names, open_raw, series_of
+from .cf import Areas, Names, open_raw, renamed, series_of
 from .units import compatible
 
 # An entry of the attribute that lists the units of a file: `streamflow: Observed streamflow [mm/d]`.
@@ -54,7 +55,9 @@ def open_caravan(
         DataError, UnitError, TimeAxisError, MissingPackageError: as `open_cf`; name the file.
     """
     check_choice("gaps", gaps, ("fill", "refuse"))
-    root = Path(root)
+    root = check_path(root)
+    check_labels(basins)
+    check_arguments(variables=variables, units=units, missing=missing, area=area)
     files = _files(root)
     for basin in basins or ():
         if basin not in files:
@@ -132,7 +135,7 @@ def _one(
     time = next((t for t in ("date", "time") if t in data.variables), "date")
     data = decode(data, time, str(path), calendar)
     if time != "time":
-        data = data.rename({time: "time"})
+        data = renamed(data, time, "time", str(path))
     stated = _stated_units(data)
     # Coordinates besides time, such as the identifier of the gauge, are no series.
     data = data.drop_vars([c for c in data.coords if c != "time"]).expand_dims({"basin": [basin]})

@@ -18,7 +18,9 @@ import xarray as xr
 
 from ..basin import Array, unknown_basin
 from ..errors import DataError
+from .arguments import check_arguments, check_labels, check_path
 from .axis import Calendar, Gaps, check_times, decode, regular
+from .classic import check_whole
 from .quantities import AREA_UNIT, AREAS, SERIES, check_names, find_variable, names_of
 from .units import check_known, convert, is_volume_rate, require
 
@@ -69,14 +71,24 @@ def open_cf(
         TimeAxisError: times repeat or are unsorted, or the calendar cannot be used.
         MissingPackageError: a package for this kind of file is not installed.
     """
+    path = check_path(path)
+    check_labels(basins)
+    check_arguments(variables=variables, units=units, dimensions=dimensions, missing=missing, area=area)
     file = str(path)
     data = decode(open_raw(path), dimensions[1], file, calendar)
-    data = _by_basin(data, dimensions[0], Path(path), basins)
+    data = _by_basin(data, *dimensions, path, basins)
     if dimensions[1] != "time":
-        data = data.rename({dimensions[1]: "time"})
+        data = renamed(data, dimensions[1], "time", file)
     return series_of(
         data, file, variables=variables, units=units or {}, gaps=gaps, missing=missing, area=area
     )  # fmt: skip
+
+
+def renamed(data: xr.Dataset, old: str, new: str, file: str) -> xr.Dataset:
+    """`data` with a dimension renamed; raises `DataError` where the file calls something else so."""
+    if new in data.variables or new in data.dims:
+        raise DataError(f"{file}: {old!r} is to be {new!r}, but the file has another {new!r}")
+    return data.rename({old: new})
 
 
 def open_raw(path: str | Path) -> xr.Dataset:
@@ -86,13 +98,14 @@ def open_raw(path: str | Path) -> xr.Dataset:
         DataError: it cannot be opened, or is cut off.
         MissingPackageError: the package for it is not installed.
     """
-    path = Path(path)
+    path = check_path(path)
     if os.path.isdir(path) or path.suffix == ".zarr":
         require("zarr", f"{path}: reading Zarr")
         refuse_pickles(path)
         kind, options = "Zarr", {"engine": "zarr", "chunks": None}
     else:
         kind, options = "NetCDF", {}
+        check_whole(path)
     try:
         with xr.open_dataset(path, decode_cf=False, **options) as file:  # type: ignore[arg-type]
             return file.load()
@@ -130,15 +143,19 @@ def _codecs(metadata: Any) -> Iterator[str]:
             yield from _codecs(value)
 
 
-def _by_basin(data: xr.Dataset, dimension: str, path: Path, basins: Sequence[str] | None) -> xr.Dataset:
+def _by_basin(data: xr.Dataset, dimension: str, time: str, path: Path, basins: Sequence[str] | None) -> xr.Dataset:
     """The wanted basins of `data`, along the dimension `basin`, whose labels are text."""
-    labelled = [v for v in data.variables if data[v].attrs.get("cf_role") == "timeseries_id"]
+    labelled = [v for v in data.variables if data[v].ndim < 2 and data[v].attrs.get("cf_role") == "timeseries_id"]
     # A dimension without labels would give its numbers if asked for by name.
     named = labelled[0] if labelled else dimension
     labels = data[named] if named in data.variables else None
     if labels is not None and labels.ndim == 1:
         dimension = str(labels.dims[0])
+        if dimension == time:
+            raise DataError(f"{path}: {labels.name!r} cannot name the basins: it lies along {dimension!r}, the times")
     if dimension not in data.dims:
+        if "basin" in data.variables and (labels is None or labels.name != "basin"):
+            raise DataError(f"{path}: has no dimension {dimension!r}, but a variable 'basin', which names no basin")
         stated = [_label(labels.values)] if labels is not None and labels.ndim == 0 else None
         one = [*(basins if basins is not None else stated or [path.stem])]
         if len(one) != 1:
@@ -158,13 +175,13 @@ def _by_basin(data: xr.Dataset, dimension: str, path: Path, basins: Sequence[str
     at = [names.index(b) for b in basins] if basins is not None else [*range(len(names))]
     data = data.isel({dimension: at}).drop_vars(str(labels.name))
     if dimension != "basin":
-        data = data.rename({dimension: "basin"})
+        data = renamed(data, dimension, "basin", str(path))
     return data.assign_coords(basin=[names[i] for i in at])
 
 
 def _label(value: Any) -> str:
     value = value.item() if isinstance(value, np.ndarray) else value
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def series_of(
@@ -226,6 +243,8 @@ def numbers(values: Any, file: str, name: str, missing: Sequence[float]) -> Arra
         DataError: they are not numbers.
     """
     try:
+        if np.asarray(values).dtype.kind in "mMc":
+            raise TypeError(f"but {np.asarray(values).dtype}")
         values = np.array(values, np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"{file}: {name} does not hold numbers ({error})") from error

@@ -13,9 +13,12 @@ from typing import Any
 import xarray as xr
 
 from ..basin import QUANTITIES, RANGES, Array, BasinData, Dates, check_calendar, daylength, mean_of, unknown_basin
+from ..checks import is_number
 from ..errors import DataError
+from .arguments import check_arguments, check_path
 from .axis import days_within
-from .cf import refuse_pickles
+from .cf import numbers, refuse_pickles
+from .classic import check_whole
 from .units import convert
 
 # Name of each quantity in the file; several names are averaged, as for the daily extremes.
@@ -55,6 +58,10 @@ def read_netcdf(
         DataError: names the file and the culprit: an unknown basin or variable, a unit that is
             missing or unknown, days that are missing or repeated, forcing that is NaN.
     """
+    path = check_path(path)
+    check_arguments(variables=variables, units=units, dimensions=dimensions)
+    if latitude is not None and not (is_number(latitude) and -90 <= latitude <= 90):
+        raise DataError(f"latitude must be degrees from -90 to 90, got {latitude!r}")
     names: dict[str, Any] = {**VARIABLES, **(variables or {})}
     for name in [*names, *(units or {})]:
         if name not in QUANTITIES:
@@ -63,9 +70,12 @@ def read_netcdf(
     # Day lengths in seconds are numbers here, never time deltas.
     if os.path.isdir(path):
         refuse_pickles(Path(path))
+    else:
+        check_whole(Path(path))
     try:
         file = xr.open_dataset(Path(path), decode_timedelta=False)
-    except (OSError, ValueError) as error:
+    # Libraries raise RuntimeError, KeyError and their own kinds where a file is cut off.
+    except Exception as error:
         raise DataError(f"{source}: cannot be opened as NetCDF ({error})") from error
     with file:
         selected = _select_basin(file, basin, dimensions[0], source)
@@ -88,7 +98,7 @@ def _select_basin(file: xr.Dataset, basin: str, dimension: str, source: str) -> 
         return file
     if dimension not in file.coords:
         raise DataError(f"{source}: the dimension {dimension!r} has no coordinate that names the basins")
-    labels = [v.decode() if isinstance(v, bytes) else str(v) for v in file[dimension].values]
+    labels = [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in _read(file[dimension], source)]
     at = [i for i, label in enumerate(labels) if label == basin]
     if not at:
         raise unknown_basin(basin, labels, source)
@@ -100,7 +110,7 @@ def _select_basin(file: xr.Dataset, basin: str, dimension: str, source: str) -> 
 def _days(file: xr.Dataset, dimension: str, source: str) -> Dates:
     if dimension not in file.coords or file[dimension].ndim != 1:
         raise DataError(f"{source}: no time axis {dimension!r}; dimensions are {sorted(map(str, file.dims))}")
-    times = file[dimension].values
+    times = _read(file[dimension], source)
     if times.dtype.kind != "M":
         raise DataError(f"{source}: {dimension!r} does not hold dates of the standard calendar, but {times.dtype}")
     return check_calendar(times, source)
@@ -117,8 +127,14 @@ def _values(file: xr.Dataset, name: str, variable: str, unit: str | None, time: 
         )
     if unit is None:
         unit = column.attrs.get("units")
-    try:
-        values = column.values
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{source}: {variable} cannot be read ({error})") from error
+    values = _read(column, source)
+    numbers(values, source, variable, ())
     return convert(values, unit, RANGES[name][2], file=source, variable=variable)
+
+
+def _read(variable: xr.DataArray, source: str) -> Any:
+    """The values of a variable, which are read only now."""
+    try:
+        return variable.values
+    except Exception as error:  # see `read_netcdf`
+        raise DataError(f"{source}: {variable.name} cannot be read ({error})") from error

@@ -146,6 +146,8 @@ def write_dataset(path: str | Path, data: xr.Dataset, attributes: Mapping[str, A
         MissingPackageError: no library for NetCDF is installed.
     """
     path = Path(path)
+    if not isinstance(data, xr.Dataset):
+        raise DataError(f"{path}: only a dataset can be written, got {type(data).__name__}")
     data = data.copy()
     # Bounds take units and meaning from the coordinate they belong to.
     bounds = {v.attrs["bounds"] for v in data.variables.values() if "bounds" in v.attrs}
@@ -168,9 +170,14 @@ def read_dataset(path: str | Path) -> xr.Dataset:
     """A dataset as `write_dataset` wrote it, in memory; numbers in units of time stay numbers.
 
     Raises:
-        DataError: it cannot be opened, or is cut off.
+        DataError: it cannot be opened or decoded, or is cut off.
     """
-    return xr.decode_cf(open_raw(path), decode_timedelta=False)
+    data = open_raw(path)
+    try:
+        return xr.decode_cf(data, decode_timedelta=False).load()
+    # Attributes of a file can be anything, and what they break differs.
+    except Exception as error:
+        raise DataError(f"{path}: what it holds cannot be decoded ({error})") from error
 
 
 def _save(path: Path, data: xr.Dataset) -> Path:
@@ -192,7 +199,10 @@ def _save(path: Path, data: xr.Dataset) -> Path:
         variable.encoding = {}
 
     def write(temporary: str) -> None:
-        data.to_netcdf(temporary, engine=engine, encoding=encoding)  # type: ignore[call-overload]
+        try:
+            data.to_netcdf(temporary, engine=engine, encoding=encoding)  # type: ignore[call-overload]
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{path}: NetCDF cannot hold this ({error})") from error
 
     return write_whole(path, write)
 

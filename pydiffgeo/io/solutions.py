@@ -119,4 +119,8 @@ def _dates(times: Any, unit: str, start: Any) -> Any:
         raise DataError(f"times in {unit!r} cannot become dates; leave out start, or use {', '.join(_SECONDS)}")
     seconds = _SECONDS[unit]
     milliseconds = np.rint(times * seconds * 1000).astype(np.int64).astype("timedelta64[ms]")
-    return (np.datetime64(start, "ms") + milliseconds).astype("datetime64[ns]")
+    try:
+        first = np.datetime64(start, "ms")
+    except (ValueError, TypeError) as error:
+        raise DataError(f"start must be a date such as 1980-10-01, got {start!r}") from error
+    return (first + milliseconds).astype("datetime64[ns]")

@@ -72,6 +72,9 @@ def read_forcing(file: Path) -> Forcing:
     heading = lines[3].split()
     units = {m[1].lower(): m[2] for m in (re.match(r"(\w+)\((.+)\)$", h) for h in heading) if m}
     names = [re.sub(r"\(.*\)$", "", h).lower() for h in heading]
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(f"{file}: the heading in line 4 has the column {name!r} {names.count(name)} times")
     rows = [line.split() for line in lines[4:]]
     _check_whole(file, rows, len(heading), 5)
     dates = _dates(file, rows, 5, 0)
@@ -130,13 +133,17 @@ def _dates(file: Path, rows: list[list[str]], first_line: int, column: int) -> D
 
 def _numbers(file: Path, rows: list[list[str]], column: int, first_line: int, name: str) -> Array:
     try:
-        return np.array([row[column] for row in rows], np.float64)
+        values = np.array([row[column] for row in rows], np.float64)
+        if not np.isinf(values).any():
+            return values
     except (ValueError, IndexError):
         # Row by row, to find the one that is wrong.
         values = np.empty(len(rows))
     for i, row in enumerate(rows):
         try:
             values[i] = float(row[column])
+            if math.isinf(values[i]):
+                raise ValueError("infinite")
         except (ValueError, IndexError) as error:
             raise DataError(
                 f"{file}: line {i + first_line} has no number for {name}: {' '.join(row)[:60]!r}"

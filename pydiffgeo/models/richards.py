@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checks import is_number
 from ..closures import CLOSURES, POROSITY, Closure
 from ..errors import ModelError
 from ..graph import Graph, column
@@ -57,7 +58,9 @@ def RichardsColumn(
     Source: Richards 1931, Physics 1; mass-conservative moisture form as in Celia et al. 1990,
     Water Resour. Res. 26.
     """
-    soil = _choice("closure", closure, CLOSURES) if isinstance(closure, str) else closure
+    soil = closure if isinstance(closure, Closure) else _choice("closure", closure, CLOSURES)
+    if not (is_number(max_ponding) and max_ponding >= 0):
+        raise ModelError(f"RichardsColumn: max_ponding must be zero or positive, got {max_ponding!r}")
     mean = _choice("face_conductivity", face_conductivity, MEANS)
     graph = _with_roots(column(depth, cells, thickness), root_depth)
     upper = _choice("top", top, surface.TOPS)(soil, graph, max_ponding)
@@ -119,8 +122,8 @@ def RichardsColumn(
     )
 
 
-def _choice(what: str, value: str, table: Mapping[str, Any]) -> Any:
-    if value not in table:
+def _choice(what: str, value: Any, table: Mapping[str, Any]) -> Any:
+    if not isinstance(value, str) or value not in table:
         raise ModelError(f"RichardsColumn: {what}={value!r} is not one of {sorted(table)}")
     return table[value]
 
@@ -129,8 +132,8 @@ def _with_roots(graph: Graph, root_depth: float | None) -> Graph:
     """Adds `root_density` (1/m), exponential in depth and summing to one over the column."""
     if root_depth is None:
         return graph
-    if not root_depth > 0:
-        raise ModelError(f"RichardsColumn: root_depth must be positive, got {root_depth}")
+    if not (is_number(root_depth) and root_depth > 0):
+        raise ModelError(f"RichardsColumn: root_depth must be positive, got {root_depth!r}")
     density = np.exp(-graph.cell["depth"] / root_depth)
     density /= (density * graph.cell["thickness"]).sum()
     return Graph(graph.cells, graph.faces, {**graph.cell, "root_density": density}, graph.face, graph.coordinates)

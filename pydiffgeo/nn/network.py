@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..errors import BoundsError, DataError, InputError, ShapeError, UnknownNameError
+from ..checks import check_names, check_whole, is_number, is_pair, is_whole
+from ..errors import BoundsError, DataError, DtypeError, InputError, ShapeError, UnknownNameError
 from ..io import read_archive, write_archive
 from ..model import Model
 from ..solve import Solution, solve
@@ -66,15 +67,32 @@ class ParameterNetwork(torch.nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        inputs, weather = check_names("inputs", inputs, least=1), check_names("weather", weather)
+        varying = check_names("varying", varying)
+        for what, mapping in (("bounds", bounds), ("fixed", fixed), ("initial", initial), ("start", start)):
+            if mapping is not None and not isinstance(mapping, Mapping):
+                raise InputError(f"{what} must be a mapping from names to values, got {mapping!r}")
+        for name, ends in (*(bounds or {}).items(), *(initial or {}).items()):
+            if not is_pair(ends):
+                raise BoundsError(f"the range of {name!r} must be two finite numbers, got {ends!r}")
+        for name, value in (*(fixed or {}).items(), *(start or {}).items()):
+            if not is_number(value):
+                raise BoundsError(f"the value of {name!r} must be a finite number, got {value!r}")
+        if (
+            isinstance(hidden, (str, bytes))
+            or not isinstance(hidden, Sequence)
+            or not all(is_whole(h, 1) for h in hidden)
+        ):
+            raise InputError(f"hidden must be the widths of layers, whole numbers of 1 or more, got {hidden!r}")
+        check_whole(1, memory=memory)
+        check_whole(0, seed=seed)
         self.settings: dict[str, Any] = {
             "inputs": list(inputs), "bounds": {k: list(v) for k, v in (bounds or {}).items()}, "fixed": dict(fixed or {}),
             "initial": {k: list(v) for k, v in (initial or {}).items()}, "varying": list(varying),
             "weather": list(weather), "hidden": list(hidden), "memory": memory,
             "scaling": scaling,
         }  # fmt: skip
-        if not inputs:
-            raise InputError("a network needs at least one attribute")
-        if scaling not in SCALINGS:
+        if not isinstance(scaling, str) or scaling not in SCALINGS:
             raise InputError(f"scaling must be one of {', '.join(SCALINGS)}, got {scaling!r}")
         if varying and not weather:
             raise InputError(f"{list(varying)} can only vary in time with weather")
@@ -182,6 +200,14 @@ class ParameterNetwork(torch.nn.Module):
         )  # fmt: skip
 
     def _check(self, attributes: Tensor, weather: Tensor | None) -> None:
+        for what, names, given in (("attributes", self.inputs, attributes), ("weather", self.weather, weather)):
+            if given is None and what == "weather":
+                continue
+            if not isinstance(given, Tensor) or given.is_complex():
+                raise DtypeError(f"{what} must be a tensor of numbers, got {type(given).__name__}")
+            if given.ndim and given.shape[-1] == len(names) and torch.isinf(given).any():
+                at = int(torch.isinf(given).reshape(-1, len(names)).any(0).nonzero()[0])
+                raise BoundsError(f"{what}: {names[at]!r} must be finite, or NaN where unknown")
         if attributes.ndim != 2 or attributes.shape[1] != len(self.inputs):
             raise ShapeError(
                 f"attributes must be (places, {len(self.inputs)}), for {list(self.inputs)}; got {tuple(attributes.shape)}"
@@ -211,7 +237,8 @@ class ParameterNetwork(torch.nn.Module):
             about.pop("pydiffgeo")
             network = cls(model, about.pop("inputs"), **about)
             network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        # A file that holds something else fails in many ways.
+        except Exception as error:
             raise DataError(f"{path}: is no network for {model.name} ({error})") from error
         return network
 
@@ -231,6 +258,12 @@ def _items(
         for name in given:
             if name not in known:
                 raise UnknownNameError(f"{what}: {model.name} has no {name!r}; it has {[*known]}")
+    for name, (low, high) in initial.items():
+        state = {s.name: s for s in model.all_states}.get(name)
+        if state is not None and (low < state.low or high > state.high):
+            raise BoundsError(
+                f"the range of initial {name!r} must lie in [{state.low:g}, {state.high:g}], got ({low}, {high})"
+            )
     for name in (*bounds, *varying):
         if name in fixed:
             raise InputError(f"{name!r} is fixed and learnt")

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..basin import FORCINGS
+from ..basin import FORCINGS, day
+from ..checks import check_names, check_whole, is_whole
 from ..errors import DataError, InputError, UnknownNameError, UnknownSiteError
 
 
@@ -70,7 +71,7 @@ class SiteData(torch.utils.data.Dataset[dict[str, Any]]):
         Raises:
             DataError: the data do not cover them.
         """
-        first, last = np.datetime64(start, "D"), np.datetime64(end, "D")
+        first, last = day("start", start), day("end", end)
         if not self.dates[0] <= first <= last <= self.dates[-1]:
             raise DataError(
                 f"the data run from {self.dates[0]} to {self.dates[-1]}, which does not cover {first} to {last}"
@@ -100,6 +101,11 @@ def site_data(
     """
     from ..io import basin_data
 
+    inputs = check_names("inputs", inputs, least=1)
+    if "basin" not in getattr(data, "coords", ()):
+        raise DataError("the data must be a dataset with basins, as dg.io.open_camels returns it")
+    if basins is not None and (isinstance(basins, str) or not len(basins)):
+        raise InputError(f"basins must be a list of labels, 1 or more, got {basins!r}")
     labels = [str(b) for b in data["basin"].values]
     chosen = labels if basins is None else [str(b) for b in basins]
     for name in inputs:
@@ -128,7 +134,9 @@ def held_out(names: Sequence[str], count: int, *, seed: int = 0) -> tuple[list[s
     Raises:
         InputError: unless both parts hold at least one.
     """
-    if not 0 < count < len(names):
+    names = check_names("names", names)
+    check_whole(0, seed=seed)
+    if not is_whole(count) or not 0 < count < len(names):
         raise InputError(f"of {len(names)} sites, from 1 to {len(names) - 1} can be held out, not {count}")
     out = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:count]}
     return [n for n in names if n not in out], [n for n in names if n in out]
@@ -140,7 +148,9 @@ def k_fold(names: Sequence[str], k: int, *, seed: int = 0) -> Iterator[tuple[lis
     Raises:
         InputError: unless `k` is from 2 to the number of names.
     """
-    if not 2 <= k <= len(names):
+    names = check_names("names", names)
+    check_whole(0, seed=seed)
+    if not is_whole(k) or not 2 <= k <= len(names):
         raise InputError(f"{len(names)} sites can be split into 2 to {len(names)} folds, not {k}")
     for part in np.array_split(np.random.default_rng(seed).permutation(len(names)), k):
         out = {names[i] for i in part}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
+from ..checks import check_positive, check_whole, check_within
 from ..errors import DataError, InputError, SolverError
 from ..io import read_archive, write_archive
 from ..solve import Solution
@@ -71,18 +73,16 @@ class Training:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch", 1), ("window", 2), ("warmup", 0), ("selection", 0), ("check_every", 1), ("patience", 1)):  # fmt: skip
-            if not getattr(self, name) >= least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.measure not in MEASURES:
+        check_whole(1, steps=self.steps, batch=self.batch, check_every=self.check_every, patience=self.patience)
+        check_whole(2, window=self.window)
+        check_whole(0, warmup=self.warmup, selection=self.selection, seed=self.seed)
+        check_positive(learning_rate=self.learning_rate, clip=self.clip)
+        if not isinstance(self.measure, str) or self.measure not in MEASURES:
             raise InputError(f"measure must be one of {', '.join(MEASURES)}, got {self.measure!r}")
-        if not self.noise >= 0:
-            raise InputError(f"noise must be zero or positive, got {self.noise}")
-        if not 0 <= self.average < 1:
-            raise InputError(f"average must be from 0 to below 1, got {self.average}")
+        check_within(0.0, math.inf, "zero or positive", noise=self.noise, weight_decay=self.weight_decay)
+        check_within(0.0, math.nextafter(1.0, 0.0), "a number from 0 to below 1", average=self.average)
+        if not isinstance(self.settings, Mapping):
+            raise InputError(f"settings must be keywords of solve by name, got {self.settings!r}")
 
 
 @dataclass
@@ -323,8 +323,14 @@ class _Run:
         assert self.path is not None
         try:
             about, arrays = read_archive(self.path)
-        except (OSError, ValueError) as error:
+            self._restore(about, arrays)
+        except DataError:
+            raise
+        # A file that holds something else fails in many ways.
+        except Exception as error:
             raise DataError(f"{self.path}: the checkpoint cannot be read ({error}); delete it to start anew") from error
+
+    def _restore(self, about: dict[str, Any], arrays: Mapping[str, Any]) -> None:
         known = json.loads(json.dumps(self._identity()))
         if about.get("format") != FORMAT or about["identity"] != known:
             different = [k for k in known if about.get("identity", {}).get(k) != known[k]] or ["format"]
