@@ -20,6 +20,7 @@ from pydiffgeo.errors import (
     UnknownNameError,
     UnknownSiteError,
 )
+from pydiffgeo.nn.parabola import parabolas
 
 MODEL = dg.models.ExpHydro()
 FIXED = {"Q_max": 15.0, "T_max": 1.0, "T_min": -1.0, "S_max": 200.0}
@@ -268,11 +269,11 @@ def test_training_learns_what_holds_where_nothing_was_seen(sites):
     assert 0.5 < values.std() / true.std() < 2.0
 
 
-@pytest.mark.parametrize("steps", [3, 7])
-def test_training_goes_on_to_the_last_bit(sites, tmp_path, steps):
+@pytest.mark.parametrize(("steps", "reuse"), [(3, 1), (7, 1), (5, 4)])
+def test_training_goes_on_to_the_last_bit(sites, tmp_path, steps, reuse):
     training = dg.nn.Training(
         steps=9, batch=4, window=30, warmup=10, selection=40, check_every=3, measure="log", noise=0.3, average=0.9,
-        settings=SETTINGS,
+        reuse=reuse, settings=SETTINGS,
     )  # fmt: skip
     whole, parts = network(), network()
     seen = dg.nn.train(whole, sites, training)
@@ -290,6 +291,56 @@ def test_training_goes_on_to_the_last_bit(sites, tmp_path, steps):
         assert torch.equal(parts.state_dict()[name], value), name
     with pytest.raises(DataError, match=r"belongs to another training \(different: training\)"):
         dg.nn.train(network(), sites, dg.nn.Training(steps=8, settings=SETTINGS, window=30, warmup=10, selection=40), checkpoint=tmp_path / "c.npz")  # fmt: skip
+
+
+def test_training_on_parabolas_needs_fewer_solves(sites):
+    out = ["site 1", "site 4", "site 7"]
+    kept = [name for name in sites.names if name not in out]
+    net, apart = network(seed=0), sites.take(out)
+    before = efficiency(net.normalise(sites.take(kept).attributes), apart)
+    training = replace(TRAINING, steps=6, reuse=60, learning_rate=0.02)
+    seen = dg.nn.train(net, sites.take(kept), training)
+    assert seen.solves == 36
+    assert len(seen.loss) == 6
+    assert (1 - efficiency(net, apart)).mean() < 0.5 * (1 - before).mean()
+
+
+@pytest.mark.parametrize("measure", ["scaled", "log"])
+def test_parabolas_touch_the_loss(sites, measure):
+    net, part = network().normalise(sites.attributes), sites.days(slice(0, 60))
+    spread = sites.observed.sub(sites.observed.nanmean(1, keepdim=True)).pow(2).nanmean(1).sqrt()
+    # One site was not observed in these days.
+    part = replace(part, observed=part.observed.clone())
+    part.observed[4] = torch.nan
+    found = parabolas(
+        net, part, spread, flux="runoff", warmup=20, measure=measure, damping=0.3, settings=SETTINGS
+    )  # fmt: skip
+    assert found.usable.tolist() == [i != 4 for i in range(9)]
+
+    def loss(variables):
+        solution = net.solve(net.values(variables), part.forcing, np.arange(61.0), **SETTINGS)
+        error = dg.nn.scaled_error(solution.fluxes["runoff"][:, 20:], part.observed[:, 20:], spread)[found.usable]
+        return error.mean() if measure == "scaled" else torch.log(error + 0.02).mean()
+
+    def both(function):
+        x = found.at.clone().requires_grad_()
+        value = function(x)
+        value.backward()
+        return value.item(), x.grad
+
+    (a, slope_a), (b, slope_b) = both(loss), both(found)
+    assert a == pytest.approx(b, rel=1e-6)
+    torch.testing.assert_close(slope_a, slope_b, rtol=1e-4, atol=1e-6)
+    # Gauss-Newton's curvature and the damping make it rise on all sides.
+    assert (torch.linalg.eigvalsh(found.curvature) > 0.29).all()
+
+
+def test_networks_with_weather_have_no_parabolas(sites):
+    net = dg.nn.ParameterNetwork(
+        dg.models.ExpHydro(), sites.inputs, varying=["f"], weather=["precipitation"], fixed={"T_max": 1.0}
+    )  # fmt: skip
+    with pytest.raises(InputError, match="weather"):
+        dg.nn.train(net, sites, replace(TRAINING, steps=1, reuse=5))
 
 
 def test_weights_are_averaged_over_the_steps(sites):

@@ -175,12 +175,13 @@ def _ensembles(
     mean = {n: runoff.mean(0) for n, runoff in together.items()}
     variables["runoff_ensemble"] = Variable(DAILY, each(lambda n: mean[n], days), "mm d-1", f"mean runoff of {which}")
     variables["ensemble_size"] = Variable(("basin",), each(lambda n: len(together[n])), "1", f"number of {which}")
-    reached = {n: _scores(basins[n], runoff) for n, runoff in mean.items()}
-    for name in SCORES:
-        about = MEASURES[name]
+    for name in ("nse", "kge"):
+        periods = {
+            n: scores(name, v, basins[n].observed, (basins[n].train, basins[n].validation)) for n, v in mean.items()
+        }
         variables[f"ensemble_{name}"] = Variable(
-            ("basin", "period"), each(lambda n, name=name: reached[n][name], (2,)), UNITS[about.unit],
-            f"{about.text} of the mean daily runoff of {which}",
+            ("basin", "period"), each(lambda n, periods=periods: periods[n], (2,)), "1",
+            f"{MEASURES[name].text} of the mean daily runoff of {which}",
         )  # fmt: skip
     return variables
 

@@ -153,18 +153,15 @@ class ParameterNetwork(torch.nn.Module):
         Raises:
             ShapeError: the shapes do not fit. InputError: weather is missing.
         """
-        self._check(attributes, weather)
-        known = self.scaling(attributes.to(torch.float64))
-        if noise is not None:
-            known = known + noise
         if self.recurrent is None:
-            x = self.head(self.layers(known))
-            return {item.name: item.forward(x[:, i : i + 1]) for i, item in enumerate(self.items)}
+            return self.values(self.variables(attributes, noise=noise))
+        self._check(attributes, weather)
+        known = self._known(attributes, noise)
         assert weather is not None
         assert self.scaling_weather is not None
         course, _ = self.recurrent(self.scaling_weather(weather.to(torch.float64)))
         mean = self.head(self.layers(torch.cat([known, course.mean(1)], dim=1)))
-        found = {item.name: item.forward(mean[:, i : i + 1]) for i, item in enumerate(self.items)}
+        found = self.values(mean)
         if self.varying:
             along = known.unsqueeze(1).expand(-1, course.shape[1], -1)
             each = self.head(self.layers(torch.cat([along, course], dim=2)))
@@ -173,6 +170,27 @@ class ParameterNetwork(torch.nn.Module):
                 i = names.index(name)
                 found[name] = self.items[i].forward(each[:, :, i])
         return found
+
+    def variables(self, attributes: Tensor, *, noise: Tensor | None = None) -> Tensor:
+        """What the values follow from by transforms to their bounds, `(places, values)`.
+
+        Args:
+            attributes, noise: as for `forward`.
+
+        Raises:
+            ShapeError: the shapes do not fit. InputError: the network has weather.
+        """
+        self._check(attributes, None)
+        found: Tensor = self.head(self.layers(self._known(attributes, noise)))
+        return found
+
+    def values(self, variables: Tensor) -> dict[str, Tensor]:
+        """Values within their bounds, name -> `(places, 1)`, of variables `(places, values)`."""
+        return {item.name: item.forward(variables[:, i : i + 1]) for i, item in enumerate(self.items)}
+
+    def _known(self, attributes: Tensor, noise: Tensor | None) -> Tensor:
+        known: Tensor = self.scaling(attributes.to(torch.float64))
+        return known if noise is None else known + noise
 
     def simulate(
         self,
@@ -191,7 +209,11 @@ class ParameterNetwork(torch.nn.Module):
             times: `(intervals + 1,)`. weather: one entry per interval. noise: see `forward`.
             settings: keywords of `solve`, `initial` among them.
         """
-        values = self(attributes, weather, noise=noise)
+        return self.solve(self(attributes, weather, noise=noise), forcing, times, **settings)
+
+    def solve(self, values: Mapping[str, Tensor], forcing: Mapping[str, Any], times: Any, **settings: Any) -> Solution:
+        """Solves the model of each place with given values, as `forward` returns them; else like `simulate`."""
+        values = dict(values)
         start = {k: values.pop(k) for k in self.initial}
         course = {k: values.pop(k) for k in self.varying}
         return solve(

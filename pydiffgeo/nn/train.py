@@ -21,12 +21,11 @@ from ..errors import DataError, InputError, SolverError
 from ..io import read_archive, write_archive
 from ..solve import Solution
 from .network import ParameterNetwork
+from .parabola import SMALLEST, parabolas
 from .sites import SiteData
 
 FORMAT = 2
 MEASURES = ("scaled", "log")
-# The logarithm of an error below this part of the variance counts as that of it: such a site is learnt.
-SMALLEST = 0.02
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,12 @@ class Training:
         noise: standard deviation of random numbers that are added to the attributes, as the network scales them, in
             each step. Few sites are learnt by heart without; with, the network
             becomes smooth in the attributes (Bishop 1995, Neural Comput. 7).
+        reuse: steps of the optimiser for each time the sites are solved. With more than one, the loss of each site is
+            taken for a parabola in its values (Gauss-Newton, with the model's Jacobian), on which the network
+            is trained for so many cheap steps, each with noise of its own; then the sites are solved anew.
+            Takes networks without weather; large batches and long windows suit it.
+        damping: added to the curvature of these parabolas, which hold near the values they were found at only; per
+            unit of loss, in the argument of the sigmoid.
         average: the weights that come out are an exponential moving average over the steps, of which this part is
             kept in each; 0 takes the last (Polyak and Juditsky 1992, SIAM J. Control Optim. 30).
         selection: days at the end of the record that are held back. Every `check_every` steps the loss over
@@ -65,6 +70,8 @@ class Training:
     clip: float = 1.0
     measure: str = "scaled"
     noise: float = 0.0
+    reuse: int = 1
+    damping: float = 0.2
     average: float = 0.0
     selection: int = 0
     check_every: int = 25
@@ -74,12 +81,15 @@ class Training:
 
     def __post_init__(self) -> None:
         check_whole(1, steps=self.steps, batch=self.batch, check_every=self.check_every, patience=self.patience)
+        check_whole(1, reuse=self.reuse)
         check_whole(2, window=self.window)
         check_whole(0, warmup=self.warmup, selection=self.selection, seed=self.seed)
         check_positive(learning_rate=self.learning_rate, clip=self.clip)
         if not isinstance(self.measure, str) or self.measure not in MEASURES:
             raise InputError(f"measure must be one of {', '.join(MEASURES)}, got {self.measure!r}")
-        check_within(0.0, math.inf, "zero or positive", noise=self.noise, weight_decay=self.weight_decay)
+        check_within(
+            0.0, math.inf, "zero or positive", noise=self.noise, damping=self.damping, weight_decay=self.weight_decay
+        )
         check_within(0.0, math.nextafter(1.0, 0.0), "a number from 0 to below 1", average=self.average)
         if not isinstance(self.settings, Mapping):
             raise InputError(f"settings must be keywords of solve by name, got {self.settings!r}")
@@ -228,16 +238,12 @@ class _Run:
         share = 0.55 + 0.45 * np.cos(np.pi * self.step / o.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = o.learning_rate * share
-        self.optimiser.zero_grad()
-        loss = self._loss(part, self.spread[sites], o.warmup, self._noise(len(sites)))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), o.clip)
-        self.optimiser.step()
+        if o.reuse == 1:
+            loss = self._loss(part, self.spread[sites], o.warmup, self._noise(len(sites), 0))
+            self._descend(loss, 0)
+        else:
+            loss = self._descend_parabolas(part, self.spread[sites])
         self.step += 1
-        # At first the average would remember little but where training began.
-        kept = min(o.average, self.step / (self.step + 9))
-        for name, value in self.average.items():
-            value.lerp_(self.network.state_dict()[name], 1 - kept)
         self.seen.loss.append(loss.item())
         self.seen.solves += len(sites)
         if o.selection and self.step % o.check_every == 0:
@@ -246,11 +252,36 @@ class _Run:
         if time.monotonic() - self.saved > 10.0:
             self.save()
 
-    def _noise(self, count: int) -> Tensor | None:
+    def _descend(self, loss: Tensor, again: int) -> None:
+        """A step of the optimiser, the one after `again` others with the same solves."""
+        self.optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.training.clip)
+        self.optimiser.step()
+        # At first the average would remember little but where training began.
+        done = self.step * self.training.reuse + again + 1
+        kept = min(self.training.average, done / (done + 9))
+        for name, value in self.average.items():
+            value.lerp_(self.network.state_dict()[name], 1 - kept)
+
+    def _descend_parabolas(self, part: SiteData, spread: Tensor) -> Tensor:
+        """All steps with the same solves. Returns the loss at the first."""
+        o = self.training
+        found = parabolas(
+            self.network, part, spread, flux=self.flux, warmup=o.warmup, measure=o.measure, damping=o.damping,
+            settings=o.settings,
+        )  # fmt: skip
+        self._count_failures(part, found.solution, found.usable)
+        for again in range(o.reuse):
+            noise = self._noise(len(part), again)
+            self._descend(found(self.network.variables(part.attributes, noise=noise)), again)
+        return found.loss[found.usable].mean()
+
+    def _noise(self, count: int, again: int) -> Tensor | None:
         """Noise for the attributes of so many sites; seed and step alone decide it."""
         if not self.training.noise:
             return None
-        random = np.random.default_rng([self.training.seed, 2, self.step])
+        random = np.random.default_rng([self.training.seed, 2, self.step, again])
         return torch.from_numpy(self.training.noise * random.normal(size=(count, len(self.network.inputs))))
 
     def _loss(self, part: SiteData, spread: Tensor, warmup: int, noise: Tensor | None = None) -> Tensor:
@@ -265,17 +296,20 @@ class _Run:
             throw=False,
             **self.training.settings,
         )
+        usable = solution.ok & (~torch.isnan(part.observed[:, warmup:])).any(1)
+        self._count_failures(part, solution, usable)
+        simulated = solution.select(usable).fluxes[self.flux][:, warmup:]
+        error = scaled_error(simulated, part.observed[usable, warmup:], spread[usable])
+        return error.mean() if self.training.measure == "scaled" else torch.log(error + SMALLEST).mean()
+
+    def _count_failures(self, part: SiteData, solution: Solution, usable: Tensor) -> None:
         for name, good in zip(part.names, solution.ok, strict=True):
             if not good:
                 self.seen.failures[name] = self.seen.failures.get(name, 0) + 1
-        usable = solution.ok & (~torch.isnan(part.observed[:, warmup:])).any(1)
         if not usable.any():
             raise SolverError(
                 f"no site of step {self.step + 1} could be solved and compared; {next(solution.failures(), '')}"
             )
-        simulated = solution.select(usable).fluxes[self.flux][:, warmup:]
-        error = scaled_error(simulated, part.observed[usable, warmup:], spread[usable])
-        return error.mean() if self.training.measure == "scaled" else torch.log(error + SMALLEST).mean()
 
     def _check(self) -> None:
         """Finds the loss over the days that are held back, and keeps the weights that are best there."""

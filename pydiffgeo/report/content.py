@@ -68,6 +68,8 @@ def title_of(array: xr.DataArray) -> str:
 
 
 def short_name(measure: str) -> str:
+    if measure.startswith("ensemble_"):
+        return f"{short_name(measure.removeprefix('ensemble_'))} of the ensemble"
     return SHORT.get(measure, measure.replace("_", " "))
 
 

@@ -1,0 +1,89 @@
+"""The loss of each site near the values that a network gives, as a parabola in those values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..jacobian import jacobian
+from ..solve import Solution
+from .network import ParameterNetwork
+from .sites import SiteData
+
+# The logarithm of an error below this part of the variance counts as that of it: such a site is learnt.
+SMALLEST = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Parabolas:
+    """What a round of solves says of the loss of each site.
+
+    Attributes:
+        at: variables of the network where the sites were solved, `(sites, n)`; see `ParameterNetwork.variables`.
+        loss: there, `(sites,)`. slope: `(sites, n)`. curvature: half the second derivatives, `(sites, n, n)`.
+        usable: which sites were solved and have observations, `(sites,)`.
+        solution: of which only the status is of use.
+    """
+
+    at: Tensor
+    loss: Tensor
+    slope: Tensor
+    curvature: Tensor
+    usable: Tensor
+    solution: Solution
+
+    def __call__(self, variables: Tensor) -> Tensor:
+        """The mean over the usable sites at other variables, `(sites, n)`; differentiable."""
+        d = variables - self.at
+        each = self.loss + (self.slope * d).sum(1) + torch.einsum("si,sij,sj->s", d, self.curvature, d)
+        return each[self.usable].mean()
+
+
+def parabolas(
+    network: ParameterNetwork,
+    part: SiteData,
+    spread: Tensor,
+    *,
+    flux: str,
+    warmup: int,
+    measure: str,
+    damping: float,
+    settings: Mapping[str, Any],
+) -> Parabolas:
+    """Solves the sites once, with the Jacobian of the residuals to the variables (Gauss-Newton).
+
+    Args:
+        part: the days that are solved; the first `warmup` of them are not compared.
+        spread: standard deviation of the observations of each site, `(sites,)`.
+        measure, damping: see `Training`.
+
+    Raises:
+        InputError: the network has weather.
+    """
+    x = network.variables(part.attributes).detach()
+    times, seen = np.arange(part.observed.shape[1] + 1.0), list[Solution]()
+    observed = part.observed[:, warmup:]
+    valid = ~torch.isnan(observed)
+    # Squares of the residuals add up to the scaled error.
+    scale = (spread * valid.sum(1).clamp(min=1).sqrt()).unsqueeze(1)
+
+    def residuals(variables: Tensor) -> Tensor:
+        seen.append(network.solve(network.values(variables), part.forcing, times, throw=False, **settings))
+        error = seen[-1].fluxes[flux][:, warmup:] - torch.nan_to_num(observed)
+        return torch.where(valid, error, 0.0) / scale
+
+    r, j = jacobian(residuals, x)
+    usable = seen[-1].ok & valid.any(1)
+    r, j = torch.where(usable.reshape(-1, 1), r, 0.0), torch.where(usable.reshape(-1, 1, 1), j, 0.0)
+    loss, slope = (r**2).sum(1), 2 * torch.einsum("srn,sr->sn", j, r)
+    curvature = torch.einsum("srn,srm->snm", j, j)
+    if measure == "log":
+        weight = 1 / (loss + SMALLEST)
+        loss = torch.log(loss + SMALLEST)
+        slope, curvature = weight.unsqueeze(1) * slope, weight.reshape(-1, 1, 1) * curvature
+    return Parabolas(x, loss, slope, curvature + damping * torch.eye(x.shape[1], dtype=x.dtype), usable, seen[-1])
