@@ -102,8 +102,8 @@ def trained(
         start=start, seed=seed,
     )  # fmt: skip
     training = dg.nn.Training(
-        steps=options.steps, batch=24, window=1095, warmup=WARMUP, learning_rate=options.rate, weight_decay=0.1,
-        measure="log", noise=options.noise, average=0.98, seed=seed, settings=options.settings,
+        steps=options.rounds, reuse=150, batch=len(kept), window=2920, warmup=WARMUP, learning_rate=options.rate,
+        weight_decay=0.1, measure="log", noise=options.noise, average=0.995, seed=seed, settings=options.settings,
     )  # fmt: skip
     seen = dg.nn.train(
         network, data.take(kept).between(*TRAIN), training, checkpoint=file.with_suffix(".checkpoint.npz")
@@ -123,8 +123,8 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=PARTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--steps", type=int, default=900)
-    parser.add_argument("--rate", type=float, default=0.02)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rate", type=float, default=0.01)
     parser.add_argument("--noise", type=float, default=0.6)
     options = parser.parse_args()
     options.output.mkdir(exist_ok=True)
