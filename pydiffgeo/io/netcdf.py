@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,14 @@ def read_netcdf(
         refuse_pickles(Path(path))
     else:
         check_whole(Path(path))
-    try:
-        file = xr.open_dataset(Path(path), decode_timedelta=False)
-    # Libraries raise RuntimeError, KeyError and their own kinds where a file is cut off.
-    except Exception as error:
-        raise DataError(f"{source}: cannot be opened as NetCDF ({error})") from error
-    with file:
+    with ExitStack() as stack:
+        try:
+            # Decoded in a second step: what fails then would leave the file open.
+            raw = stack.enter_context(xr.open_dataset(Path(path), decode_cf=False))
+            file = xr.decode_cf(raw, decode_timedelta=False)
+        # Libraries raise RuntimeError, KeyError and their own kinds where a file is cut off.
+        except Exception as error:
+            raise DataError(f"{source}: cannot be opened as NetCDF ({error})") from error
         selected = _select_basin(file, basin, dimensions[0], source)
         days = _days(selected, dimensions[1], source)
         inside = days_within(days, start, end, source)

@@ -153,6 +153,9 @@ def write_dataset(path: str | Path, data: xr.Dataset, attributes: Mapping[str, A
     bounds = {v.attrs["bounds"] for v in data.variables.values() if "bounds" in v.attrs}
     for name in map(str, data.variables):
         variable = data[name].variable
+        if variable.dtype.kind == "c" or "/" in name:
+            what = "holds complex numbers" if variable.dtype.kind == "c" else "has a slash in its name"
+            raise DataError(f"{path}: {name} {what}, which NetCDF has no place for; it is not written")
         if variable.dtype.kind in "fiu" and "units" not in variable.attrs and name not in bounds:
             raise UnitError(
                 f"{path}: {name} has no attribute 'units', so it is not written", file=str(path), variable=name
