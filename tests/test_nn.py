@@ -298,10 +298,10 @@ def test_training_on_parabolas_needs_fewer_solves(sites):
     kept = [name for name in sites.names if name not in out]
     net, apart = network(seed=0), sites.take(out)
     before = efficiency(net.normalise(sites.take(kept).attributes), apart)
-    training = replace(TRAINING, steps=6, reuse=60, learning_rate=0.02)
+    training = replace(TRAINING, steps=12, reuse=60, learning_rate=0.02)
     seen = dg.nn.train(net, sites.take(kept), training)
-    assert seen.solves == 36
-    assert len(seen.loss) == 6
+    assert seen.solves == 72
+    assert len(seen.loss) == 12
     assert (1 - efficiency(net, apart)).mean() < 0.5 * (1 - before).mean()
 
 

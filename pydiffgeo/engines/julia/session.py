@@ -346,5 +346,6 @@ class Owned:
         self.values = values
 
     def __del__(self) -> None:
-        if not _worker.here():
+        # At the very end of a program names of modules are gone, and Julia too.
+        if _worker and not _worker.here():
             _discarded.append(self.values)
