@@ -56,8 +56,7 @@ class Calibration:
     def x(self, site: str) -> Array:
         """The best point found, `(1, n)`, in the variables of the search."""
         state = self.found[site]
-        held_back = state["best_selection"]
-        best = int(np.argmin(held_back if np.isfinite(held_back).any() else state["best_loss"]))
+        best = int(np.argmin(_reached(state)))
         return np.asarray(state["best_x"][best : best + 1])
 
     def ensemble(self, site: str, within: float = 0.1) -> dict[str, Tensor]:
@@ -77,9 +76,7 @@ class Calibration:
             raise InputError(
                 f"site {site}: an ensemble needs a loss that is zero at best, not {self.sites[site].loss!r}"
             )
-        state = self.found[site]
-        held_back = state["best_selection"]
-        reached = held_back if np.isfinite(held_back).any() else state["best_loss"]
+        state, reached = self.found[site], _reached(self.found[site])
         near = [int(i) for i in np.argsort(reached, kind="stable") if reached[i] <= (1 + within) * reached.min()]
         x = state["best_x"][near]
         return self.sites[site].values(x[_apart(x, len(x))])
@@ -213,6 +210,12 @@ def _work(site: Site, strategy: Strategy) -> float:
     """Members times the time still to be solved and differentiated, if none is done early."""
     short = strategy.window + site.warmup if 0 < 2 * strategy.window <= _duration(site) - site.warmup else 0.0
     return strategy.window_steps * strategy.starts * short + strategy.steps * strategy.finalists * _duration(site)
+
+
+def _reached(state: State) -> Array:
+    """What finalists are compared by: their smallest loss over what is held back, where anything is."""
+    held_back = state["best_selection"]
+    return np.asarray(held_back if np.isfinite(held_back).any() else state["best_loss"])
 
 
 def _apart(x: Array, count: int) -> list[int]:
