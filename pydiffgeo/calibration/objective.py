@@ -15,7 +15,8 @@ from ..observe import Observation, misfit
 from ..pairs import efficiency, mean, paired
 from ..solve import Solution
 
-MISFITS = ("gaussian", "heteroscedastic", "mean_square")
+LIKELIHOODS = ("gaussian", "heteroscedastic")
+MISFITS = (*LIKELIHOODS, "mean_square")
 # Losses that are sums of squares, for which Gauss-Newton steps are defined.
 SQUARES = ("nse", "mse", "gaussian", "mean_square")
 
@@ -107,7 +108,7 @@ def prior_weight(observations: Sequence[Observation], name: str) -> float:
     average, or relative to one, is about `2 / n` of that for `n` observations, and half of it near an
     efficiency of one half, where residuals have half the variance of the observations.
     """
-    if name in ("gaussian", "heteroscedastic"):
+    if name in LIKELIHOODS:
         return 1.0
     count = sum(int((~torch.isnan(o.values)).sum()) for o in observations)
     return (2.0 if name == "mean_square" else 1.0) / max(count, 1)

@@ -24,11 +24,16 @@ DAILY = ("basin", "time")
 
 
 def _scores(basin: Basin, runoff: Tensor) -> dict[str, list[float]]:
-    return {name: scores(name, runoff, basin.observed, (basin.train, basin.validation)) for name in SCORES}
+    return {name: _score(basin, runoff, name) for name in SCORES}
 
 
 def _baseline(name: str, basin: Basin) -> list[list[float]]:
     return baseline_scores(name, basin.data, basin.train, basin.validation)
+
+
+def _score(basin: Basin, runoff: Tensor, name: str) -> list[float]:
+    """A measure of daily runoff `(days,)` in training and validation."""
+    return scores(name, runoff, basin.observed, (basin.train, basin.validation))
 
 
 def _best(basin: Basin, solution: Solution) -> Tensor:
@@ -46,7 +51,7 @@ def summary(
     for name, solution in solutions.items():
         m, members = _scores(basins[name], _best(basins[name], solution)), together[name]
         reached.append(m["nse"])
-        joint.append(_scores(basins[name], members.mean(0))["nse"])
+        joint.append(_score(basins[name], members.mean(0), "nse"))
         lines.append(
             f"basin {name}: train NSE {m['nse'][0]:.3f} KGE {m['kge'][0]:.3f} bias {m['bias'][0]:+.3f}, "
             f"validation NSE {m['nse'][1]:.3f} KGE {m['kge'][1]:.3f} bias {m['bias'][1]:+.3f}; "
@@ -176,11 +181,9 @@ def _ensembles(
     variables["runoff_ensemble"] = Variable(DAILY, each(lambda n: mean[n], days), "mm d-1", f"mean runoff of {which}")
     variables["ensemble_size"] = Variable(("basin",), each(lambda n: len(together[n])), "1", f"number of {which}")
     for name in ("nse", "kge"):
-        periods = {
-            n: scores(name, v, basins[n].observed, (basins[n].train, basins[n].validation)) for n, v in mean.items()
-        }
+        reached = {n: _score(basins[n], v, name) for n, v in mean.items()}
         variables[f"ensemble_{name}"] = Variable(
-            ("basin", "period"), each(lambda n, periods=periods: periods[n], (2,)), "1",
+            ("basin", "period"), each(lambda n, reached=reached: reached[n], (2,)), "1",
             f"{MEASURES[name].text} of the mean daily runoff of {which}",
         )  # fmt: skip
     return variables

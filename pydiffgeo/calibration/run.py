@@ -22,6 +22,7 @@ from .. import __version__
 from ..errors import InputError, PydiffgeoError, SolverError
 from ..solve import Solution
 from .checkpoint import Checkpoint, load, save
+from .objective import LIKELIHOODS
 from .progress import Progress, Step
 from .search import Array, State
 from .site import Site
@@ -72,7 +73,7 @@ class Calibration:
         Raises:
             InputError: the loss is a likelihood, parts of which mean nothing.
         """
-        if self.sites[site].loss in ("gaussian", "heteroscedastic"):
+        if self.sites[site].loss in LIKELIHOODS:
             raise InputError(
                 f"site {site}: an ensemble needs a loss that is zero at best, not {self.sites[site].loss!r}"
             )

@@ -19,6 +19,11 @@ from .sites import SiteData
 SMALLEST = 0.02
 
 
+def measured(error: Tensor, measure: str) -> Tensor:
+    """What `Training.measure` makes of the `scaled_error` of each site, elementwise."""
+    return error if measure == "scaled" else torch.log(error + SMALLEST)
+
+
 @dataclass(frozen=True, eq=False)
 class Parabolas:
     """What a round of solves says of the loss of each site.
@@ -84,6 +89,6 @@ def parabolas(
     curvature = torch.einsum("srn,srm->snm", j, j)
     if measure == "log":
         weight = 1 / (loss + SMALLEST)
-        loss = torch.log(loss + SMALLEST)
         slope, curvature = weight.unsqueeze(1) * slope, weight.reshape(-1, 1, 1) * curvature
-    return Parabolas(x, loss, slope, curvature + damping * torch.eye(x.shape[1], dtype=x.dtype), usable, seen[-1])
+    curvature = curvature + damping * torch.eye(x.shape[1], dtype=x.dtype)
+    return Parabolas(x, measured(loss, measure), slope, curvature, usable, seen[-1])

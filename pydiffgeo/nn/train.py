@@ -21,7 +21,7 @@ from ..errors import DataError, InputError, SolverError
 from ..io import read_archive, write_archive
 from ..solve import Solution
 from .network import ParameterNetwork
-from .parabola import SMALLEST, parabolas
+from .parabola import measured, parabolas
 from .sites import SiteData
 
 FORMAT = 2
@@ -300,7 +300,7 @@ class _Run:
         self._count_failures(part, solution, usable)
         simulated = solution.select(usable).fluxes[self.flux][:, warmup:]
         error = scaled_error(simulated, part.observed[usable, warmup:], spread[usable])
-        return error.mean() if self.training.measure == "scaled" else torch.log(error + SMALLEST).mean()
+        return measured(error, self.training.measure).mean()
 
     def _count_failures(self, part: SiteData, solution: Solution, usable: Tensor) -> None:
         for name, good in zip(part.names, solution.ok, strict=True):
