@@ -30,10 +30,14 @@ bytes(r::Record) = 8.0 * (length(r.sizes) + length(r.starts) + length(r.points) 
 point(r::Record, step) = view(r.points, (step-1)*r.n+1:step*r.n)
 stages_of(r::Record, step) = reshape(view(r.stages, (step-1)*r.n*STAGES+1:step*r.n*STAGES), STAGES, r.n)
 
-"What is kept of one member: its record, or where that grew too large, the number of steps of each interval."
+"""
+What is kept of one member: its record, or where that grew too large, the number of steps of each interval
+and the size of the step that it began with.
+"""
 struct Kept
     record::Union{Nothing,Record}
     counts::Vector{Int}
+    tried::Vector{Float64}
 end
 
 # The two places that know how the solver keeps its numbers.
@@ -63,9 +67,11 @@ end
 
 """
 Solves `intervals` of one member, one after the other, with one integrator: a one-step method has no
-history to mislead it. `record` is what to keep, or nothing.
+history to mislead it. `record` is what to keep, or nothing. `tried` is the size of the first step to try
+in each interval, what the solver would have gone on with from the one before; where it is zero, as at the
+start, the solver finds one, which is small and costs more than a refused step does.
 """
-function march!(record, y, q, w::Work{Float64}, breaks, f, intervals, s::Settings, counts::Counts, integrator)
+function march!(record, tried, y, q, w::Work{Float64}, breaks, f, intervals, s::Settings, counts::Counts, integrator)
     n = w.model.n_states
     u0, start = zeros(size_of(w.model)), zeros(n)
     for j in intervals
@@ -73,7 +79,9 @@ function march!(record, y, q, w::Work{Float64}, breaks, f, intervals, s::Setting
         u0[1:n] .= view(y, :, j)
         integrator.opts.dtmax = w.length
         fill!(w.emphasis, 1.0)
-        SciMLBase.reinit!(integrator, u0; t0 = 0.0, tf = w.length, reset_dt = true)
+        SciMLBase.reinit!(integrator, u0; t0 = 0.0, tf = w.length, reset_dt = tried[j] == 0)
+        tried[j] == 0 || (integrator.dt = integrator.dtpropose = min(tried[j], w.length))
+        longest = 0.0
         accepted, rejected = integrator.stats.naccept, integrator.stats.nreject
         while integrator.t < w.length
             record === nothing || copyto!(start, 1, integrator.u, 1, n)
@@ -82,7 +90,10 @@ function march!(record, y, q, w::Work{Float64}, breaks, f, intervals, s::Setting
             step!(integrator)
             check(SciMLBase.check_error(integrator))
             record === nothing || remember!(record, integrator, start, t, integrator.dt)
+            longest = max(longest, integrator.t - t)
         end
+        # The last step was cut short by the end of the interval, and says less than the longest one.
+        j < length(tried) && (tried[j+1] = max(longest, SciMLBase.get_proposed_dt(integrator)))
         counts.steps += integrator.stats.naccept - accepted
         counts.rejections += integrator.stats.nreject - rejected
         all(isfinite, integrator.u) || throw(Failure(:NotFinite))
@@ -114,13 +125,14 @@ end
 function forward_steps!(y, q, lane::Lane, breaks, p, f, s::Settings, keep::Bool, counts::Counts)
     w = set_parameters!(lane.integrator.p, p)
     record, taken = keep ? empty!(lane.scratch) : nothing, zeros(Int, length(breaks) - 1)
+    tried = zeros(length(taken))
     for j in eachindex(taken)
         before = counts.steps
-        march!(record, y, q, w, breaks, f, j:j, s, counts, lane.integrator)
+        march!(record, tried, y, q, w, breaks, f, j:j, s, counts, lane.integrator)
         taken[j] = counts.steps - before
         record !== nothing && bytes(record) > s.memory && (record = nothing)
     end
-    return keep ? Kept(record === nothing ? nothing : copy(record), taken) : nothing
+    return keep ? Kept(record === nothing ? nothing : copy(record), taken, tried) : nothing
 end
 
 "Blocks of consecutive intervals, last first, whose records stay within the memory allowed."
@@ -139,12 +151,12 @@ function blocks(kept::Kept, n, memory)
 end
 
 "The record of a block of intervals of one member, whose steps are taken again from the states `y`; the work of the integrator has its parameters."
-function again(integrator, breaks, f, y, block, s::Settings)
+function again(integrator, breaks, f, kept::Kept, y, block, s::Settings)
     w = integrator.p
     record = Record(w.model.n_states)
     y_again, q_again = zeros(w.model.n_states, length(breaks)), zeros(w.model.n_fluxes, length(breaks) - 1)
     y_again[:, first(block)] .= view(y, :, first(block))
-    march!(record, y_again, q_again, w, breaks, f, block, s, Counts(), integrator)
+    march!(record, copy(kept.tried), y_again, q_again, w, breaks, f, block, s, Counts(), integrator)
     return record
 end
 
@@ -336,7 +348,7 @@ function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_
     beta = flux_weights(tab)
     lambda = zeros(n)
     for block in blocks(kept, n, s.memory)
-        record = kept.record === nothing ? again(integrator, breaks, f, y, block, s) : kept.record
+        record = kept.record === nothing ? again(integrator, breaks, f, kept, y, block, s) : kept.record
         for j in reverse(block)
             lambda .+= view(y_bar, :, j + 1)
             seeds = view(q_bar, :, j)
