@@ -39,7 +39,8 @@ N = Parameter("n", "1", "pore-size distribution index", 1.56, 1.0, open_low=True
 
 POROSITY = Constraint("theta_r < theta_s", ("theta_r", "theta_s"), lambda p: p.theta_r < p.theta_s)
 
-# Effective saturation is kept above this, far drier than any soil, so that powers stay finite.
+# Below this effective saturation, far drier than any soil, curves go on as straight lines. Heads keep falling:
+# held constant, they would leave a cell that errors of a solver took below the residual water content there.
 DRIEST = 1e-12
 # Width, in effective saturation, of the range below saturation in which the curves are extended.
 NEAR = 1e-4
@@ -76,9 +77,14 @@ def smooth_minimum(a: Any, b: Any, width: float) -> Any:
     return 0.5 * (a + b - torch.sqrt((a - b) ** 2 + width**2))
 
 
-def smooth_maximum(a: Any, b: Any, width: float) -> Any:
-    """The greater of `a` and `b`, rounded like `smooth_minimum`."""
-    return 0.5 * (a + b + torch.sqrt((a - b) ** 2 + width**2))
+def withdrawal(demand: Any, supply: Any, width: float) -> Any:
+    """The lesser of two rates that are not negative, rounded like `smooth_minimum`, but zero where either is.
+
+    What a store without supply goes on losing by rounding, however little, takes it below empty in the end.
+    """
+    product = demand * supply
+    rounding = width**2 * product / (product + 0.25 * width**2)
+    return 0.5 * (demand + supply - torch.sqrt((demand - supply) ** 2 + rounding))
 
 
 def smooth_ramp(x: Any, width: float) -> Any:
@@ -94,14 +100,21 @@ def _saturation(theta: Any, soil: Soil) -> tuple[Any, Any]:
 
 
 def _extend_head(theta: Any, head: Any, slope: Any, soil: Soil) -> Any:
-    """Head beyond `1 - NEAR`: `head` and its `slope` there, d(head)/d(saturation), then elastic storage."""
-    se, _inside = _saturation(theta, soil)
-    beyond = torch.clamp(se - (1 - NEAR), min=0.0)
-    return head + slope * beyond + smooth_ramp(theta - soil.theta_s, CORNER) / soil.S_s
+    """Head on both sides of the published curve: `head` and its `slope` at the saturation held inside of it.
+
+    The slope is d(head)/d(saturation); elastic storage comes in above saturation.
+    """
+    se, inside = _saturation(theta, soil)
+    return head + slope * (se - inside) + smooth_ramp(theta - soil.theta_s, CORNER) / soil.S_s
 
 
-def _extend_water_content(h: Any, h_1: Any, slope: Any, se: Any, soil: Soil) -> Any:
-    """Inverse of the head: from saturation `se` below the head `h_1` at `1 - NEAR`, extended above it."""
+def _extend_water_content(h: Any, curve: Callable[[float], tuple[Any, Any]], se: Any, soil: Soil) -> Any:
+    """Inverse of the head: the saturation `se` of the published curve, extended on both sides.
+
+    `curve` gives head and slope at a saturation.
+    """
+    (h_0, slope_0), (h_1, slope) = curve(DRIEST), curve(1 - NEAR)
+    se = torch.where(h < h_0, DRIEST + (h - h_0) / slope_0, se)
     a = slope / (soil.theta_s - soil.theta_r)
     above = h - h_1 - slope * NEAR  # what the head exceeds its value at theta_s by
     positive = torch.clamp(above, min=0.0)
@@ -118,7 +131,8 @@ def _extend_water_content(h: Any, h_1: Any, slope: Any, se: Any, soil: Soil) -> 
 def _vg_curves(inside: Any, soil: Soil) -> tuple[Any, Any, Any, Any]:
     """Head, its slope, relative conductivity and its slope at the effective saturation `inside`."""
     m = 1 - 1 / soil.n
-    x = inside ** (1 / m)
+    # For n near one the power of the driest saturation is below the smallest number, or its square is.
+    x = torch.clamp(inside ** (1 / m), min=1e-100)
     y = (1 - x) ** m
     # (1/x - 1)^(1/n) written with the powers at hand: x^(-1/n) = se / x, (1 - x)^(1/n) = (1 - x)/y.
     head = -(1 - x) * inside / (y * x * soil.alpha)
@@ -138,10 +152,12 @@ def _vg_head_and_conductivity(theta: Any, soil: Soil) -> tuple[Any, Any]:
 
 
 def _vg_water_content(h: Any, soil: Soil) -> Any:
-    h_1, slope, _, _ = _vg_curves(soil.theta_r * 0 + (1 - NEAR), soil)
-    # Held at h_1 from below so that the power keeps a finite slope where it is not used.
-    se = (1 + (soil.alpha * torch.maximum(-h, -h_1)) ** soil.n) ** (1 / soil.n - 1)
-    return _extend_water_content(h, h_1, slope, se, soil)
+    def curve(saturation: float) -> tuple[Any, Any]:
+        return _vg_curves(soil.theta_r * 0 + saturation, soil)[:2]
+
+    # Held at the head near saturation so that the power keeps a finite slope where it is not used.
+    se = (1 + (soil.alpha * torch.maximum(-h, -curve(1 - NEAR)[0])) ** soil.n) ** (1 / soil.n - 1)
+    return _extend_water_content(h, curve, se, soil)
 
 
 def _vg_conductivity(h: Any, soil: Soil) -> Any:
@@ -168,9 +184,10 @@ def _gardner_head_and_conductivity(theta: Any, soil: Soil) -> tuple[Any, Any]:
 
 
 def _gardner_water_content(h: Any, soil: Soil) -> Any:
-    h_1 = math.log(1 - NEAR) / soil.alpha
-    se = torch.exp(soil.alpha * torch.minimum(h, h_1))
-    return _extend_water_content(h, h_1, 1 / (soil.alpha * (1 - NEAR)), se, soil)
+    def curve(saturation: float) -> tuple[Any, Any]:
+        return math.log(saturation) / soil.alpha, 1 / (soil.alpha * saturation)
+
+    return _extend_water_content(h, curve, torch.exp(soil.alpha * torch.minimum(h, curve(1 - NEAR)[0])), soil)
 
 
 def _gardner_conductivity(h: Any, soil: Soil) -> Any:
@@ -213,9 +230,11 @@ def _haverkamp_head_and_conductivity(theta: Any, soil: Soil) -> tuple[Any, Any]:
 
 
 def _haverkamp_water_content(h: Any, soil: Soil) -> Any:
-    h_1, slope = _haverkamp_curve(1 - NEAR, soil)
-    se = soil.A_theta / (soil.A_theta + torch.maximum(-h, -h_1) ** soil.B_theta)
-    return _extend_water_content(h, h_1, slope, se, soil)
+    def curve(saturation: float) -> tuple[Any, Any]:
+        return _haverkamp_curve(saturation, soil)
+
+    se = soil.A_theta / (soil.A_theta + torch.maximum(-h, -curve(1 - NEAR)[0]) ** soil.B_theta)
+    return _extend_water_content(h, curve, se, soil)
 
 
 def _haverkamp_conductivity(h: Any, soil: Soil) -> Any:

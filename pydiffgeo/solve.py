@@ -39,8 +39,9 @@ class Solution:
         fluxes: name -> amount per interval between `times`, `(..., time - 1)`, differentiable.
         status: one `Status` per member; its value is a sentence.
         reasons: member -> the solver's own words, for those that failed.
-        stats: engine, solver, sensitivity, and why each was chosen; time spent; with the Julia engine
-            also steps and rejections of each member, and the bytes kept for its adjoint.
+        stats: engine, solver, sensitivity, and why each was chosen; time spent; members that another method
+            solved, "fallbacks"; with the Julia engine also steps and rejections of each member, and the bytes
+            kept for its adjoint.
     """
 
     model: Model
@@ -196,10 +197,12 @@ def solve(
         times: increasing output times, in the model's time unit; the first is the start.
         initial: name -> initial state, shaped like a parameter; missing ones take defaults.
         engine: "julia", "sundials", or "auto": Julia where it is ready to use, else SUNDIALS.
-        solver: a name the engine knows; None or "auto" leaves the choice to it.
+        solver: a name the engine knows; None or "auto" leaves the choice to it, and lets it try others where that
+            fails: in Julia Rodas5P, Rodas5P at a hundredth of the tolerances, then FBDF; in SUNDIALS CVODES, and
+            Rodas5P for the intervals in which it gives up. `stats["fallbacks"]` names what solved which member.
         rtol, atol: relative and absolute tolerance of states, integrated fluxes and adjoints.
         sensitivity: how gradients are found; "auto" lets the engine choose.
-        max_steps: solver steps allowed in one interval between breaks.
+        max_steps: solver steps allowed in one interval between breaks, to each method that is tried.
         threads: how many members of a batch are solved at a time; 0 is the engine's choice.
         memory: bytes that each member may keep for its adjoint; what goes beyond is computed again in
             the backward pass, by parts. (The SUNDIALS engine always does that, interval by interval.)
@@ -258,9 +261,9 @@ def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
 
         known_solvers, known_sensitivities = julia.SOLVERS, julia.SENSITIVITIES
     else:
-        from .engines import sundials
+        from .engines import cvodes
 
-        known_solvers, known_sensitivities = sundials.SOLVERS, ("auto", "adjoint")
+        known_solvers, known_sensitivities = cvodes.SOLVERS, ("auto", "adjoint")
     for what, value, known in (("solver", solver, known_solvers), ("sensitivity", sensitivity, known_sensitivities)):
         free = what == "solver" and (value is None or (isinstance(value, str) and value == "auto"))
         if not free and not (isinstance(value, str) and value in known):

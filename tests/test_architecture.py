@@ -76,7 +76,7 @@ def test_every_module_was_found_and_read() -> None:
     assert {"model", "graph", "models.surface", "closures"} <= inside("models.richards")
     assert {"errors", "engines.base", "engines.julia.transpile"} <= inside("engines.julia.engine")
     assert "errors" in inside("__init__")
-    assert "casadi" in external("engines.sundials")
+    assert "casadi" in external("engines.cvodes")
     assert inside("models") == {"models.exphydro", "models.richards"}
 
 
@@ -103,7 +103,7 @@ def test_engines_know_no_process() -> None:
     [
         ("juliacall", {"engines.julia.session"}),
         ("juliapkg", {"engines.julia.session", "doctor"}),
-        ("casadi", {"engines.sundials", "doctor"}),
+        ("casadi", {"engines.cvodes", "engines.rosenbrock", "doctor"}),
         ("xarray", IO | {"nn.result", "report.content", "verification.peer"}),
         ("h5netcdf", IO),
         ("netCDF4", IO),

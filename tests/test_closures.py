@@ -17,9 +17,9 @@ from pydiffgeo.closures import (
     DRIEST,
     NEAR,
     Closure,
-    smooth_maximum,
     smooth_minimum,
     smooth_ramp,
+    withdrawal,
 )
 
 # Rounding of doubles.
@@ -216,22 +216,34 @@ def test_gradients_are_finite_everywhere(name: str) -> None:
 
 WIDTH = 0.01
 A = torch.linspace(-1, 1, 801, dtype=torch.float64)
+SUPPLY = torch.logspace(-9, 0, 401, dtype=torch.float64)
 
 
-def test_smooth_minimum_and_maximum() -> None:
+def test_smooth_minimum() -> None:
     b = torch.zeros_like(A)
-    low, high = smooth_minimum(A, b, WIDTH), smooth_maximum(A, b, WIDTH)
+    low = smooth_minimum(A, b, WIDTH)
     assert (low <= torch.minimum(A, b) + EPS).all()
-    assert (high >= torch.maximum(A, b) - EPS).all()
     # Furthest off where both are equal, by half a width; like width^2 / (4 |a - b|) far from there.
     assert (torch.minimum(A, b) - low).max().item() == pytest.approx(WIDTH / 2)
     assert (torch.minimum(A, b) - low).argmax() == 400
     assert low[0].item() == pytest.approx(-1 - WIDTH**2 / 4, abs=WIDTH**3)
-    torch.testing.assert_close(low + high, A + b)
     torch.testing.assert_close(smooth_minimum(b, A, WIDTH), low)
     slope = slopes(lambda a: smooth_minimum(a, torch.zeros_like(a), WIDTH), A)
     assert ((slope >= 0) & (slope <= 1)).all()
     assert slope[400].item() == pytest.approx(0.5)
+
+
+def test_nothing_is_withdrawn_where_there_is_no_supply_or_no_demand() -> None:
+    demand, supply = (x.flatten() for x in torch.meshgrid(A[400:], SUPPLY, indexing="ij"))
+    taken = withdrawal(demand, supply, WIDTH)
+    assert ((taken >= -EPS) & (taken <= torch.minimum(demand, supply) + EPS)).all()
+    assert (torch.minimum(demand, supply) - taken).max().item() < 0.6 * WIDTH
+    nothing = torch.zeros_like(A[400:])
+    torch.testing.assert_close(withdrawal(A[400:], nothing, WIDTH), nothing, rtol=0, atol=EPS)
+    torch.testing.assert_close(withdrawal(nothing, A[400:], WIDTH), nothing, rtol=0, atol=EPS)
+    slope = slopes(lambda s: withdrawal(torch.full_like(s, 0.5), s, WIDTH), SUPPLY)
+    assert ((slope >= -1e-9) & (slope <= 1 + 1e-9)).all()
+    assert slope[0].item() == pytest.approx(0.0, abs=1e-3)
 
 
 def test_smooth_ramp() -> None:

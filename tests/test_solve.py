@@ -291,13 +291,13 @@ def test_auto_takes_julia_where_it_is_ready(julia_engine: str, monkeypatch: pyte
 
 @pytest.mark.parametrize("compiler", ["cc", "none", "broken"])
 def test_compiled_solves_equal_interpreted_ones_and_fall_back(compiler: str, monkeypatch, tmp_path) -> None:
-    from pydiffgeo.engines import sundials
+    from pydiffgeo.engines import cvodes
 
     monkeypatch.chdir(tmp_path)  # where CasADi leaves its temporary files
     if compiler == "cc" and shutil.which("cc") is None:
         pytest.skip("no C compiler")
     if compiler == "none":
-        monkeypatch.setattr(sundials.shutil, "which", lambda name: None)
+        monkeypatch.setattr(cvodes.shutil, "which", lambda name: None)
     if compiler == "broken":
         (tmp_path / "cc").write_text("#!/bin/sh\nexit 1\n")
         (tmp_path / "cc").chmod(0o755)

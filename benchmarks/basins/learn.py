@@ -102,8 +102,8 @@ def trained(
         start=start, seed=seed,
     )  # fmt: skip
     training = dg.nn.Training(
-        steps=options.rounds, reuse=150, batch=len(kept), window=2920, warmup=WARMUP, learning_rate=options.rate,
-        weight_decay=0.1, measure="log", noise=options.noise, average=0.995, seed=seed, settings=options.settings,
+        steps=options.steps, batch=options.batch, window=1095, warmup=WARMUP, learning_rate=options.rate,
+        weight_decay=0.1, measure="log", noise=options.noise, average=0.98, seed=seed, settings=options.settings,
     )  # fmt: skip
     seen = dg.nn.train(
         network, data.take(kept).between(*TRAIN), training, checkpoint=file.with_suffix(".checkpoint.npz")
@@ -123,8 +123,9 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=PARTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--rate", type=float, default=0.01)
+    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--rate", type=float, default=0.02)
     parser.add_argument("--noise", type=float, default=0.6)
     options = parser.parse_args()
     options.output.mkdir(exist_ok=True)
@@ -133,9 +134,9 @@ def main() -> None:
     everything, given = read(options.data), read(options.data, GIVEN)
     found, alone = calibrated(options.calibrated)
     names = [n for n in everything.names if n in alone]
+    parts = list(dg.nn.k_fold(names, PARTS))[: options.folds]
     folds: list[dict[str, Any]] = []
-    for number, (kept, out) in enumerate(list(dg.nn.k_fold(names, PARTS))[: options.folds]):
-        print(f"fold {number}: {len(kept)} basins for training, held out: {' '.join(out)}", flush=True)
+    for kept, out in parts:
         apart = everything.take(out)
         median = {k: float(np.median([found[n][k] for n in kept])) for k in found[out[0]]}
         near = {k: [found[n][k] for n in nearest(everything, kept, out)] for k in median}
@@ -143,19 +144,20 @@ def main() -> None:
             "median parameters": with_parameters(median, apart, options.settings),
             "nearest neighbour": with_parameters(near, apart, options.settings),
         }
-        fold: dict[str, Any] = {"held out": held, "trained": {}}
-        for seed in options.seeds:
-            network = trained(given, kept, median, seed, options.output / f"fold{number}_seed{seed}.npz", options)
+        folds.append({"start": median, "held out": held, "trained": {}})
+    for count, seed in enumerate(options.seeds, start=1):
+        for number, ((kept, out), fold) in enumerate(zip(parts, folds, strict=True)):
+            print(f"seed {seed}, fold {number}: held out {' '.join(out)}", flush=True)
+            file = options.output / f"fold{number}_seed{seed}.npz"
+            network = trained(given, kept, fold["start"], seed, file, options)
             solution = dg.nn.predict(network, given.take(names), warmup=WARMUP, **options.settings)
             scores = efficiency(solution.fluxes["runoff"][:, WARMUP:], given.take(names))
-            held[f"network {seed}"] = {n: scores[n] for n in out}
+            fold["held out"][f"network {seed}"] = {n: scores[n] for n in out}
             fold["trained"][f"network {seed}"] = {n: scores[n] for n in kept}
-        folds.append(fold)
-        (options.output / "scores.json").write_text(json.dumps({"folds": folds, "by itself": alone}, indent=1))
-        report([fold], alone, options.seeds)
-    if len(folds) > 1:
-        print(f"all {len(folds)} folds:")
-        report(folds, alone, options.seeds)
+            report([fold], alone, [seed])
+            (options.output / "scores.json").write_text(json.dumps({"folds": folds, "by itself": alone}, indent=1))
+        print(f"all {len(folds)} folds, {count} seeds:")
+        report(folds, alone, options.seeds[:count])
 
 
 def report(folds: list[dict[str, Any]], alone: Scores, seeds: list[int]) -> None:

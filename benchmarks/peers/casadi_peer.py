@@ -9,7 +9,7 @@ import casadi as ca
 import numpy as np
 from cases import Case, Values
 
-from pydiffgeo.engines.sundials import rates
+from pydiffgeo.engines.cvodes import rates
 
 
 def prepare(

@@ -6,6 +6,7 @@ from functools import cache
 
 from ..errors import EngineNotAvailableError
 from .base import Engine
+from .persistent import Persistent
 
 NAMES = ("julia", "sundials")
 
@@ -31,9 +32,9 @@ def julia() -> Engine:
     Raises:
         EngineNotAvailableError: Julia or its packages are not there; the message says what to do.
     """
-    from .julia import JuliaEngine
+    from .julia import FALLBACKS, JuliaEngine
 
-    return JuliaEngine()
+    return Persistent(JuliaEngine(), FALLBACKS)
 
 
 def julia_missing() -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from ..closures import Closure, smooth_maximum, smooth_minimum, smooth_ramp
+from ..closures import Closure, smooth_minimum, smooth_ramp, withdrawal
 from ..graph import Graph
 from ..model import Boundary, ForcingVariable, IntegratedFlux, Local, State
 
@@ -72,9 +72,7 @@ def atmosphere(soil: Closure, graph: Graph, max_ponding: float) -> Side:
         capacity = conductivity * ((smooth_ramp(cell.pond, FILM) - cell.head) / face.distance + 1.0)
         into = smooth_minimum(wet - from_surface, capacity, ROUNDING)
         supply = 0.5 * cell.K * ((cell.head - AIR_DRY) / face.distance - 1.0)
-        from_soil = smooth_minimum(
-            forcing.potential_evaporation - from_surface, smooth_maximum(supply, 0.0, ROUNDING), ROUNDING
-        )
+        from_soil = withdrawal(forcing.potential_evaporation - from_surface, smooth_ramp(supply, ROUNDING), ROUNDING)
         runoff = smooth_ramp(cell.pond - max_ponding, FILM) / PASSAGE
         return {
             "theta": into - from_soil,

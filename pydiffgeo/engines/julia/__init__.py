@@ -1,5 +1,5 @@
 """The Julia engine: SciML's stiff solvers and adjoints."""
 
-from .engine import JuliaEngine
+from .engine import FALLBACKS, JuliaEngine
 
-__all__ = ["JuliaEngine"]
+__all__ = ["FALLBACKS", "JuliaEngine"]

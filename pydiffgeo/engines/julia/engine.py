@@ -12,10 +12,14 @@ from ...errors import InputError
 from ..base import Array, Forward, Gradients, Problem, Status, Tangents
 from ..derive import bend, branches, pull, slopes, values
 from ..kernels import Kernel, System
+from ..persistent import Method
 from .session import Owned, in_julia
 from .transpile import julia_loop
 
 SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
+# What is tried where the solver of the engine's own choice fails. A stall at loose tolerances is mostly one of
+# slopes that jump; multistep methods with Newton's iteration meet them differently.
+FALLBACKS = (Method("Rodas5P at a hundredth of the tolerances", "Rodas5P", 0.01), Method("FBDF", "FBDF"))
 SENSITIVITIES = ("auto", "adjoint", "discrete", "gauss", "forward")
 
 # SciML's return codes, and what they mean to a user.

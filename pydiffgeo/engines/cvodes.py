@@ -1,0 +1,322 @@
+"""One interval of one member, by SUNDIALS' CVODES with its sensitivities, through CasADi.
+
+The kernels of a system run on CasADi symbols, which gives CVODES an exact sparse Jacobian and the
+adjoint equations. One CasADi function solves an interval between breaks in scaled time. Derivatives
+along directions are solved for beside the states. An interval in which CVODES gives up is solved, or
+differentiated, by a Rosenbrock method instead.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import casadi as ca
+import numpy as np
+
+from ..errors import EngineError, InputError
+from .base import Array, Options, Status
+from .interrupts import interrupted
+from .kernels import System
+from .members import Failure, Watch
+from .rosenbrock import Rosenbrock
+
+RULES: dict[str, Any] = {
+    "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
+    "pow": lambda a, b: a**b, "neg": lambda a: -a, "abs": ca.fabs, "exp": ca.exp, "log": ca.log, "sqrt": ca.sqrt,
+    "tanh": ca.tanh, "sin": ca.sin, "cos": ca.cos, "minimum": ca.fmin, "maximum": ca.fmax,
+    "lt": lambda a, b: a < b, "le": lambda a, b: a <= b, "and": ca.logic_and, "or": ca.logic_or,
+    "not": ca.logic_not, "where": lambda c, a, b: ca.if_else(c, a, b),
+}  # fmt: skip
+
+# What CVODES calls its failures, and what they mean to a user.
+FLAGS = {
+    "CV_TOO_MUCH_WORK": Status.MAX_STEPS, "CV_TOO_MUCH_ACC": Status.STEP_TOO_SMALL,
+    "CV_ERR_FAILURE": Status.ERROR_TEST, "CV_CONV_FAILURE": Status.CONVERGENCE,
+    "CV_LSETUP_FAIL": Status.LINEAR_SOLVER, "CV_LSOLVE_FAIL": Status.LINEAR_SOLVER,
+    "CV_RHSFUNC_FAIL": Status.NOT_FINITE, "CV_FIRST_RHSFUNC_ERR": Status.NOT_FINITE,
+    "CV_REPTD_RHSFUNC_ERR": Status.NOT_FINITE, "CV_UNREC_RHSFUNC_ERR": Status.NOT_FINITE,
+    "CV_QRHSFUNC_FAIL": Status.NOT_FINITE, "CV_FIRST_QRHSFUNC_ERR": Status.NOT_FINITE,
+}  # fmt: skip
+
+SOLVERS = {"cvodes-bdf": "bdf", "cvodes-adams": "adams"}
+# CVODES controls the error of a step; over many steps errors come out about ten times the tolerance,
+# where a Rosenbrock method's stay below it. States further off than that would also bend the gradient,
+# which is taken at them: with this share, a requested 1e-4 holds for it on all reference problems.
+TOLERANCE_FACTOR, TIGHTEST = 0.005, 1e-13
+# Derivatives of the requested accuracy need more than the states; both passes for them solve each
+# interval again anyway, and may do so more tightly.
+SENSITIVITY_FACTOR = 1e-3
+# Steps kept in memory between two checkpoints of the adjoint.
+STEPS_PER_CHECKPOINT = 500
+# CasADi leaves CVODES at its default for the steps of one call backwards; longer intervals are halved.
+BACKWARD_STEPS = 500
+# CVODES has a part of the steps allowed, of one call forward and of all backwards, before it gives up.
+FORWARD_SHARE, BACKWARD_SHARE = 0.2, 0.1
+# The fallback's own tolerances, as a share of those asked for.
+FALLBACK_FACTOR = 0.005
+
+T = TypeVar("T")
+
+
+def _closed_values(system: System, y: Any, p: Any, f: Any) -> Any:
+    """All values of a system on CasADi symbols, those of its closures last."""
+    v = ca.vertcat(y, p, f, ca.DM(system.constants))
+    for kernel in system.closures:
+        results = kernel.program.run(_inputs(kernel, v), RULES)
+        v = ca.vertcat(v, *(_column(results[s.output], len(s.target)) for s in kernel.scatter))
+    return v
+
+
+def steepness(system: System, y: Any, p: Any, f: Any) -> Any:
+    """For each state by how much, relative to its size, what the state is controlled through changes with it."""
+    v, found = _closed_values(system, y, p, f), [ca.SX(0)] * system.n_states
+    for state, value, size in system.controls:
+        steep = ca.SX(1 / size) if value < 0 else ca.fabs(ca.jacobian(v[value], y[state])) / (ca.fabs(v[value]) + size)
+        found[state] = ca.fmax(found[state], steep)
+    return ca.vertcat(*found)
+
+
+def rates(system: System, y: Any, p: Any, f: Any) -> Any:
+    """The rates `[d(states)/dt | fluxes]` of a system on CasADi symbols."""
+    v = _closed_values(system, y, p, f)
+    total = type(y).zeros(system.n_states + system.n_fluxes)
+    for kernel in system.kernels:
+        results = kernel.program.run(_inputs(kernel, v), RULES)
+        for s in kernel.scatter:
+            spread = ca.DM.triplet(
+                s.target.tolist(), list(range(len(s.target))), ca.DM(s.weight), total.numel(), len(s.target)
+            )
+            total += ca.mtimes(spread, _column(results[s.output], len(s.target)))
+    return total
+
+
+def solver_of(options: Options) -> str:
+    return "cvodes-bdf" if options.solver in (None, "auto") else str(options.solver)
+
+
+def _tolerances(options: Options, factor: float) -> dict[str, float]:
+    return {"reltol": max(factor * options.rtol, TIGHTEST), "abstol": factor * options.atol}
+
+
+def _inputs(kernel: Any, v: Any) -> dict[str, Any]:
+    return {name: v[row.tolist()] for name, row in zip(kernel.program.inputs, kernel.gather, strict=True)}
+
+
+def _column(value: Any, items: int) -> Any:
+    """A result as a column of `items` entries; constant results are scalars until here."""
+    if isinstance(value, (int, float)):
+        value = ca.DM(value)
+    return ca.repmat(value, items, 1) if value.numel() == 1 and items != 1 else value
+
+
+class _Call:
+    """A CasADi function with fixed memory for inputs and outputs, so that a call copies nothing else."""
+
+    def __init__(self, function: Any, inputs: dict[int, int], outputs: dict[int, int]) -> None:
+        self._buffer, self._evaluate = function.buffer()
+        self.inputs = [np.zeros(size) for size in inputs.values()]
+        self.outputs = [np.zeros(size) for size in outputs.values()]
+        for position, memory in zip(inputs, self.inputs, strict=True):
+            self._buffer.set_arg(position, memoryview(memory.data))
+        for position, memory in zip(outputs, self.outputs, strict=True):
+            self._buffer.set_res(position, memoryview(memory.data))
+
+    def __call__(self, *inputs: Array) -> list[Array]:
+        """Returns the output memory itself: copy what is to be kept."""
+        for memory, value in zip(self.inputs, inputs, strict=True):
+            memory[:] = value
+        try:
+            self._evaluate()
+        except RuntimeError as error:
+            if interrupted():
+                raise KeyboardInterrupt from error
+            found = re.findall(r'returned "(\w+)"', str(error))
+            if not found:
+                raise EngineError(f"CasADi failed: {error}") from error
+            raise Failure(FLAGS.get(found[-1], Status.FAILED), f"(CVODES: {found[-1]})") from error
+        if not all(np.isfinite(out).all() for out in self.outputs):
+            raise Failure(Status.NOT_FINITE)
+        return self.outputs
+
+
+class Interval:
+    """Solves one interval of one member forward and back. Not for use by two threads at a time.
+
+    `par = [p | f at the start | f at the end, where not constant | length of the interval]`.
+    """
+
+    def __init__(self, system: System, options: Options, nodes: int, watch: Watch) -> None:
+        started = time.perf_counter()
+        solver = solver_of(options)
+        if solver not in SOLVERS:
+            raise InputError(f"solver {solver!r} is unknown to the engine 'sundials'; it has {sorted(SOLVERS)}")
+        n, n_fluxes = system.n_states, system.n_fluxes
+        self.n_parameters, self.nodes, self.n_forcings = system.n_parameters, nodes, system.n_forcings
+        self.options, self.n_states, self.watch = options, n, watch
+        # A solver that was asked for by name is the only one.
+        self.falls_back = options.solver in (None, "auto")
+        y, p, s = ca.SX.sym("y", n), ca.SX.sym("p", system.n_parameters), ca.SX.sym("s")
+        f, length = ca.SX.sym("f", system.n_forcings, nodes), ca.SX.sym("length")
+        now = f if nodes == 1 else f[:, 0] + s * (f[:, 1] - f[:, 0])
+        # Time is scaled to [0, 1], so one function serves intervals of any length.
+        total = length * rates(system, y, p, now)
+        par = ca.vertcat(p, ca.vec(f), length)
+        self._size = par.numel()
+        q = ca.SX.sym("q", n_fluxes)
+        # Forward, the integrated fluxes are states: Newton's method then keeps the balance to
+        # round-off. Backward, they are quadratures, which keeps the adjoint system small.
+        closed = {"x": ca.vertcat(y, q), "p": par, "t": s, "ode": total}
+        self._steepness = ca.vertcat(steepness(system, y, p, now), ca.SX.zeros(n_fluxes))
+        self._lean = {"x": y, "p": par, "t": s, "ode": total[:n], "quad": total[n:]}
+        self._setup: dict[str, Any] = {
+            **_tolerances(options, TOLERANCE_FACTOR),
+            "max_num_steps": max(1, int(FORWARD_SHARE * options.max_steps)) if self.falls_back else options.max_steps,
+            "steps_per_checkpoint": STEPS_PER_CHECKPOINT,
+            "linear_multistep_method": SOLVERS[solver],
+            "disable_internal_warnings": True,
+        }
+        self.compiled = options.compiled and shutil.which("cc") is not None
+        self._closed = closed
+        self._fallback: Rosenbrock | None = None
+        integrator = self._integrator("forward", closed)
+        self._forward = _Call(integrator, {0: n + n_fluxes, 2: self._size}, {0: n + n_fluxes})
+        self._backward: _Call | None = None
+        self._tangents: dict[int, _Call] = {}
+        self._zeros = np.zeros(n_fluxes)
+        self.setup_seconds = time.perf_counter() - started
+
+    def _integrator(self, name: str, dae: dict[str, Any], **more: Any) -> Any:
+        """Compiled to C where asked for and possible: without a compiler that works, CasADi interprets."""
+        started = time.perf_counter()
+        try:
+            return self._built(name, dae, self._setup | more)
+        finally:
+            self.watch.uncounted(time.perf_counter() - started)
+
+    def _built(self, name: str, dae: dict[str, Any], setup: dict[str, Any]) -> Any:
+        if self.compiled:
+            jit = {"jit": True, "compiler": "shell", "jit_options": {"compiler": "cc", "flags": ["-O2"]}}
+            try:
+                return ca.integrator(name, "cvodes", dae, 0.0, 1.0, setup | jit)
+            except RuntimeError:
+                self.compiled = False
+        return ca.integrator(name, "cvodes", dae, 0.0, 1.0, setup)
+
+    def forward(self, y: Array, par: Array) -> tuple[Array, Array, str]:
+        """States at the end, integrated fluxes, and why CVODES gave up, where it did; raises `Failure`."""
+        start, n = np.concatenate([y, self._zeros]), self.n_states
+        end, why = self._or_fallback(
+            lambda: self._forward(start, par)[0].copy(), lambda: self.fallback.forward(start, par, self.watch)
+        )
+        return end[:n], end[n:], why
+
+    def _or_fallback(self, attempt: Callable[[], T], instead: Callable[[], T]) -> tuple[T, str]:
+        """What `attempt` returns, or where CVODES gives up in it, `instead`, with the reason."""
+        try:
+            return attempt(), ""
+        except Failure as failure:
+            if not self.falls_back or failure.status is Status.TIME_LIMIT:
+                raise
+            first = failure
+        said = first.reason.strip("()") or "CVODES: NOT_FINITE"
+        try:
+            return instead(), f"({said})"
+        except Failure as second:
+            if second.status is Status.TIME_LIMIT:
+                raise
+            raise Failure(first.status, f"({said}; Rodas5P: {second.status.name})") from second
+
+    @property
+    def fallback(self) -> Rosenbrock:
+        """What solves an interval, states and fluxes together, where CVODES gave up."""
+        if self._fallback is None:
+            started, o = time.perf_counter(), self.options
+            rtol, atol = max(FALLBACK_FACTOR * o.rtol, TIGHTEST), FALLBACK_FACTOR * o.atol
+            steps = o.max_steps - int(FORWARD_SHARE * o.max_steps)
+            self._fallback = Rosenbrock(self._closed | {"steepness": self._steepness}, rtol, atol, steps)
+            self.watch.uncounted(time.perf_counter() - started)
+        return self._fallback
+
+    def tangent(self, y: Array, par: Array, y_dot: Array, par_dot: Array, again: bool) -> tuple[Array, Array, str]:
+        """Derivatives of the end and of integrated fluxes along directions, the first axis; raises `Failure`.
+
+        `again` says that the interval was solved by the fallback; the last result, why this was.
+        """
+        start, n = np.concatenate([y, self._zeros]), self.n_states
+
+        def instead() -> Array:
+            x_dot = np.concatenate([y_dot, np.zeros((len(y_dot), len(self._zeros)))], axis=1)
+            return self.fallback.tangent(start, par, x_dot, par_dot, self.watch)
+
+        if again:
+            moved, why = instead(), ""
+        else:
+            moved, why = self._or_fallback(lambda: self._push(y, par, y_dot, par_dot), instead)
+        return moved[:, :n], moved[:, n:], why
+
+    def _push(self, y: Array, par: Array, y_dot: Array, par_dot: Array) -> Array:
+        count = len(y_dot)
+        if count not in self._tangents:
+            # Derivatives count in the error test, and so do those of the integrated fluxes.
+            tight = _tolerances(self.options, SENSITIVITY_FACTOR)
+            beside = self._integrator("tangent", self._lean, nfwd=count, quad_err_con=True, **tight)
+            sizes = {0: (1 + count) * len(y), 2: (1 + count) * self._size}
+            self._tangents[count] = _Call(beside, sizes, {0: (1 + count) * len(y), 2: (1 + count) * len(self._zeros)})
+        parts = self._tangents[count](np.append(y, y_dot), np.append(par, par_dot))
+        return np.concatenate([part.reshape(1 + count, -1)[1:] for part in parts], axis=1)
+
+    def backward(self, y: Array, par: Array, y_bar: Array, q_bar: Array, again: bool) -> tuple[Array, Array, str]:
+        """Gradients with respect to `y` and `par` (its last entry is meaningless); raises `Failure`.
+
+        `again` says that the interval was solved by the fallback; the last result, why this was.
+        """
+        share = BACKWARD_SHARE if self.falls_back else 1.0
+        self._calls_left = max(1, int(share * self.options.max_steps) // BACKWARD_STEPS)
+
+        def instead() -> tuple[Array, Array]:
+            start, bar = np.concatenate([y, self._zeros]), np.concatenate([y_bar, q_bar])
+            x_bar, par_bar = self.fallback.backward(start, par, bar, self.watch)
+            return x_bar[: self.n_states], par_bar
+
+        if again:
+            return *instead(), ""
+        (start_bar, par_bar), why = self._or_fallback(lambda: self._back(y, par, y_bar, q_bar), instead)
+        return start_bar, par_bar, why
+
+    def _back(self, y: Array, par: Array, y_bar: Array, q_bar: Array) -> tuple[Array, Array]:
+        self.watch.look()
+        if self._backward is None:
+            # Gradients to parameters and forcings are quadratures: they count in the error test.
+            tight = _tolerances(self.options, SENSITIVITY_FACTOR)
+            adjoint = self._integrator("backward", self._lean, nadj=1, quad_err_con=True, **tight)
+            sizes = {0: len(y), 2: self._size, 4: len(y_bar), 6: len(q_bar)}
+            self._backward = _Call(adjoint, sizes, {3: len(y), 5: self._size})
+        try:
+            y_start, par_bar = self._backward(y, par, y_bar, q_bar)
+            return y_start.copy(), par_bar.copy()
+        except Failure:
+            self._calls_left -= 1
+            if self._calls_left <= 0:
+                raise
+        return self._halved(y, par, y_bar, q_bar)
+
+    def _halved(self, y: Array, par: Array, y_bar: Array, q_bar: Array) -> tuple[Array, Array]:
+        """The same interval in two halves."""
+        a, b = self.n_parameters, self.n_parameters + self.n_forcings
+        first, second = par.copy(), par.copy()
+        first[-1] = second[-1] = par[-1] / 2
+        if self.nodes == 2:
+            first[b:-1] = second[a:b] = 0.5 * (par[a:b] + par[b:-1])
+        middle, _, _ = self.forward(y, first)
+        y_middle, bar_2 = self._back(middle, second, y_bar, q_bar)
+        y_start, bar_1 = self._back(y, first, y_middle, q_bar)
+        bar = bar_1 + bar_2
+        if self.nodes == 2:
+            between = bar_1[b:-1] + bar_2[a:b]
+            bar[a:b] = bar_1[a:b] + 0.5 * between
+            bar[b:-1] = bar_2[b:-1] + 0.5 * between
+        return y_start, bar

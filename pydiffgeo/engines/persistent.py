@@ -1,0 +1,118 @@
+"""Members that fail are tried again: by the next method of a list, until one solves them or none is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Array, Engine, Forward, Gradients, Problem, Status, Tangents
+
+
+@dataclass(frozen=True)
+class Method:
+    """What to try: a solver, and tolerances as a share of those asked for."""
+
+    name: str
+    solver: str
+    share: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The members that one method was tried on, and what came of it."""
+
+    members: NDArray[np.int64]
+    problem: Problem
+    forward: Forward
+
+
+class Persistent:
+    """An engine that falls back on `methods`, in their order, where its own choice fails.
+
+    A solver that was asked for by name is the only one, and time that is over stays over. What each member
+    needed is in `stats["fallbacks"]`.
+    """
+
+    def __init__(self, engine: Engine, methods: Sequence[Method]) -> None:
+        self.engine, self.methods, self.name = engine, methods, engine.name
+
+    def forward(self, problem: Problem, differentiate: bool) -> Forward:
+        started, limit = time.monotonic(), problem.options.max_seconds
+        first = self.engine.forward(problem, differentiate)
+        parts = [Part(np.arange(problem.members), problem, first)]
+        status, reasons, stats = [*first.status], dict(first.reasons), first.stats | {"fallbacks": {}}
+        result = replace(first, status=status, reasons=reasons, stats=stats, tape=parts)
+        for method in self.methods if problem.options.solver in (None, "auto") else ():
+            failed = np.array(
+                [i for i, s in enumerate(result.status) if not s.ok and s is not Status.TIME_LIMIT], np.int64
+            )
+            left = limit - (time.monotonic() - started)
+            if not len(failed) or left <= 0:
+                break
+            if problem.options.sensitivity == "discrete" and method.solver != first.stats["solver"]:
+                continue
+            parts.append(self._try(method, problem, failed, left, differentiate))
+            self._take(result, method, parts[-1])
+        return result
+
+    def _try(self, method: Method, problem: Problem, members: Any, seconds: float, differentiate: bool) -> Part:
+        o = problem.options
+        options = replace(
+            o, solver=method.solver, rtol=method.share * o.rtol, atol=method.share * o.atol, max_seconds=seconds
+        )
+        y0, p, f = (part[members] for part in (problem.y0, problem.p, problem.f))
+        again = replace(problem, options=options, y0=y0, p=p, f=f)
+        return Part(members, again, self.engine.forward(again, differentiate))
+
+    def _take(self, result: Forward, method: Method, part: Part) -> None:
+        """Puts what a method solved in the place of what failed, and notes what it did not."""
+        for i, m in enumerate(int(m) for m in part.members):
+            status, why = part.forward.status[i], result.reasons[m]
+            if not status.ok:
+                result.reasons[m] = f"{why[:-1]}; {method.name}: {status.name})"
+                continue
+            result.y[m], result.q[m], result.status[m] = part.forward.y[i], part.forward.q[i], status
+            result.stats["fallbacks"][m] = f"{method.name}, after {result.reasons.pop(m)}"
+            for name in ("steps", "rejections"):
+                result.stats[name][m] = part.forward.stats[name][i]
+
+    def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
+        y0, p, f = np.zeros_like(problem.y0), np.zeros_like(problem.p), np.zeros_like(problem.f)
+        found = Gradients(y0, p, f, [Status.SUCCESS] * problem.members, {})
+        # A member that a method failed on gets zeros from its part.
+        for part in forward.tape:
+            m = part.members
+            some = self.engine.backward(part.problem, part.forward, y_bar[m], q_bar[m])
+            for whole, share in ((found.y0, some.y0), (found.p, some.p), (found.f, some.f)):
+                whole[m] += share
+            _note(found, some, part)
+        return found
+
+    def tangent(self, problem: Problem, forward: Forward, y0_dot: Array, p_dot: Array, f_dot: Array) -> Tangents:
+        y, q = (np.zeros((len(y0_dot), *part.shape)) for part in (forward.y, forward.q))
+        found = Tangents(y, q, [Status.SUCCESS] * problem.members, {})
+        for part in forward.tape:
+            m = part.members
+            if part.problem is not problem and part.forward.stats["sensitivity"] == "gauss":
+                for i in np.flatnonzero([s.ok for s in part.forward.status]):
+                    found.status[m[i]] = Status.FAILED
+                    found.reasons[m[i]] = f"({part.forward.stats['solver']}, which solved it, has no tangent)"
+                continue
+            some = self.engine.tangent(part.problem, part.forward, y0_dot[:, m], p_dot[:, m], f_dot[:, m])
+            found.y[:, m] += some.y
+            found.q[:, m] += some.q
+            _note(found, some, part)
+        return found
+
+
+def _note(found: Gradients | Tangents, some: Gradients | Tangents, part: Part) -> None:
+    """Adds status, reasons and statistics of a part to those of the whole."""
+    for i, m in enumerate(part.members):
+        if not some.status[i].ok:
+            found.status[m], found.reasons[int(m)] = some.status[i], some.reasons.get(i, "")
+    found.stats.update({k: found.stats.get(k, 0.0) + v for k, v in some.stats.items()})
