@@ -238,3 +238,16 @@ def test_a_flux_that_nothing_returns_is_an_error() -> None:
     )
     with pytest.raises(ModelError, match="never"):
         dg.solve(model, times=[0.0, 1.0], engine="sundials")
+
+
+def test_a_ready_model_is_made_once() -> None:
+    column = dg.models.RichardsColumn
+    assert dg.models.ExpHydro() is dg.models.ExpHydro()
+    assert column(1.0, 10, top="head") is column(1.0, 10, top="head")
+    assert column(1.0, 10) is not column(1.0, 11)
+    # Arrays are not compared, and wrong arguments are refused every time.
+    thickness = np.full(10, 0.1)
+    assert column(1.0, 10, thickness=thickness) is not column(1.0, 10, thickness=thickness)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="cells"):
+            column(1.0, True)

@@ -9,6 +9,7 @@ import torch
 
 from ..graph import single_cell
 from ..model import ForcingVariable, IntegratedFlux, Model, Parameter, State
+from .remember import remembered
 
 SOURCE = (
     "Patil and Stieglitz 2014, Hydrol. Process. 28; smooth step functions and ranges of "
@@ -20,6 +21,7 @@ SOURCE = (
 WIDTH = 0.2
 
 
+@remembered
 def ExpHydro() -> Model:
     """Snow store and catchment store of one basin, in millimetres and days.
 

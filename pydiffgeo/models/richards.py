@@ -16,6 +16,7 @@ from ..errors import ModelError
 from ..graph import Graph, column
 from ..model import Boundary, ForcingVariable, IntegratedFlux, Local, Model, Output, Parameter, State
 from . import surface
+from .remember import remembered
 
 STRESS = (
     Parameter("h_50", "m", "head at which roots take up half the demand", -8.0, high=0.0, open_high=True,
@@ -25,6 +26,7 @@ STRESS = (
 )  # fmt: skip
 
 
+@remembered
 def RichardsColumn(
     depth: float = 1.0,
     cells: int = 100,
