@@ -9,7 +9,7 @@ import casadi as ca
 import numpy as np
 from cases import Case, Values
 
-from pydiffgeo.engines.cvodes import rates
+from pydiffgeo.engines.cvodes import closed_values, rates
 
 
 def prepare(
@@ -23,7 +23,7 @@ def prepare(
     s, n = case.system, case.system.n_states
     y, p, f = ca.SX.sym("y", n), ca.SX.sym("p", s.n_parameters), ca.SX.sym("f", s.n_forcings)
     length = ca.SX.sym("length")  # time is scaled, so that one integrator serves intervals of any length
-    total = length * rates(s, y, p, f)
+    total = length * rates(s, closed_values(s, y, p, f))
     ode: dict[str, Any] = {"x": y, "p": ca.vertcat(p, f, length), "ode": total[:n]}
     if case.fluxes:
         ode["quad"] = ca.vertcat(*(total[n + i] for i in case.fluxes))

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import casadi as ca
@@ -62,8 +63,8 @@ FALLBACK_FACTOR = 0.005
 T = TypeVar("T")
 
 
-def _closed_values(system: System, y: Any, p: Any, f: Any) -> Any:
-    """All values of a system on CasADi symbols, those of its closures last."""
+def closed_values(system: System, y: Any, p: Any, f: Any) -> Any:
+    """All values of a system on CasADi symbols: states first, values of closures last."""
     v = ca.vertcat(y, p, f, ca.DM(system.constants))
     for kernel in system.closures:
         results = kernel.program.run(_inputs(kernel, v), RULES)
@@ -71,19 +72,22 @@ def _closed_values(system: System, y: Any, p: Any, f: Any) -> Any:
     return v
 
 
-def steepness(system: System, y: Any, p: Any, f: Any) -> Any:
-    """For each state by how much, relative to its size, what the state is controlled through changes with it."""
-    v, found = _closed_values(system, y, p, f), [ca.SX(0)] * system.n_states
-    for state, value, size in system.controls:
-        steep = ca.SX(1 / size) if value < 0 else ca.fabs(ca.jacobian(v[value], y[state])) / (ca.fabs(v[value]) + size)
+def steepness(controls: Sequence[tuple[int, int, float]], v: Any, n_states: int) -> Any:
+    """By how much, relative to its size, that through which each state is controlled changes with the state."""
+    found: list[Any] = [0.0] * n_states
+    slopes = ca.jacobian(v[[value for _, value, _ in controls if value >= 0]], v[:n_states])
+    row = 0
+    for state, value, size in controls:
+        steep = 1 / size
+        if value >= 0:
+            steep, row = ca.fabs(slopes[row, state]) / (ca.fabs(v[value]) + size), row + 1
         found[state] = ca.fmax(found[state], steep)
     return ca.vertcat(*found)
 
 
-def rates(system: System, y: Any, p: Any, f: Any) -> Any:
-    """The rates `[d(states)/dt | fluxes]` of a system on CasADi symbols."""
-    v = _closed_values(system, y, p, f)
-    total = type(y).zeros(system.n_states + system.n_fluxes)
+def rates(system: System, v: Any) -> Any:
+    """The rates `[d(states)/dt | fluxes]` of a system from its `closed_values`."""
+    total = type(v).zeros(system.n_states + system.n_fluxes)
     for kernel in system.kernels:
         results = kernel.program.run(_inputs(kernel, v), RULES)
         for s in kernel.scatter:
@@ -163,14 +167,16 @@ class Interval:
         f, length = ca.SX.sym("f", system.n_forcings, nodes), ca.SX.sym("length")
         now = f if nodes == 1 else f[:, 0] + s * (f[:, 1] - f[:, 0])
         # Time is scaled to [0, 1], so one function serves intervals of any length.
-        total = length * rates(system, y, p, now)
+        v = closed_values(system, y, p, now)
+        total = length * rates(system, v)
         par = ca.vertcat(p, ca.vec(f), length)
         self._size = par.numel()
         q = ca.SX.sym("q", n_fluxes)
         # Forward, the integrated fluxes are states: Newton's method then keeps the balance to
         # round-off. Backward, they are quadratures, which keeps the adjoint system small.
         closed = {"x": ca.vertcat(y, q), "p": par, "t": s, "ode": total}
-        self._steepness = ca.vertcat(steepness(system, y, p, now), ca.SX.zeros(n_fluxes))
+        # Not of the system itself, by which intervals are kept as long as it lives.
+        self._steepness = partial(steepness, system.controls, v, n)
         self._lean = {"x": y, "p": par, "t": s, "ode": total[:n], "quad": total[n:]}
         self._setup: dict[str, Any] = {
             **_tolerances(options, TOLERANCE_FACTOR),
@@ -237,7 +243,8 @@ class Interval:
             started, o = time.perf_counter(), self.options
             rtol, atol = max(FALLBACK_FACTOR * o.rtol, TIGHTEST), FALLBACK_FACTOR * o.atol
             steps = o.max_steps - int(FORWARD_SHARE * o.max_steps)
-            self._fallback = Rosenbrock(self._closed | {"steepness": self._steepness}, rtol, atol, steps)
+            steep = ca.vertcat(self._steepness(), ca.SX.zeros(len(self._zeros)))
+            self._fallback = Rosenbrock(self._closed | {"steepness": steep}, rtol, atol, steps)
             self.watch.uncounted(time.perf_counter() - started)
         return self._fallback
 
