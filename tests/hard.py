@@ -1,10 +1,13 @@
 """Soil columns that are hard to solve: what weather, soils and parameter networks make of one sooner or later.
 
-Soils are those of Carsel and Parrish 1988, Water Resour. Res. 24, table 3.
+Soils are those of Carsel and Parrish 1988, Water Resour. Res. 24, table 3. `python tests/hard.py ENGINE` prints what
+each case takes.
 """
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +51,7 @@ class Hard:
     def parameters(self) -> dict[str, torch.Tensor]:
         layer = np.arange(CELLS) * len(self.soil) // CELLS
         values = {k: np.array([SOILS[s][k] for s in self.soil])[layer] for k in SOILS["sand"]}
-        return {k: torch.from_numpy(v) for k, v in values.items()} | {"S_s": torch.full((CELLS,), 1e-5)}
+        return {k: torch.from_numpy(v) for k, v in values.items()} | {"S_s": torch.full((CELLS,), 1e-5, dtype=torch.float64)}
 
 
 def column(depth: float = 1.0, **choices: Any) -> Callable[[], dg.Model]:
@@ -114,3 +117,22 @@ HARD = {
     "ten years": Hard(column(2.0, root_depth=0.3), ("loam",), np.arange(3653.0), showers(3652), -2.0, 1e-4),
     "showers on clay": Hard(column(2.0, root_depth=0.3), ("clay",), np.arange(31.0), showers(30), -2.0, 1e-4),
 }  # fmt: skip
+
+
+def main(engine: str = "auto") -> None:
+    """Prints the seconds of solve and gradient, the balance, and what was fallen back on."""
+    print(f"{'':28} {'rtol':>6} {'solve':>8} {'gradient':>9} {'balance':>9}")
+    for name, case in HARD.items():
+        started = time.perf_counter()
+        solution, parameters = case.solve(engine)
+        solved = time.perf_counter()
+        torch.autograd.grad(solution.states["theta"][-1].sum(), list(parameters.values()))
+        ended = time.perf_counter()
+        print(
+            f"{name:28} {case.rtol:6.0e} {solved - started:6.1f} s {ended - solved:7.1f} s {float(solution.balance):7.0e} m",
+            *(f"{k}: {v}" for k, v in solution.stats.items() if k.endswith("fallbacks") and v), flush=True,
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
