@@ -51,7 +51,9 @@ class Hard:
     def parameters(self) -> dict[str, torch.Tensor]:
         layer = np.arange(CELLS) * len(self.soil) // CELLS
         values = {k: np.array([SOILS[s][k] for s in self.soil])[layer] for k in SOILS["sand"]}
-        return {k: torch.from_numpy(v) for k, v in values.items()} | {"S_s": torch.full((CELLS,), 1e-5, dtype=torch.float64)}
+        return {k: torch.from_numpy(v) for k, v in values.items()} | {
+            "S_s": torch.full((CELLS,), 1e-5, dtype=torch.float64)
+        }
 
 
 def column(depth: float = 1.0, **choices: Any) -> Callable[[], dg.Model]:

@@ -200,7 +200,7 @@ end
     _, w, integrator, record = steps(y0, p, f)
     a = StepAdjoint(w, zeros(n, n), nothing)
     found = (y0 = zeros(n), p = zeros(n), f = zeros(1, 2, 1))
-    pull_steps!(found..., a, integrator, [0.0, 0.6], f[:, :, 1:1, 1], Kept(record, [3]), nothing,
+    pull_steps!(found..., a, integrator, [0.0, 0.6], f[:, :, 1:1, 1], Kept(record, [3], [0.0]), nothing,
                 [zeros(n) weight], reshape(flux_weight, 2, 1), settings)
     h = 1e-6
     for (name, x) in ((:y0, y0), (:p, p), (:f, f)), i in eachindex(found[name])

@@ -118,7 +118,8 @@ class Rosenbrock:
             h = min(h, 1.0 - t)
             after, error, steep = (np.array(v).ravel() for v in self._step(x, par, t, h))
             relative = 1 / (self.atol + self.rtol * np.maximum(np.abs(x), np.abs(after)))
-            size = float(np.sqrt(np.mean((error * np.maximum(relative, steep / self.rtol)) ** 2)))
+            with np.errstate(over="ignore", invalid="ignore"):  # a step that is far too long is refused
+                size = float(np.sqrt(np.mean((error * np.maximum(relative, steep / self.rtol)) ** 2)))
             good = bool(np.isfinite(after).all()) and size <= 1.0
             if good:
                 taken.append((x, t, h))

@@ -16,10 +16,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from .base import Array, Forward, Gradients, Problem, Tangents
+from .base import Array, Forward, Gradients, Problem, Status, Tangents
 from .cvodes import Interval, solver_of
 from .kernels import System
-from .members import Watch, each_member
+from .members import Failure, Watch, each_member
 
 # Directions that are solved for beside the states at a time.
 DIRECTIONS = 8
@@ -76,7 +76,7 @@ class SundialsEngine:
                         rescued[m, j] = why
 
         status, reasons = each_member(problem.options, range(members), members, solve)
-        stats |= {"fallbacks": _fallbacks(rescued)}
+        stats |= {"fallbacks": _fallbacks({key: why for key, why in rescued.items() if status[key[0]].ok})}
         stats |= {"sensitivity": "adjoint", "sensitivity_why": "the adjoint of CVODES is what this engine has"}
         stats |= {"forward_seconds": time.perf_counter() - started}
         return Forward(y, q, status, reasons, stats, tape=rescued)
@@ -103,9 +103,12 @@ class SundialsEngine:
                     carried, bar, why = interval.backward(forward.y[m, j], pars[j], *seeds, again)
                     if why:
                         rescued[m, j] = why
-                    carried *= size
-                    par_sum += bar[: s.n_parameters] * size
-                    f_bar[m, j] = bar[s.n_parameters : -1].reshape(f_bar.shape[2:]) * size
+                    with np.errstate(over="ignore"):
+                        carried, bar = carried * size, bar * size
+                    if not (np.isfinite(carried).all() and np.isfinite(bar).all()):
+                        raise Failure(Status.NOT_FINITE, "(an adjoint that grows beyond all numbers)")
+                    par_sum += bar[: s.n_parameters]
+                    f_bar[m, j] = bar[s.n_parameters : -1].reshape(f_bar.shape[2:])
             y0_bar[m], p_bar[m] = carried + y_bar[m, 0], par_sum
 
         good = [m for m in range(members) if forward.status[m].ok]
