@@ -58,6 +58,8 @@ def test_what_cvodes_gives_up_is_solved_and_differentiated(name: str, request: p
     found = solve(name)
     count = len(CASES[name].times) - 1
     assert found[0].stats["fallbacks"] == {0: f"Rodas5P in {count} intervals, after (CVODES: CV_ERR_FAILURE)"}
+    assert "CV_ERR_FAILURE" in dg.io.provenance(found[0])["fallbacks"]
+    assert "fallbacks" not in dg.io.provenance(usual[0])
     assert float(found[0].balance) < 1e-9
     same(found, usual)
 

@@ -87,7 +87,7 @@ def provenance(
     """Attributes that say how a result came about; what is None is left out.
 
     Args:
-        solution: states engine, solver, and why the engine was chosen.
+        solution: states engine, solver, why the engine was chosen, and members that another method solved.
         rtol, atol: tolerances of the solve.
         seed: of whatever was random.
         configuration: the text of the configuration, whole.
@@ -105,6 +105,8 @@ def provenance(
         found |= {"title": f"{solution.model.name} solved with pydiffgeo"}
         found |= {"engine": str(solution.stats["engine"]), "solver": str(solution.stats["solver"])}
         found |= {"engine_why": str(solution.stats["why"])} if "why" in solution.stats else {}
+        if needed := solution.stats.get("fallbacks"):
+            found |= {"fallbacks": "; ".join(f"member {m}: {method}" for m, method in needed.items())}
     found |= {"rtol": rtol, "atol": atol, "seed": seed, "configuration": configuration, "date_created": now}
     found |= {"python": platform.python_version(), "pydiffgeo": own}
     found |= {"packages": ", ".join(f"{name} {package_version(name)}" for name in PACKAGES)}
