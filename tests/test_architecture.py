@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -122,3 +123,21 @@ def test_importing_pydiffgeo_loads_nothing_heavy() -> None:
     code = f"import sys, pydiffgeo; print([m for m in {heavy} if m in sys.modules], 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT.parent, check=True)
     assert done.stdout.strip() == "[] True"
+
+
+def test_every_fault_in_the_table_has_its_test() -> None:
+    tests = Path(__file__).parent
+    known = {
+        node.name
+        for file in tests.glob("test_*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef)
+    }
+    text = (ROOT.parent / "docs" / "faults.md").read_text()
+    table = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    rows = [cells for cells in table if len(cells) == 5 and cells[0] != "fault"]
+    assert len(rows) > 30
+    for fault, *_, held in rows:
+        named = re.findall(r"`(test_\w+)`", held)
+        assert named, fault
+        assert {*named} <= known, fault
