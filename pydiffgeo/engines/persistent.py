@@ -84,10 +84,11 @@ class Persistent:
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
         y0, p, f = np.zeros_like(problem.y0), np.zeros_like(problem.p), np.zeros_like(problem.f)
         found = Gradients(y0, p, f, [Status.SUCCESS] * problem.members, {})
+        started = time.monotonic()
         # A member that a method failed on gets zeros from its part.
         for part in forward.tape:
             m = part.members
-            some = self.engine.backward(part.problem, part.forward, y_bar[m], q_bar[m])
+            some = self.engine.backward(_within(problem, part, started), part.forward, y_bar[m], q_bar[m])
             for whole, share in ((found.y0, some.y0), (found.p, some.p), (found.f, some.f)):
                 whole[m] += share
             _note(found, some, part)
@@ -95,19 +96,26 @@ class Persistent:
 
     def tangent(self, problem: Problem, forward: Forward, y0_dot: Array, p_dot: Array, f_dot: Array) -> Tangents:
         y, q = (np.zeros((len(y0_dot), *part.shape)) for part in (forward.y, forward.q))
-        found = Tangents(y, q, [Status.SUCCESS] * problem.members, {})
+        found, started = Tangents(y, q, [Status.SUCCESS] * problem.members, {}), time.monotonic()
         for part in forward.tape:
             m = part.members
-            if part.problem is not problem and part.forward.stats["sensitivity"] == "gauss":
+            if part is not forward.tape[0] and part.forward.stats["sensitivity"] == "gauss":
                 for i in np.flatnonzero([s.ok for s in part.forward.status]):
                     found.status[m[i]] = Status.FAILED
                     found.reasons[m[i]] = f"({part.forward.stats['solver']}, which solved it, has no tangent)"
                 continue
-            some = self.engine.tangent(part.problem, part.forward, y0_dot[:, m], p_dot[:, m], f_dot[:, m])
+            now = _within(problem, part, started)
+            some = self.engine.tangent(now, part.forward, y0_dot[:, m], p_dot[:, m], f_dot[:, m])
             found.y[:, m] += some.y
             found.q[:, m] += some.q
             _note(found, some, part)
         return found
+
+
+def _within(problem: Problem, part: Part, started: float) -> Problem:
+    """The problem of a part, with what is left of the time that the whole is allowed."""
+    left = max(problem.options.max_seconds - (time.monotonic() - started), 1e-9)
+    return replace(part.problem, options=replace(part.problem.options, max_seconds=left))
 
 
 def _note(found: Gradients | Tangents, some: Gradients | Tangents, part: Part) -> None:
