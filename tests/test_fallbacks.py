@@ -67,7 +67,6 @@ def test_what_cvodes_gives_up_is_solved_and_differentiated(name: str, request: p
 @pytest.mark.parametrize("name", FALLING)
 def test_an_adjoint_that_cvodes_gives_up_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = solve(name)
-    monkeypatch.setattr(cvodes, "BACKWARD_SHARE", 0.0)
 
     def give_up(self: Any, *inputs: Any) -> None:
         raise Failure(Status.MAX_STEPS, "(CVODES: CV_TOO_MUCH_WORK)")

@@ -241,10 +241,10 @@ class Interval:
         """What solves an interval, states and fluxes together, where CVODES gave up."""
         if self._fallback is None:
             started, o = time.perf_counter(), self.options
-            rtol, atol = max(FALLBACK_FACTOR * o.rtol, TIGHTEST), FALLBACK_FACTOR * o.atol
+            tight = _tolerances(o, FALLBACK_FACTOR)
             steps = o.max_steps - int(FORWARD_SHARE * o.max_steps)
             steep = ca.vertcat(self._steepness(), ca.SX.zeros(len(self._zeros)))
-            self._fallback = Rosenbrock(self._closed | {"steepness": steep}, rtol, atol, steps)
+            self._fallback = Rosenbrock(self._closed | {"steepness": steep}, tight["reltol"], tight["abstol"], steps)
             self.watch.uncounted(time.perf_counter() - started)
         return self._fallback
 

@@ -126,9 +126,8 @@ class Rosenbrock:
                 x, t = after, t + h
                 if t >= 1.0 - SHORTEST:
                     return taken, x
-            h *= min(GROW if good else 1.0, max(SHRINK, SAFETY * size**-0.2)) if size > 0 and np.isfinite(size) else (
-                GROW if good else SHRINK
-            )  # fmt: skip
+            # In this order `max` answers an error that is not a number with the strongest shrinking.
+            h *= min(GROW if good else 1.0, max(SHRINK, SAFETY * max(size, 1e-10) ** -0.2))
             if h < SHORTEST:
                 raise Failure(Status.STEP_TOO_SMALL, "(Rodas5P)")
         raise Failure(Status.MAX_STEPS, "(Rodas5P)")
