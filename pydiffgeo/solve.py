@@ -119,15 +119,10 @@ class Solution:
         if not self.batched:
             raise InputError("select chooses members of a batch, and nothing was batched")
         at = self._members(members)
-        numbers = at.tolist()
-        report = replace(
-            self.report,
-            status=[self.status[i] for i in numbers],
-            reasons={k: self.reasons[i] for k, i in enumerate(numbers) if i in self.reasons},
-        )
         states, fluxes, parameters = (
             {k: v[at] for k, v in part.items()} for part in (self.states, self.fluxes, self.parameters)
         )
+        report = self.report.report_of(at.tolist())
         return replace(self, states=states, fluxes=fluxes, parameters=parameters, report=report)
 
     def _members(self, members: Any) -> Tensor:

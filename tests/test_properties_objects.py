@@ -242,6 +242,7 @@ def test_numbers_of_measures(name: str, value: Any) -> None:
 
 def solution(count: int) -> dg.Solution:
     report = Forward(np.zeros(1), np.zeros(1), [Status.SUCCESS, Status.MAX_STEPS] * count, {1: "late"}, {})
+    report.stats |= {"engine": "none", "steps": [*range(count)], "fallbacks": {0: "another"}}
     report.status = report.status[:count]
     values = torch.arange(float(count)).reshape(count, 1, 1)
     return dg.Solution(BASES["network"].model, np.arange(2.0), {"storage": values}, {"discharge": values[..., 0]}, {"k": values[..., 0]}, report, True)  # fmt: skip
@@ -258,6 +259,8 @@ def test_members_are_chosen_or_refused(count: int, data: Any) -> None:
         assert part.fluxes["discharge"][:, 0].tolist() == wanted
         assert part.status == [whole.status[i] for i in wanted]
         assert part.reasons == {k: "late" for k, i in enumerate(wanted) if i == 1}
+        others = {k: "another" for k, i in enumerate(wanted) if i == 0}
+        assert part.stats == {"engine": "none", "steps": wanted, "fallbacks": others}
     bad = data.draw(
         st.sampled_from([[*mask, True], mask[:-1], [count], [-count - 1], [0.5], None, "x", 0, [[0]], [1j], [None], {}])
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
@@ -88,6 +89,7 @@ class Forward:
         y: `(members, intervals + 1, states)` at the breaks; NaN after the point of failure.
         q: `(members, intervals, fluxes)` integrals over each interval; NaN likewise.
         status: one per member; `reasons` the solver's own words for those that failed.
+        stats: what is known of each member is a list, or a dictionary of some members; the rest is of all together.
         tape: whatever the engine needs for derivatives.
     """
 
@@ -97,6 +99,19 @@ class Forward:
     reasons: dict[int, str]
     stats: dict[str, Any] = field(default_factory=dict)
     tape: Any = None
+
+    def report_of(self, members: Sequence[int]) -> Forward:
+        """Status, reasons and statistics of some members, numbered anew; values and tape stay those of all."""
+
+        def some(part: Any) -> Any:
+            if isinstance(part, list):
+                return [part[i] for i in members]
+            if isinstance(part, dict):
+                return {k: part[i] for k, i in enumerate(members) if i in part}
+            return part
+
+        stats = {name: some(part) for name, part in self.stats.items()}
+        return replace(self, status=some(self.status), reasons=some(self.reasons), stats=stats)
 
 
 @dataclass(eq=False)
