@@ -9,7 +9,8 @@ from .network import ParameterNetwork
 from .result import predictions
 from .scaling import NormalScores, Standardise
 from .sites import SiteData, held_out, k_fold, site_data
-from .train import Trained, Training, predict, scaled_error, train
+from .train import predict, scaled_error, train
+from .training import Trained, Training
 from .varying import time_varying
 
 __all__ = [

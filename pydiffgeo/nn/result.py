@@ -14,7 +14,8 @@ from ..errors import InputError
 from ..losses import MEASURES
 from .network import ParameterNetwork
 from .sites import SiteData
-from .train import Trained, predict
+from .train import predict
+from .training import Trained
 
 Dates = tuple[Any, Any]
 

@@ -1,0 +1,339 @@
+"""Networks learn over sites: by `train`, in loops of one's own and under Lightning; and what they then predict."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from learning import DAYS, SETTINGS, make_sites, network, true_f
+
+import pydiffgeo as dg
+from pydiffgeo.errors import DataError, InputError, SolverError
+from pydiffgeo.nn.parabola import parabolas
+
+
+@pytest.fixture(scope="module")
+def sites():
+    return make_sites()
+
+
+# --- training ------------------------------------------------------------------------------------
+
+TRAINING = dg.nn.Training(steps=40, batch=6, window=60, warmup=60, learning_rate=0.05, settings=SETTINGS)
+
+
+def efficiency(net, data):
+    # The record begins with the storage that the sites began with.
+    solution = dg.nn.predict(net, data, warmup=0, **SETTINGS)
+    return dg.losses.nse(solution.fluxes["runoff"], data.observed)
+
+
+def test_training_learns_what_holds_where_nothing_was_seen(sites):
+    out = ["site 1", "site 4", "site 7"]
+    kept = [name for name in sites.names if name not in out]
+    net, apart = network(seed=0), sites.take(out)
+    before = efficiency(net.normalise(sites.take(kept).attributes), apart)
+    seen = dg.nn.train(net, sites.take(kept), TRAINING)
+    assert (1 - efficiency(net, apart)).mean() < 0.5 * (1 - before).mean()
+    assert seen.solves == 240
+    assert not seen.failures
+    # f rises with the slope as it should, and by as much as it should.
+    values = net(sites.attributes)["f"][:, 0].detach()
+    true = true_f(sites.attributes[:, 0])
+    assert torch.corrcoef(torch.stack([values, true]))[0, 1] > 0.9
+    assert 0.5 < values.std() / true.std() < 2.0
+
+
+@pytest.mark.parametrize(("steps", "reuse"), [(3, 1), (7, 1), (5, 4)])
+def test_training_goes_on_to_the_last_bit(sites, tmp_path, steps, reuse):
+    training = dg.nn.Training(
+        steps=9, batch=4, window=30, warmup=10, selection=40, check_every=3, measure="log", noise=0.3, average=0.9,
+        reuse=reuse, settings=SETTINGS,
+    )  # fmt: skip
+    whole, parts = network(), network()
+    seen = dg.nn.train(whole, sites, training)
+
+    def stop(step, loss):
+        if step == steps:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        dg.nn.train(parts, sites, training, checkpoint=tmp_path / "c.npz", callback=stop)
+    parts = network()
+    again = dg.nn.train(parts, sites, training, checkpoint=tmp_path / "c.npz")
+    assert (again.loss, again.selection) == (seen.loss, seen.selection)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(parts.state_dict()[name], value), name
+    with pytest.raises(DataError, match=r"belongs to another training \(different: training\)"):
+        dg.nn.train(network(), sites, dg.nn.Training(steps=8, settings=SETTINGS, window=30, warmup=10, selection=40), checkpoint=tmp_path / "c.npz")  # fmt: skip
+
+
+def test_a_terminal_gets_a_bar(sites, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    training = replace(TRAINING, steps=3)
+    for shown, progress in ((Terminal(), True), (Terminal(), False), (io.StringIO(), True)):
+        monkeypatch.setattr(sys, "stderr", shown)
+        seen = dg.nn.train(network(), sites, training, progress=progress)
+        if progress and shown.isatty():
+            assert "training: 100%" in shown.getvalue()
+            assert f"loss {seen.loss[-1]:.4g}" in shown.getvalue()
+        else:
+            assert shown.getvalue() == ""
+
+
+def test_training_on_parabolas_needs_fewer_solves(sites):
+    out = ["site 1", "site 4", "site 7"]
+    kept = [name for name in sites.names if name not in out]
+    net, apart = network(seed=0), sites.take(out)
+    before = efficiency(net.normalise(sites.take(kept).attributes), apart)
+    training = replace(TRAINING, steps=12, reuse=60, learning_rate=0.02)
+    seen = dg.nn.train(net, sites.take(kept), training)
+    assert seen.solves == 72
+    assert len(seen.loss) == 12
+    assert (1 - efficiency(net, apart)).mean() < 0.5 * (1 - before).mean()
+
+
+@pytest.mark.parametrize("measure", ["scaled", "log"])
+def test_parabolas_touch_the_loss(sites, measure):
+    net, part = network().normalise(sites.attributes), sites.days(slice(0, 60))
+    spread = sites.observed.sub(sites.observed.nanmean(1, keepdim=True)).pow(2).nanmean(1).sqrt()
+    # One site was not observed in these days.
+    part = replace(part, observed=part.observed.clone())
+    part.observed[4] = torch.nan
+    found = parabolas(
+        net, part, spread, flux="runoff", warmup=20, measure=measure, damping=0.3, settings=SETTINGS
+    )  # fmt: skip
+    assert found.usable.tolist() == [i != 4 for i in range(9)]
+
+    def loss(variables):
+        solution = net.solve(net.values(variables), part.forcing, np.arange(61.0), **SETTINGS)
+        error = dg.nn.scaled_error(solution.fluxes["runoff"][:, 20:], part.observed[:, 20:], spread)[found.usable]
+        return error.mean() if measure == "scaled" else torch.log(error + 0.02).mean()
+
+    def both(function):
+        x = found.at.clone().requires_grad_()
+        value = function(x)
+        value.backward()
+        return value.item(), x.grad
+
+    (a, slope_a), (b, slope_b) = both(loss), both(found)
+    assert a == pytest.approx(b, rel=1e-6)
+    torch.testing.assert_close(slope_a, slope_b, rtol=1e-4, atol=1e-6)
+    # Gauss-Newton's curvature and the damping make it rise on all sides.
+    assert (torch.linalg.eigvalsh(found.curvature) > 0.29).all()
+
+
+def test_networks_with_weather_have_no_parabolas(sites):
+    net = dg.nn.ParameterNetwork(
+        dg.models.ExpHydro(), sites.inputs, varying=["f"], weather=["precipitation"], fixed={"T_max": 1.0}
+    )  # fmt: skip
+    with pytest.raises(InputError, match="weather"):
+        dg.nn.train(net, sites, replace(TRAINING, steps=1, reuse=5))
+
+
+def test_weights_are_averaged_over_the_steps(sites):
+    training = dg.nn.Training(steps=5, batch=9, window=40, warmup=20, average=0.6, settings=SETTINGS)
+    net = network().normalise(sites.attributes)
+    expected, seen = {k: v.clone() for k, v in net.state_dict().items()}, []
+
+    def note(step, loss):
+        seen.append({k: v.clone() for k, v in net.state_dict().items()})
+
+    dg.nn.train(net, sites, training, callback=note)
+    for step, weights in enumerate(seen, 1):
+        kept = min(0.6, step / (step + 9))
+        expected = {k: kept * expected[k] + (1 - kept) * weights[k] for k in expected}
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(value, expected[name])
+    assert not torch.equal(net.head.weight, seen[-1]["head.weight"])
+
+
+def test_the_logarithm_of_the_error_is_taken_of_each_site(sites):
+    settings = {"steps": 1, "batch": 9, "window": 40, "warmup": 20, "settings": SETTINGS}
+    net = network().normalise(sites.attributes)
+    spread = sites.observed.sub(sites.observed.nanmean(1, keepdim=True)).pow(2).nanmean(1).sqrt()
+    first = int(np.random.default_rng([0, 1, 0]).integers(0, len(DAYS) - 60 + 1))
+    part = sites.days(slice(first, first + 60))
+    with torch.no_grad():
+        solution = net.simulate(part.attributes, part.forcing, np.arange(61.0), **SETTINGS)
+        error = dg.nn.scaled_error(solution.fluxes["runoff"][:, 20:], part.observed[:, 20:], spread)
+    for measure, expected in (("scaled", error.mean()), ("log", torch.log(error + 0.02).mean())):
+        seen = dg.nn.train(network().normalise(sites.attributes), sites, dg.nn.Training(measure=measure, **settings))
+        assert seen.loss[0] == pytest.approx(expected.item(), rel=1e-6), measure
+
+
+def test_noise_is_in_units_of_each_attribute(sites):
+    seen = []
+
+    def train(scale):
+        moved = replace(sites, attributes=sites.attributes * scale)
+        training = dg.nn.Training(steps=3, batch=9, window=40, warmup=20, noise=0.5, settings=SETTINGS)
+        seen.append(dg.nn.train(network(), moved, training).loss)
+        return seen[-1]
+
+    np.testing.assert_allclose(train(1.0), train(1000.0), rtol=1e-6)
+    calm = dg.nn.Training(steps=3, batch=9, window=40, warmup=20, settings=SETTINGS)
+    assert dg.nn.train(network(), sites, calm).loss[0] != seen[0][0]
+
+
+def test_days_held_back_choose_the_weights(sites):
+    training = dg.nn.Training(
+        steps=60, batch=9, window=40, warmup=20, selection=60, check_every=2, patience=1, learning_rate=1.0,
+        settings=SETTINGS,
+    )  # fmt: skip
+    net = network()
+    seen = dg.nn.train(net, sites, training)
+    # Steps this large do not gain every time: it stops at the first check without a gain, with the weights before.
+    assert 1 < len(seen.selection) < 30
+    assert seen.selection[:-1] == sorted(seen.selection[:-1], reverse=True)
+    assert min(seen.selection) == seen.selection[-2] < seen.selection[-1]
+    late = sites.days(slice(len(DAYS) - 80, None))
+    spread = sites.observed[:, :-60].sub(sites.observed[:, :-60].nanmean(1, keepdim=True)).pow(2).nanmean(1).sqrt()
+    with torch.no_grad():
+        solution = net.simulate(late.attributes, late.forcing, np.arange(81.0), **SETTINGS)
+    found = dg.nn.scaled_error(solution.fluxes["runoff"][:, 20:], late.observed[:, 20:], spread).mean()
+    assert found.item() == pytest.approx(min(seen.selection), rel=1e-9)
+
+
+def test_sites_that_fail_are_left_out_and_counted(sites, monkeypatch):
+    training = dg.nn.Training(steps=2, batch=9, window=40, warmup=20, settings=SETTINGS)
+    others = [name for name in sites.names if name != "site 2"]
+    alone = network()
+    expected = dg.nn.train(alone.normalise(sites.attributes), sites.take(others), training)
+    simulate = dg.nn.ParameterNetwork.simulate
+
+    def failing(self, *args, **kwargs):
+        solution = simulate(self, *args, **kwargs)
+        if len(solution.status) == 9:
+            solution.report.status[2] = dg.Status.CONVERGENCE
+            hole = torch.zeros(9, 1, dtype=torch.bool)
+            hole[2] = True
+            solution = replace(
+                solution, fluxes={k: torch.where(hole, torch.nan, v) for k, v in solution.fluxes.items()}
+            )
+        return solution
+
+    monkeypatch.setattr(dg.nn.ParameterNetwork, "simulate", failing)
+    net = network()
+    seen = dg.nn.train(net.normalise(sites.attributes), sites, training)
+    assert (seen.failures, expected.failures) == ({"site 2": 2}, {})
+    # It leaves no trace in the others.
+    np.testing.assert_allclose(seen.loss, expected.loss, rtol=1e-12)
+    for name, value in alone.state_dict().items():
+        torch.testing.assert_close(net.state_dict()[name], value, rtol=1e-9, atol=1e-12)
+
+
+def test_where_no_site_can_be_solved_training_stops(sites):
+    training = dg.nn.Training(steps=1, window=40, warmup=20, settings={**SETTINGS, "max_steps": 1})
+    with pytest.raises(SolverError, match=r"no site of step 1 could be solved and compared; member 0: .* steps"):
+        dg.nn.train(network(), sites, training)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"window": 400}, "181|182"),
+        ({"steps": 0}, "steps must be a whole number, 1 or more"),
+        ({"learning_rate": 0.0}, "learning_rate must be a positive number"),
+        ({"measure": "nse"}, "measure must be one of scaled, log"),
+        ({"noise": -0.1}, "noise must be zero or positive"),
+        ({"average": 1.0}, "average must be a number from 0 to below 1"),
+    ],
+)
+def test_a_training_that_does_not_fit_is_named(sites, change, message):
+    with pytest.raises(InputError, match=message):
+        dg.nn.train(network(), sites, dg.nn.Training(**{"settings": SETTINGS, "window": 30, "warmup": 10, **change}))
+
+
+# --- in a user's own loop ------------------------------------------------------------------------
+
+
+def step_loss(net, batch):
+    solution = net.simulate(batch["attributes"], batch["forcing"], np.arange(41.0), **SETTINGS)
+    observed = batch["observed"][:, 10:]
+    valid = ~torch.isnan(observed)
+    return ((solution.fluxes["runoff"][:, 10:] - observed)[valid] ** 2).mean()
+
+
+def test_it_trains_in_a_loop_of_ones_own(sites):
+    part = sites.days(slice(100, 140))
+    net = network().normalise(part.attributes)
+    loader = torch.utils.data.DataLoader(part, batch_size=9)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.05)
+    losses = []
+    for _ in range(6):
+        for batch in loader:
+            optimiser.zero_grad()
+            loss = step_loss(net, batch)
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in net.parameters())
+
+
+def test_it_trains_under_lightning(sites, tmp_path):
+    lightning = pytest.importorskip("lightning", reason="lightning is not installed")
+
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.network, self.seen = network(), []
+
+        def training_step(self, batch, _):
+            loss = step_loss(self.network, batch)
+            self.seen.append(loss.item())
+            return loss
+
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters(), lr=0.05)
+
+    part = sites.days(slice(100, 140))
+    module = Module()
+    module.network.normalise(part.attributes)
+    trainer = lightning.Trainer(max_epochs=6, accelerator="cpu", logger=False, enable_checkpointing=False,
+                                enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path)  # fmt: skip
+    trainer.fit(module, torch.utils.data.DataLoader(part, batch_size=9))
+    assert len(module.seen) == 6
+    assert module.seen[-1] < module.seen[0]
+
+
+# --- what is predicted ---------------------------------------------------------------------------
+
+
+def test_predictions_hold_scores_over_seeds_beside_baselines(sites, tmp_path):
+    part = sites.take(sites.names[:3])
+    networks = [network(seed=s, initial={"water_storage": (50.0, 300.0)}).normalise(sites.attributes) for s in (0, 1)]
+    settings = {k: v for k, v in SETTINGS.items() if k != "initial"}
+    seen = [dg.nn.Trained(loss=[0.5, 0.4]), dg.nn.Trained(loss=[0.6])]
+    train, validation = ("2000-01-01", "2000-04-30"), ("2000-05-01", "2000-06-30")
+    found = dg.nn.predictions(networks, part, train, validation, seen=seen, warmup=20, **settings)
+    path = dg.io.write_dataset(tmp_path / "learnt.nc", found)
+    with xr.open_dataset(path) as data:
+        assert data.sizes == {"seed": 2, "basin": 3, "time": len(DAYS), "period": 2, "baseline": 3, "step": 2}
+        late = data.time.values >= np.datetime64("2000-05-01")
+        simulated, observed = data.runoff_simulated.values[1, 2, late], data.runoff_observed.values[2, late]
+        own = dg.losses.nse(torch.from_numpy(simulated), observed).item()
+        assert data.nse.values[1, 2, 1] == pytest.approx(own, rel=1e-9)
+        # Half a year says nothing about the climate of the other half.
+        assert np.isnan(data.baseline_nse.sel(baseline="climatology").values[:, 1]).all()
+        assert np.isfinite(data.baseline_nse.values[1:]).all()
+        assert (data.baseline_nse.values[1:, 0, 0] != data.baseline_nse.values[1:, 1, 0]).all()
+        assert data.f.attrs["valid_max"] == 0.1
+        assert data.initial_water_storage.attrs["units"] == "mm"
+        assert np.isnan(data.loss.values[1, 1])
+        assert (data.balance_error < 1e-6).all()
+    page = dg.report.write_report(path, tmp_path / "learnt.html").read_text()
+    assert "standard deviation over 2 seeds" in page
+    assert "climatology" in page
+    assert "decline of base flow with storage" in page
+    with pytest.raises(InputError, match="2 networks and what 1 trainings"):
+        dg.nn.predictions(networks, part, train, validation, seen=seen[:1], **settings)
