@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from .checks import check_positive, check_whole
 from .engines.autograd import differentiable_solve
 from .engines.base import Array, Forward, Gradients, Options, Problem, Status, Tangents
 from .engines.julia.engine import CODES, SOLVERS
@@ -111,6 +112,8 @@ def solve_ode_problem(
         InputError: (or a subclass) wrong shapes, types, names or times.
         SolverError, AdjointError: the forward or the adjoint solve failed.
     """
+    check_positive(rtol=rtol, atol=atol)
+    check_whole(1, max_steps=max_steps)
     if solver not in SOLVERS:
         raise InputError(f"solver {solver!r} is unknown; known are {list(SOLVERS)}")
     if sensitivity not in SENSITIVITIES:

@@ -21,6 +21,7 @@ from pydiffgeo.calibration import calibrate_file as calibrate
 from pydiffgeo.calibration.checkpoint import Checkpoint, load, save
 from pydiffgeo.calibration.settings import read_settings
 from pydiffgeo.errors import DataError, SolverError
+from pydiffgeo.io import read_archive, write_archive
 
 LONGER = ("\nsteps = 6", "\nsteps = 30")
 ONE = ('["01000001", "01000002"]', '["01000001"]')
@@ -320,6 +321,28 @@ def test_damaged_checkpoints_are_named(tmp_path):
     np.savez(path, about=np.array([{"a": 1}], dtype=object))
     with pytest.raises(DataError, match="cannot be read"):
         load(path, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("trial", np.zeros((0, 2))),
+        ("trial", np.zeros(3)),
+        ("step", np.zeros(2)),
+        ("done", np.array(["no"])),
+        ("x", None),
+    ],
+)
+def test_a_checkpoint_with_other_arrays_is_refused(folder, name, value):
+    config = write_config(folder, ("result.nc", "arrays.nc"))
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(config, resume=False, progress=False, callback=stop_after(2))
+    path = folder / "arrays.nc.checkpoint.npz"
+    about, arrays = read_archive(path)
+    arrays = {k: v for k, v in arrays.items() if k != f"01000001/{name}"}
+    write_archive(path, about, arrays if value is None else {**arrays, f"01000001/{name}": value})
+    with pytest.raises(DataError, match=rf"arrays.nc.checkpoint.npz: '{name}' of site 01000001 is not what"):
+        calibrate(config, progress=False)
 
 
 # --- failures ------------------------------------------------------------------------------------

@@ -456,7 +456,7 @@ def test_the_command_says_what_is_wrong(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--days", "0"], "days must be a whole number of at least 1, got 0"),
+        (["--days", "0"], "days must be a whole number, 1 or more, that 64 bits hold, got 0"),
         (["--basin", "7"], "basins has no '7'; there are ['01000001', '01000002']"),
         (["--rtols", "-1"], "rtols must be positive numbers below 1, got -1.0"),
         (["--json", "absent/c.json"], "absent/c.json: there is no folder absent"),

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,9 @@ from torch import Tensor
 from ..check import GradientReport
 from ..check.gradients import compare
 from ..check.groups import Group
-from ..errors import DataError, InputError, UnknownSiteError
+from ..checks import check_positive, check_whole
+from ..engines.base import Options
+from ..errors import DataError, UnknownSiteError
 from ..io import write_whole
 from ..solve import Solution
 from ..transforms import Bounded
@@ -29,8 +30,6 @@ from .site import Site
 PARTS, TIGHTEST = (1.0, 1e-2, 1e-4), 1e-11
 # Prior means this near to a bound, in parts of the range, are moved away from it: a search cannot begin there.
 INSET = 0.02
-# The defaults of `solve`.
-RTOL, ATOL = 1e-6, 1e-8
 
 
 def check_site(
@@ -52,12 +51,11 @@ def check_site(
         EngineNotAvailableError: the engine is not there.
     """
     if duration is not None:
-        if not 0 < duration < math.inf:
-            raise InputError(f"duration must be a positive number, got {duration!r}")
+        check_positive(duration=duration)
         end = site.times[0] + site.warmup + duration
         site = site.between(0, min(int(np.searchsorted(site.times, end - 1e-9)), len(site.times) - 1))
-    rtol = float(site.settings.get("rtol", RTOL))
-    ratio = float(site.settings.get("atol", ATOL)) / rtol
+    rtol = float(site.settings.get("rtol", Options.rtol))
+    ratio = float(site.settings.get("atol", Options.atol)) / rtol
     if rtols is None:
         rtols = [max(part * rtol, min(rtol, TIGHTEST)) for part in PARTS]
     items = site.transforms.items
@@ -106,8 +104,7 @@ def check_file(
         DataError: the configuration or the data cannot be used, or `output` cannot be written.
         InputError: (or a subclass) `days` or `rtols` cannot be used.
     """
-    if isinstance(days, bool) or not isinstance(days, Integral) or days < 1:
-        raise InputError(f"days must be a whole number of at least 1, got {days!r}")
+    check_whole(1, days=days)
     settings = read_settings(config_path)
     if basin is not None and basin not in settings.data.basins:
         raise UnknownSiteError(

@@ -29,6 +29,12 @@ class Checkpoint:
     site: str | None = None
     state: State | None = None
 
+    def states(self) -> Iterator[tuple[str, State]]:
+        """Sites with the states of their searches."""
+        yield from self.finished.items()
+        if self.site is not None and self.state is not None:
+            yield self.site, self.state
+
     def with_finished(self, site: str, state: State) -> Checkpoint:
         """The site at work is done."""
         return Checkpoint({**self.finished, site: state}, self.failed)
@@ -45,12 +51,9 @@ def save(path: Path, identity: Mapping[str, Any], checkpoint: Checkpoint) -> Non
         identity: what must be the same for the checkpoint to be of use; `identity["data"]` holds what
             must be the same for each site.
     """
-    searches = dict(checkpoint.finished)
-    if checkpoint.site is not None and checkpoint.state is not None:
-        searches[checkpoint.site] = checkpoint.state
     about = {"format": FORMAT, "identity": identity, "finished": list(checkpoint.finished),
              "failed": dict(checkpoint.failed), "site": checkpoint.site}  # fmt: skip
-    arrays = {f"{site}/{name}": array for site, state in searches.items() for name, array in state.items()}
+    arrays = {f"{site}/{name}": array for site, state in checkpoint.states() for name, array in state.items()}
     write_archive(path, about, arrays)
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..errors import InputError, PydiffgeoError, SolverError
+from ..errors import DataError, InputError, PydiffgeoError, SolverError
 from ..solve import Solution
 from .checkpoint import Checkpoint, load, save
 from .objective import LIKELIHOODS
@@ -146,14 +146,20 @@ def calibrate(
     )
     work = {name: _work(site, strategy) for name, site in named.items()}
     report = Progress(progress, sum(work.values()), callback)
+    searches = {
+        name: _Search(site, strategy, keep, report, number, len(named))
+        for number, (name, site) in enumerate(named.items(), 1)
+    }
+    for name, state in keep.now.states():
+        searches[name].check(state)
     if keep.resumed:
         report.say(f"going on from {keep.path}")
     try:
-        for number, (name, site) in enumerate(named.items(), 1):
+        for number, name in enumerate(named, 1):
             ahead = sum([*work.values()][number:])
             if name not in keep.now.finished and name not in keep.now.failed:
                 try:
-                    _Search(site, strategy, keep, report, number, len(named)).run()
+                    searches[name].run()
                 except PydiffgeoError as error:
                     if isinstance(error, InputError):
                         raise
@@ -260,6 +266,23 @@ class _Search:
         if not np.isfinite(state["best_loss"]).any():
             raise SolverError(f"site {s.name}: no start could be solved and differentiated; {self.why}")
         self.keep.update(self.keep.now.with_finished(s.name, state))
+
+    def check(self, state: State) -> None:
+        """Raises `DataError` unless a state that was read has the arrays of one of this search."""
+        trial, n = state.get("trial", np.empty(0)), len(self.site.transforms.items)
+        like = self._begin(np.zeros((max(len(trial), 1) if trial.ndim else 1, n)), refining=False)
+        for name, wanted in like.items():
+            found, rows = state.get(name, np.empty((0, 0, 0, 0))), name.endswith("_history")
+            same = (found.ndim, found.dtype.kind, found.shape[rows:]) == (
+                wanted.ndim,
+                wanted.dtype.kind,
+                wanted.shape[rows:],
+            )
+            if not same:
+                raise DataError(
+                    f"{self.keep.path}: {name!r} of site {self.site.name} is not what a checkpoint holds; "
+                    "delete it to start anew"
+                )
 
     def _begin(self, x: Array, *, refining: bool) -> State:
         empty = np.empty((0, len(x)))
