@@ -26,6 +26,8 @@ import pydiffgeo as dg
 
 TRAIN, VALIDATION = ("1980-10-01", "2000-09-30"), ("2000-10-01", "2010-09-30")
 PARTS, WARMUP = 5, 365
+# Of the runoff of the networks of all seeds so far.
+MEAN = "mean of the networks"
 # Climate and topography are what the network is given; a neighbour is sought in soil, vegetation and geology too,
 # which makes it a better one. With so few basins the network is no better for them.
 GIVEN = (
@@ -145,15 +147,19 @@ def main() -> None:
             "nearest neighbour": with_parameters(near, apart, options.settings),
         }
         folds.append({"start": median, "held out": held, "trained": {}})
+    runoff: list[list[torch.Tensor]] = [[] for _ in parts]
     for count, seed in enumerate(options.seeds, start=1):
         for number, ((kept, out), fold) in enumerate(zip(parts, folds, strict=True)):
             print(f"seed {seed}, fold {number}: held out {' '.join(out)}", flush=True)
             file = options.output / f"fold{number}_seed{seed}.npz"
             network = trained(given, kept, fold["start"], seed, file, options)
             solution = dg.nn.predict(network, given.take(names), warmup=WARMUP, **options.settings)
-            scores = efficiency(solution.fluxes["runoff"][:, WARMUP:], given.take(names))
-            fold["held out"][f"network {seed}"] = {n: scores[n] for n in out}
-            fold["trained"][f"network {seed}"] = {n: scores[n] for n in kept}
+            runoff[number].append(solution.fluxes["runoff"][:, WARMUP:])
+            mean = torch.stack(runoff[number]).mean(0)
+            for name, simulated in ((f"network {seed}", runoff[number][-1]), (MEAN, mean)):
+                scores = efficiency(simulated, given.take(names))
+                fold["held out"][name] = {n: scores[n] for n in out}
+                fold["trained"][name] = {n: scores[n] for n in kept}
             report([fold], alone, [seed])
             (options.output / "scores.json").write_text(json.dumps({"folds": folds, "by itself": alone}, indent=1))
         print(f"all {len(folds)} folds, {count} seeds:")
@@ -178,7 +184,10 @@ def report(folds: list[dict[str, Any]], alone: Scores, seeds: list[int]) -> None
         print(
             f"  network, {part:15} {np.mean(scores):.3f}{spread}  ({each}); each by itself {own[part]:.3f}", flush=True
         )
-        if part == "held out" and len(scores) > 1:
+        if len(scores) == 1:
+            continue
+        print(f"    {MEAN} {median(part, MEAN):.3f}")
+        if part == "held out":
             for verdict in dg.baselines.compare({"nse": scores}, {n: {"nse": v} for n, v in rivals.items()}):
                 print(f"    {verdict}", flush=True)
 

@@ -84,7 +84,7 @@ tridiagonal(pattern) = all(abs(i - j) <= 1 for (i, j, _) in zip(findnz(pattern).
 "An empty Jacobian of the type that is fastest to factorise, and what factorises it."
 function prototype(pattern::SparseMatrixCSC, ::Type{T}) where {T}
     n = size(pattern, 1)
-    n <= DENSE && return zeros(T, n, n), LUFactorization()
+    n <= DENSE && return zeros(T, n, n), SmallLU(pattern)
     tridiagonal(pattern) && return Tridiagonal(zeros(T, n - 1), zeros(T, n), zeros(T, n - 1)), LUFactorization()
     return SparseMatrixCSC{T,Int}(pattern), KLUFactorization()
 end

@@ -4,7 +4,7 @@ using PydiffgeoSolvers
 using PydiffgeoSolvers: Kept, Kernel, Model, Record, SOLVERS, Settings, StepAdjoint, Work, backward, build,
     collect_parameters!, derived, exponential, forward, hyperbolic, init, jacobian!, logarithm, ode_problem, power, pull!,
     pull_steps!, rates!, ready!, remember!, set_forcing!, set_interval!, set_parameters!, set_point!, step!,
-    tangent
+    tangent, SmallLU, SciMLBase
 
 # A column of cells with a closure: exchange depends on a nonlinear function of the state, the first
 # cell is fed by a forcing, the last one drains, and both fluxes are integrated.
@@ -44,6 +44,30 @@ end
     @test logarithm.([0.0, 5e-324, Inf]) == [-Inf, log(5e-324), Inf] && all(isnan, logarithm.([-1.0, NaN]))
     @test units(hyperbolic.(x), tanh.(x)) <= 8
     @test hyperbolic.([-Inf, Inf]) == [-1, 1] && isnan(hyperbolic(NaN))
+end
+
+@testset "few states, with their integrated fluxes" begin
+    for core in 0:6, border in (1, 3)
+        n = core + border
+        # The first pivot is small: rows change places.
+        A = [sin(1 + 3i + 7j + i * j) for i in 1:n, j in 1:n]
+        core > 1 && (A[1, 1] = 1e-12)
+        A[:, core+1:end] .= 0
+        foreach(i -> A[i, i] = -2.0 - i, core+1:n)
+        b = [cos(i + 2c) for i in 1:n, c in 1:3]
+        alg = SmallLU(sparse(A))
+        @test alg.core == core
+        linear = init(SciMLBase.LinearProblem(zeros(n, n), copy(b); u0 = zero(b)), alg)
+        linear.A = A
+        for part in (b, reverse(b))
+            linear.b = part
+            @test relative(SciMLBase.solve!(linear).u, A \ part) < 1e-12
+            @test linear.b == part
+        end
+        core > 1 || continue
+        linear.A = [A[:, 1:1] zeros(n) A[:, 3:end]]
+        @test !all(isfinite, SciMLBase.solve!(linear).u)
+    end
 end
 
 @testset "Jacobian and transposed products" begin
