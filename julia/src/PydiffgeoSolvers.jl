@@ -14,7 +14,7 @@ using ADTypes: AutoFiniteDiff
 using ForwardDiff: ForwardDiff
 using FunctionWrappers: FunctionWrapper
 using LinearAlgebra
-using LinearSolve: LinearSolve, KLUFactorization, LinearCache, LUFactorization, SciMLLinearSolveAlgorithm
+using LinearSolve: LinearSolve, KLUFactorization, LinearCache, SciMLLinearSolveAlgorithm
 using OrdinaryDiffEqBDF: FBDF, QNDF
 using OrdinaryDiffEqCore: OrdinaryDiffEqCore
 using OrdinaryDiffEqRosenbrock: Rodas5P
@@ -31,7 +31,7 @@ include("derive.jl")
 include("model.jl")
 include("switches.jl")
 include("emphasis.jl")
-include("small.jl")
+include("elimination.jl")
 include("forward.jl")
 include("discrete.jl")
 include("tangent.jl")

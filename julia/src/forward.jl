@@ -55,15 +55,6 @@ function time_rates!(dT, w::Work)
 end
 
 fill_entries!(J::SparseMatrixCSC, pattern, entries) = copyto!(nonzeros(J), entries)
-function fill_entries!(J::Tridiagonal, pattern, entries)
-    rows = rowvals(pattern)
-    @inbounds for column in axes(pattern, 2), at in nzrange(pattern, column)
-        row = rows[at]
-        row == column ? (J.d[column] = entries[at]) :
-        row > column ? (J.dl[column] = entries[at]) : (J.du[row] = entries[at])
-    end
-    return J
-end
 function fill_entries!(J::Matrix, pattern, entries)
     fill!(J, zero(eltype(J)))
     rows = rowvals(pattern)
@@ -79,14 +70,14 @@ const QUIET = SciMLLogging.None()
 # Up to this size a dense factorisation is faster than a sparse one.
 const DENSE = 16
 
-tridiagonal(pattern) = all(abs(i - j) <= 1 for (i, j, _) in zip(findnz(pattern)...))
+tridiagonal(pattern, core) = all(abs(i - j) <= 1 || i > core for (i, j, _) in zip(findnz(pattern)...))
 
 "An empty Jacobian of the type that is fastest to factorise, and what factorises it."
 function prototype(pattern::SparseMatrixCSC, ::Type{T}) where {T}
     n = size(pattern, 1)
-    n <= DENSE && return zeros(T, n, n), SmallLU(pattern)
-    tridiagonal(pattern) && return Tridiagonal(zeros(T, n - 1), zeros(T, n), zeros(T, n - 1)), LUFactorization()
-    return SparseMatrixCSC{T,Int}(pattern), KLUFactorization()
+    core = core_of(pattern)
+    n <= DENSE && return zeros(T, n, n), Elimination(core)
+    return SparseMatrixCSC{T,Int}(pattern), tridiagonal(pattern, core) ? Elimination(core) : KLUFactorization()
 end
 
 const SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")

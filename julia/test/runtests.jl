@@ -1,10 +1,10 @@
 using LinearAlgebra, SparseArrays, Test
 using ForwardDiff: ForwardDiff
 using PydiffgeoSolvers
-using PydiffgeoSolvers: Kept, Kernel, Model, Record, SOLVERS, Settings, StepAdjoint, Work, backward, build,
-    collect_parameters!, derived, exponential, forward, hyperbolic, init, jacobian!, logarithm, ode_problem, power, pull!,
-    pull_steps!, rates!, ready!, remember!, set_forcing!, set_interval!, set_parameters!, set_point!, step!,
-    tangent, SmallLU, SciMLBase
+using PydiffgeoSolvers: Elimination, Kept, Kernel, Model, Record, SciMLBase, SOLVERS, Settings, StepAdjoint, Work,
+    backward, build, collect_parameters!, core_of, derived, exponential, forward, hyperbolic, init, jacobian!, logarithm,
+    ode_problem, power, pull!, pull_steps!, rates!, ready!, remember!, set_forcing!, set_interval!, set_parameters!,
+    set_point!, step!, tangent
 
 # A column of cells with a closure: exchange depends on a nonlinear function of the state, the first
 # cell is fed by a forcing, the last one drains, and both fluxes are integrated.
@@ -46,26 +46,28 @@ end
     @test hyperbolic.([-Inf, Inf]) == [-1, 1] && isnan(hyperbolic(NaN))
 end
 
-@testset "few states, with their integrated fluxes" begin
-    for core in 0:6, border in (1, 3)
-        n = core + border
-        # The first pivot is small: rows change places.
+@testset "elimination, with integrated fluxes: $kind" for kind in ("few states", "a column")
+    for size in 0:6, border in (1, 3)
+        n = size + border
+        # Some pivots are small: rows change places.
         A = [sin(1 + 3i + 7j + i * j) for i in 1:n, j in 1:n]
-        core > 1 && (A[1, 1] = 1e-12)
-        A[:, core+1:end] .= 0
-        foreach(i -> A[i, i] = -2.0 - i, core+1:n)
+        foreach(i -> A[i, i] *= 1e-9, 1:2:size-1)
+        kind == "a column" && foreach(((i, j),) -> abs(i - j) > 1 && (A[i, j] = 0), Iterators.product(1:size, 1:size))
+        A[:, size+1:end] .= 0
+        foreach(i -> A[i, i] = -2.0 - i, size+1:n)
         b = [cos(i + 2c) for i in 1:n, c in 1:3]
-        alg = SmallLU(sparse(A))
-        @test alg.core == core
-        linear = init(SciMLBase.LinearProblem(zeros(n, n), copy(b); u0 = zero(b)), alg)
-        linear.A = A
+        stored(x) = kind == "a column" ? copyto!(sparse(A), x) : x
+        alg = Elimination(core_of(sparse(A)))
+        @test alg.core == size
+        linear = init(SciMLBase.LinearProblem(stored(one(A)), copy(b); u0 = zero(b)), alg)
+        linear.A = stored(A)
         for part in (b, reverse(b))
             linear.b = part
             @test relative(SciMLBase.solve!(linear).u, A \ part) < 1e-12
             @test linear.b == part
         end
-        core > 1 || continue
-        linear.A = [A[:, 1:1] zeros(n) A[:, 3:end]]
+        size > 1 || continue
+        linear.A = stored([A[:, 1:1] zeros(n) A[:, 3:end]])
         @test !all(isfinite, SciMLBase.solve!(linear).u)
     end
 end
