@@ -184,6 +184,10 @@ def report(folds: list[dict[str, Any]], alone: Scores, seeds: list[int]) -> None
         print(
             f"  network, {part:15} {np.mean(scores):.3f}{spread}  ({each}); each by itself {own[part]:.3f}", flush=True
         )
+        behind = ", ".join(
+            f"{np.median([alone[n] - v for f in folds for n, v in f[part][f'network {s}'].items()]):.3f}" for s in seeds
+        )
+        print(f"    the median basin does worse than by itself by {behind}")
         if len(scores) == 1:
             continue
         print(f"    {MEAN} {median(part, MEAN):.3f}")
