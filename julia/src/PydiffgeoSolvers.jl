@@ -2,11 +2,12 @@
 Stiff solves and adjoints of control-volume models, for the Python package pydiffgeo.
 
 A model comes as kernels (`kernels.jl`), from which rates, Jacobian and transposed products are put
-together (`model.jl`). It is solved interval by interval between the breaks of its forcings
-(`forward.jl`), with gradients by the discrete adjoint of Rodas5P (`discrete.jl`), for other solvers by a
-Gauss adjoint (`adjoint.jl`), or by forward mode in each interval (`transition.jl`), and with derivatives
-along given directions by the tangent of Rodas5P (`tangent.jl`). `batch.jl` runs many
-members in one call. The extension `PydiffgeoBridge` differentiates any `ODEProblem` with SciMLSensitivity.
+together (`model.jl`). It is solved interval by interval between the breaks of its forcings (`forward.jl`,
+with the linear algebra of `elimination.jl`), with gradients by the discrete adjoint of Rodas5P
+(`discrete.jl`), for other solvers by a Gauss adjoint (`adjoint.jl`), or by forward mode in each interval
+(`transition.jl`), and with derivatives along given directions by the tangent of Rodas5P (`tangent.jl`).
+`batch.jl` runs many members in one call. The extension `PydiffgeoBridge` differentiates any `ODEProblem`
+with SciMLSensitivity.
 """
 module PydiffgeoSolvers
 

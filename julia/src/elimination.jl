@@ -1,6 +1,7 @@
 # Linear algebra of a step, for few states and for columns. Integrated fluxes act on nothing: with them last, the
-# matrix of a step is [A 0; B D] with D diagonal, and A alone is factorised: in plain loops where it is small, because
-# calling LAPACK would take longer than the arithmetic, and as a tridiagonal matrix, with partial pivoting in both.
+# matrix of a step is [A 0; B D] with D diagonal, and A alone is factorised, with partial pivoting: in plain loops
+# where it is small, because calling LAPACK would take longer than the arithmetic, and as a tridiagonal matrix where
+# it is one.
 
 "Solves by elimination in the first `core` rows and columns; columns after them have nothing but their diagonal."
 struct Elimination <: SciMLLinearSolveAlgorithm
