@@ -146,15 +146,15 @@ def calibrate(
     )
     work = {name: _work(site, strategy) for name, site in named.items()}
     report = Progress(progress, sum(work.values()), callback)
-    searches = {
-        name: _Search(site, strategy, keep, report, number, len(named))
-        for number, (name, site) in enumerate(named.items(), 1)
-    }
-    for name, state in keep.now.states():
-        searches[name].check(state)
-    if keep.resumed:
-        report.say(f"going on from {keep.path}")
     try:
+        searches = {
+            name: _Search(site, strategy, keep, report, number, len(named))
+            for number, (name, site) in enumerate(named.items(), 1)
+        }
+        for name, state in keep.now.states():
+            searches[name].check(state)
+        if keep.resumed:
+            report.say(f"going on from {keep.path}")
         for number, name in enumerate(named, 1):
             ahead = sum([*work.values()][number:])
             if name not in keep.now.finished and name not in keep.now.failed:
@@ -270,15 +270,14 @@ class _Search:
     def check(self, state: State) -> None:
         """Raises `DataError` unless a state that was read has the arrays of one of this search."""
         trial, n = state.get("trial", np.empty(0)), len(self.site.transforms.items)
-        like = self._begin(np.zeros((max(len(trial), 1) if trial.ndim else 1, n)), refining=False)
-        for name, wanted in like.items():
-            found, rows = state.get(name, np.empty((0, 0, 0, 0))), name.endswith("_history")
-            same = (found.ndim, found.dtype.kind, found.shape[rows:]) == (
-                wanted.ndim,
-                wanted.dtype.kind,
-                wanted.shape[rows:],
-            )
-            if not same:
+        members = len(trial) if trial.ndim and len(trial) else 1
+        for name, wanted in self._begin(np.zeros((members, n)), refining=False).items():
+            # How many steps a history holds is its own affair.
+            steps = name.endswith("_history")
+            found = state.get(name)
+            if found is None or (found.ndim, found.dtype.kind, found.shape[steps:]) != (
+                wanted.ndim, wanted.dtype.kind, wanted.shape[steps:],
+            ):  # fmt: skip
                 raise DataError(
                     f"{self.keep.path}: {name!r} of site {self.site.name} is not what a checkpoint holds; "
                     "delete it to start anew"
