@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from terminal import Terminal
 
 import pydiffgeo as dg
 from pydiffgeo.calibration import Calibration, Prior, Site, Strategy, calibrate, run
@@ -291,10 +291,6 @@ def test_what_cannot_be_done_is_named():
 
 
 def test_a_terminal_gets_a_bar_with_the_time_left(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
     shown = Terminal()
     monkeypatch.setattr(sys, "stderr", shown)
     calibrate([site(loss="mean_square")], replace(QUICK, steps=3))

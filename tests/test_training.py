@@ -11,6 +11,7 @@ import pytest
 import torch
 import xarray as xr
 from learning import DAYS, SETTINGS, make_sites, network, true_f
+from terminal import Terminal
 
 import pydiffgeo as dg
 from pydiffgeo.errors import DataError, InputError, SolverError
@@ -74,10 +75,6 @@ def test_training_goes_on_to_the_last_bit(sites, tmp_path, steps, reuse):
 
 
 def test_a_terminal_gets_a_bar(sites, monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
     training = replace(TRAINING, steps=3)
     for shown, progress in ((Terminal(), True), (Terminal(), False), (io.StringIO(), True)):
         monkeypatch.setattr(sys, "stderr", shown)
