@@ -55,7 +55,7 @@ class BasinData:
         object.__setattr__(self, "dates", dates)
         for name in QUANTITIES:
             values = _numbers(name, getattr(self, name), self.source)
-            check_values(name, values, dates, self.source)
+            check_values(name, values, dates, f"{self.source}: basin {self.basin}")
             values.setflags(write=False)
             object.__setattr__(self, name, values)
 

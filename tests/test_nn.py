@@ -208,3 +208,10 @@ def test_sites_come_from_a_dataset():
         found.between("2000-01-01", "2000-01-13")
     with pytest.raises(UnknownNameError, match="no site 'w'"):
         found.take(["w"])
+    for name in ("precipitation", "temperature", "daylength"):
+        data[name][1, :5] = np.nan
+    with pytest.raises(
+        DataError, match=r"basin y has forcing from 2000-01-06 .*, basin x from 2000-01-01 to .*choose start"
+    ):
+        dg.nn.site_data(data, ["slope"])
+    assert len(dg.nn.site_data(data, ["slope"], start="2000-01-06").dates) == n - 5

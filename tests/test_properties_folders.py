@@ -107,7 +107,10 @@ def test_a_damaged_text_file_is_read_or_named(camels: Path, data: Any, kind: str
     good = path.read_bytes()
     try:
         path.write_text(edit(good.decode(), data.draw), encoding="utf-8")
-        for read in (lambda: dg.io.open_camels(camels), lambda: dg.io.read_camels(camels, A)):
+        for read in (
+            lambda: dg.io.open_camels(camels),
+            lambda: dg.io.basin_data(dg.io.open_camels(camels, basins=[A]), A),
+        ):
             found, error = attempt(read, DataError)
             if error is not None:
                 named = str(path) in str(error) or (isinstance(error, UnknownSiteError) and A in str(error))

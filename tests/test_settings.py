@@ -15,7 +15,7 @@ from pydiffgeo.errors import DataError
 
 def test_a_configuration_is_read(tmp_path):
     settings = read_settings(write_config(tmp_path))
-    assert settings.data.file == tmp_path / "basins.nc"
+    assert (settings.data.kind, settings.data.path) == ("file", tmp_path / "basins.nc")
     assert settings.data.basins == ("01000001", "01000002")
     assert settings.periods.train == (dt.date(2000, 1, 31), dt.date(2000, 5, 15))
     assert settings.periods.warmup == 30
@@ -32,7 +32,7 @@ def test_what_is_left_out_takes_defaults(tmp_path):
         "[periods]\ntrain = [1990-10-01, 1995-09-30]\nvalidation = ['1995-10-01', '2000-09-30']\nwarmup = 1989-10-01\n"
     )
     settings = read_settings(path)
-    assert settings.data.camels == tmp_path / "camels"
+    assert (settings.data.kind, settings.data.path) == ("camels", tmp_path / "camels")
     assert settings.data.product == "daymet"
     assert settings.periods.warmup == 365
     assert settings.model.name == "ExpHydro"
@@ -53,7 +53,7 @@ def test_the_example_is_read(tmp_path):
     other = tmp_path / "uncommented.toml"
     other.write_text(text)
     plain = read_settings(other)
-    assert replace(plain.data, file=settings.data.file) == settings.data
+    assert replace(plain.data, path=settings.data.path) == settings.data
     assert (plain.solve, plain.strategy) == (replace(settings.solve, solver=None), settings.strategy)
     assert (plain.loss, plain.periods) == (settings.loss, settings.periods)
 
@@ -82,10 +82,11 @@ def test_the_example_is_read(tmp_path):
         ('basins = ["01000001", "01000002"]', "", r"\[data\] basins is missing"),
         ('["01000001", "01000002"]', "[1000001]", r"\[data\] basins must be a list .* as text in quotes"),
         ('["01000001", "01000002"]', '["1", "1"]', r"\[data\] basins .* each once"),
-        ('file = "basins.nc"', "", r"\[data\] file or camels must be given"),
-        ('file = "basins.nc"', 'file = "a"\ncamels = "b"', r"\[data\] file or camels must be given, one of the two"),
+        ('file = "basins.nc"', "", r"\[data\] file, camels or caravan must be given"),
+        ('file = "basins.nc"', 'file = "a"\ncamels = "b"', r"\[data\] .* must be given, one of the three"),
         ('file = "basins.nc"', 'file = "a"\nproduct = "daymet"', r"\[data\] product does not apply to a NetCDF file"),
-        ('file = "basins.nc"', 'camels = "a"\nlatitude = 4', r"\[data\] latitude does not apply to the text files"),
+        ('file = "basins.nc"', 'camels = "a"\nlatitude = 4', r"\[data\] latitude does not apply to a CAMELS-US folder"),
+        ('file = "basins.nc"', 'caravan = "a"\nproduct = "x"', r"\[data\] product does not apply to a Caravan folder"),
         ('file = "basins.nc"', 'file = "a"\nvariables = { rain = "p" }', r"\[data\] variables must be a table of prec"),
         ("train = [2000-01-31", "train = [2001-01-31", r"\[periods\] train must be the first and the last day"),
         ("train = [2000-01-31", "train = [2000-31-01", "cannot be read as a configuration"),

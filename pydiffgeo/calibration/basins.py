@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..basin import FORCINGS, BasinData
+from ..basin import FORCINGS, QUANTITIES, BasinData
 from ..errors import DataError, InputError
-from ..io import read_camels, read_netcdf
+from ..io import basin_data, open_camels, open_caravan, open_cf
 from ..losses import nse
 from ..observe import Observation
 from ..solve import Solution
-from .settings import MODELS, Days, Settings
+from .settings import MODELS, Settings
 from .site import Site
+from .table import Days
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,21 +100,17 @@ def prepare(settings: Settings, basin: str) -> Basin:
 
 def _read(settings: Settings, basin: str) -> BasinData:
     d = settings.data
-    if d.camels is not None:
-        return read_camels(d.camels, basin, product=d.product)
-    assert d.file is not None
-    # Days that are not used are not read: forcing may have gaps there.
+    chosen: dict[str, Any] = {"basins": [basin], "variables": d.variables, "units": d.units, "quantities": QUANTITIES}
+    if d.kind == "camels":
+        data = open_camels(d.path, basins=[basin], product=d.product, attributes=False)
+    elif d.kind == "caravan":
+        data = open_caravan(d.path, **chosen)
+    else:
+        data = open_cf(d.path, dimensions=d.dimensions, **chosen)
+    # Days that are not used are not looked at: forcing may have gaps there.
     warmup = settings.periods.warmup if settings.periods.warmup_from == "record" else 0
-    return read_netcdf(
-        d.file,
-        basin,
-        variables=d.variables,
-        units=d.units,
-        dimensions=d.dimensions,
-        latitude=d.latitude,
-        start=np.datetime64(settings.periods.train[0], "D") - warmup,
-        end=settings.periods.validation[1],
-    )
+    first = np.datetime64(settings.periods.train[0], "D") - warmup
+    return basin_data(data, basin, latitude=d.latitude, start=first, end=settings.periods.validation[1])
 
 
 def _between(settings: Settings, data: BasinData, key: str, days: tuple[Any, Any]) -> BasinData:

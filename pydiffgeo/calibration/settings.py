@@ -18,6 +18,20 @@ from ..models import ExpHydro
 from ..transforms import bounded
 from .objective import SQUARES, Prior
 from .strategy import METHODS, Strategy
+from .table import (
+    Days,
+    Range,
+    Table,
+    as_count,
+    as_date,
+    as_days,
+    as_number,
+    as_one_of,
+    as_pair,
+    as_range,
+    as_text,
+    as_within,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,17 +39,14 @@ else:
     import tomli as tomllib
 
 MODELS: dict[str, Callable[[], Model]] = {"ExpHydro": ExpHydro}
-Range = tuple[float, float]
-Days = tuple[dt.date, dt.date]
-_REQUIRED = object()
 
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Where the data are: a NetCDF `file` or a `camels` folder, and which `basins` of it."""
+    """Where the data are, at `path`: a NetCDF or Zarr "file", a "camels" or a "caravan" folder; and which `basins`."""
 
-    file: Path | None
-    camels: Path | None
+    kind: str
+    path: Path
     product: str
     basins: tuple[str, ...]
     dimensions: tuple[str, str]
@@ -99,38 +110,6 @@ class Settings:
     tables: Mapping[str, Any]
 
 
-class _Table:
-    """A table of the file; `take` removes and checks one key, `finish` objects to those left over."""
-
-    def __init__(self, file: Path, name: str, values: Any) -> None:
-        self.file, self.name = file, name
-        if not isinstance(values, dict):
-            raise DataError(f"{file}: [{name}] must be a table, got {values!r}")
-        self.values, self.known = dict(values), list[str]()
-
-    def fail(self, key: str, what: str) -> DataError:
-        return DataError(f"{self.file}: [{self.name}] {key} {what}")
-
-    def take(self, key: str, read: Callable[[Any], Any], expected: str, default: Any = _REQUIRED) -> Any:
-        """`read` returns the value or raises `ValueError`; `expected` says what it should have been."""
-        self.known.append(key)
-        if key not in self.values:
-            if default is _REQUIRED:
-                raise self.fail(key, f"is missing: {expected}")
-            return default
-        value = self.values.pop(key)
-        try:
-            return read(value)
-        except (ValueError, TypeError, AttributeError, OverflowError):
-            raise self.fail(key, f"must be {expected}, got {value!r}") from None
-
-    def finish(self) -> None:
-        for key in self.values:
-            close = difflib.get_close_matches(key, self.known, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise self.fail(key, f"is unknown; {hint}known are {', '.join(self.known)}")
-
-
 def read_settings(path: str | Path) -> Settings:
     """Reads and checks a configuration; paths in it are relative to its folder.
 
@@ -154,12 +133,12 @@ def read_settings(path: str | Path) -> Settings:
         if name not in tables:
             raise DataError(f"{path}: [{name}] is missing")
 
-    def table(name: str) -> _Table:
-        return _Table(path, name, tables.get(name, {}))
+    def table(name: str) -> Table:
+        return Table(path, name, tables.get(name, {}))
 
     output = table("output")
-    file = output.take("file", lambda v: path.parent / _text(v), "the name of the result, a NetCDF file")
-    within = output.take("within", lambda v: _within(v, 0, 1e6), "a number that is not negative", 0.1)
+    file = output.take("file", lambda v: path.parent / as_text(v), "the name of the result, a NetCDF file")
+    within = output.take("within", lambda v: as_within(v, 0, 1e6), "a number that is not negative", 0.1)
     output.finish()
     strategy, loss = _optimiser(table("optimiser"))
     return Settings(
@@ -169,35 +148,47 @@ def read_settings(path: str | Path) -> Settings:
     )  # fmt: skip
 
 
-def _data(t: _Table, folder: Path) -> DataSettings:
-    file = t.take("file", lambda v: folder / _text(v), "the path of a NetCDF file", None)
-    camels = t.take("camels", lambda v: folder / _text(v), "the path of a CAMELS-US folder", None)
-    if (file is None) == (camels is None):
-        raise t.fail("file", "or camels must be given, one of the two")
+# Where the data can be, with what it is called in messages and the keys that do not apply to it.
+_SOURCES = {
+    "file": ("a NetCDF file or Zarr store", ("product",)),
+    "camels": ("a CAMELS-US folder", ("variables", "units", "dimensions", "latitude")),
+    "caravan": ("a Caravan folder", ("product", "dimensions")),
+}
+
+
+def _data(t: Table, folder: Path) -> DataSettings:
+    paths = {
+        key: t.take(key, lambda v: folder / as_text(v), f"the path of {what}", None)
+        for key, (what, _) in _SOURCES.items()
+    }
+    given = [key for key, path in paths.items() if path is not None]
+    if len(given) != 1:
+        raise DataError(f"{t.file}: [{t.name}] file, camels or caravan must be given, one of the three")
+    kind = given[0]
+    what, other = _SOURCES[kind]
     basins = t.take("basins", _labels, "a list of basin identifiers, as text in quotes, each once")
-    for key, other in (("variables", camels), ("units", camels), ("dimensions", camels), ("latitude", camels),
-                       ("product", file)):  # fmt: skip
-        if key in t.values and other is not None:
-            raise t.fail(key, f"does not apply to {'the text files of CAMELS-US' if camels else 'a NetCDF file'}")
+    for key in other:
+        if key in t.values:
+            raise t.fail(key, f"does not apply to {what}")
     quantities = f"a table of {', '.join(QUANTITIES)}"
     settings = DataSettings(
-        file=file, camels=camels, basins=basins,
-        product=t.take("product", _text, "the forcing product, such as \"daymet\"", "daymet"),
-        dimensions=t.take("dimensions", lambda v: _pair(v, _text), "the names of the dimensions of basin and time",
+        kind=kind, path=paths[kind], basins=basins,
+        product=t.take("product", as_text, "the forcing product, such as \"daymet\"", "daymet"),
+        dimensions=t.take("dimensions", lambda v: as_pair(v, as_text), "the names of the dimensions of basin and time",
                           ("basin", "time")),
-        latitude=t.take("latitude", lambda v: _within(v, -90, 90), "degrees from -90 to 90", None),
+        latitude=t.take("latitude", lambda v: as_within(v, -90, 90), "degrees from -90 to 90", None),
         variables=t.take("variables", lambda v: _quantities(v, _names), f"{quantities}, each a name or several", {}),
-        units=t.take("units", lambda v: _quantities(v, _text), f"{quantities}, each a unit", {}),
+        units=t.take("units", lambda v: _quantities(v, as_text), f"{quantities}, each a unit", {}),
     )  # fmt: skip
     t.finish()
     return settings
 
 
-def _periods(t: _Table) -> PeriodSettings:
+def _periods(t: Table) -> PeriodSettings:
     dates = "the first and the last day, such as [1980-10-01, 2000-09-30]"
-    train = t.take("train", _days, dates)
-    validation = t.take("validation", _days, dates)
-    selection = t.take("selection", _days, dates, None)
+    train = t.take("train", as_days, dates)
+    validation = t.take("validation", as_days, dates)
+    selection = t.take("selection", as_days, dates, None)
     ahead, ends = "training", train[1]
     if selection is not None:
         if selection[0] <= train[1]:
@@ -206,21 +197,21 @@ def _periods(t: _Table) -> PeriodSettings:
     if validation[0] <= ends:
         raise t.fail("validation", f"must begin after {ahead} ends on {ends}, got {validation[0]}")
     warmup = t.take("warmup", lambda v: _warmup(v, train[0]), f"a number of days, or a date before {train[0]}", 365)
-    source = t.take("warmup_from", lambda v: _one_of(v, ("record", "repeat")), '"record" or "repeat"', "record")
+    source = t.take("warmup_from", lambda v: as_one_of(v, ("record", "repeat")), '"record" or "repeat"', "record")
     if source == "repeat" and warmup > (train[1] - train[0]).days + 1:
         raise t.fail("warmup", f"repeats the first {warmup} days of training, which has fewer")
-    spinup = t.take("spinup", lambda v: _count(v, 1), "a whole number of at least 1", 1)
+    spinup = t.take("spinup", lambda v: as_count(v, 1), "a whole number of at least 1", 1)
     t.finish()
     return PeriodSettings(train, selection, validation, warmup, source, spinup)
 
 
-def _model(t: _Table) -> ModelSettings:
-    name = t.take("name", lambda v: _one_of(v, MODELS), f"one of {', '.join(MODELS)}", "ExpHydro")
+def _model(t: Table) -> ModelSettings:
+    name = t.take("name", lambda v: as_one_of(v, MODELS), f"one of {', '.join(MODELS)}", "ExpHydro")
     model = MODELS[name]()
     parameters = {p.name: p for p in model.parameters}
     states = {s.name: s for s in model.all_states}
-    bounds = t.take("bounds", lambda v: {str(k): _range(x) for k, x in v.items()}, "a table of [low, high]", {})
-    fixed = t.take("fixed", lambda v: {str(k): _number(x) for k, x in v.items()}, "a table of numbers", {})
+    bounds = t.take("bounds", lambda v: {str(k): as_range(x) for k, x in v.items()}, "a table of [low, high]", {})
+    fixed = t.take("fixed", lambda v: {str(k): as_number(x) for k, x in v.items()}, "a table of numbers", {})
     initial = t.take("initial", lambda v: {str(k): _start(x) for k, x in v.items()},
                      "a table of numbers or of [low, high]", {})  # fmt: skip
     priors = t.take("priors", lambda v: {str(k): _prior(x) for k, x in v.items()},
@@ -252,7 +243,7 @@ def _model(t: _Table) -> ModelSettings:
     return ModelSettings(name, bounds, fixed, initial, priors)
 
 
-def _check_parameter(t: _Table, p: Parameter, bounds: Range | None, fixed: float | None) -> None:
+def _check_parameter(t: Table, p: Parameter, bounds: Range | None, fixed: float | None) -> None:
     import torch
 
     if fixed is not None:
@@ -265,31 +256,31 @@ def _check_parameter(t: _Table, p: Parameter, bounds: Range | None, fixed: float
         raise t.fail(f"bounds.{p.name}", f"cannot be used: {error}") from error
 
 
-def _solve(t: _Table) -> SolveSettings:
+def _solve(t: Table) -> SolveSettings:
     small = "a positive number below 1"
     engines = ("auto", "julia", "sundials")
     settings = SolveSettings(
-        engine=t.take("engine", lambda v: _one_of(v, engines), f"one of {', '.join(engines)}", "auto"),
-        solver=t.take("solver", _text, "the name of a solver of the engine", None),
-        rtol=t.take("rtol", lambda v: _within(v, 1e-14, 1), small, 1e-4),
-        atol=t.take("atol", lambda v: _within(v, 1e-14, 1), small, 1e-4),
+        engine=t.take("engine", lambda v: as_one_of(v, engines), f"one of {', '.join(engines)}", "auto"),
+        solver=t.take("solver", as_text, "the name of a solver of the engine", None),
+        rtol=t.take("rtol", lambda v: as_within(v, 1e-14, 1), small, 1e-4),
+        atol=t.take("atol", lambda v: as_within(v, 1e-14, 1), small, 1e-4),
     )  # fmt: skip
     t.finish()
     return settings
 
 
-def _optimiser(t: _Table) -> tuple[Strategy, str]:
+def _optimiser(t: Table) -> tuple[Strategy, str]:
     count = "a whole number of at least"
-    loss = t.take("loss", lambda v: _one_of(v, LOSSES), f"one of {', '.join(LOSSES)}", "nse")
+    loss = t.take("loss", lambda v: as_one_of(v, LOSSES), f"one of {', '.join(LOSSES)}", "nse")
     strategy = {
-        "method": t.take("method", lambda v: _one_of(v, METHODS), f"one of {', '.join(METHODS)}", "auto"),
-        "window": t.take("window", lambda v: _count(v, 0), f"{count} 0", 1826),
-        "tolerance": t.take("tolerance", lambda v: _within(v, 0, 1), "a number from 0 to 1", 1e-4),
-        "learning_rate": t.take("learning_rate", lambda v: _within(v, 1e-12, 1e3), "a positive number", 0.1),
-        "seed": t.take("seed", lambda v: _count(v, 0), f"{count} 0", 0),
+        "method": t.take("method", lambda v: as_one_of(v, METHODS), f"one of {', '.join(METHODS)}", "auto"),
+        "window": t.take("window", lambda v: as_count(v, 0), f"{count} 0", 1826),
+        "tolerance": t.take("tolerance", lambda v: as_within(v, 0, 1), "a number from 0 to 1", 1e-4),
+        "learning_rate": t.take("learning_rate", lambda v: as_within(v, 1e-12, 1e3), "a positive number", 0.1),
+        "seed": t.take("seed", lambda v: as_count(v, 0), f"{count} 0", 0),
     }
     for key in ("candidates", "starts", "window_steps", "finalists", "steps", "wait"):
-        strategy[key] = t.take(key, lambda v: _count(v, 1), f"{count} 1", getattr(Strategy, key))
+        strategy[key] = t.take(key, lambda v: as_count(v, 1), f"{count} 1", getattr(Strategy, key))
     t.finish()
     if strategy["method"] == "gauss_newton" and loss not in SQUARES:
         raise t.fail("method", f'"gauss_newton" needs a loss that is a sum of squares: nse or mse, not {loss}')
@@ -299,76 +290,20 @@ def _optimiser(t: _Table) -> tuple[Strategy, str]:
         raise DataError(f"{t.file}: [{t.name}] {error}") from error
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < float("inf"):
-        raise ValueError
-    return float(value)
-
-
-def _within(value: Any, low: float, high: float) -> float:
-    if not low <= _number(value) <= high:
-        raise ValueError
-    return float(value)
-
-
-def _count(value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError
-    return value
-
-
-def _one_of(value: Any, allowed: Any) -> str:
-    if value not in allowed:
-        raise ValueError
-    return str(value)
-
-
-def _pair(value: Any, read: Callable[[Any], Any]) -> tuple[Any, Any]:
-    if not isinstance(value, list) or len(value) != 2:
-        raise ValueError
-    return read(value[0]), read(value[1])
-
-
-def _range(value: Any) -> Range:
-    low, high = _pair(value, _number)
-    if not low < high:
-        raise ValueError
-    return low, high
-
-
 def _prior(value: Any) -> Prior:
     if not isinstance(value, dict) or not {"mean", "spread"} <= {*value} <= {"mean", "spread", "log"}:
         raise ValueError
     if not isinstance(value.get("log", False), bool):
         raise ValueError
-    return Prior(_number(value["mean"]), _number(value["spread"]), value.get("log", False))
+    return Prior(as_number(value["mean"]), as_number(value["spread"]), value.get("log", False))
 
 
 def _start(value: Any) -> float | Range:
-    return _range(value) if isinstance(value, list) else _number(value)
-
-
-def _date(value: Any) -> dt.date:
-    if isinstance(value, dt.datetime) or not isinstance(value, (dt.date, str)):
-        raise ValueError
-    return dt.date.fromisoformat(value) if isinstance(value, str) else value
-
-
-def _days(value: Any) -> Days:
-    first, last = _pair(value, _date)
-    if not first < last:
-        raise ValueError
-    return first, last
+    return as_range(value) if isinstance(value, list) else as_number(value)
 
 
 def _warmup(value: Any, train: dt.date) -> int:
-    days = _count(value, 0) if isinstance(value, (int, float)) else _count((train - _date(value)).days, 0)
+    days = as_count(value, 0) if isinstance(value, (int, float)) else as_count((train - as_date(value)).days, 0)
     if days >= train.toordinal():  # before the first day there is
         raise ValueError
     return days
@@ -377,11 +312,11 @@ def _warmup(value: Any, train: dt.date) -> int:
 def _labels(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or len(set(value)) < len(value):
         raise ValueError
-    return tuple(_text(v) for v in value)
+    return tuple(as_text(v) for v in value)
 
 
 def _names(value: Any) -> str | tuple[str, ...]:
-    return tuple(_text(v) for v in value) if isinstance(value, list) and value else _text(value)
+    return tuple(as_text(v) for v in value) if isinstance(value, list) and value else as_text(value)
 
 
 def _quantities(value: Any, read: Callable[[Any], Any]) -> dict[str, Any]:

@@ -9,10 +9,9 @@ dg.io.write_dataset("result.nc", dg.io.solution_dataset(sol), dg.io.provenance(s
 from ..basin import BasinData
 from .archive import read_archive, write_archive
 from .basins import basin_data
-from .camels import open_camels, read_camels
+from .camels import open_camels
 from .caravan import open_caravan
 from .cf import open_cf
-from .netcdf import read_netcdf
 from .results import Variable, provenance, read_dataset, write_dataset, write_netcdf, write_whole
 from .solutions import solution_dataset
 
@@ -25,9 +24,7 @@ __all__ = [
     "open_cf",
     "provenance",
     "read_archive",
-    "read_camels",
     "read_dataset",
-    "read_netcdf",
     "solution_dataset",
     "write_archive",
     "write_dataset",

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..checks import is_number, shown
 from ..errors import DataError
+from .quantities import SERIES
 
 
 def check_path(path: Any) -> Path:
@@ -34,8 +35,9 @@ def check_labels(basins: Any) -> None:
 
 
 def check_arguments(
-    *, variables: Any = None, units: Any = None, dimensions: Any = None, missing: Any = (), area: Any = None
-) -> None:
+    *, variables: Any = None, units: Any = None, dimensions: Any = None, missing: Any = (), area: Any = None,
+    quantities: Any = None,
+) -> None:  # fmt: skip
     """Raises `DataError` with the name of the argument that is none."""
     for name, given in (("variables", variables), ("units", units)):
         if given is not None and not isinstance(given, Mapping):
@@ -48,6 +50,8 @@ def check_arguments(
             raise DataError(f"units: that of {quantity!r} must be text, got {shown(unit)}")
     if dimensions is not None and not (texts(dimensions) and len({*dimensions}) == len(dimensions) == 2):
         raise DataError(f"dimensions must be the names of basin and time in the file, got {shown(dimensions)}")
+    if quantities is not None and not (texts(quantities) and {*quantities} <= {*SERIES}):
+        raise DataError(f"quantities must be some of {', '.join(SERIES)}, got {shown(quantities)}")
     if isinstance(missing, str) or not isinstance(missing, Iterable) or not all(map(is_number, missing)):
         raise DataError(f"missing must be a list of numbers, got {shown(missing)}")
     areas = area.values() if isinstance(area, Mapping) else () if area is None else (area,)

@@ -27,7 +27,7 @@ def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
 
 
 def decode(data: xr.Dataset, time: str, file: str, calendar: Calendar = "refuse") -> xr.Dataset:
-    """Fill values become NaN and the time axis dates of the standard calendar.
+    """Fill values become NaN, once values are looked at, and the time axis dates of the standard calendar.
 
     Args:
         data: a dataset opened with `decode_cf=False`.
@@ -36,7 +36,6 @@ def decode(data: xr.Dataset, time: str, file: str, calendar: Calendar = "refuse"
             Days that are left over are gaps.
 
     Raises:
-        DataError: packed values cannot be unpacked.
         TimeAxisError: there is no time axis, or it has no dates, or a calendar that cannot be used.
         MissingPackageError: cftime is needed and not installed.
     """
@@ -68,13 +67,6 @@ def decode(data: xr.Dataset, time: str, file: str, calendar: Calendar = "refuse"
     # Attributes of a file can be anything, and what they break differs: a KeyError or LookupError as well.
     except Exception as error:
         raise TimeAxisError(f"{file}: {time!r} cannot be decoded as dates ({error})", file=file) from error
-    try:
-        # Values are unpacked when they are first looked at.
-        data = data.load()
-    except Exception as error:
-        raise DataError(
-            f"{file}: values cannot be unpacked as the attributes of their variable say ({error})"
-        ) from error
     if data[time].dtype.kind != "M":
         raise TimeAxisError(f"{file}: {time!r} reaches beyond the dates that can be represented", file=file)
     if name == "360_day":
@@ -87,6 +79,21 @@ def decode(data: xr.Dataset, time: str, file: str, calendar: Calendar = "refuse"
             )  # fmt: skip
         data = data.assign_coords({time: days.astype("datetime64[ns]")})
     return data
+
+
+def unpacked(data: xr.Dataset, file: str) -> xr.Dataset:
+    """`data` in memory.
+
+    Raises:
+        DataError: its values cannot be read, or not unpacked as their attributes say.
+    """
+    try:
+        return data.load()
+    # What libraries raise where a file is damaged differs.
+    except Exception as error:
+        raise DataError(
+            f"{file}: values cannot be read, or not unpacked as the attributes of their variable say ({error})"
+        ) from error
 
 
 def check_times(times: Any, file: str) -> None:

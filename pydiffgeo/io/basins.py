@@ -4,28 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from ..basin import QUANTITIES, RANGES, BasinData, daylength, unknown_basin
+from ..basin import FORCINGS, QUANTITIES, RANGES, BasinData, daylength, unknown_basin
+from ..checks import is_number, shown
 from ..errors import DataError
 from .axis import days_within
 from .units import convert
 
 
-def basin_data(data: xr.Dataset, basin: str, *, start: Any = None, end: Any = None) -> BasinData:
+def basin_data(
+    data: xr.Dataset, basin: str, *, latitude: float | None = None, start: Any = None, end: Any = None
+) -> BasinData:
     """The daily series of one basin of a dataset as `open_cf`, `open_camels` or `open_caravan` return it.
 
-    Temperature is the mean of the daily extremes where there is no other; daylength is computed from the
-    attribute `gauge_lat` where the dataset has none.
+    The days are those from the first to the last one with forcing: a dataset of many basins spans them all.
+    Temperature is the mean of the daily extremes where there is no other; daylength is computed from `latitude`,
+    or else the attribute `gauge_lat`, where the dataset has none.
 
     Args:
         data: with the dimensions `(basin, time)`.
         basin: its label.
+        latitude: of the basin, degrees.
         start, end: first and last day to take; all of them where not given.
 
     Raises:
         DataError: there is no such basin or quantity; forcing has gaps; values are out of range.
     """
+    if latitude is not None and not (is_number(latitude) and -90 <= latitude <= 90):
+        raise DataError(f"latitude must be degrees from -90 to 90, got {shown(latitude)}")
     if not isinstance(data, xr.Dataset):
         raise DataError(f"the data must be a dataset as open_cf returns it, got {type(data).__name__}")
     source = str(data.attrs.get("source", "the dataset"))
@@ -51,8 +59,24 @@ def basin_data(data: xr.Dataset, basin: str, *, start: Any = None, end: Any = No
             series[quantity] = values(quantity, unit)
         elif quantity == "temperature" and {"temperature_min", "temperature_max"} <= {*one.data_vars}:
             series[quantity] = (values("temperature_min", unit) + values("temperature_max", unit)) / 2
-        elif quantity == "daylength" and "gauge_lat" in one:
-            series[quantity] = daylength(float(one["gauge_lat"]), days[inside])
-        else:
-            raise DataError(f"{source}: no variable {quantity!r}; it has {sorted(map(str, data.data_vars))}")
-    return BasinData(basin, days[inside], source=source, **series)
+        elif quantity != "daylength":
+            raise _absent(quantity, data, source, "")
+    forced = ~np.all([np.isnan(series[k]) for k in FORCINGS if k in series], axis=0)
+    if not forced.any():
+        raise DataError(f"{source}: basin {basin} has no forcing from {days[inside][0]} to {days[inside][-1]}")
+    first, last = np.flatnonzero(forced)[[0, -1]]
+    days = days[inside][first : last + 1]
+    series = {k: v[first : last + 1] for k, v in series.items()}
+    if "daylength" not in series:
+        if latitude is None and "gauge_lat" not in one:
+            raise _absent("daylength", data, source, ", or a latitude to compute it from")
+        series["daylength"] = daylength(float(one["gauge_lat"]) if latitude is None else latitude, days)
+    return BasinData(basin, days, source=source, **series)
+
+
+def _absent(quantity: str, data: xr.Dataset, source: str, else_give: str) -> DataError:
+    there = [*map(str, data.data_vars), *filter(None, str(data.attrs.get("left_out", "")).split(", "))]
+    return DataError(
+        f"{source}: no {quantity}; say which variable holds it{else_give}: variables = {{{quantity}: ...}}; "
+        f"there are {', '.join(sorted(there))}"
+    )

@@ -12,10 +12,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
-from ..basin import RANGES, Array, BasinData, Dates, check_calendar, mean_of
+from ..basin import Array, Dates, mean_of
 from ..errors import DataError
 from .arguments import check_labels, check_path, texts
 from .attributes import CAMELS_UNITS, read_table, read_tables
@@ -31,44 +30,6 @@ ATTRIBUTES = "camels_attributes_v2.0"
 COLUMNS = {"precipitation": ("prcp",), "temperature": ("tmax", "tmin"), "daylength": ("dayl",)}
 FURTHER = {"temperature_min": ("tmin",), "temperature_max": ("tmax",), "shortwave_radiation": ("srad",),
            "vapour_pressure": ("vp",), "snow_water_equivalent": ("swe",)}  # fmt: skip
-
-
-def read_camels(root: str | Path, basin: str, *, product: str = "daymet") -> BasinData:
-    """One basin from a folder in the original layout of CAMELS-US, complete enough to calibrate.
-
-    Runoff is the stream flow (cubic feet per second) over the basin area in the header of the forcing
-    file; -999 becomes NaN. Temperature is the mean of the daily extremes. The days are those of the
-    forcing; runoff of other days is left out.
-
-    Args:
-        root: the folder that holds `basin_mean_forcing` and `usgs_streamflow`.
-        basin: gauge number, eight digits.
-        product: folder of the forcing: "daymet", "maurer" or "nldas".
-
-    Raises:
-        DataError: names the file and what is wrong in it.
-    """
-    root = check_path(root)
-    forcing_folder, flow_folder = _forcing_folder(root, product), root / "usgs_streamflow"
-    forcing_file = only_file(find_files(forcing_folder, "forcing_leap.txt"), basin, forcing_folder)
-    flow_file = only_file(find_files(flow_folder, "streamflow_qc.txt"), basin, flow_folder)
-    forcing = read_forcing(forcing_file)
-    dates = check_calendar(forcing.dates, str(forcing_file))
-    series = {
-        name: _quantity(forcing, name, columns, RANGES[name][2], forcing_file) for name, columns in COLUMNS.items()
-    }
-    flow_dates, depth = _runoff(root, basin, flow_file, forcing.area, forcing_file)
-
-    runoff = np.full(len(dates), np.nan)
-    position = (flow_dates - dates[0]).astype(np.int64)
-    shared = (position >= 0) & (position < len(dates))
-    if not shared.any():
-        raise DataError(
-            f"{flow_file}: runoff from {flow_dates[0]} to {flow_dates[-1]} shares no day with the forcing, "
-            f"{dates[0]} to {dates[-1]}"
-        )
-    runoff[position[shared]] = depth[shared]
-    return BasinData(basin, dates, runoff=runoff, source=f"{forcing_file}, {flow_file}", **series)
 
 
 def open_camels(

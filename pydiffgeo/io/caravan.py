@@ -19,7 +19,7 @@ from ..basin import unknown_basin
 from ..errors import DataError
 from .arguments import check_arguments, check_labels, check_path
 from .attributes import CARAVAN_UNITS, read_tables
-from .axis import Calendar, Gaps, check_choice, decode, together
+from .axis import Calendar, Gaps, check_choice, decode, together, unpacked
 from .cf import Areas, Names, open_raw, renamed, series_of
 from .units import compatible
 
@@ -37,13 +37,14 @@ def open_caravan(
     gaps: Gaps = "fill",
     missing: Sequence[float] = (),
     area: Areas | None = None,
+    quantities: Sequence[str] | None = None,
 ) -> xr.Dataset:
     """Series and attributes of many basins from a folder of Caravan or of NeuralHydrology's generic layout.
 
     Args:
         root: the folder that holds `timeseries` or `time_series`.
         basins: names of the files without `.nc`; all of them where not given.
-        variables, units, calendar, gaps, missing: as in `open_cf`. Units that files of Caravan list
+        variables, units, calendar, gaps, missing, quantities: as in `open_cf`. Units that files of Caravan list
             for the file as a whole are found; daily sums in mm are read as mm d-1.
         area: km2 of each basin, for stream flow as a volume per time; else from the attributes.
 
@@ -57,19 +58,20 @@ def open_caravan(
     check_choice("gaps", gaps, ("fill", "refuse"))
     root = check_path(root)
     check_labels(basins)
-    check_arguments(variables=variables, units=units, missing=missing, area=area)
+    check_arguments(variables=variables, units=units, missing=missing, area=area, quantities=quantities)
     files = _files(root)
     for basin in basins or ():
         if basin not in files:
             raise unknown_basin(basin, files, str(root))
     wanted = [*files] if basins is None else [*basins]
     static = _static(root, {b: files[b] for b in wanted})
-    series, about = [], dict[str, dict]()
+    series, about, left_out = [], dict[str, dict](), dict[str, None]()
     for i, basin in enumerate(wanted):
         data = _one(files[basin], basin, {k: v[i] for k, v in static.items()}, variables, units or {}, calendar, gaps,
-                    missing, area)  # fmt: skip
+                    missing, area, quantities)  # fmt: skip
         values = {str(k): v.values[0] for k, v in data.data_vars.items() if v.dims == ("basin", "time")}
         series.append((data["time"].values, values))
+        left_out |= dict.fromkeys(filter(None, data.attrs["left_out"].split(", ")))
         for name in values:
             if about.setdefault(name, data[name].attrs) != data[name].attrs:
                 raise DataError(f"{files[basin]}: {name} differs from that of other basins: {data[name].attrs}")
@@ -78,7 +80,7 @@ def open_caravan(
         {**{k: xr.Variable(("basin",), v.values, v.attrs) for k, v in static.items() if k not in joined},
          **{k: (("basin", "time"), v, about[k]) for k, v in joined.items()}},
         {"basin": wanted, "time": times},
-        {"source": str(root)},
+        {"source": str(root), "left_out": ", ".join(left_out)},
     )  # fmt: skip
     result["time"].attrs = {"standard_name": "time", "long_name": "time", "axis": "T"}
     result["basin"].attrs = {"long_name": "basin identifier", "cf_role": "timeseries_id"}
@@ -129,11 +131,12 @@ def _static(root: Path, files: Mapping[str, Path]) -> dict[str, xr.Variable]:
 def _one(
     path: Path, basin: str, static: Mapping[str, xr.Variable], variables: Names | None, units: Mapping[str, str],
     calendar: Calendar, gaps: Gaps, missing: Sequence[float], area: Areas | None,
+    quantities: Sequence[str] | None,
 ) -> xr.Dataset:  # fmt: skip
     """The series of one basin; dimensions basin, of length one, and time."""
-    data = open_raw(path)
-    time = next((t for t in ("date", "time") if t in data.variables), "date")
-    data = decode(data, time, str(path), calendar)
+    with open_raw(path) as raw:
+        time = next((t for t in ("date", "time") if t in raw.variables), "date")
+        data = unpacked(decode(raw, time, str(path), calendar), str(path))
     if time != "time":
         data = renamed(data, time, "time", str(path))
     stated = _stated_units(data)
@@ -143,8 +146,9 @@ def _one(
         if name not in data:
             data[name] = xr.Variable(("basin",), np.array([value.values]), value.attrs)
     return series_of(
-        data, str(path), variables=variables, units={**stated, **units}, gaps=gaps, missing=missing, area=area
-    )
+        data, str(path), variables=variables, units={**stated, **units}, gaps=gaps, missing=missing, area=area,
+        quantities=quantities,
+    )  # fmt: skip
 
 
 def _stated_units(data: xr.Dataset) -> dict[str, str]:

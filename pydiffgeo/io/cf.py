@@ -19,7 +19,7 @@ import xarray as xr
 from ..basin import Array, unknown_basin
 from ..errors import DataError
 from .arguments import check_arguments, check_labels, check_path
-from .axis import Calendar, Gaps, check_times, decode, regular
+from .axis import Calendar, Gaps, check_times, decode, regular, unpacked
 from .classic import check_whole
 from .quantities import AREA_UNIT, AREAS, SERIES, check_names, find_variable, names_of
 from .units import check_known, convert, is_volume_rate, require
@@ -40,6 +40,7 @@ def open_cf(
     gaps: Gaps = "fill",
     missing: Sequence[float] = (),
     area: Areas | None = None,
+    quantities: Sequence[str] | None = None,
 ) -> xr.Dataset:
     """Series and attributes of basins from a NetCDF file or a Zarr store.
 
@@ -61,9 +62,11 @@ def open_cf(
         gaps: "fill" gaps of the time axis with NaN, or "refuse" them.
         missing: numbers that stand for missing values besides the fill values of the file.
         area: of each basin, km2; where not given, from the variable `area` of the file.
+        quantities: those of `SERIES` to look for, beside `variables`; all of them where not given.
 
     Returns:
-        Dataset with the dimensions `(basin, time)`.
+        Dataset with the dimensions `(basin, time)`. Its attribute `left_out` names the series of the file that
+        were not taken. Of a large file, only the basins asked for are read.
 
     Raises:
         DataError: the file cannot be read, a basin or variable is not there, an area is missing.
@@ -73,15 +76,17 @@ def open_cf(
     """
     path = check_path(path)
     check_labels(basins)
-    check_arguments(variables=variables, units=units, dimensions=dimensions, missing=missing, area=area)
+    check_arguments(variables=variables, units=units, dimensions=dimensions, missing=missing, area=area,
+                    quantities=quantities)  # fmt: skip
     file = str(path)
-    data = decode(open_raw(path), dimensions[1], file, calendar)
-    data = _by_basin(data, *dimensions, path, basins)
+    with open_raw(path) as raw:
+        data = decode(raw, dimensions[1], file, calendar)
+        data = unpacked(_by_basin(data, *dimensions, path, basins), file)
     if dimensions[1] != "time":
         data = renamed(data, dimensions[1], "time", file)
     return series_of(
-        data, file, variables=variables, units=units or {}, gaps=gaps, missing=missing, area=area
-    )  # fmt: skip
+        data, file, variables=variables, units=units or {}, gaps=gaps, missing=missing, area=area, quantities=quantities
+    )
 
 
 def renamed(data: xr.Dataset, old: str, new: str, file: str) -> xr.Dataset:
@@ -92,7 +97,7 @@ def renamed(data: xr.Dataset, old: str, new: str, file: str) -> xr.Dataset:
 
 
 def open_raw(path: str | Path) -> xr.Dataset:
-    """The content of a NetCDF file or Zarr store as it is stored, in memory.
+    """A NetCDF file or Zarr store as it is stored, open: to be closed by the caller; values are read when looked at.
 
     Raises:
         DataError: it cannot be opened, or is cut off.
@@ -107,8 +112,7 @@ def open_raw(path: str | Path) -> xr.Dataset:
         kind, options = "NetCDF", {}
         check_whole(path)
     try:
-        with xr.open_dataset(path, decode_cf=False, **options) as file:  # type: ignore[arg-type]
-            return file.load()
+        return xr.open_dataset(path, decode_cf=False, **options)  # type: ignore[arg-type]
     except OSError as error:
         raise DataError(f"{path}: cannot be opened as {kind} ({error})") from error
     # Libraries raise RuntimeError, KeyError and their own kinds where a file is cut off.
@@ -193,13 +197,14 @@ def series_of(
     gaps: Gaps,
     missing: Sequence[float],
     area: Areas | None,
+    quantities: Sequence[str] | None,
 ) -> xr.Dataset:
     """The quantities in a decoded dataset with dimensions basin and time; see `open_cf`."""
     check_names(variables, data, file)
     chosen: dict[str, tuple[str, ...]] = {k: names_of(v) for k, v in (variables or {}).items()}
     # What the user says is one quantity is not taken for another one as well.
     rest = data.drop_vars([names[0] for names in chosen.values() if len(names) == 1])
-    for quantity in SERIES:
+    for quantity in SERIES if quantities is None else quantities:
         if quantity not in chosen and (found := find_variable(rest, quantity, file)) is not None:
             chosen[quantity] = (found,)
     if not chosen:
@@ -232,7 +237,9 @@ def series_of(
         result = result.reindex(time=axis)
     result["time"].attrs = {"standard_name": "time", "long_name": "time", "axis": "T"}
     result["basin"].attrs = {"long_name": "basin identifier", "cf_role": "timeseries_id"}
-    result.attrs["source"] = file
+    taken = {name for names in chosen.values() for name in names}
+    left_out = [str(n) for n, v in data.data_vars.items() if "time" in v.dims and n not in taken]
+    result.attrs = {"source": file, "left_out": ", ".join(left_out)}
     return result
 
 

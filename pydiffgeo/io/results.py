@@ -177,12 +177,12 @@ def read_dataset(path: str | Path) -> xr.Dataset:
     Raises:
         DataError: it cannot be opened or decoded, or is cut off.
     """
-    data = open_raw(path)
-    try:
-        return xr.decode_cf(data, decode_timedelta=False).load()
-    # Attributes of a file can be anything, and what they break differs.
-    except Exception as error:
-        raise DataError(f"{path}: what it holds cannot be decoded ({error})") from error
+    with open_raw(path) as raw:
+        try:
+            return xr.decode_cf(raw, decode_timedelta=False).load()
+        # Attributes of a file can be anything, and what they break differs.
+        except Exception as error:
+            raise DataError(f"{path}: what it holds cannot be decoded ({error})") from error
 
 
 def _save(path: Path, data: xr.Dataset) -> Path:

@@ -97,7 +97,7 @@ def site_data(
 
     Raises:
         UnknownNameError: an attribute is not there, or is no number per basin.
-        DataError: forcing has gaps, or anything else `dg.io.basin_data` refuses.
+        DataError: forcing has gaps, or other days in some basins, or anything else `dg.io.basin_data` refuses.
     """
     from ..io import basin_data
 
@@ -118,6 +118,12 @@ def site_data(
         if name not in labels:
             raise UnknownSiteError(f"there is no basin {name!r} among {len(labels)}")
     series = [basin_data(data, name, start=start, end=end) for name in chosen]
+    for one in series:
+        if len(one) != len(series[0]) or one.dates[0] != series[0].dates[0]:
+            raise DataError(
+                f"basin {one.basin} has forcing from {one.dates[0]} to {one.dates[-1]}, basin {chosen[0]} from "
+                f"{series[0].dates[0]} to {series[0].dates[-1]}; choose start and end within what all have"
+            )
     at = [labels.index(name) for name in chosen]
     table = [data[name].values[at].astype(np.float64) for name in inputs]
     return SiteData(
