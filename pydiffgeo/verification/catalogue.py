@@ -52,7 +52,7 @@ PROBLEMS: dict[str, Problem] = {p.name: p for p in (
           initial_head=(-0.615, "m"), depth=(0.7, "m")),
     *(
         _soil(f"miller-{soil.replace(' ', '-')}", f"Ponded infiltration into {soil} (Miller et al. 1998)",
-              "Miller, Williams, Kelley and Tocci 1998, Water Resour. Res. 34, 2599-2610; parameters as commonly cited from its table 1",
+              "Miller, Williams, Kelley and Tocci 1998, Water Resour. Res. 34, 2599-2610, table 1",
               case, "infiltration and depth of the front at half time and at the end", initial_head=("depth below the water table", "m"),
               end=(case.times[-1], "d"))
         for soil, case in infiltration.MILLER.items()

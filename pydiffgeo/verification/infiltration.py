@@ -219,6 +219,6 @@ def _miller(
 # The front in sand stays within two cells on any of these grids: there is no order to be seen.
 MILLER = {
     "sand": _miller("miller_sand", 10.0, 0.18, (0.093, 0.301, 5.47, 4.264, 5.04), 4e-3, 1e-2, (200, 1.0), ()),
-    "loam": _miller("miller_loam", 5.0, 2.25, (0.078, 0.43, 3.6, 1.56, 0.2496), grids=(100, 200, 400)),
+    "loam": _miller("miller_loam", 5.0, 2.25, (0.078, 0.43, 3.6, 1.56, 0.25), grids=(100, 200, 400)),
     "clay loam": _miller("miller_clay_loam", 2.0, 1.0, (0.095, 0.41, 1.9, 1.31, 0.062)),
 }
