@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=900)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--rate", type=float, default=0.02)
-    parser.add_argument("--noise", type=float, default=0.6)
+    parser.add_argument("--noise", type=float, default=0.5)
     options = parser.parse_args()
     options.output.mkdir(exist_ok=True)
     options.settings = {"engine": options.engine, "rtol": 1e-3, "atol": 1e-3}
