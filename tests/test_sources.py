@@ -57,8 +57,8 @@ def test_caravan(tmp_path, stored):
         np.testing.assert_array_equal(getattr(ours, name), getattr(known, name))
     np.testing.assert_allclose(ours.daylength, daylength(44.0, ours.dates))
     # What is said of the units replaces what the file says.
-    inches = read(tmp_path, 'caravan = "Caravan"\nunits = { precipitation = "cm d-1" }')
-    np.testing.assert_allclose(inches.precipitation, 10 * known.precipitation)
+    tenfold = read(tmp_path, 'caravan = "Caravan"\nunits = { precipitation = "cm d-1" }')
+    np.testing.assert_allclose(tenfold.precipitation, 10 * known.precipitation)
 
 
 def test_stream_flow_as_a_volume(tmp_path, stored):
