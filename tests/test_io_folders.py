@@ -146,6 +146,7 @@ def test_area_of_camels(camels):
         ("2000 02 28", "2000 02 27", TimeAxisError, "2000-02-27 appears twice"),
         ("2000 02 28", "2000 01 28", TimeAxisError, "2000-01-28 follows 2000-02-27: the times are not sorted"),
         ("\t6\t2\t500\n2000 02 28", "\n2000 02 28", DataError, "line 5 is cut off: 8 of 11 entries"),
+        ("\tswe(mm)", "", DataError, "line 5 has 11 entries, and the heading in line 4 names 10"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_in_a_forcing_file_is_named(camels, old, new, error, message):

@@ -77,6 +77,12 @@ def read_forcing(file: Path) -> Forcing:
             raise DataError(f"{file}: the heading in line 4 has the column {name!r} {names.count(name)} times")
     rows = [line.split() for line in lines[4:]]
     _check_whole(file, rows, len(heading), 5)
+    for number, row in enumerate(rows, 5):
+        # With a name left out of the heading, all columns behind it would be taken for those before them.
+        if len(row) > len(heading):
+            raise DataError(
+                f"{file}: line {number} has {len(row)} entries, and the heading in line 4 names {len(heading)}"
+            )
     dates = _dates(file, rows, 5, 0)
     check_times(dates, str(file))
     columns = {}
