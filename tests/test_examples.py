@@ -6,6 +6,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import pytest
 import torch
 
 import pydiffgeo as dg
@@ -84,3 +85,18 @@ def test_demo_learns(engine: str, tmp_path: Path, capsys) -> None:
     printed = capsys.readouterr().out
     assert f"engine {engine}" in printed
     assert "true" in printed
+
+
+DOCUMENTS = sorted(
+    p.relative_to(ROOT) for folder in ("", "docs/", "benchmarks/**/") for p in ROOT.glob(f"{folder}*.md")
+)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_what_documents_link_to_is_there(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / document).read_text())
+    assert [x for x in links if not x.startswith("http") and not (ROOT / document.parent / x).exists()] == []
+
+
+def test_documents_are_found() -> None:
+    assert {Path("README.md"), Path("docs/faults.md"), Path("benchmarks/peers/RESULTS.md")} <= {*DOCUMENTS}

@@ -151,7 +151,7 @@ def _picture(results: Record, file: Path) -> None:
     import matplotlib.pyplot as plt
 
     cases = _by(results["records"], "case")
-    figure, axes = plt.subplots(1, len(cases), figsize=(5 * len(cases), 5.5), squeeze=False)
+    figure, axes = plt.subplots(1, len(cases), figsize=(5 * len(cases), 7), squeeze=False)
     colours = plt.get_cmap("tab20").colors
     families = [*dict.fromkeys(p.module for p in PEERS.values())]
     markers = dict(zip(families, "os^Dv", strict=True))
@@ -166,14 +166,14 @@ def _picture(results: Record, file: Path) -> None:
                             color=colours[order.index(peer) % 20], label=PEERS[peer].label)  # fmt: skip
         absent = [PEERS[k].label for k, some in _by(rows, "peer").items() if not _points(some)]
         if absent:
-            text = "not in the picture:\n" + "\n".join(absent)
-            axis.text(0.02, 0.02, text, transform=axis.transAxes, fontsize=6, color="0.4")
+            text = "without a gradient that is right:\n" + "\n".join(absent)
+            axis.annotate(text, (0, 0), (0, -36), "axes fraction", "offset points", fontsize=6.5, color="0.4", va="top")
         axis.set(title=case, xlabel="seconds for loss and gradient", ylabel="error of the gradient")
         axis.grid(alpha=0.3)
     handles: dict[str, Any] = {}
     for axis in axes[0]:
         handles |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="lower center", ncol=4, fontsize=7)
-    figure.tight_layout(rect=(0, 0.04 + 0.025 * (len(handles) // 4 + 1), 1, 1))
+    figure.tight_layout(rect=(0, 0.03 + 0.02 * (len(handles) // 4 + 1), 1, 1))
     figure.savefig(file, dpi=130)
     plt.close(figure)

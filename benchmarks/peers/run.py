@@ -30,6 +30,7 @@ from peers import PEERS, TIGHT  # noqa: E402
 from report import environment, write  # noqa: E402
 
 CASE_NAMES = ("richards", "storms", "basin", "robertson")
+ALL_CASES = (*CASE_NAMES, "clay")
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "JULIA_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1", "JAX_PLATFORMS": "cpu",
@@ -156,7 +157,7 @@ def reference(case: str, options: argparse.Namespace) -> Record:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", nargs="+", choices=[*CASE_NAMES, "clay"], help="which cases; the first four")
+    parser.add_argument("--case", nargs="+", choices=ALL_CASES, help="which cases; the first four")
     parser.add_argument("--peer", nargs="+", choices=[*PEERS], help="which peers; all of them")
     parser.add_argument("--quick", action="store_true", help="two cases, main peers, two tolerances, a short cap")
     parser.add_argument("--cap", type=float, help="seconds that a gradient may take; 120, or 20 with --quick")
@@ -205,6 +206,8 @@ def main() -> None:
                 file.write_text(json.dumps(results, indent=1))
                 print(_line(record), flush=True)
     results["seconds"] = spent + time.time() - began
+    # A case that was added by resuming goes to its place.
+    results["records"].sort(key=lambda r: ALL_CASES.index(r["case"]))
     file.write_text(json.dumps(results, indent=1))
     write(results, options.output)
     print(f"\n{(options.output / 'results.md').read_text()}")
