@@ -328,3 +328,17 @@ def test_what_is_wrong_in_a_folder_is_named(generic, tmp_path):
     (generic / "attributes" / "attributes.csv").write_text("gauge_id,area\na,86.4\n")
     with pytest.raises(DataError, match=r"attributes.csv: no basin 'b'"):
         dg.io.open_caravan(generic, variables=CHOSEN)
+
+
+def test_a_value_that_cannot_be_names_the_files_of_its_basin(camels):
+    file = next((camels / "basin_mean_forcing" / "daymet").rglob(f"{A}*"))
+    file.write_text(file.read_text().replace("36000.0\t2\t", "36000.0\t99999\t"))
+    data = dg.io.open_camels(camels)
+    with pytest.raises(DataError, match="basin 01000001: precipitation is 99999 on 2000-02-28") as caught:
+        dg.io.basin_data(data, A)
+    assert str(file) in str(caught.value)
+    assert str(file) not in data.files.sel(basin=B).item()
+    stored = camels.parent / "stored.nc"
+    data.to_netcdf(stored, engine="h5netcdf")
+    with pytest.raises(DataError, match=f"{stored}: basin 01000001: precipitation is 99999"):
+        dg.io.basin_data(dg.io.open_cf(stored), A)

@@ -46,6 +46,8 @@ def basin_data(
     if basin not in labels:
         raise unknown_basin(basin, labels, source)
     one = data.isel(basin=labels.index(basin))
+    if "files" in one.coords:  # of a folder with files of each basin
+        source = str(one["files"].item())
     days = one["time"].values.astype("datetime64[D]")
     inside = days_within(days, start, end, source)
 

@@ -19,7 +19,7 @@ from ..errors import DataError
 from .arguments import check_labels, check_path, texts
 from .attributes import CAMELS_UNITS, read_table, read_tables
 from .axis import Gaps, check_choice, together
-from .quantities import SERIES
+from .quantities import FILES, SERIES
 from .text import Forcing, find_files, only_file, read_flow, read_forcing
 from .units import convert
 
@@ -57,7 +57,8 @@ def open_camels(
     Returns:
         Dataset with the dimensions `(basin, time)`: precipitation (mm d-1), temperature, temperature_min,
         temperature_max (degC), daylength (h), shortwave_radiation (W m-2), vapour_pressure (Pa),
-        snow_water_equivalent (mm), runoff (mm d-1); attributes and `area` (km2) as `(basin,)`.
+        snow_water_equivalent (mm), runoff (mm d-1); attributes and `area` (km2) as `(basin,)`; the coordinate
+        `files` says where each basin comes from.
 
     Raises:
         DataError: names the file and what is wrong in it; a basin without a file or an area.
@@ -118,9 +119,14 @@ def open_camels(
         static |= read_tables(tables, wanted, ";", CAMELS_UNITS)
     about_time = {"standard_name": "time", "long_name": "day", "axis": "T"}
     about_basin = {"long_name": "number of the gauge", "cf_role": "timeseries_id"}
+    origins = [", ".join(some) for some in zip(*names, strict=True)]
     return xr.Dataset(
         {**static, **data},
-        {"basin": ("basin", wanted, about_basin), "time": ("time", times, about_time)},
+        {
+            "basin": ("basin", wanted, about_basin),
+            "time": ("time", times, about_time),
+            "files": ("basin", origins, FILES),
+        },
         {"source": str(root), "forcing": ", ".join(products)},
     )
 

@@ -21,6 +21,7 @@ from .arguments import check_arguments, check_labels, check_path
 from .attributes import CARAVAN_UNITS, read_tables
 from .axis import Calendar, Gaps, check_choice, decode, together, unpacked
 from .cf import Areas, Names, open_raw, renamed, series_of
+from .quantities import FILES
 from .units import compatible
 
 # An entry of the attribute that lists the units of a file: `streamflow: Observed streamflow [mm/d]`.
@@ -79,7 +80,7 @@ def open_caravan(
     result = xr.Dataset(
         {**{k: xr.Variable(("basin",), v.values, v.attrs) for k, v in static.items() if k not in joined},
          **{k: (("basin", "time"), v, about[k]) for k, v in joined.items()}},
-        {"basin": wanted, "time": times},
+        {"basin": wanted, "time": times, "files": ("basin", [str(files[b]) for b in wanted], FILES)},
         {"source": str(root), "left_out": ", ".join(left_out)},
     )  # fmt: skip
     result["time"].attrs = {"standard_name": "time", "long_name": "time", "axis": "T"}

@@ -82,6 +82,8 @@ def open_cf(
     with open_raw(path) as raw:
         data = decode(raw, dimensions[1], file, calendar)
         data = unpacked(_by_basin(data, *dimensions, path, basins), file)
+    # What another reader said of its files is not where this one has it from.
+    data = data.drop_vars([name for name in data.coords if name == "files"])
     if dimensions[1] != "time":
         data = renamed(data, dimensions[1], "time", file)
     return series_of(

@@ -10,6 +10,9 @@ import xarray as xr
 
 from ..errors import DataError
 
+# Of the coordinate that says where each basin comes from, where basins have files of their own.
+FILES = {"long_name": "files that the basin was read from"}
+
 
 @dataclass(frozen=True)
 class Quantity:

@@ -76,13 +76,8 @@ def read_forcing(file: Path) -> Forcing:
         if names.count(name) > 1:
             raise DataError(f"{file}: the heading in line 4 has the column {name!r} {names.count(name)} times")
     rows = [line.split() for line in lines[4:]]
-    _check_whole(file, rows, len(heading), 5)
-    for number, row in enumerate(rows, 5):
-        # With a name left out of the heading, all columns behind it would be taken for those before them.
-        if len(row) > len(heading):
-            raise DataError(
-                f"{file}: line {number} has {len(row)} entries, and the heading in line 4 names {len(heading)}"
-            )
+    # With a name left out of the heading, all columns behind it would be taken for those before them.
+    _check_whole(file, rows, len(heading), 5, at_most=len(heading))
     dates = _dates(file, rows, 5, 0)
     check_times(dates, str(file))
     columns = {}
@@ -113,12 +108,16 @@ def read_flow(file: Path, basin: str) -> tuple[Dates, Array]:
     return dates, np.where(missing, np.nan, flow)
 
 
-def _check_whole(file: Path, rows: list[list[str]], entries: int, first_line: int) -> None:
-    """Raises `DataError` where a row has fewer `entries` than it should."""
-    for i, row in enumerate(rows):
+def _check_whole(
+    file: Path, rows: list[list[str]], entries: int, first_line: int, *, at_most: float = math.inf
+) -> None:
+    """Raises `DataError` where a row has fewer `entries` than it should, or more than the heading names."""
+    for number, row in enumerate(rows, first_line):
         if len(row) < entries:
             text = " ".join(row)[:60]
-            raise DataError(f"{file}: line {i + first_line} is cut off: {len(row)} of {entries} entries in {text!r}")
+            raise DataError(f"{file}: line {number} is cut off: {len(row)} of {entries} entries in {text!r}")
+        if len(row) > at_most:
+            raise DataError(f"{file}: line {number} has {len(row)} entries, and the heading in line 4 names {at_most}")
 
 
 def _dates(file: Path, rows: list[list[str]], first_line: int, column: int) -> Dates:
