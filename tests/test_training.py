@@ -105,9 +105,12 @@ def test_parabolas_touch_the_loss(sites, measure):
     # One site was not observed in these days.
     part = replace(part, observed=part.observed.clone())
     part.observed[4] = torch.nan
+    noise = torch.from_numpy(np.random.default_rng(3).normal(size=(9, 2)))
     found = parabolas(
-        net, part, spread, flux="runoff", warmup=20, measure=measure, damping=0.3, settings=SETTINGS
+        net, part, spread, flux="runoff", warmup=20, measure=measure, damping=0.3, noise=noise, settings=SETTINGS
     )  # fmt: skip
+    assert torch.equal(found.at, net.variables(part.attributes, noise=noise).detach())
+    assert not torch.equal(found.at, net.variables(part.attributes).detach())
     assert found.usable.tolist() == [i != 4 for i in range(9)]
 
     def loss(variables):

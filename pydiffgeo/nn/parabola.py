@@ -58,6 +58,7 @@ def parabolas(
     warmup: int,
     measure: str,
     damping: float,
+    noise: Tensor | None = None,
     settings: Mapping[str, Any],
 ) -> Parabolas:
     """Solves the sites once, with the Jacobian of the residuals to the variables (Gauss-Newton).
@@ -65,12 +66,12 @@ def parabolas(
     Args:
         part: the days that are solved; the first `warmup` of them are not compared.
         spread: standard deviation of the observations of each site, `(sites,)`.
-        measure, damping: see `Training`.
+        measure, damping: see `Training`. noise: of the attributes, see `ParameterNetwork.forward`.
 
     Raises:
         InputError: the network has weather.
     """
-    x = network.variables(part.attributes).detach()
+    x = network.variables(part.attributes, noise=noise).detach()
     times, seen = np.arange(part.observed.shape[1] + 1.0), list[Solution]()
     observed = part.observed[:, warmup:]
     valid = ~torch.isnan(observed)

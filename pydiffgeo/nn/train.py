@@ -24,7 +24,7 @@ from .parabola import measured, parabolas
 from .sites import SiteData
 from .training import Trained, Training
 
-FORMAT = 2
+FORMAT = 3
 
 
 def scaled_error(simulated: Tensor, observed: Tensor, spread: Tensor) -> Tensor:
@@ -159,7 +159,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = o.learning_rate * share
         if o.reuse == 1:
-            loss = self._loss(part, self.spread[sites], o.warmup, self._noise(len(sites), 0))
+            loss = self._loss(part, self.spread[sites], o.warmup, self._noise(len(sites)))
             self._descend(loss, 0)
         else:
             loss = self._descend_parabolas(part, self.spread[sites])
@@ -187,21 +187,22 @@ class _Run:
     def _descend_parabolas(self, part: SiteData, spread: Tensor) -> Tensor:
         """All steps with the same solves. Returns the loss at the first."""
         o = self.training
+        noise = self._noise(len(part))
         found = parabolas(
             self.network, part, spread, flux=self.flux, warmup=o.warmup, measure=o.measure, damping=o.damping,
-            settings=o.settings,
+            noise=noise, settings=o.settings,
         )  # fmt: skip
         self._count_failures(part, found.solution, found.usable)
         for again in range(o.reuse):
-            noise = self._noise(len(part), again)
+            # The noise stays that of the solves: with another the values would lie far from where these hold.
             self._descend(found(self.network.variables(part.attributes, noise=noise)), again)
         return found.loss[found.usable].mean()
 
-    def _noise(self, count: int, again: int) -> Tensor | None:
+    def _noise(self, count: int) -> Tensor | None:
         """Noise for the attributes of so many sites; seed and step alone decide it."""
         if not self.training.noise:
             return None
-        random = np.random.default_rng([self.training.seed, 2, self.step, again])
+        random = np.random.default_rng([self.training.seed, 2, self.step])
         return torch.from_numpy(self.training.noise * random.normal(size=(count, len(self.network.inputs))))
 
     def _loss(self, part: SiteData, spread: Tensor, warmup: int, noise: Tensor | None = None) -> Tensor:

@@ -18,7 +18,8 @@ class Training:
     """How a network is trained.
 
     Attributes:
-        steps: of the optimiser (Adam with decoupled weight decay). batch: sites in each.
+        steps: in each, a batch of sites is solved, and the optimiser (Adam with decoupled weight decay) makes `reuse`
+            steps. batch: sites in it.
         window: days compared in each step, from a random start. warmup: days solved ahead of them.
         learning_rate: at first; it falls to a tenth along half a cosine. weight_decay: per unit of it.
         clip: largest norm of the gradient.
@@ -29,9 +30,9 @@ class Training:
             each step. Few sites are learnt by heart without; with, the network
             becomes smooth in the attributes (Bishop 1995, Neural Comput. 7).
         reuse: steps of the optimiser for each time the sites are solved. With more than one, the loss of each site is
-            taken for a parabola in its values (Gauss-Newton, with the model's Jacobian), on which the network
-            is trained for so many cheap steps, each with noise of its own; then the sites are solved anew.
-            Takes networks without weather; large batches and long windows suit it.
+            taken for a parabola in its values (Gauss-Newton, with the model's Jacobian, at the noise of the step),
+            on which the network is trained for so many cheap steps; then the sites are solved anew.
+            Takes networks without weather; large batches and up to about ten steps suit it.
         damping: added to the curvature of these parabolas, which hold near the values they were found at only; per
             unit of loss, in the argument of the sigmoid.
         average: the weights that come out are an exponential moving average over the steps, of which this part is
