@@ -20,6 +20,7 @@ from .errors import BoundsError, DtypeError, InputError, ShapeError, TimeError, 
 from .losses import gaussian_log_likelihood, heteroscedastic_log_likelihood
 from .pairs import mean, paired, positive
 from .solve import Solution
+from .years import even_years as even_years
 
 Array = NDArray[np.float64]
 Depth = float | tuple[float, float] | None

@@ -21,7 +21,7 @@ LAYERS = (
     ("models",),
     ("engines",),
     ("inputs", "solve", "jacobian", "check"),
-    ("pairs", "flow_duration", "losses", "observe", "baselines", "__init__"),
+    ("pairs", "flow_duration", "years", "losses", "observe", "baselines", "__init__"),
     (),
     ("cli", "__main__"),
 )

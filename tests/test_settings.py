@@ -45,7 +45,7 @@ def test_the_example_is_read(tmp_path):
     assert settings.periods.warmup_from == "repeat"
     # What is commented out are the defaults: with the comments taken off, nothing changes.
     text = path.read_text()
-    for line in ("engine = ", "rtol = ", "atol = ", "method = ", "loss = ", "candidates = ", "starts = ", "window = ", "window_steps = ", "finalists = ", "steps = ",
+    for line in ("engine = ", "rtol = ", "atol = ", "method = ", "loss = ", "even_years = ", "candidates = ", "starts = ", "window = ", "window_steps = ", "finalists = ", "steps = ",
                  "within = ", "tolerance = ", "learning_rate = ", "wait = ", "spinup = ", "seed = ", "dimensions = ", "variables = "):  # fmt: skip
         assert f"# {line}" in text, line
         text = text.replace(f"# {line}", line)

@@ -13,7 +13,7 @@ from ..basin import FORCINGS, QUANTITIES, BasinData
 from ..errors import DataError, InputError
 from ..io import basin_data, open_camels, open_caravan, open_cf
 from ..losses import nse
-from ..observe import Observation
+from ..observe import Observation, even_years
 from ..solve import Solution
 from .settings import MODELS, Settings
 from .site import Site
@@ -78,7 +78,9 @@ def prepare(settings: Settings, basin: str) -> Basin:
     def runoff(part: slice) -> tuple[Observation, ...]:
         start = warmup + np.arange(part.start, part.stop)
         windows = np.stack([start, start + 1], axis=1)
-        return (Observation("runoff", "flux_mean", windows, observed[part], error=1.0),)
+        # The error decides what a year counts only: the loss is relative to the variance.
+        error = even_years(data.dates[part], observed[part], settings.even_years)
+        return (Observation("runoff", "flux_mean", windows, observed[part], error=error),)
 
     def site(stop: int) -> Site:
         chosen, s = settings.model, settings.solve

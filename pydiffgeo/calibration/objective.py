@@ -61,12 +61,14 @@ def loss(solution: Solution, observations: Sequence[Observation], name: str) -> 
     """The loss of each member, `(members,)`, which must all have been solved.
 
     A misfit weighs each observation by its error (see `observe.misfit`). Any other measure is that of each
-    series, of which the mean is taken.
+    series, of which the mean is taken; the efficiency "nse" is that of the series in units of its error, which
+    changes nothing unless errors differ within it (see `observe.even_years`).
     """
     if name in MISFITS:
         return misfit(solution, observations, likelihood=name).reshape(-1)  # type: ignore[arg-type]
     measure = LOSSES[name]
-    each = [measure(o.simulated(solution), o.values) for o in observations]
+    scales = [o.error if name == "nse" else 1.0 for o in observations]
+    each = [measure(o.simulated(solution) / e, o.values / e) for o, e in zip(observations, scales, strict=True)]
     return torch.stack(each).mean(0).reshape(-1)
 
 
@@ -77,7 +79,8 @@ def residuals(solution: Solution, observations: Sequence[Observation], name: str
     """
     parts = []
     for o in observations:
-        s, seen, valid = paired(o.simulated(solution), o.values, fewest=1)
+        scale = o.error if name == "nse" else 1.0
+        s, seen, valid = paired(o.simulated(solution) / scale, o.values / scale, fewest=1)
         count, series = valid.sum(-1, keepdim=True), len(observations)
         if name == "nse":
             # One minus the efficiency of a simulation that differs by one: the sum of squares it is relative to.

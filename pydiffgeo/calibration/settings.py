@@ -95,7 +95,10 @@ class SolveSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """A checked configuration; `text` is the file, `tables` what TOML makes of it, `within` see `Calibration.ensemble`."""
+    """A checked configuration; `text` is the file, `tables` what TOML makes of it.
+
+    For `within` see `Calibration.ensemble`, for `even_years` `observe.even_years`.
+    """
 
     path: Path
     data: DataSettings
@@ -104,6 +107,7 @@ class Settings:
     solve: SolveSettings
     strategy: Strategy
     loss: str
+    even_years: float
     output: Path
     within: float
     text: str
@@ -140,11 +144,11 @@ def read_settings(path: str | Path) -> Settings:
     file = output.take("file", lambda v: path.parent / as_text(v), "the name of the result, a NetCDF file")
     within = output.take("within", lambda v: as_within(v, 0, 1e6), "a number that is not negative", 0.1)
     output.finish()
-    strategy, loss = _optimiser(table("optimiser"))
+    strategy, loss, even = _optimiser(table("optimiser"))
     return Settings(
         path=path, data=_data(table("data"), path.parent), periods=_periods(table("periods")),
         model=_model(table("model")), solve=_solve(table("solve")), strategy=strategy, loss=loss,
-        output=file, within=within, text=text, tables=tables,
+        even_years=even, output=file, within=within, text=text, tables=tables,
     )  # fmt: skip
 
 
@@ -269,7 +273,7 @@ def _solve(t: Table) -> SolveSettings:
     return settings
 
 
-def _optimiser(t: Table) -> tuple[Strategy, str]:
+def _optimiser(t: Table) -> tuple[Strategy, str, float]:
     count = "a whole number of at least"
     loss = t.take("loss", lambda v: as_one_of(v, LOSSES), f"one of {', '.join(LOSSES)}", "nse")
     strategy = {
@@ -281,11 +285,14 @@ def _optimiser(t: Table) -> tuple[Strategy, str]:
     }
     for key in ("candidates", "starts", "window_steps", "finalists", "steps", "wait"):
         strategy[key] = t.take(key, lambda v: as_count(v, 1), f"{count} 1", getattr(Strategy, key))
+    even = t.take("even_years", lambda v: as_within(v, 0, 1), "a number from 0 to 1", 0.0)
     t.finish()
+    if even and loss != "nse":
+        raise t.fail("even_years", f"needs the loss nse, not {loss}")
     if strategy["method"] == "gauss_newton" and loss not in SQUARES:
         raise t.fail("method", f'"gauss_newton" needs a loss that is a sum of squares: nse or mse, not {loss}')
     try:
-        return Strategy(**strategy), loss
+        return Strategy(**strategy), loss, even
     except InputError as error:
         raise DataError(f"{t.file}: [{t.name}] {error}") from error
 

@@ -135,7 +135,8 @@ class Site:
             for part in parts:
                 digest.update(np.ascontiguousarray(torch.as_tensor(part).detach().numpy()).tobytes())
         for o in (*self.observations, *self.selection):
-            digest.update(np.ascontiguousarray(o.values.numpy()).tobytes())
+            for part in (o.values, o.error):
+                digest.update(np.ascontiguousarray(part.numpy()).tobytes())
         return digest.hexdigest()[:16]
 
     def values(self, x: Array) -> dict[str, Tensor]:
