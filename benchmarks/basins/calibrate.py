@@ -52,6 +52,7 @@ starts = 16
 window_steps = 10
 finalists = 5
 steps = 12
+even_years = 0.5
 seed = 0
 
 [output]

@@ -55,16 +55,17 @@ def read(folder: Path, attributes: tuple[str, ...] = ATTRIBUTES) -> dg.nn.SiteDa
     return dg.nn.site_data(data, attributes)
 
 
-def calibrated(path: Path) -> tuple[dict[str, dict[str, float]], Scores]:
-    """Values of each basin calibrated by itself, and the NSE in validation."""
+def calibrated(path: Path) -> tuple[dict[str, dict[str, float]], Scores, Scores]:
+    """Values of each basin calibrated by itself, the NSE in validation, and that of the mean of its finalists."""
     with xr.open_dataset(path) as file:
         found = {
             str(b): {k: float(file[k].sel(basin=b)) for k in BOUNDS}
             | {k: float(file[f"initial_{k}"].sel(basin=b)) for k in INITIAL}
             for b in file.basin.values
         }
-        scores = dict(zip(found, file["nse"].values[:, 1].tolist(), strict=True))
-    return found, {n: s for n, s in scores.items() if np.isfinite(s)}
+        one, several = (dict(zip(found, file[k].values[:, 1].tolist(), strict=True)) for k in ("nse", "ensemble_nse"))
+    good = [n for n, score in one.items() if np.isfinite(score)]
+    return found, {n: one[n] for n in good}, {n: several[n] for n in good}
 
 
 def efficiency(runoff: torch.Tensor, data: dg.nn.SiteData) -> Scores:
@@ -104,8 +105,9 @@ def trained(
         start=start, seed=seed,
     )  # fmt: skip
     training = dg.nn.Training(
-        steps=options.steps, batch=options.batch, window=1095, warmup=WARMUP, learning_rate=options.rate,
-        weight_decay=0.1, measure="log", noise=options.noise, average=0.98, seed=seed, settings=options.settings,
+        steps=options.steps, batch=options.batch, window=options.window, warmup=WARMUP, learning_rate=options.rate,
+        weight_decay=0.1, measure="log", noise=options.noise, reuse=options.reuse, average=0.98, seed=seed,
+        settings=options.settings,
     )  # fmt: skip
     seen = dg.nn.train(
         network, data.take(kept).between(*TRAIN), training, checkpoint=file.with_suffix(".checkpoint.npz")
@@ -125,8 +127,10 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=PARTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--steps", type=int, default=900)
-    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--window", type=int, default=1095)
+    parser.add_argument("--reuse", type=int, default=9)
     parser.add_argument("--rate", type=float, default=0.02)
     parser.add_argument("--noise", type=float, default=0.5)
     options = parser.parse_args()
@@ -134,7 +138,7 @@ def main() -> None:
     options.settings = {"engine": options.engine, "rtol": 1e-3, "atol": 1e-3}
 
     everything, given = read(options.data), read(options.data, GIVEN)
-    found, alone = calibrated(options.calibrated)
+    found, alone, several = calibrated(options.calibrated)
     names = [n for n in everything.names if n in alone]
     parts = list(dg.nn.k_fold(names, PARTS))[: options.folds]
     folds: list[dict[str, Any]] = []
@@ -160,38 +164,48 @@ def main() -> None:
                 scores = efficiency(simulated, given.take(names))
                 fold["held out"][name] = {n: scores[n] for n in out}
                 fold["trained"][name] = {n: scores[n] for n in kept}
-            report([fold], alone, [seed])
-            (options.output / "scores.json").write_text(json.dumps({"folds": folds, "by itself": alone}, indent=1))
+            report([fold], alone, several, [seed])
+            (options.output / "scores.json").write_text(
+                json.dumps({"folds": folds, "by itself": alone, "means of finalists": several}, indent=1)
+            )
         print(f"all {len(folds)} folds, {count} seeds:")
-        report(folds, alone, options.seeds[:count])
+        report(folds, alone, several, options.seeds[:count])
 
 
-def report(folds: list[dict[str, Any]], alone: Scores, seeds: list[int]) -> None:
-    """Medians of the NSE in validation over the basins of some folds, and what can be said of the network."""
+def report(folds: list[dict[str, Any]], alone: Scores, several: Scores, seeds: list[int]) -> None:
+    """Medians of the NSE in validation over the basins of some folds, and what can be said of the network.
+
+    One network is held against one set of parameters of each basin calibrated by itself, the mean of the networks
+    against the mean of its finalists.
+    """
 
     def median(part: str, which: str) -> float:
         return float(np.median([s for fold in folds for s in fold[part][which].values()]))
 
+    def behind(part: str, which: str, own: Scores) -> float:
+        """What the median basin lacks to its own calibration."""
+        return float(np.median([own[n] - s for fold in folds for n, s in fold[part][which].items()]))
+
     rivals = {n: median("held out", n) for n in ("median parameters", "nearest neighbour")}
-    own = {part: float(np.median([alone[n] for f in folds for n in f[part]["network " + str(seeds[0])]]))
-           for part in ("held out", "trained")}  # fmt: skip
     for name, value in rivals.items():
         print(f"  {name:24} {value:.3f}")
+    networks = [f"network {s}" for s in seeds]
     for part in ("held out", "trained"):
-        scores = [median(part, f"network {s}") for s in seeds]
+        scores = [median(part, n) for n in networks]
         spread = f" +- {np.std(scores, ddof=1):.3f}" if len(scores) > 1 else ""
-        each = ", ".join(f"{s:.3f}" for s in scores)
-        print(
-            f"  network, {part:15} {np.mean(scores):.3f}{spread}  ({each}); each by itself {own[part]:.3f}", flush=True
-        )
-        behind = ", ".join(
-            f"{np.median([alone[n] - v for f in folds for n, v in f[part][f'network {s}'].items()]):.3f}" for s in seeds
-        )
-        print(f"    the median basin does worse than by itself by {behind}")
-        if len(scores) == 1:
-            continue
-        print(f"    {MEAN} {median(part, MEAN):.3f}")
-        if part == "held out":
+        print(f"  network, {part:15} {np.mean(scores):.3f}{spread}  ({', '.join(f'{s:.3f}' for s in scores)})")
+        rows = [(n, "each by itself", alone) for n in networks]
+        if len(scores) > 1:
+            rows.append((MEAN, "means of finalists", several))
+        for which, what, own in rows:
+            basins = [own[n] for fold in folds for n in fold[part][which]]
+            gap = float(np.median(basins)) - median(part, which)
+            print(
+                f"    {which:22} {median(part, which):.3f}; {what} {np.median(basins):.3f}, {gap:.3f} more; "
+                f"the median basin {behind(part, which, own):.3f}",
+                flush=True,
+            )
+        if part == "held out" and len(scores) > 1:
             for verdict in dg.baselines.compare({"nse": scores}, {n: {"nse": v} for n, v in rivals.items()}):
                 print(f"    {verdict}", flush=True)
 
