@@ -10,7 +10,7 @@ from pydiffgeo.errors import InputError, ShapeError, SolverError
 
 ROBERTSON = """
 begin
-    using SciMLBase: ODEProblem
+    using PydiffgeoSolvers.SciMLBase: ODEProblem
     function robertson!(du, u, p, t)
         du[1] = -p[1] * u[1] + p[3] * u[2] * u[3]
         du[2] = p[1] * u[1] - p[2] * u[2]^2 - p[3] * u[2] * u[3]
@@ -29,7 +29,7 @@ def robertson():
         pytest.skip(why)
     from pydiffgeo.engines.julia.session import in_julia
 
-    in_julia(lambda package: None, "SciMLBase")
+    in_julia(lambda package: None)
     from juliacall import Main
 
     return Main.seval(ROBERTSON)
