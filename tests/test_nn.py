@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -215,3 +217,15 @@ def test_sites_come_from_a_dataset():
     ):
         dg.nn.site_data(data, ["slope"])
     assert len(dg.nn.site_data(data, ["slope"], start="2000-01-06").dates) == n - 5
+
+
+def test_a_network_belongs_to_its_model_and_ranges(tmp_path):
+    # As many values, but others: nothing in the weights tells them apart.
+    path = network(seed=1).save(tmp_path / "n.npz")
+    other = dg.models.RichardsColumn(depth=1.0, cells=5)
+    with pytest.raises(DataError, match="it was made for ExpHydro"):
+        dg.nn.ParameterNetwork.load(path, other)
+    shifted = [replace(p, typical=(0.0, 0.2)) if p.name == "f" else p for p in MODEL.parameters]
+    whole = dg.nn.ParameterNetwork(MODEL, ["slope"]).save(tmp_path / "whole.npz")
+    with pytest.raises(DataError, match=r"what it learnt, and within which ranges"):
+        dg.nn.ParameterNetwork.load(whole, replace(MODEL, parameters=tuple(shifted)))

@@ -331,9 +331,20 @@ def test_predictions_hold_scores_over_seeds_beside_baselines(sites, tmp_path):
         assert data.initial_water_storage.attrs["units"] == "mm"
         assert np.isnan(data.loss.values[1, 1])
         assert (data.balance_error < 1e-6).all()
+        assert data.cost_solves.dims == ("seed",)
+        assert (data.attrs["engine"], data.attrs["rtol"], data.attrs["warmup"]) == ("sundials", SETTINGS["rtol"], 20)
+        assert '"hidden": [8]' in data.attrs["network"]
     page = dg.report.write_report(path, tmp_path / "learnt.html").read_text()
     assert "standard deviation over 2 seeds" in page
     assert "climatology" in page
     assert "decline of base flow with storage" in page
     with pytest.raises(InputError, match="2 networks and what 1 trainings"):
         dg.nn.predictions(networks, part, train, validation, seen=seen[:1], **settings)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"start": {"f": 0.02}}])
+def test_a_checkpoint_of_another_network_is_refused(sites, tmp_path, change):
+    training = replace(TRAINING, steps=1)
+    dg.nn.train(network(), sites, training, checkpoint=tmp_path / "c.npz")
+    with pytest.raises(DataError, match=r"belongs to another training \(different: first weights\)"):
+        dg.nn.train(network(**change), sites, training, checkpoint=tmp_path / "c.npz")

@@ -20,7 +20,7 @@ from ..transforms import Bounded, bounded
 from .scaling import NormalScores, Standardise
 from .varying import time_varying
 
-FORMAT = 2
+FORMAT = 3
 SCALINGS: dict[str, type[Standardise] | type[NormalScores]] = {"standard": Standardise, "normal_scores": NormalScores}
 Range = tuple[float, float]
 
@@ -239,9 +239,14 @@ class ParameterNetwork(torch.nn.Module):
         if weather is not None and (weather.ndim != 3 or weather.shape[2] != len(self.weather)):
             raise ShapeError(f"weather must be (places, time, {len(self.weather)}), got {tuple(weather.shape)}")
 
+    @property
+    def _learnt(self) -> list[list[Any]]:
+        """What the outputs of the last layer stand for: name, range, and whether on a logarithmic scale."""
+        return [[item.name, item.low, item.high, item.log] for item in self.items]
+
     def save(self, path: str | Path) -> Path:
         """Writes settings, normalisation and weights as plain arrays and JSON; the file appears whole or not at all."""
-        about = {"format": FORMAT, "pydiffgeo": __version__, **self.settings}
+        about = {"format": FORMAT, "pydiffgeo": __version__, "model": self.model.name, "learnt": self._learnt, **self.settings}
         arrays = {k: v.detach().cpu().numpy() for k, v in self.state_dict().items()}
         return write_archive(path, about, arrays)
 
@@ -257,7 +262,12 @@ class ParameterNetwork(torch.nn.Module):
             if about.pop("format") != FORMAT:
                 raise ValueError("it has another format")
             about.pop("pydiffgeo")
+            if (name := about.pop("model")) != model.name:
+                raise ValueError(f"it was made for {name}")
+            learnt = about.pop("learnt")
             network = cls(model, about.pop("inputs"), **about)
+            if learnt != network._learnt:
+                raise ValueError(f"what it learnt, and within which ranges, was {learnt}; of this model it is {network._learnt}")
             network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
         # A file that holds something else fails in many ways.
         except Exception as error:

@@ -11,6 +11,7 @@ import xarray as xr
 from ..basin import BasinData
 from ..calibration.scores import BASELINES, SCORES, UNITS, baseline_scores, scores
 from ..errors import InputError
+from ..io import provenance
 from ..losses import MEASURES
 from .network import ParameterNetwork
 from .sites import SiteData
@@ -39,8 +40,8 @@ def predictions(
         settings: keywords of `solve`.
 
     Returns:
-        Dataset with the dimensions `(seed, basin, time)`; sites that cannot be solved hold NaN. Parameters that
-        vary in time are left out.
+        Dataset with the dimensions `(seed, basin, time)` and attributes that say how it came about; sites that
+        cannot be solved hold NaN. Parameters that vary in time are left out.
 
     Raises:
         InputError: no network is given, or there are not as many losses as networks.
@@ -90,6 +91,9 @@ def predictions(
         longest = max(len(s.loss) for s in seen)
         loss = np.stack([np.pad(np.array(s.loss), (0, longest - len(s.loss)), constant_values=np.nan) for s in seen])
         found["loss"] = (("seed", "step"), loss, _about("training loss of each step", "1"))
+        for name, text, unit in (("solves", "sites solved and differentiated in training", "1"),
+                                 ("seconds", "time spent on training", "s")):  # fmt: skip
+            found[f"cost_{name}"] = (("seed",), np.array([getattr(s, name) for s in seen], np.float64), _about(text, unit))
     found["balance_error"] = (daily[:2], np.stack([run.balance.numpy() for run in runs]),
                               _about("largest closure error of the water balance", "mm"))  # fmt: skip
     ends = np.array([[str(np.datetime64(d, "D")) for d in p] for p in (train, validation)])
@@ -102,7 +106,11 @@ def predictions(
         "period_end": ("period", ends[:, 1], {"long_name": "last day of the period"}),
         "baseline": ("baseline", list(BASELINES), {"long_name": "what the model has to beat"}),
     }
-    return xr.Dataset(found, coordinates, {"title": f"{first.model.name} with parameters from a network"})
+    about = provenance(
+        runs[0], action="predicted", title=f"{first.model.name} with parameters from a network", network=first.settings,
+        warmup=warmup,
+    )  # fmt: skip
+    return xr.Dataset(found, coordinates, about)
 
 
 def _about(text: str, unit: str) -> dict[str, Any]:

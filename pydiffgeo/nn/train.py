@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,7 @@ class _Run:
         self.step, self.stale, self.stopped, self.seen = 0, 0, False, Trained()
         self.best: dict[str, Tensor] = {}
         self.average = {k: v.clone() for k, v in network.state_dict().items()} if training.average else {}
+        self.began = _digest(network.state_dict().values())
         self.saved = time.monotonic()
 
     def _weather(self, data: SiteData) -> Tensor | None:
@@ -254,12 +255,11 @@ class _Run:
             self.network.load_state_dict(self.best or self.average)
 
     def _identity(self) -> dict[str, Any]:
-        digest = hashlib.sha256()
-        for values in (*self.data.forcing.values(), self.data.observed, self.data.attributes):
-            digest.update(np.ascontiguousarray(values.numpy()).tobytes())
         training = asdict(replace(self.training, settings={k: repr(v) for k, v in self.training.settings.items()}))
-        return {"pydiffgeo": __version__, "training": training, "network": self.network.settings, "flux": self.flux,
-                "sites": list(self.data.names), "data": digest.hexdigest()[:16]}  # fmt: skip
+        data = _digest((*self.data.forcing.values(), self.data.observed, self.data.attributes))
+        return {"pydiffgeo": __version__, "training": training, "model": self.network.model.name,
+                "network": self.network.settings, "first weights": self.began, "flux": self.flux,
+                "sites": list(self.data.names), "data": data}  # fmt: skip
 
     def save(self) -> None:
         self.saved = time.monotonic()
@@ -305,3 +305,10 @@ class _Run:
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": states})
         self.step, self.stale, self.stopped = about["step"], about["stale"], about["stopped"]
         self.seen = Trained(**about["seen"])
+
+
+def _digest(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for values in tensors:
+        digest.update(np.ascontiguousarray(values.detach().numpy()).tobytes())
+    return digest.hexdigest()[:16]
