@@ -14,7 +14,7 @@ import pydiffgeo as dg
 from pydiffgeo.calibration import Calibration, Prior, Site, Strategy, calibrate, run
 from pydiffgeo.calibration import site as module
 from pydiffgeo.calibration.objective import SQUARES
-from pydiffgeo.errors import BoundsError, InputError, SolverError, UnknownNameError
+from pydiffgeo.errors import BoundsError, DataError, InputError, SolverError, UnknownNameError
 
 RESERVOIR = dg.Model(
     name="Reservoir",
@@ -298,3 +298,24 @@ def test_a_terminal_gets_a_bar_with_the_time_left(monkeypatch):
     assert "at most 0:00:" in text
     assert "refining 3/3" in text
     assert "100%" in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bounds": {"k": (0.02, 2.0)}}, {"fixed": {"gain": 0.7}}, {"initial": {"storage": 9.0}}, {"loss": "nse"},
+        {"priors": {"k": Prior(0.3, 0.1)}}, {"settings": {**SETTINGS, "rtol": 1e-6}}, {"warmup": 1.0},
+        {"forcing": {"rain": 2 * RAIN}}, {"observations": observations()[:1]},
+        {"observations": (observations()[0], replace(observations()[1], error=2.0))},
+        {"observations": (replace(observations()[0], interpolate=True), observations()[1])},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_a_checkpoint_of_another_question_is_refused(tmp_path, change):
+    asked = {"bounds": {"k": None}, "fixed": {"gain": 0.8}, "initial": {"storage": 10.0}, "settings": SETTINGS}
+    site = Site("plot", RESERVOIR, np.arange(DAYS + 1.0), {"rain": RAIN}, observations(), **asked)
+    checkpoint, short = tmp_path / "c.npz", replace(QUICK, candidates=2, starts=1, finalists=1, steps=1)
+    calibrate([site], short, checkpoint=checkpoint, progress=False)
+    calibrate([replace(site)], short, checkpoint=checkpoint, progress=False)
+    with pytest.raises(DataError, match=r"belongs to another configuration \(different: data.plot was"):
+        calibrate([replace(site, **change)], short, checkpoint=checkpoint, progress=False)

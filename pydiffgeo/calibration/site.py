@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -127,16 +127,19 @@ class Site:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the numbers of the site, by which a checkpoint knows it again."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.times).tobytes())
-        for name in sorted(self.forcing):
-            value = self.forcing[name]
-            parts = (value.times, value.values) if isinstance(value, TimeSeries) else (value,)
-            for part in parts:
-                digest.update(np.ascontiguousarray(torch.as_tensor(part).detach().numpy()).tobytes())
-        for o in (*self.observations, *self.selection):
-            for part in (o.values, o.error):
-                digest.update(np.ascontiguousarray(part.numpy()).tobytes())
+        """A digest of the site, by which a checkpoint knows it again: its data, and what is calibrated how.
+
+        Of the model and of `assemble` names only are known.
+        """
+        parts: list[Any] = [self.model.name, [p.name for p in self.model.parameters], self.loss, self.warmup, self.times]
+        parts += [self.transforms.items, getattr(self.assemble, "__qualname__", None)]
+        for mapping in (self.forcing, self.fixed, self.initial, self.priors, self.settings):
+            parts += [(name, mapping[name]) for name in sorted(mapping)]
+        for o in (*self.observations, None, *self.selection):
+            parts += [None] if o is None else [getattr(o, f.name) for f in fields(o)]
+        digest = hashlib.sha256()
+        for part in parts:
+            _digest(digest, part)
         return digest.hexdigest()[:16]
 
     def values(self, x: Array) -> dict[str, Tensor]:
@@ -297,3 +300,17 @@ def _cut(value: Any, first: int, last: int) -> Any:
     if isinstance(value, TimeSeries) or np.ndim(value) == 0:
         return value
     return value[first:last]
+
+
+def _digest(digest: Any, part: Any) -> None:
+    """Feeds numbers by their bytes, all else by what it is written as."""
+    if isinstance(part, tuple | list):
+        for entry in (len(part), *part):
+            _digest(digest, entry)
+    elif isinstance(part, TimeSeries):
+        _digest(digest, (part.times, part.values, part.kind))
+    elif isinstance(part, Tensor | np.ndarray):
+        array = np.ascontiguousarray(part.detach().numpy() if isinstance(part, Tensor) else part)
+        digest.update(f"{array.shape} {array.dtype}".encode() + array.tobytes())
+    else:
+        digest.update(f"{part!r};".encode())
