@@ -39,8 +39,8 @@ class Solution:
         fluxes: name -> amount per interval between `times`, `(..., time - 1)`, differentiable.
         status: one `Status` per member; its value is a sentence.
         reasons: member -> the solver's own words, for those that failed.
-        stats: engine, solver, sensitivity, and why each was chosen; time spent; members that another method
-            solved, "fallbacks"; with the Julia engine also steps and rejections of each member, and the bytes
+        stats: engine, solver, sensitivity, and why each was chosen; tolerances; time spent; members that another
+            method solved, "fallbacks"; with the Julia engine also steps and rejections of each member, and the bytes
             kept for its adjoint.
     """
 
@@ -235,7 +235,7 @@ def solve(
     y, q, report = differentiable_solve(
         chosen, system, options, inputs.breaks, y0, prepare(system, inputs.p), inputs.f, throw
     )
-    report.stats["why"] = why
+    report.stats |= {"why": why, "rtol": options.rtol, "atol": options.atol}
     solution = _unpack(model, system, inputs, y, q, report)
     failed = list(solution.failures())
     if failed and throw:

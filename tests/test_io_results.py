@@ -100,6 +100,9 @@ def test_provenance_says_where_a_result_came_from(column):
     assert abs(np.datetime64("now") - time) < np.timedelta64(60, "s")
     assert found["tables"] == '{"a": [1, null]}'
     assert {"seed", "engine", "rtol"}.isdisjoint(dg.io.provenance())
+    # Tolerances are those that were solved with, not those that somebody remembers.
+    own = dg.io.provenance(column)
+    assert (own["rtol"], own["atol"]) == (column.stats["rtol"], column.stats["atol"])
 
 
 def test_numbers_without_units_are_not_written(basin, tmp_path):

@@ -135,8 +135,7 @@ def write_result(
         "step": Variable(("step",), np.arange(1, settings.strategy.steps + 1), "1", "step of the refinement"),
     }
     attributes = provenance(
-        next(iter(solutions.values())), rtol=settings.solve.rtol, atol=settings.solve.atol,
-        seed=settings.strategy.seed, configuration=settings.text, action="calibrated",
+        next(iter(solutions.values())), seed=settings.strategy.seed, configuration=settings.text, action="calibrated",
         title=f"{model.name} calibrated with pydiffgeo", loss=settings.loss,
         data_source="; ".join(dict.fromkeys(b.data.source for b in basins.values())),
     )  # fmt: skip

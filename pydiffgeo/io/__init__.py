@@ -3,7 +3,7 @@
 data = dg.io.open_camels("basin_dataset_public_v1p2", basins=["12010000"], product="daymet")
 data = dg.io.open_caravan("Caravan", basins=["camels_12010000"])
 data = dg.io.open_cf("basins.nc", variables={"runoff": "discharge"})
-dg.io.write_dataset("result.nc", dg.io.solution_dataset(sol), dg.io.provenance(sol, rtol=1e-6, atol=1e-8))
+dg.io.write_dataset("result.nc", dg.io.solution_dataset(sol), dg.io.provenance(sol))
 """
 
 from ..basin import BasinData

@@ -87,8 +87,8 @@ def provenance(
     """Attributes that say how a result came about; what is None is left out.
 
     Args:
-        solution: states engine, solver, why the engine was chosen, and members that another method solved.
-        rtol, atol: tolerances of the solve.
+        solution: states engine, solver, why the engine was chosen, tolerances, and members that another method solved.
+        rtol, atol: tolerances of the solve, where no solution states them.
         seed: of whatever was random.
         configuration: the text of the configuration, whole.
         action: what was done, for the line in `history`.
@@ -105,6 +105,7 @@ def provenance(
         found |= {"title": f"{solution.model.name} solved with pydiffgeo"}
         found |= {"engine": str(solution.stats["engine"]), "solver": str(solution.stats["solver"])}
         found |= {"engine_why": str(solution.stats["why"])} if "why" in solution.stats else {}
+        rtol, atol = (solution.stats.get(k) if v is None else v for k, v in (("rtol", rtol), ("atol", atol)))
         if needed := solution.stats.get("fallbacks"):
             found |= {"fallbacks": "; ".join(f"member {m}: {method}" for m, method in needed.items())}
     found |= {"rtol": rtol, "atol": atol, "seed": seed, "configuration": configuration, "date_created": now}
