@@ -131,7 +131,13 @@ class Site:
 
         Of the model and of `assemble` names only are known.
         """
-        parts: list[Any] = [self.model.name, [p.name for p in self.model.parameters], self.loss, self.warmup, self.times]
+        parts: list[Any] = [
+            self.model.name,
+            [p.name for p in self.model.parameters],
+            self.loss,
+            self.warmup,
+            self.times,
+        ]
         parts += [self.transforms.items, getattr(self.assemble, "__qualname__", None)]
         for mapping in (self.forcing, self.fixed, self.initial, self.priors, self.settings):
             parts += [(name, mapping[name]) for name in sorted(mapping)]

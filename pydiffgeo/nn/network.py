@@ -246,7 +246,13 @@ class ParameterNetwork(torch.nn.Module):
 
     def save(self, path: str | Path) -> Path:
         """Writes settings, normalisation and weights as plain arrays and JSON; the file appears whole or not at all."""
-        about = {"format": FORMAT, "pydiffgeo": __version__, "model": self.model.name, "learnt": self._learnt, **self.settings}
+        about = {
+            "format": FORMAT,
+            "pydiffgeo": __version__,
+            "model": self.model.name,
+            "learnt": self._learnt,
+            **self.settings,
+        }
         arrays = {k: v.detach().cpu().numpy() for k, v in self.state_dict().items()}
         return write_archive(path, about, arrays)
 
@@ -267,7 +273,9 @@ class ParameterNetwork(torch.nn.Module):
             learnt = about.pop("learnt")
             network = cls(model, about.pop("inputs"), **about)
             if learnt != network._learnt:
-                raise ValueError(f"what it learnt, and within which ranges, was {learnt}; of this model it is {network._learnt}")
+                raise ValueError(
+                    f"what it learnt, and within which ranges, was {learnt}; of this model it is {network._learnt}"
+                )
             network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
         # A file that holds something else fails in many ways.
         except Exception as error:

@@ -93,7 +93,11 @@ def predictions(
         found["loss"] = (("seed", "step"), loss, _about("training loss of each step", "1"))
         for name, text, unit in (("solves", "sites solved and differentiated in training", "1"),
                                  ("seconds", "time spent on training", "s")):  # fmt: skip
-            found[f"cost_{name}"] = (("seed",), np.array([getattr(s, name) for s in seen], np.float64), _about(text, unit))
+            found[f"cost_{name}"] = (
+                ("seed",),
+                np.array([getattr(s, name) for s in seen], np.float64),
+                _about(text, unit),
+            )
     found["balance_error"] = (daily[:2], np.stack([run.balance.numpy() for run in runs]),
                               _about("largest closure error of the water balance", "mm"))  # fmt: skip
     ends = np.array([[str(np.datetime64(d, "D")) for d in p] for p in (train, validation)])
@@ -106,11 +110,11 @@ def predictions(
         "period_end": ("period", ends[:, 1], {"long_name": "last day of the period"}),
         "baseline": ("baseline", list(BASELINES), {"long_name": "what the model has to beat"}),
     }
-    about = provenance(
+    attributes = provenance(
         runs[0], action="predicted", title=f"{first.model.name} with parameters from a network", network=first.settings,
         warmup=warmup,
     )  # fmt: skip
-    return xr.Dataset(found, coordinates, about)
+    return xr.Dataset(found, coordinates, attributes)
 
 
 def _about(text: str, unit: str) -> dict[str, Any]:
