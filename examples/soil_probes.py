@@ -1,6 +1,6 @@
 """Soil hydraulic properties from moisture probes: two horizons, weeks of rain and drought, Gauss-Newton steps.
 
-    python examples/soil_probes.py
+    python examples/soil_probes.py --output soil_probes.nc && pydiffgeo report soil_probes.nc
 
 A column of sand over loam is watered; probes at five depths and a lysimeter record with errors and gaps. The
 van Genuchten parameters of both horizons are found from them, with a prior from a soil map, and with their
@@ -10,6 +10,7 @@ standard errors. `dg.calibration.Site` takes any model, observations and paramet
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -35,7 +36,9 @@ def horizons(model: dg.Model):
     return assemble
 
 
-def main(days: int = 60, cells: int = 40, engine: str = "auto", seed: int = 1) -> dict[str, float]:
+def main(
+    days: int = 60, cells: int = 40, engine: str = "auto", seed: int = 1, output: Path | None = None
+) -> dict[str, float]:
     """Prints what is found; returns the relative error of each value."""
     random = np.random.default_rng(seed)
     model = dg.models.RichardsColumn(depth=1.0, cells=cells, top="atmosphere")
@@ -76,10 +79,14 @@ def main(days: int = 60, cells: int = 40, engine: str = "auto", seed: int = 1) -
         print(f"{name:12}{TRUE[name]:8.3g}{v:10.4g}{errors[name]:16.2g}")
     fit = dg.observe.misfit(found.solve("plot"), observations, likelihood="mean_square").item()
     print(f"mean square of residuals, in units of the errors: {fit:.3f} (1 is the noise)")
+    if output is not None:
+        dg.io.write_dataset(output, dg.calibration.site_dataset(found, "plot", start="2001-05-01"))
     return {name: abs(v - TRUE[name]) / TRUE[name] for name, v in values.items()} | {"fit": fit}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="auto")
-    main(engine=parser.parse_args().engine)
+    parser.add_argument("--output", type=Path, help="a NetCDF file for `pydiffgeo report`")
+    options = parser.parse_args()
+    main(engine=options.engine, output=options.output)

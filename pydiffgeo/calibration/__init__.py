@@ -7,6 +7,7 @@ print(found.values("plot 1"))
 
 from .check import check_file, check_site
 from .config import calibrate_file
+from .dataset import site_dataset
 from .objective import Prior
 from .progress import Step
 from .run import Calibration, calibrate
@@ -25,4 +26,5 @@ __all__ = [
     "check_file",
     "check_site",
     "read_settings",
+    "site_dataset",
 ]

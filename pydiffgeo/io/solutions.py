@@ -49,7 +49,7 @@ def solution_dataset(
     times = solution.times.detach().cpu().numpy()
     about: dict[str, Any] = {"long_name": "time since the start", "units": model.time_unit, "axis": "T"}
     if start is not None:
-        times = _dates(times, model.time_unit, start)
+        times = as_dates(times, model.time_unit, start)
         about = {"long_name": "time", "standard_name": "time", "axis": "T"}
     coordinates: dict[str, Any] = {"time": ("time", times, about)}
     data: dict[str, Any] = {}
@@ -114,7 +114,8 @@ def _variables(solution: Solution) -> Iterator[tuple[str, str, Any, Any, tuple[s
             yield "parameter", p.name, p, values, (p.on,)
 
 
-def _dates(times: Any, unit: str, start: Any) -> Any:
+def as_dates(times: Any, unit: str, start: Any) -> Any:
+    """Times of a model as dates, to the millisecond; raises `DataError` where they cannot be."""
     if unit not in _SECONDS:
         raise DataError(f"times in {unit!r} cannot become dates; leave out start, or use {', '.join(_SECONDS)}")
     seconds = _SECONDS[unit]
