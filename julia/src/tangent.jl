@@ -36,9 +36,8 @@ function StepTangent(m::Model, linear::Bool, directions::Int)
 end
 
 "Values with the partials of directions `low + 1`, ..., which are the last axis of `dots`; zero beyond the last."
-function seeded(values, dots, low)
-    last = ndims(dots)
-    partial(i, d) = low + d <= size(dots, last) ? selectdim(dots, last, low + d)[i] : 0.0
+function seeded(values, dots::AbstractArray{Float64,N}, low) where {N}
+    partial(i, d) = low + d <= size(dots, N) ? dots[i, low+d] : 0.0
     return [DualNumber(values[i], ForwardDiff.Partials(ntuple(d -> partial(i, d), Val(PARTIALS)))) for i in CartesianIndices(values)]
 end
 
