@@ -87,6 +87,24 @@ def test_a_variable_is_taken_for_one_quantity_only(stored):
     assert "temperature" not in data
 
 
+def test_the_unit_of_the_area_can_be_said(stored):
+    data = dataset()
+    del data.area.attrs["units"]
+    path = stored(data)
+    with pytest.raises(
+        UnitError, match=r"any.nc: v4 is a volume .*area has no attribute 'units'.*units={'area': 'km2'}"
+    ):
+        dg.io.open_cf(path)
+    said = dg.io.open_cf(path, units={"area": "m2"})
+    assert said.area.attrs["units"] == "m2"
+    np.testing.assert_array_equal(said.area, [8.64e8, 4.32e8])
+    xr.testing.assert_equal(said.runoff, dg.io.open_cf(stored(dataset())).runoff)
+    wrong = stored(dataset().assign(area=dataset().area.assign_attrs(units="km2")))
+    xr.testing.assert_equal(dg.io.open_cf(wrong, units={"area": "m2"}).runoff, said.runoff)
+    with pytest.raises(UnitError, match="area has the unit 'bananas', which is not known"):
+        dg.io.open_cf(path, units={"area": "bananas"})
+
+
 def test_what_pydiffgeo_has_no_name_for_keeps_its_unit(stored):
     data = dataset()
     for name, unit, value in (("wind", None, 2.0), ("gust", "km h-1", 36.0)):
@@ -295,8 +313,18 @@ def test_units_of_the_field(unit, target, factor):
 
 
 def test_offsets_of_temperature():
-    for unit, value in (("K", 273.15), ("degF", 32.0), ("Celsius", 0.0), ("C", 0.0), ("degree_Celsius", 0.0)):
+    for unit, value in (("K", 273.15), ("degF", 32.0), ("Celsius", 0.0), ("C", 0.0), ("degree_Celsius", 0.0),
+                        ("deg_C", 0.0), ("F", 32.0), ("deg_F", 32.0), ("degree_Fahrenheit", 32.0), ("°F", 32.0)):  # fmt: skip
         assert units.convert(np.array([value]), unit, "degC", file="f", variable="v") == pytest.approx(0.0, abs=1e-10)
+
+
+def test_the_length_of_a_day_may_be_time_per_day():
+    for unit, value in (("s/day", 43200.0), ("s d-1", 43200.0), ("min/day", 720.0), ("h/d", 12.0)):
+        assert units.convert(np.array([value]), unit, "h", file="f", variable="v") == pytest.approx(12.0)
+    # A share without a unit could be anything, and what is no length of a day has no such unit.
+    for unit, target in (("1", "h"), ("%", "h"), ("s/s", "h"), ("s/day", "mm"), ("h/d", "degC")):
+        with pytest.raises(UnitError, match="cannot be converted"):
+            units.convert(np.array([0.5]), unit, target, file="f", variable="v")
 
 
 def test_a_missing_package_says_how_to_install_it(stored, monkeypatch, tmp_path):

@@ -9,7 +9,8 @@ import pytest
 import xarray as xr
 
 import pydiffgeo as dg
-from pydiffgeo.errors import DataError, TimeAxisError, UnitError
+from pydiffgeo.errors import DataError, TimeAxisError, UnitError, UnknownSiteError
+from pydiffgeo.io.attributes import UNSTATED
 
 HEADINGS = {
     "daymet": "Year Mnth Day Hr\tdayl(s)\tprcp(mm/day)\tsrad(W/m2)\tswe(mm)\ttmax(C)\ttmin(C)\tvp(Pa)",
@@ -180,7 +181,7 @@ def test_text_files_that_are_cut_off_or_absent(camels):
         dg.io.open_camels(camels)
     geology.write_text(whole.replace(B, "55555555"))
     with pytest.raises(DataError, match=r"camels_geol.txt: no basin '12345678'"):
-        dg.io.open_camels(camels)
+        dg.io.open_camels(camels, basins=[A, B])
     geology.write_text(whole)
     flow = next((camels / "usgs_streamflow").rglob(f"{B}*"))
     text = flow.read_text()
@@ -192,7 +193,56 @@ def test_text_files_that_are_cut_off_or_absent(camels):
         dg.io.open_camels(camels)
     flow.unlink()
     with pytest.raises(DataError, match="usgs_streamflow: no basin '12345678'"):
+        dg.io.open_camels(camels, basins=[A, B])
+
+
+def test_gauges_that_lack_something_are_left_out_and_named(camels):
+    for basin, product in (("02000001", "daymet"), ("02000002", "daymet"), ("02000002", "maurer")):
+        write_forcing(camels, basin, product, DAYS)
+    write_flow(camels, "02000002", DAYS[:1], [1.0])
+    for few, products, left_out in (
+        ([A, B], "daymet", r"2 of 4 .* 02000001 \(not in usgs_streamflow\), 02000002 \(not in camels_geol.txt\)$"),
+        ([A, B], ("daymet", "maurer"), r"2 of 4 .* 02000001 \(not in maurer\), 02000002"),
+    ):
+        with pytest.warns(UserWarning, match=left_out) as caught:
+            data = dg.io.open_camels(camels, product=products)
+        assert len(caught) == 1
+        assert caught[0].filename == __file__
+        assert data.basin.values.tolist() == few
+    with pytest.warns(UserWarning, match=r"1 of 4 .* 02000001 \(not in usgs_streamflow\)$"):
+        assert dg.io.open_camels(camels, attributes=False).sizes["basin"] == 3
+    with pytest.raises(UnknownSiteError, match="usgs_streamflow: no basin '02000001'"):
+        dg.io.open_camels(camels, basins=[A, "02000001"])
+    for file in (camels / "usgs_streamflow").rglob("*.txt"):
+        file.unlink()
+    with pytest.raises(UnknownSiteError, match="usgs_streamflow: no basin '01000001'"):
         dg.io.open_camels(camels)
+
+
+def test_nothing_is_said_where_nothing_is_left_out(camels, recwarn):
+    dg.io.open_camels(camels)
+    assert not [w for w in recwarn if w.category is UserWarning]
+
+
+def test_basins_without_gauges(camels):
+    known = dg.io.open_camels(camels)
+    for file in (camels / "usgs_streamflow").rglob("*.txt"):
+        file.unlink()
+    (camels / "usgs_streamflow" / A[:2]).rmdir()
+    data = dg.io.open_camels(camels, basins=[A, B], flow=False)
+    assert "runoff" not in data
+    xr.testing.assert_identical(data.drop_vars("files"), known.drop_vars(["runoff", "files"]))
+    assert "streamflow" not in data.files.values[0]
+    assert dg.io.open_camels(camels, flow=False).basin.values.tolist() == [A, B]
+    one = dg.io.basin_data(data, A, gauged=False)
+    assert len(one) == 5
+    assert np.isnan(one.runoff).all()
+    with pytest.raises(DataError, match="no runoff; say which variable holds it"):
+        dg.io.basin_data(data, A)
+    np.testing.assert_array_equal(dg.io.basin_data(known, A, gauged=False).runoff, known.runoff[0])
+    sites = dg.nn.site_data(data, ["gauge_lat"], start="2000-02-28")
+    assert sites.observed.shape == (2, 4)
+    assert sites.observed.isnan().all()
 
 
 def test_camels_layout_of_the_shared_data(shared_data):
@@ -204,6 +254,22 @@ def test_camels_layout_of_the_shared_data(shared_data):
     np.testing.assert_array_equal(part.precipitation, one.precipitation)
     assert float(part.area_gages2) == 573.6
     assert float(part.p_mean) == pytest.approx(3.608, abs=1e-3)
+
+
+def test_attributes_of_camels_have_units_and_can_be_written(shared_data, tmp_path):
+    data = dg.io.open_camels(shared_data / "camels_us_layout", basins=["01022500", "01547700"])
+    assert not [k for k, v in data.data_vars.items() if v.dtype.kind in "fiu" and "units" not in v.attrs]
+    # Shares of days, though the paper has them in per cent.
+    units = {k: data[k].attrs["units"] for k in ("zero_q_freq", "hfd_mean", "geol_permeability", "sand_frac", "q95")}
+    assert units == {"zero_q_freq": "1", "hfd_mean": "d", "geol_permeability": "1", "sand_frac": "%", "q95": "mm d-1"}
+    assert data.geol_permeability.attrs["long_name"].endswith("permeability of the subsurface in m2")
+    assert data.hfd_mean.attrs["long_name"].endswith("days from 1 October")
+    read = dg.io.read_dataset(dg.io.write_dataset(tmp_path / "camels.nc", data))
+    xr.testing.assert_equal(read, data)
+
+
+def test_classes_that_are_missing_stay_text(camels):
+    assert dg.io.open_camels(camels, basins=[B]).geol_1st_class.values.tolist() == [""]
 
 
 # --- Caravan -------------------------------------------------------------------------------------
@@ -255,6 +321,61 @@ def test_caravan_as_a_dataset(caravan):
     np.testing.assert_allclose(reverse.gauge_lat, [40, 41])
 
 
+def test_both_kinds_of_potential_evaporation_are_found(caravan):
+    assert dg.io.open_caravan(caravan).potential_evaporation[0, 0] == 3
+    for file in caravan.rglob("*.nc"):
+        newer = {
+            "potential_evaporation_sum_FAO_PENMAN_MONTEITH": ("date", np.full(len(xr.load_dataset(file).date), 7.0))
+        }
+        changed(file, lambda d, newer=newer: d.assign(newer).assign_attrs(
+            Units=d.Units + "\npotential_evaporation_sum_FAO_PENMAN_MONTEITH: Potential Evaporation [mm] (FAO)"))  # fmt: skip
+    data = dg.io.open_caravan(caravan)
+    np.testing.assert_array_equal(data.potential_evaporation[0], 7)
+    assert data.left_out == "potential_evaporation_sum_ERA5_LAND"
+
+
+def test_attributes_of_caravan_have_units(caravan):
+    names = (
+        "pet_mean_ERA5_LAND",
+        "pet_mean_FAO_PM",
+        "aridity_ERA5_LAND",
+        "moisture_index_FAO_PM",
+        "seasonality",
+        "pet_mean",
+    )
+    for table in caravan.rglob("attributes_caravan_*.csv"):
+        heading, *rows = table.read_text().split()
+        table.write_text("\n".join([heading + "," + ",".join(names) + ",ele_mt_sav", *(r + ",1" * 7 for r in rows)]))
+    data = dg.io.open_caravan(caravan)
+    units = ["mm d-1", "mm d-1", "1", "1", "1", "mm d-1"]
+    assert [data[k].attrs["units"] for k in names] == units
+    assert data.area.attrs["units"] == "km2"
+    # No unit is made up, and none does not mean that it is dimensionless.
+    assert "units" not in data.ele_mt_sav.attrs
+    assert data.ele_mt_sav.attrs["comment"] == UNSTATED
+    said = dg.io.open_caravan(caravan, units={"ele_mt_sav": "m"})
+    assert said.ele_mt_sav.attrs["units"] == "m"
+    assert "comment" not in said.ele_mt_sav.attrs
+    with pytest.raises(UnitError, match="attributes: ele_mt_sav has the unit 'metre high', which is not known"):
+        dg.io.open_caravan(caravan, units={"ele_mt_sav": "metre high"})
+
+
+def test_caravan_can_be_written(caravan, tmp_path):
+    for table in caravan.rglob("attributes_other_*.csv"):
+        heading, *rows = table.read_text().split()
+        table.write_text("\n".join([heading + ",ele_mt_sav", *(r + ",1" for r in rows)]))
+    data = dg.io.open_caravan(caravan)
+    read = dg.io.read_dataset(dg.io.write_dataset(tmp_path / "caravan.nc", data))
+    xr.testing.assert_equal(read, data)
+    assert "units" not in read.ele_mt_sav.attrs
+    assert read.ele_mt_sav.attrs["comment"] == UNSTATED
+    # Of series, the unit is always to be known.
+    del data.precipitation.attrs["units"]
+    data.precipitation.attrs["comment"] = UNSTATED
+    with pytest.raises(UnitError, match="precipitation has no attribute 'units'"):
+        dg.io.write_dataset(tmp_path / "caravan.nc", data)
+
+
 @pytest.fixture
 def generic(tmp_path: Path) -> Path:
     root = tmp_path / "generic"
@@ -271,20 +392,42 @@ def generic(tmp_path: Path) -> Path:
 
 
 CHOSEN = {"precipitation": "rain", "runoff": "q"}
+KM2 = {"area": "km2"}
 
 
 def test_the_generic_layout(generic):
-    data = dg.io.open_caravan(generic, variables=CHOSEN)
+    data = dg.io.open_caravan(generic, variables=CHOSEN, units=KM2)
     np.testing.assert_allclose(data.precipitation[0], [0, 1000, 2000, 3000, 4000])
     # 8.64 m3/s on 86.4 and 8.64 km2.
     np.testing.assert_allclose(data.runoff[:, 0], [8.64, 86.4])
     assert data.country.values.tolist() == ["X", "Y"]
     (generic / "attributes" / "attributes.csv").unlink()
     with pytest.raises(DataError, match=r"a.nc: q is a volume per time.*argument area"):
-        dg.io.open_caravan(generic, variables=CHOSEN)
+        dg.io.open_caravan(generic, variables=CHOSEN, units=KM2)
     with pytest.raises(DataError, match=r"b.nc: basin b has no area"):
         dg.io.open_caravan(generic, variables=CHOSEN, area={"a": 86.4})
     np.testing.assert_allclose(dg.io.open_caravan(generic, variables=CHOSEN, area={"a": 86.4, "b": 1}).runoff[0], 8.64)
+
+
+def test_the_area_of_the_generic_layout_has_no_unit_but_that_which_is_said(generic):
+    table = generic / "attributes" / "attributes.csv"
+    table.write_text("gauge_id,area,country\na,86.4e6,X\nb,8.64e6,Y\n")
+    with pytest.raises(
+        UnitError, match=r"a.nc: q is a volume per time.*area has no attribute 'units'.*'km2'"
+    ) as caught:
+        dg.io.open_caravan(generic, variables=CHOSEN)
+    assert caught.value.variable == "area"
+    data = dg.io.open_caravan(generic, variables=CHOSEN, units={"area": "m2"})
+    np.testing.assert_allclose(data.runoff[:, 0], [8.64, 86.4])
+    assert data.area.attrs["units"] == "m2"
+    np.testing.assert_allclose(data.area, [86.4e6, 8.64e6])
+    # Where it is not needed, it stays as it is.
+    for options in ({"variables": {"precipitation": "rain"}}, {"variables": CHOSEN, "area": {"a": 86.4, "b": 8.64}}):
+        data = dg.io.open_caravan(generic, **options)
+        assert "units" not in data.area.attrs
+        assert data.area.attrs["comment"] == UNSTATED
+    # A unit is that of numbers; the text of a country has none.
+    assert "units" not in dg.io.open_caravan(generic, variables=CHOSEN, units={**KM2, "country": "m"}).country.attrs
 
 
 def changed(file: Path, change) -> None:
@@ -308,7 +451,7 @@ def test_what_is_wrong_in_a_folder_is_named(generic, tmp_path):
         dg.io.open_caravan(tmp_path / "absent")
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"b.nc: cannot be opened as NetCDF"):
-        dg.io.open_caravan(generic, variables=CHOSEN)
+        dg.io.open_caravan(generic, variables=CHOSEN, units=KM2)
     for change, error, message in (
         (lambda d: d.isel(date=[0, 1, 1, 2]), TimeAxisError, "b.nc: 2000-02-28 appears twice"),
         (lambda d: d.isel(date=[1, 0]), TimeAxisError, "b.nc: 2000-02-27 follows 2000-02-28: the times are not sorted"),
@@ -323,7 +466,7 @@ def test_what_is_wrong_in_a_folder_is_named(generic, tmp_path):
         file.write_bytes(whole)
         changed(file, change)
         with pytest.raises(error, match=message):
-            dg.io.open_caravan(generic, variables=CHOSEN)
+            dg.io.open_caravan(generic, variables=CHOSEN, units=KM2)
     file.write_bytes(whole)
     (generic / "attributes" / "attributes.csv").write_text("gauge_id,area\na,86.4\n")
     with pytest.raises(DataError, match=r"attributes.csv: no basin 'b'"):

@@ -219,6 +219,24 @@ def test_sites_come_from_a_dataset():
     assert len(dg.nn.site_data(data, ["slope"], start="2000-01-06").dates) == n - 5
 
 
+def test_basins_without_gauges_can_be_predicted_but_not_trained_on():
+    made = make_sites().take(["site 0", "site 4"]).days(slice(0, 40))
+    units = {"precipitation": "mm d-1", "temperature": "degC", "daylength": "h"}
+    data = xr.Dataset(
+        {k: (("basin", "time"), made.forcing[k].numpy(), {"units": u}) for k, u in units.items()}
+        | {k: ("basin", made.attributes[:, i].numpy()) for i, k in enumerate(made.inputs)},
+        {"basin": list(made.names), "time": made.dates.astype("datetime64[ns]")},
+    )
+    sites, net = dg.nn.site_data(data, made.inputs), network()
+    assert sites.observed.shape == (2, 40)
+    assert sites.observed.isnan().all()
+    with pytest.raises(InputError, match=r"\['site 0', 'site 4'\] have no observations"):
+        dg.nn.train(net, sites, dg.nn.Training(steps=1, warmup=5, window=10, settings=SETTINGS))
+    net.normalise(made.attributes)
+    ungauged, gauged = (dg.nn.predict(net, s, warmup=10, **SETTINGS).fluxes["runoff"] for s in (sites, made))
+    assert torch.equal(ungauged, gauged)
+
+
 def test_a_network_belongs_to_its_model_and_ranges(tmp_path):
     # As many values, but others: nothing in the weights tells them apart.
     path = network(seed=1).save(tmp_path / "n.npz")

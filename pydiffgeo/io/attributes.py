@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,21 +20,36 @@ CAMELS_UNITS = {
     "area_gages2": "km2", "area_geospa_fabric": "km2",
     **dict.fromkeys(("p_mean", "pet_mean", "q_mean", "q5", "q95"), "mm d-1"),
     **dict.fromkeys(("high_prec_freq", "low_prec_freq", "high_q_freq", "low_q_freq"), "d yr-1"),
-    **dict.fromkeys(("high_prec_dur", "low_prec_dur", "high_q_dur", "low_q_dur"), "d"),
+    # The paper has zero_q_freq in %; the tables hold fractions. hfd_mean counts from 1 October.
+    **dict.fromkeys(("high_prec_dur", "low_prec_dur", "high_q_dur", "low_q_dur", "hfd_mean"), "d"),
     **dict.fromkeys(("p_seasonality", "frac_snow", "aridity", "runoff_ratio", "slope_fdc", "baseflow_index",
                      "stream_elas", "frac_forest", "lai_max", "lai_diff", "gvf_max", "gvf_diff",
                      "dom_land_cover_frac", "soil_porosity", "glim_1st_class_frac", "glim_2nd_class_frac",
-                     "carbonate_rocks_frac", "geol_porostiy"), "1"),
+                     "carbonate_rocks_frac", "geol_porostiy", "geol_porosity", "geol_permeability",
+                     "zero_q_freq"), "1"),
     **dict.fromkeys(("sand_frac", "silt_frac", "clay_frac", "water_frac", "organic_frac", "other_frac"), "%"),
     **dict.fromkeys(("soil_depth_pelletier", "soil_depth_statsgo", "max_water_content", "root_depth_50",
                      "root_depth_99"), "m"),
     "soil_conductivity": "cm h-1",
 }  # fmt: skip
-CARAVAN_UNITS = {"area": "km2", "gauge_lat": "degrees_north", "gauge_lon": "degrees_east",
-                 "p_mean": "mm d-1", "frac_snow": "1", "high_prec_freq": "1", "low_prec_freq": "1",
-                 "high_prec_dur": "d", "low_prec_dur": "d"}  # fmt: skip
-# Columns that are text even where all their entries look like numbers.
-_LABELS = ("huc_02", "country", "gauge_name")
+# Of Caravan (Kratzert et al. 2023, Sci. Data 10): frequencies are shares of days here.
+_EVAPORATION = ("", "_ERA5_LAND", "_FAO_PM")
+CARAVAN_UNITS = {
+    "area": "km2", "gauge_lat": "degrees_north", "gauge_lon": "degrees_east", "p_mean": "mm d-1", "frac_snow": "1",
+    **dict.fromkeys(("high_prec_freq", "low_prec_freq"), "1"), **dict.fromkeys(("high_prec_dur", "low_prec_dur"), "d"),
+    **{f"pet_mean{end}": "mm d-1" for end in _EVAPORATION},
+    **{f"{name}{end}": "1" for name in ("aridity", "moisture_index", "seasonality") for end in _EVAPORATION},
+}  # fmt: skip
+# What a name alone does not tell.
+_MEANINGS = {
+    "geol_permeability": "logarithm, base 10, of the permeability of the subsurface in m2",
+    "hfd_mean": "mean half-flow date, days from 1 October",
+}
+# Columns that are text even where all their entries look like numbers, or are missing.
+_LABELS = ("huc_02", "country", "gauge_name", "high_prec_timing", "low_prec_timing", "geol_1st_class",
+           "geol_2nd_class", "dom_land_cover")  # fmt: skip
+# The comment of numbers whose unit nobody states: none is made up, and they are not taken for dimensionless.
+UNSTATED = "unit not stated by the source"
 
 Table = dict[str, dict[str, str]]
 
@@ -64,9 +79,11 @@ def read_table(file: Path, delimiter: str) -> Table:
 
 
 def read_tables(
-    files: Iterable[Path], basins: Sequence[str], delimiter: str, units: dict[str, str]
+    files: Iterable[Path], basins: Sequence[str], delimiter: str, units: Mapping[str, str]
 ) -> dict[str, xr.Variable]:
     """The attributes of `basins` from several tables: name -> variable `(basin,)`, numbers or text.
+
+    Numbers that are not in `units` have no unit, but a comment that says so.
 
     Raises:
         DataError: a table lacks a basin, cannot be read, or repeats a column of another with other entries.
@@ -84,15 +101,14 @@ def read_tables(
     return {name: variable(name, entries, units) for name, entries in found.items()}
 
 
-def variable(name: str, entries: Sequence[str], units: dict[str, str]) -> xr.Variable:
+def variable(name: str, entries: Sequence[str], units: Mapping[str, str]) -> xr.Variable:
     """A column as numbers where all its entries are, else as text; missing ones are NaN, or empty."""
     numbers = None if name in _LABELS else _numbers(entries)
-    attributes = {"long_name": name.replace("_", " ")}
+    attributes = {"long_name": _MEANINGS.get(name, name.replace("_", " "))}
     if numbers is None:
         text = np.array(["" if _missing(e) else e for e in entries], dtype=object)
         return xr.Variable(("basin",), text, attributes)
-    if name in units:
-        attributes["units"] = units[name]
+    attributes |= {"units": units[name]} if name in units else {"comment": UNSTATED}
     return xr.Variable(("basin",), numbers, attributes)
 
 

@@ -15,8 +15,9 @@ from .units import convert
 
 
 def basin_data(
-    data: xr.Dataset, basin: str, *, latitude: float | None = None, start: Any = None, end: Any = None
-) -> BasinData:
+    data: xr.Dataset, basin: str, *, latitude: float | None = None, start: Any = None, end: Any = None,
+    gauged: bool = True,
+) -> BasinData:  # fmt: skip
     """The daily series of one basin of a dataset as `open_cf`, `open_camels` or `open_caravan` return it.
 
     The days are those from the first to the last one with forcing: a dataset of many basins spans them all.
@@ -28,6 +29,7 @@ def basin_data(
         basin: its label.
         latitude: of the basin, degrees.
         start, end: first and last day to take; all of them where not given.
+        gauged: whether there must be runoff; else it is NaN where the dataset has none.
 
     Raises:
         DataError: there is no such basin or quantity; forcing has gaps; values are out of range.
@@ -61,6 +63,8 @@ def basin_data(
             series[quantity] = values(quantity, unit)
         elif quantity == "temperature" and {"temperature_min", "temperature_max"} <= {*one.data_vars}:
             series[quantity] = (values("temperature_min", unit) + values("temperature_max", unit)) / 2
+        elif quantity == "runoff" and not gauged:
+            series[quantity] = np.full(int(inside.sum()), np.nan)
         elif quantity != "daylength":
             raise _absent(quantity, data, source, "")
     forced = ~np.all([np.isnan(series[k]) for k in FORCINGS if k in series], axis=0)

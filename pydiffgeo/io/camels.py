@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import xarray as xr
 
-from ..basin import Array, Dates, mean_of
+from ..basin import Array, Dates, mean_of, unknown_basin
 from ..errors import DataError
 from .arguments import check_labels, check_path, texts
 from .attributes import CAMELS_UNITS, read_table, read_tables
@@ -39,6 +40,7 @@ def open_camels(
     product: str | Sequence[str] = "daymet",
     gaps: Gaps = "fill",
     attributes: bool = True,
+    flow: bool = True,
 ) -> xr.Dataset:
     """Forcing, runoff and attributes of many basins from a folder in the original layout of CAMELS-US.
 
@@ -48,11 +50,13 @@ def open_camels(
 
     Args:
         root: the folder that holds `basin_mean_forcing` and `usgs_streamflow`.
-        basins: gauge numbers, eight digits; all that have forcing of every product where not given.
+        basins: gauge numbers, eight digits; where not given, all with forcing of every product, stream flow and
+            attributes, as far as these are asked for; a warning says which have forcing, but not all.
         product: "daymet", "maurer", "nldas", or several of them, which adds `_daymet` and so on to
             the names of the forcings.
         gaps: "fill" days that are missing in a file with NaN, or "refuse" them.
         attributes: read the tables of attributes, if there are any.
+        flow: read stream flow; without it, there is no runoff, and basins need no gauge.
 
     Returns:
         Dataset with the dimensions `(basin, time)`: precipitation (mm d-1), temperature, temperature_min,
@@ -75,14 +79,19 @@ def open_camels(
         raise DataError(f"product must be one of {', '.join(PRODUCTS)}, or several of them; got none")
     folders = [_forcing_folder(root, p) for p in products]
     forcing_files = [find_files(folder, "forcing_leap.txt") for folder in folders]
-    flow_files = find_files(root / "usgs_streamflow", "streamflow_qc.txt")
-    wanted = sorted(set.intersection(*({*f} for f in forcing_files))) if basins is None else [*basins]
-    for basin in wanted:
-        if wanted.count(basin) > 1:
-            raise DataError(f"{root}: basin {basin} is asked for {wanted.count(basin)} times")
+    flow_folder = root / "usgs_streamflow"
+    flow_files = find_files(flow_folder, "streamflow_qc.txt") if flow else {}
+    tables = _tables(root) if attributes else []
+    if basins is None:
+        forced = dict[Path, Collection[str]](zip(folders, forcing_files, strict=True))
+        further = dict[Path, Collection[str]]({t: read_table(t, ";") for t in tables})
+        further = {flow_folder: flow_files, **further} if flow else further
+        wanted = _complete(root, forced, further)
+    else:
+        wanted = [*basins]
 
     # Forcing and runoff of a basin have days of their own: each file is a row to be brought together.
-    kinds: list[list[tuple[Dates, dict[str, Array]]]] = [[] for _ in (*products, "runoff")]
+    kinds: list[list[tuple[Dates, dict[str, Array]]]] = [[] for _ in range(len(products) + flow)]
     names: list[list[str]] = [[] for _ in kinds]
     areas = []
     for basin in wanted:
@@ -95,12 +104,14 @@ def open_camels(
             end = f"_{products[i]}" if len(products) > 1 else ""
             kinds[i].append((forcing.dates, {k + end: v for k, v in _series(forcing, path).items()}))
             names[i].append(str(path))
-        path = only_file(flow_files, basin, root / "usgs_streamflow")
+        if flow:
+            path = only_file(flow_files, basin, flow_folder)
         area = _area(root, basin, area, first)
-        dates, depth = _runoff(root, basin, path, area, first)
-        kinds[-1].append((dates, {"runoff": depth}))
-        names[-1].append(str(path))
         areas.append(area / 1e6)
+        if flow:
+            dates, depth = _runoff(root, basin, path, area, first)
+            kinds[-1].append((dates, {"runoff": depth}))
+            names[-1].append(str(path))
 
     rows = [row for kind in kinds for row in kind]
     times, joined = together(rows, [n for some in names for n in some], gaps)
@@ -114,7 +125,6 @@ def open_camels(
             about = SERIES[quantity].attributes(end)
             data[name] = xr.Variable(("basin", "time"), joined[name][i * count : (i + 1) * count], about)
     static = {"area": xr.Variable(("basin",), areas, {"units": "km2", "long_name": "area of the basin"})}
-    tables = _tables(root) if attributes else []
     if tables:
         static |= read_tables(tables, wanted, ";", CAMELS_UNITS)
     about_time = {"standard_name": "time", "long_name": "day", "axis": "T"}
@@ -129,6 +139,32 @@ def open_camels(
         },
         {"source": str(root), "forcing": ", ".join(products)},
     )
+
+
+def _complete(root: Path, forced: Mapping[Path, Collection[str]], further: Mapping[Path, Collection[str]]) -> list[str]:
+    """The gauges with forcing that are everywhere: place -> gauges, of folders of forcing, and of what else is read.
+
+    Warns once, with the number and the first names of those that are left out.
+
+    Raises:
+        UnknownSiteError: none is left.
+    """
+    every, lacking = sorted({g for gauges in forced.values() for g in gauges}), dict[str, Path]()
+    places = {**forced, **further}
+    for gauge in every:
+        absent = next((place for place, gauges in places.items() if gauge not in gauges), None)
+        if absent is not None:
+            lacking[gauge] = absent
+    if every and len(lacking) == len(every):
+        raise unknown_basin(every[0], places[lacking[every[0]]], str(lacking[every[0]]))
+    if lacking:
+        some = ", ".join(f"{gauge} (not in {place.name})" for gauge, place in [*lacking.items()][:3])
+        more = ", ..." if len(lacking) > 3 else ""
+        warnings.warn(
+            f"{root}: {len(lacking)} of {len(every)} gauges with forcing lack something and are left out: {some}{more}",
+            stacklevel=3,
+        )
+    return [gauge for gauge in every if gauge not in lacking]
 
 
 def _forcing_folder(root: Path, product: str) -> Path:

@@ -22,7 +22,7 @@ from .attributes import CARAVAN_UNITS, read_tables
 from .axis import Calendar, Gaps, check_choice, decode, together, unpacked
 from .cf import Areas, Names, open_raw, renamed, series_of
 from .quantities import FILES
-from .units import compatible
+from .units import check_known, compatible
 
 # An entry of the attribute that lists the units of a file: `streamflow: Observed streamflow [mm/d]`.
 _ENTRY = re.compile(r"\b(\w+)\W{0,2}:[^\[\]\n]{0,300}\[([^\]]{1,100})\]")
@@ -46,7 +46,9 @@ def open_caravan(
         root: the folder that holds `timeseries` or `time_series`.
         basins: names of the files without `.nc`; all of them where not given.
         variables, units, calendar, gaps, missing, quantities: as in `open_cf`. Units that files of Caravan list
-            for the file as a whole are found; daily sums in mm are read as mm d-1.
+            for the file as a whole are found; daily sums in mm are read as mm d-1. Attributes of Caravan have
+            their documented units; the generic layout states none, so say that of the area where stream flow is
+            a volume per time: units={"area": "km2"}.
         area: km2 of each basin, for stream flow as a volume per time; else from the attributes.
 
     Returns:
@@ -65,7 +67,7 @@ def open_caravan(
         if basin not in files:
             raise unknown_basin(basin, files, str(root))
     wanted = [*files] if basins is None else [*basins]
-    static = _static(root, {b: files[b] for b in wanted})
+    static = _static(root, {b: files[b] for b in wanted}, units or {})
     series, about, left_out = [], dict[str, dict](), dict[str, None]()
     for i, basin in enumerate(wanted):
         data = _one(files[basin], basin, {k: v[i] for k, v in static.items()}, variables, units or {}, calendar, gaps,
@@ -103,30 +105,40 @@ def _files(root: Path) -> dict[str, Path]:
     return files
 
 
-def _static(root: Path, files: Mapping[str, Path]) -> dict[str, xr.Variable]:
-    """The attributes of the basins, in the order of `files`: name -> `(basin,)`."""
+def _static(root: Path, files: Mapping[str, Path], units: Mapping[str, str]) -> dict[str, xr.Variable]:
+    """The attributes of the basins, in the order of `files`: name -> `(basin,)`; `units` are what the user says."""
     folder = root / "attributes"
     if not folder.is_dir() or not any(folder.rglob("*.csv")):
         return {}
     flat = sorted(folder.glob("*.csv"))
     if flat:
-        return read_tables(flat, [*files], ",", CARAVAN_UNITS)
+        return _table(root, flat, files, units)
     # One folder per collection, the name of which is that of the folder of the series.
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, dict[str, Path]] = {}
     for basin, path in files.items():
-        groups.setdefault(path.parent.name, []).append(basin)
+        groups.setdefault(path.parent.name, {})[basin] = path
     parts = []
-    for name, basins in groups.items():
+    for name, some in groups.items():
         tables = sorted((folder / name).glob("*.csv"))
         if not tables:
-            raise DataError(f"{folder / name}: no tables of attributes for basin {basins[0]}")
-        found = read_tables(tables, basins, ",", CARAVAN_UNITS)
-        parts.append(xr.Dataset(found, {"basin": basins}))
+            raise DataError(f"{folder / name}: no tables of attributes for basin {next(iter(some))}")
+        parts.append(xr.Dataset(_table(root, tables, some, units), {"basin": [*some]}))
     joined = (
         xr.concat(parts, "basin", data_vars="all", join="outer", combine_attrs="override") if parts[1:] else parts[0]
     )
     joined = joined.sel(basin=[*files])
     return {str(k): v.variable for k, v in joined.data_vars.items()}
+
+
+def _table(
+    root: Path, tables: Sequence[Path], files: Mapping[str, Path], units: Mapping[str, str]
+) -> dict[str, xr.Variable]:
+    # In the generic layout an `area` may be in anything: only Caravan says what its columns are in.
+    documented = CARAVAN_UNITS if all(root / "timeseries" in f.parents for f in files.values()) else {}
+    found = read_tables(tables, [*files], ",", {**documented, **units})
+    for name in found.keys() & units.keys():
+        check_known(units[name], file=str(root / "attributes"), variable=name)
+    return found
 
 
 def _one(

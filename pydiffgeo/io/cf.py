@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from ..basin import Array, unknown_basin
-from ..errors import DataError
+from ..errors import DataError, UnitError
 from .arguments import check_arguments, check_labels, check_path
 from .axis import Calendar, Gaps, check_times, decode, regular, unpacked
 from .classic import check_whole
@@ -55,7 +55,8 @@ def open_cf(
             basin dimension, the one label it gets (else the name of the file).
         variables: quantity -> name in the file, or several names whose mean is taken. Names that
             are not in `SERIES` come along in the unit of the file.
-        units: quantity or name in the file -> unit, where the file states none or a wrong one.
+        units: quantity or name in the file -> unit, where the file states none or a wrong one; of variables
+            without a time axis too, such as the area.
         dimensions: what the file calls basin and time. A coordinate with `cf_role = "timeseries_id"`
             marks the basin dimension too.
         calendar: "refuse" other calendars than the standard one, or "convert" those of 365 and 360 days.
@@ -218,6 +219,9 @@ def series_of(
     result = xr.Dataset(coords={"basin": data["basin"], "time": data["time"].variable})
     for name, static in data.variables.items():
         if static.dims == ("basin",) and name != "basin":
+            if name in units and static.dtype.kind in "fiu":
+                said = check_known(units[str(name)], file=file, variable=str(name))
+                static = xr.Variable(static.dims, static.values, {**static.attrs, "units": said})
             result[name] = static
     result = result.set_coords([c for c in data.coords if c in result])
     for quantity, names in chosen.items():
@@ -231,7 +235,7 @@ def series_of(
             values = numbers(variable.transpose("basin", "time").values, file, name, missing)
             # What pydiffgeo has no unit for stays in that of the first variable.
             target = target or check_known(unit, file=file, variable=name)
-            columns.append(_in_unit(values, quantity, name, unit, target, data, file, area))
+            columns.append(_in_unit(values, quantity, name, unit, target, result, file, area))
         attributes = SERIES[quantity].attributes() if quantity in SERIES else _carried(data[names[0]], quantity, target)
         result[quantity] = (("basin", "time"), np.mean(columns, axis=0), attributes)
     axis = regular(result["time"].values, file, gaps)
@@ -282,6 +286,7 @@ def areas_of(data: xr.Dataset, file: str, name: str, area: Areas | None) -> Arra
 
     Raises:
         DataError: a basin has none, or one that is not positive.
+        UnitError: the variable that holds it states no unit, or one that is not known.
     """
     basins = [str(b) for b in data["basin"].values]
     if isinstance(area, Mapping):
@@ -296,6 +301,12 @@ def areas_of(data: xr.Dataset, file: str, name: str, area: Areas | None) -> Arra
                 f"there is none: no variable {' or '.join(AREAS)}, and no argument area (km2)"
             )
         unit = data[static[0]].attrs.get("units")
+        if unit is None:
+            raise UnitError(
+                f"{file}: {name} is a volume per time, which becomes runoff with the area of the basin, but {static[0]} "
+                f"has no attribute 'units'; state its unit: units={{'{static[0]}': 'km2'}} if that is what it is in",
+                file=file, variable=static[0],
+            )  # fmt: skip
         areas = convert(data[static[0]].values, unit, AREA_UNIT, file=file, variable=static[0])
     for basin, value in zip(basins, areas, strict=True):
         if not (np.isfinite(value) and value > 0):

@@ -67,7 +67,9 @@ SERIES: dict[str, Quantity] = {
         names=("swe", "snow_depth_water_equivalent_mean")),
     "potential_evaporation": Quantity(
         "mm d-1", "potential evaporation", None, ("water_potential_evaporation_flux",),
-        names=("pet", "potential_evaporation_sum")),
+        # Where Caravan has both, not that of ERA5-Land, which is too large (Clerc-Schwarzenbach et al. 2024, HESS 28).
+        names=("pet", "potential_evaporation_sum", "potential_evaporation_sum_FAO_PENMAN_MONTEITH",
+               "potential_evaporation_sum_ERA5_LAND")),
     "runoff": Quantity(
         "mm d-1", "observed runoff", None, ("runoff_flux", "water_volume_transport_in_river_channel"),
         names=("q_obs", "QObs", "streamflow")),

@@ -8,7 +8,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ import xarray as xr
 
 from ..errors import DataError, MissingPackageError, UnitError
 from ..solve import Solution
+from .attributes import UNSTATED
 from .cf import open_raw
 
 CONVENTIONS = "CF-1.10"
@@ -30,7 +31,7 @@ class Variable:
     """One variable of a file to be written: names of its dimensions, values, unit and description.
 
     `unit` is None for text and dates; `standard_name` where the CF conventions have one; `bounds` are the
-    smallest and the largest value it can take.
+    smallest and the largest value it can take; `attributes` are others of CF, such as `cell_methods`.
     """
 
     dimensions: tuple[str, ...]
@@ -39,6 +40,7 @@ class Variable:
     description: str
     standard_name: str | None = None
     bounds: tuple[float, float] | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_netcdf(
@@ -68,6 +70,7 @@ def _array(variable: Variable) -> xr.DataArray:
         attributes["standard_name"] = variable.standard_name
     if variable.bounds is not None:
         attributes |= {"valid_min": variable.bounds[0], "valid_max": variable.bounds[1]}
+    attributes |= variable.attributes
     values = np.asarray(variable.values)
     if values.dtype.kind == "M":
         values = values.astype("datetime64[ns]")
@@ -159,7 +162,9 @@ def write_dataset(path: str | Path, data: xr.Dataset, attributes: Mapping[str, A
         if variable.dtype.kind == "c" or "/" in name:
             what = "holds complex numbers" if variable.dtype.kind == "c" else "has a slash in its name"
             raise DataError(f"{path}: {name} {what}, which NetCDF has no place for; it is not written")
-        if variable.dtype.kind in "fiu" and "units" not in variable.attrs and name not in bounds:
+        # Attributes whose unit nobody states are written as they are: their comment says so.
+        unstated = variable.dims == ("basin",) and UNSTATED in str(variable.attrs.get("comment", ""))
+        if variable.dtype.kind in "fiu" and "units" not in variable.attrs and name not in bounds and not unstated:
             raise UnitError(
                 f"{path}: {name} has no attribute 'units', so it is not written", file=str(path), variable=name
             )

@@ -15,10 +15,12 @@ import numpy as np
 from ..basin import Array
 from ..errors import MissingPackageError, UnitError
 
-# Spellings that pint does not know, or reads as something else ("C" is the coulomb), in lower case.
+# Spellings that pint does not know, or reads as something else ("C" is the coulomb, "F" the farad), in lower case.
 _SPELLINGS = {
     **dict.fromkeys(("c", "deg c", "degc", "degree c", "degrees c", "celsius", "degree_celsius", "degrees_celsius",
-                     "degree celsius", "degrees celsius", "°c"), "degC"),
+                     "degree celsius", "degrees celsius", "°c", "deg_c"), "degC"),
+    **dict.fromkeys(("f", "degf", "deg f", "deg_f", "fahrenheit", "degree f", "degrees f", "degree_fahrenheit",
+                     "degrees_fahrenheit", "degree fahrenheit", "degrees fahrenheit", "°f"), "degF"),
     **dict.fromkeys(("k", "degk", "degrees_kelvin", "degree_kelvin"), "kelvin"),
     **dict.fromkeys(("-", "none", "unitless", "fraction", "dimensionless"), "dimensionless"),
     **dict.fromkeys(("degrees_north", "degree_north", "degrees_east", "degree_east"), "degree"),
@@ -96,7 +98,8 @@ def check_known(unit: Any, *, file: str, variable: str) -> str:
 def convert(values: Any, unit: Any, target: str, *, file: str, variable: str) -> Array:
     """`values`, of any shape, in the unit `target`.
 
-    Water may come as mass per area: a kilogram per square metre is a millimetre.
+    Water may come as mass per area: a kilogram per square metre is a millimetre. The length of a day may come as
+    time per day, such as s/day; but not as a plain share of it, which could be any number without a unit.
 
     Raises:
         UnitError: the unit is missing, not known, or cannot become `target`; names file and variable.
@@ -110,6 +113,8 @@ def convert(values: Any, unit: Any, target: str, *, file: str, variable: str) ->
     quantity = _registry().Quantity(values, source)
     if source.dimensionality != wanted.dimensionality and _is_water(source, wanted):
         quantity = quantity / _registry().Quantity(WATER_DENSITY)
+    if source in (_parse("s d-1"), _parse("min d-1"), _parse("h d-1")) and compatible(target, "h"):
+        quantity = quantity * _registry().Quantity("1 day")
     if quantity.dimensionality != wanted.dimensionality:
         raise UnitError(
             f"{file}: {variable} has the unit {text!r}, which cannot be converted to {target!r}",

@@ -91,7 +91,8 @@ def site_data(
     """Basins of a dataset as `dg.io.open_camels`, `open_caravan` or `open_cf` return it, with static attributes.
 
     Args:
-        data: with the dimensions `(basin, time)`, the forcings of a basin model, and runoff.
+        data: with the dimensions `(basin, time)`, the forcings of a basin model, and runoff; where the dataset has
+            no runoff at all, as of basins without gauges, observations are NaN: enough to predict, not to train.
         inputs: names of numeric variables `(basin,)`: the attributes.
         basins: labels; all of them where not given. start, end: first and last day.
 
@@ -117,7 +118,7 @@ def site_data(
     for name in chosen:
         if name not in labels:
             raise UnknownSiteError(f"there is no basin {name!r} among {len(labels)}")
-    series = [basin_data(data, name, start=start, end=end) for name in chosen]
+    series = [basin_data(data, name, start=start, end=end, gauged=False) for name in chosen]
     for one in series:
         if len(one) != len(series[0]) or one.dates[0] != series[0].dates[0]:
             raise DataError(
