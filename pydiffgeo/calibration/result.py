@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from .settings import Settings
 
 PERIODS = ("train", "validation")
 DAILY = ("basin", "time")
+MEAN = {"cell_methods": "time: mean"}
 
 
 def _scores(basin: Basin, runoff: Tensor) -> dict[str, list[float]]:
@@ -46,8 +47,8 @@ def summary(
     together: Mapping[str, Tensor],
     failures: Mapping[str, str],
 ) -> list[str]:
-    """A line for each basin, and one for all where there are several."""
-    lines, reached, joint = [], [], []
+    """Two lines for each basin, the second of what it has to beat, and two for all where there are several."""
+    lines, reached, joint, against = [], [], [], []
     for name, solution in solutions.items():
         m, members = _scores(basins[name], _best(basins[name], solution)), together[name]
         reached.append(m["nse"])
@@ -57,6 +58,8 @@ def summary(
             f"validation NSE {m['nse'][1]:.3f} KGE {m['kge'][1]:.3f} bias {m['bias'][1]:+.3f}; "
             f"mean of {len(members)} nearly as good: NSE {joint[-1][0]:.3f}, {joint[-1][1]:.3f}"
         )
+        against.append([row[1] for row in _baseline("nse", basins[name])])
+        lines.append(f"basin {name}: {_against(against[-1])}")
     lines += [f"basin {name} failed: {why}" for name, why in failures.items()]
     if len(reached) > 1:
         (train, validation), (both, ahead) = np.median(reached, axis=0), np.median(joint, axis=0)
@@ -64,7 +67,21 @@ def summary(
             f"median of {len(reached)} basins: train NSE {train:.3f}, validation NSE {validation:.3f}; "
             f"means of ensembles: {both:.3f}, {ahead:.3f}"
         )
+        lines.append(f"median of {len(reached)} basins: {_against([_median(v) for v in zip(*against, strict=True)])}")
     return lines
+
+
+def _against(scores: Iterable[float]) -> str:
+    """The efficiencies of the baselines in validation, in words."""
+    named = {"linear regression": "linear regression on the weather"}
+    shown = (f"{named.get(k, k)} {v:.3f}" for k, v in zip(BASELINES, scores, strict=True))
+    return f"baselines, validation NSE: {', '.join(shown)}"
+
+
+def _median(values: Iterable[float]) -> float:
+    """Of the basins in which a baseline can predict; NaN where it can in none."""
+    known = [v for v in values if np.isfinite(v)]
+    return float(np.median(known)) if known else float("nan")
 
 
 def write_result(
@@ -93,23 +110,19 @@ def write_result(
 
     variables = {"status": Variable(("basin",), np.array([failures.get(n, "ok") for n in names]), None,
                                     "how the calibration ended")}  # fmt: skip
-    variables |= _parameters(settings, model, found, solutions, each)
+    variables |= _values(model, found, solutions, each)
     for s in model.all_states:
-        initial = each(lambda n, s=s: solutions[n].states[s.name].detach().reshape(-1)[0])
-        variables[f"initial_{s.name}"] = Variable(
-            ("basin",), initial, s.unit, f"{s.description} at the start of the warm-up"
-        )
         variables[s.name] = Variable(DAILY, each(lambda n, s=s: after(n, solutions[n].states[s.name]), dates.shape),
                                      s.unit, f"{s.description} at the end of the day")  # fmt: skip
     for flux in model.fluxes:
         # A flux integrated over a day is its daily mean per day.
         daily = each(lambda n, flux=flux: after(n, solutions[n].fluxes[flux.name]), dates.shape)
         name = "runoff_simulated" if flux.name == "runoff" else flux.name
-        variables[name] = Variable(DAILY, daily, f"{flux.unit} d-1", f"{flux.description}, daily mean")
+        variables[name] = Variable(DAILY, daily, f"{flux.unit} d-1", f"{flux.description}, daily mean", attributes=MEAN)
     variables["runoff_observed"] = Variable(DAILY, each(lambda n: basins[n].observed, dates.shape), "mm d-1",
-                                            "observed runoff")  # fmt: skip
+                                            "observed runoff", attributes=MEAN)  # fmt: skip
     variables["runoff_prior"] = Variable(DAILY, each(lambda n: _prior_runoff(basins[n]), dates.shape), "mm d-1",
-                                         "runoff ahead of calibration, daily mean")  # fmt: skip
+                                         "runoff ahead of calibration, daily mean", attributes=MEAN)  # fmt: skip
     variables |= _ensembles(settings, basins, found, together, each, dates.shape)
     reached = {n: _scores(basins[n], _best(basins[n], solution)) for n, solution in solutions.items()}
     for name in SCORES:
@@ -125,8 +138,10 @@ def write_result(
                                           "largest closure error of the water balance")  # fmt: skip
     days = np.array([[str(d) for d in p] for p in (settings.periods.train, settings.periods.validation)])
     coordinates = {
-        "basin": Variable(("basin",), np.array(names), None, "basin identifier"),
-        "time": Variable(("time",), dates, None, "day"),
+        "basin": Variable(
+            ("basin",), np.array(names), None, "basin identifier", attributes={"cf_role": "timeseries_id"}
+        ),
+        "time": Variable(("time",), dates, None, "day", standard_name="time"),
         "period": Variable(("period",), np.array(PERIODS), None, "period"),
         "period_start": Variable(("period",), days[:, 0], None, "first day of the period"),
         "period_end": Variable(("period",), days[:, 1], None, "last day of the period"),
@@ -136,24 +151,33 @@ def write_result(
     }
     attributes = provenance(
         next(iter(solutions.values())), seed=settings.strategy.seed, configuration=settings.text, action="calibrated",
-        title=f"{model.name} calibrated with pydiffgeo", loss=settings.loss,
+        title=f"{model.name} calibrated with pydiffgeo", loss=settings.loss, fallbacks=_fallbacks(solutions),
         data_source="; ".join(dict.fromkeys(b.data.source for b in basins.values())),
     )  # fmt: skip
     return write_netcdf(settings.output, variables, coordinates, attributes)
 
 
-def _parameters(settings: Settings, model: Any, found: Calibration, solutions: Any, each: Any) -> dict[str, Variable]:
+def _fallbacks(solutions: Mapping[str, Solution]) -> str | None:
+    """Basins that another method solved than the first choice, which is that of all, and the method."""
+    needed = {n: s.stats.get("fallbacks") or {} for n, s in solutions.items()}
+    return "; ".join(f"basin {n}: {method}" for n, methods in needed.items() for method in methods.values()) or None
+
+
+def _values(model: Any, found: Calibration, solutions: Any, each: Any) -> dict[str, Variable]:
+    """Parameters and initial states, and of those that were calibrated the bounds, and the values ahead of it."""
+    sought = {item.name: item for item in next(iter(found.sites.values())).transforms.items}
+    rows = [(p.name, p, p.description, lambda s, k: s.parameters[k]) for p in model.parameters]
+    rows += [(f"initial_{s.name}", s, f"{s.description} at the start of the warm-up", lambda s, k: s.states[k])
+             for s in model.all_states]  # fmt: skip
     variables = {}
-    for p in model.parameters:
-        fixed = p.name in settings.model.fixed
-        fitted = each(lambda n, p=p: solutions[n].parameters[p.name].detach().reshape(-1)[0])
-        item = {} if fixed else {i.name: i for i in next(iter(found.sites.values())).transforms.items}
-        bounds = None if fixed else (item[p.name].low, item[p.name].high)
-        text = p.description + (" (fixed)" if fixed else " (calibrated)")
-        variables[p.name] = Variable(("basin",), fitted, p.unit, text, bounds=bounds)
-        if not fixed:
-            start = each(lambda n, p=p: prior_values(found.sites[n])[p.name].reshape(-1)[0])
-            variables[f"{p.name}_prior"] = Variable(("basin",), start, p.unit, f"{p.description} ahead of calibration")
+    for name, about, text, of in rows:
+        key, item = about.name, sought.get(about.name)
+        values = each(lambda n, of=of, key=key: of(solutions[n], key).detach().reshape(-1)[0])
+        kind, bounds = ("fixed", None) if item is None else ("calibrated", (item.low, item.high))
+        variables[name] = Variable(("basin",), values, about.unit, f"{text} ({kind})", bounds=bounds)
+        if item is not None:
+            start = each(lambda n, key=key: prior_values(found.sites[n])[key].reshape(-1)[0])
+            variables[f"{name}_prior"] = Variable(("basin",), start, about.unit, f"{text}, ahead of calibration")
     return variables
 
 
@@ -177,7 +201,9 @@ def _ensembles(
             ("basin", "finalist"), each(values, (count,)), units[item.name], f"{item.name} of each finalist"
         )
     mean = {n: runoff.mean(0) for n, runoff in together.items()}
-    variables["runoff_ensemble"] = Variable(DAILY, each(lambda n: mean[n], days), "mm d-1", f"mean runoff of {which}")
+    variables["runoff_ensemble"] = Variable(
+        DAILY, each(lambda n: mean[n], days), "mm d-1", f"mean runoff of {which}", attributes=MEAN
+    )
     variables["ensemble_size"] = Variable(("basin",), each(lambda n: len(together[n])), "1", f"number of {which}")
     for name in ("nse", "kge"):
         reached = {n: _score(basins[n], v, name) for n, v in mean.items()}

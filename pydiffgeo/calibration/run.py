@@ -22,7 +22,7 @@ from .. import __version__
 from ..errors import DataError, InputError, PydiffgeoError, SolverError
 from ..solve import Solution
 from .checkpoint import Checkpoint, load, save
-from .objective import LIKELIHOODS
+from .objective import LIKELIHOODS, SQUARES
 from .progress import Progress, Step
 from .search import Array, State
 from .site import Site
@@ -130,22 +130,25 @@ def calibrate(
         identity: what must be the same for a checkpoint to be of use, besides the data; the strategy if None.
 
     Raises:
-        InputError: two sites have the same name. DataError: the checkpoint cannot be used.
-        SolverError: no site could be calibrated.
+        InputError: two sites have the same name, the method fits the loss of none, or all are wrong in some way.
+        DataError: the checkpoint cannot be used. SolverError: no site could be calibrated.
         KeyboardInterrupt: after the checkpoint is written; the message says how to go on.
     """
     strategy = strategy or Strategy()
     named = {site.name: site for site in sites}
     if not named or len(named) < len(sites):
         raise InputError("give at least one site, and each a name of its own")
+    losses = {site.loss for site in sites}
+    if strategy.method == "gauss_newton" and not losses & {*SQUARES}:
+        raise InputError(f"gauss_newton needs a loss that is a sum of squares, {list(SQUARES)}, not {sorted(losses)}")
     known = identity if identity is not None else {"strategy": asdict(strategy)}
     keep = _Keeper(
         None if checkpoint is None else Path(checkpoint),
         {"pydiffgeo": __version__, **known, "data": {name: site.fingerprint for name, site in named.items()}},
         resume,
     )
-    work = {name: _work(site, strategy) for name, site in named.items()}
-    report = Progress(progress, sum(work.values()), callback)
+    report = Progress(progress, 0.0, callback)
+    mistakes: dict[str, InputError] = {}
     try:
         searches = {
             name: _Search(site, strategy, keep, report, number, len(named))
@@ -155,14 +158,18 @@ def calibrate(
             searches[name].check(state)
         if keep.resumed:
             report.say(f"going on from {keep.path}")
+        work = {name: search.left() for name, search in searches.items()}
+        report.left = sum(work.values())
         for number, name in enumerate(named, 1):
             ahead = sum([*work.values()][number:])
             if name not in keep.now.finished and name not in keep.now.failed:
                 try:
                     searches[name].run()
+                except InputError as error:
+                    # Not kept: the checkpoint must still be of use once the site is mended.
+                    mistakes[name] = error
+                    report.say(f"site {name} failed: {error}")
                 except PydiffgeoError as error:
-                    if isinstance(error, InputError):
-                        raise
                     keep.update(keep.now.with_failure(name, str(error)))
                     report.say(f"site {name} failed: {error}")
             report.left = ahead
@@ -172,10 +179,19 @@ def calibrate(
         raise KeyboardInterrupt(keep.where()) from None
     finally:
         report.close()
+    why = {**keep.now.failed, **{name: _of_site(name, error) for name, error in mistakes.items()}}
+    failures = {name: why[name] for name in named if name in why}
     if not keep.now.finished:
-        raise SolverError(f"no site could be calibrated; {'; '.join(keep.now.failed.values())}")
+        kinds = {type(error) for error in mistakes.values()} if len(mistakes) == len(named) else {SolverError}
+        kind = kinds.pop() if len(kinds) == 1 else InputError
+        raise kind(f"no site could be calibrated; {'; '.join(failures.values())}")
     found = {name: keep.now.finished[name] for name in named if name in keep.now.finished}
-    return Calibration(named, found, {k: v for k, v in keep.now.failed.items() if k in named})
+    return Calibration(named, found, failures)
+
+
+def _of_site(name: str, error: Exception) -> str:
+    text, site = str(error), f"site {name}: "
+    return text if text.startswith(site) else site + text
 
 
 def candidates(site: Site, strategy: Strategy) -> Array:
@@ -213,10 +229,20 @@ def _duration(site: Site) -> float:
     return float(site.times[-1] - site.times[0])
 
 
-def _work(site: Site, strategy: Strategy) -> float:
-    """Members times the time still to be solved and differentiated, if none is done early."""
+def _work(site: Site, strategy: Strategy, state: State | None = None) -> float:
+    """Members times the time still to be solved and differentiated from `state` on, if none is done early."""
     short = strategy.window + site.warmup if 0 < 2 * strategy.window <= _duration(site) - site.warmup else 0.0
-    return strategy.window_steps * strategy.starts * short + strategy.steps * strategy.finalists * _duration(site)
+    explored, refined = strategy.window_steps * strategy.starts, strategy.steps * strategy.finalists
+    if state is not None and state[REFINING]:
+        explored, refined = 0, _steps_left(state, strategy.steps)
+    elif state is not None:
+        explored = _steps_left(state, strategy.window_steps)
+    return explored * short + refined * _duration(site)
+
+
+def _steps_left(state: State, steps: int) -> int:
+    """Of all members that are still searching."""
+    return max(steps - int(state["step"]), 0) * int((~state["done"]).sum())
 
 
 def _reached(state: State) -> Array:
@@ -244,6 +270,13 @@ class _Search:
         self.site, self.strategy, self.keep, self.report = site, strategy, keep, report
         self.number, self.sites, self.cost = number, sites, dict.fromkeys(COSTS, 0.0)
         self.method, self.why = strategy.search(site.loss, len(site.transforms.items)), ""
+
+    def left(self) -> float:
+        """The work still to be done, see `_work`."""
+        now, name = self.keep.now, self.site.name
+        if name in now.finished or name in now.failed:
+            return 0.0
+        return _work(self.site, self.strategy, now.state if now.site == name else None)
 
     def run(self) -> None:
         s, o = self.site, self.strategy

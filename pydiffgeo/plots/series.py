@@ -12,7 +12,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from .style import GREY, OBSERVED, PRIOR, RAIN, SIMULATED, canvas, instants, label, numbers, plain, series, wrong_shape
+from .style import (
+    ENSEMBLE,
+    GREY,
+    OBSERVED,
+    PRIOR,
+    RAIN,
+    SIMULATED,
+    canvas,
+    instants,
+    label,
+    numbers,
+    plain,
+    series,
+    wrong_shape,
+)
 
 # So many steps and observations still have room for a dot each.
 DOTS = 800
@@ -24,6 +38,7 @@ def hydrograph(
     simulated: Any,
     *,
     prior: Any = None,
+    ensemble: Any = None,
     rain: Any = None,
     window: tuple[Any, Any] | None = None,
     periods: Mapping[str, tuple[Any, Any]] | None = None,
@@ -37,7 +52,8 @@ def hydrograph(
 
     Args:
         time: `(time,)`, dates or numbers.
-        observed, simulated, prior, rain: `(time,)`; NaN is not drawn. `prior` is the simulation before calibration.
+        observed, simulated, prior, ensemble, rain: `(time,)`; NaN is not drawn. `prior` is the simulation before
+            calibration, `ensemble` the mean of several that are nearly as good as the best.
         window: first and last time of what is drawn large; the whole series is then drawn small below it.
         periods: name -> first and last time, marked in the whole series.
         time_unit: of times that are numbers.
@@ -49,6 +65,8 @@ def hydrograph(
     lines = {"observed": (observed, OBSERVED, 1.1), "simulated": (simulated, SIMULATED, 1.2)}
     if prior is not None:
         lines = {"before calibration": (prior, PRIOR, 0.9), **lines}
+    if ensemble is not None:
+        lines["mean of the ensemble"] = (ensemble, ENSEMBLE, 1.0)
     drawn = {k: (series(k, v, times), colour, width) for k, (v, colour, width) in lines.items()}
     falling = None if rain is None else series("rain", rain, times)
     first, last = (times[0], times[-1]) if window is None else _ends(window, times)
@@ -63,7 +81,7 @@ def hydrograph(
         for text, (values, colour, width) in drawn.items():
             few = text == "observed" and inside.sum() <= DOTS
             axes["flow"].plot(times[inside], values[inside], color=colour, lw=width, marker="." if few else None, ms=2.5,
-                              label=text, zorder=3 if text == "simulated" else 2)  # fmt: skip
+                              label=text, zorder={"simulated": 4, "mean of the ensemble": 3}.get(text, 2))  # fmt: skip
         axes["flow"].set_ylabel(label(name, unit))
         axes["flow"].legend(loc="upper right", ncol=len(drawn))
         axes["flow"].set_ylim(bottom=min(0.0, axes["flow"].get_ylim()[0]))

@@ -25,7 +25,7 @@ BLACK, ORANGE, SKY, GREEN, BLUE, RED, PURPLE = (
     "#CC79A7",
 )
 GREY = "#9a9a9a"
-OBSERVED, SIMULATED, PRIOR, RAIN = BLACK, BLUE, ORANGE, SKY
+OBSERVED, SIMULATED, PRIOR, ENSEMBLE, RAIN = BLACK, BLUE, ORANGE, GREEN, SKY
 OTHERS = (ORANGE, GREEN, RED, PURPLE, SKY, GREY)
 STYLE: Any = {
     "font.size": 9, "axes.titlesize": 9.5, "axes.spines.top": False, "axes.spines.right": False, "legend.fontsize": 8,

@@ -20,18 +20,24 @@ PLACES = (("longitude", "latitude"), ("gauge_lon", "gauge_lat"), ("lon", "lat"))
 RAIN = ("precipitation", "rain", "rainfall", "prcp")
 # What the long name of a parameter ends in that was found from data.
 FOUND = ("(calibrated)", "(learnt)")
+# Ahead of a measure, where it is that of the mean of an ensemble.
+ENSEMBLE = "ensemble_"
 FINE = ("ok", Status.SUCCESS.value)
 SHORT = {"nse": "NSE", "kge": "KGE", "rmse": "RMSE", "mse": "MSE", "mae": "MAE", "log_nse": "log-NSE",
          "kge_2012": "KGE 2012", "percent_bias": "bias", "fhv": "FHV", "fms": "FMS", "flv": "FLV"}  # fmt: skip
 
 
 class Pair(NamedTuple):
-    """A series that was observed and simulated; `prior` is the simulation before calibration."""
+    """A series that was observed and simulated.
+
+    `prior` is the simulation before calibration, `ensemble` the mean of those that are nearly as good as the best.
+    """
 
     name: str
     observed: xr.DataArray
     simulated: xr.DataArray
     prior: xr.DataArray | None
+    ensemble: xr.DataArray | None
 
 
 class Profile(NamedTuple):
@@ -68,8 +74,8 @@ def title_of(array: xr.DataArray) -> str:
 
 
 def short_name(measure: str) -> str:
-    if measure.startswith("ensemble_"):
-        return f"{short_name(measure.removeprefix('ensemble_'))} of the ensemble"
+    if measure.startswith(ENSEMBLE):
+        return f"{short_name(measure.removeprefix(ENSEMBLE))} of the ensemble"
     return SHORT.get(measure, measure.replace("_", " "))
 
 
@@ -117,14 +123,19 @@ class Content:
             name, observed = key.removesuffix("_observed"), self.data[key]
             if name == key or f"{name}_simulated" not in self.data or "time" not in observed.dims:
                 continue
-            simulated, prior = self.data[f"{name}_simulated"], self.data.get(f"{name}_prior")
+            simulated = self.data[f"{name}_simulated"]
             if "seed" in simulated.dims:
                 simulated = simulated.median("seed", keep_attrs=True)
             fits = {*simulated.dims} == {*observed.dims} and len(observed.dims) <= 2
             if fits and _number(observed) and _number(simulated):
-                same = prior is not None and {*prior.dims} == {*observed.dims} and _number(prior)
-                found.append(Pair(name, observed, simulated, prior if same else None))
+                prior, ensemble = (self._like(observed, f"{name}_{kind}") for kind in ("prior", "ensemble"))
+                found.append(Pair(name, observed, simulated, prior, ensemble))
         return found
+
+    def _like(self, observed: xr.DataArray, key: str) -> xr.DataArray | None:
+        """The series of that name, if it has the dimensions of what was observed."""
+        array = self.data.get(key)
+        return array if array is not None and {*array.dims} == {*observed.dims} and _number(array) else None
 
     def times(self, dimension: str = "time") -> tuple[NDArray[Any], str | None]:
         """Dates, or numbers and their unit."""
@@ -169,8 +180,13 @@ class Content:
             if "period" in array.dims and {*array.dims} <= {"seed", self.site, "period"} and _number(array):
                 found[key] = array
         order = {name: i for i, name in enumerate(MEASURES)}
-        names = sorted((k for k in found if not k.startswith("baseline_")), key=lambda k: (order.get(k, len(order)), k))
-        return {k: found[k] for k in names}
+
+        def place(name: str) -> tuple[int, str, bool]:
+            # What an ensemble scores stands beside what the best of it does.
+            measure = name.removeprefix(ENSEMBLE)
+            return order.get(measure, len(order)) if measure in found else len(order), measure, name != measure
+
+        return {k: found[k] for k in sorted((k for k in found if not k.startswith("baseline_")), key=place)}
 
     def score(self, measure: str) -> NDArray[Any]:
         """`(seed, site, period)`, with one seed where the file has none."""

@@ -46,7 +46,7 @@ def parameters(content: Content) -> str:
             "smallest and largest of these values, where the file states no bounds")  # fmt: skip
         hollow = "; hollow: before calibration" if prior else ""
         parts.append(
-            figure(drawn, f"Calibrated parameters of {plural(len(content.sites), 'site')} between the {ends}{hollow}.")
+            figure(drawn, f"Calibrated values of {plural(len(content.sites), 'site')} between the {ends}{hollow}.")
         )
     parts.append(wide(table(head, rows, left=2)))
     return "\n".join(parts)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..plots import hydrograph, moisture_profile
-from .content import Content, Pair, Profile, short_name, title_of, unit_of
+from .content import ENSEMBLE, Content, Pair, Profile, short_name, title_of, unit_of
 from .parts import figure
 from .scores import over_seeds, ranking
 
@@ -49,6 +49,7 @@ def _hydrograph(content: Content, pair: Pair, site: int, why: str) -> str:
         observed,
         simulated,
         prior=None if pair.prior is None else content.series(pair.prior, site),
+        ensemble=None if pair.ensemble is None else content.series(pair.ensemble, site),
         rain=falling,
         window=window,
         periods={k: v for k, v in content.periods.items() if v is not None},
@@ -67,11 +68,15 @@ def _hydrograph(content: Content, pair: Pair, site: int, why: str) -> str:
             if np.isfinite(value)
             else ", without a score"
         )
+        if (joint := f"{ENSEMBLE}{measure}") in content.scores:
+            value = over_seeds(content.score(joint))[site, at]
+            score += f", {value:.3f} of the ensemble" if np.isfinite(value) else ""
     shown = "" if window is None else f" Large: {window[0]} to {window[1]}, the year with most " + (
         "observed." if falling is None else "rain.")  # fmt: skip
     seeds = " Simulated is the median over seeds." if "seed" in content.data[f"{pair.name}_simulated"].dims else ""
+    mean = "" if pair.ensemble is None else f" Ensemble: {title_of(pair.ensemble)}."
     role = f" ({why}{' site' if why != 'asked for' else ''})" if why else ""
-    return figure(drawn, f"{name.capitalize()} of {label}{role}{score}.{shown}{seeds}")
+    return figure(drawn, f"{name.capitalize()} of {label}{role}{score}.{shown}{seeds}{mean}")
 
 
 def _window(content: Content, times: NDArray[Any], wet: NDArray[Any]) -> tuple[Any, Any] | None:
