@@ -173,7 +173,9 @@ def calibrate(
                     keep.update(keep.now.with_failure(name, str(error)))
                     report.say(f"site {name} failed: {error}")
             report.left = ahead
-        keep.save()
+        if len(mistakes) < len(named):
+            # Else nothing has been found that would be lost.
+            keep.save()
     except KeyboardInterrupt:
         keep.save()
         raise KeyboardInterrupt(keep.where()) from None
