@@ -8,9 +8,10 @@ print(found.values("plot 1"))
 from .check import check_file, check_site
 from .config import calibrate_file
 from .dataset import site_dataset
+from .found import Calibration
 from .objective import Prior
 from .progress import Step
-from .run import Calibration, calibrate
+from .run import calibrate
 from .settings import read_settings
 from .site import Site
 from .strategy import Strategy

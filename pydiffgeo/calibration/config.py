@@ -13,9 +13,10 @@ from torch import Tensor
 
 from ..errors import DataError, SolverError, UnknownSiteError
 from .basins import Basin, prepare
+from .found import Calibration
 from .progress import Progress, Step
 from .result import summary, write_result
-from .run import Calibration, calibrate
+from .run import calibrate
 from .settings import Settings, read_settings
 
 

@@ -13,8 +13,8 @@ from ..io import provenance, solution_dataset
 from ..io.solutions import as_dates
 from ..observe import Observation
 from ..solve import Solution
+from .found import Calibration
 from .result import prior_values
-from .run import Calibration
 from .site import Site
 
 

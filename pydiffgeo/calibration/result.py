@@ -15,7 +15,8 @@ from ..io import Variable, provenance, write_netcdf
 from ..losses import MEASURES
 from ..solve import Solution
 from .basins import Basin
-from .run import COSTS, Calibration
+from .found import Calibration
+from .run import COSTS
 from .scores import BASELINES, SCORES, UNITS, baseline_scores, scores
 from .settings import Settings
 

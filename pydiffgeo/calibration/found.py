@@ -1,0 +1,105 @@
+"""What a calibration has found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..solve import Solution
+from .objective import LIKELIHOODS
+from .search import Array, State
+from .site import Site
+
+# Points this near to each other, in parts of each range, are taken for the same minimum.
+APART = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What was found.
+
+    Attributes:
+        sites: name -> site, of all that were asked for.
+        found: name -> final state of its search, of those that succeeded; see `search`. `loss_history` and
+            `selection_history` hold the best value after each step of the refinement, `(steps, finalists)`.
+        failures: name -> why, of the others.
+    """
+
+    sites: Mapping[str, Site]
+    found: Mapping[str, State]
+    failures: Mapping[str, str]
+
+    def x(self, site: str) -> Array:
+        """The best point found, `(1, n)`, in the variables of the search."""
+        state = self.found[site]
+        best = int(np.argmin(reached(state)))
+        return np.asarray(state["best_x"][best : best + 1])
+
+    def ensemble(self, site: str, within: float = 0.1) -> dict[str, Tensor]:
+        """Values of all finalists that do nearly as well as the best: name -> `(members, 1)`.
+
+        A record of a few decades often cannot tell very different values apart, and the mean of what they
+        simulate is then a better prediction than any one of them (equifinality: Beven 2006, J. Hydrol. 320).
+        `sites[site].solve` takes these values. Finalists that came to the same point count once.
+
+        Args:
+            within: how much larger the loss of a member may be than the smallest, as a part of it.
+
+        Raises:
+            InputError: the loss is a likelihood, parts of which mean nothing.
+        """
+        if self.sites[site].loss in LIKELIHOODS:
+            raise InputError(
+                f"site {site}: an ensemble needs a loss that is zero at best, not {self.sites[site].loss!r}"
+            )
+        state = self.found[site]
+        losses = reached(state)
+        near = [int(i) for i in np.argsort(losses, kind="stable") if losses[i] <= (1 + within) * losses.min()]
+        x = state["best_x"][near]
+        return self.sites[site].values(x[apart(x, len(x))])
+
+    def values(self, site: str) -> dict[str, float]:
+        """The best values found: name -> number."""
+        return {k: float(v) for k, v in self.sites[site].values(self.x(site)).items()}
+
+    def standard_errors(self, site: str) -> dict[str, float]:
+        """How well the best values are known: name -> standard error, in the unit of the value.
+
+        From the model linearised at the best point: the square roots of the diagonal of the inverse of `J'J`
+        (Draper and Smith 1998, Applied Regression Analysis, ch. 24), with priors among the data. Errors count as
+        independent; with the loss "gaussian" they are those of the observations, else that of the residuals.
+
+        Raises:
+            InputError: the loss is no sum of squares, or the data say nothing about some direction.
+        """
+        return self.sites[site].standard_errors(self.x(site))
+
+    def solve(self, site: str) -> Solution:
+        """The solution with the best values found, over the whole record.
+
+        Raises:
+            SolverError: it cannot be solved there.
+        """
+        with torch.no_grad():
+            return self.sites[site].solve(self.sites[site].values(self.x(site)), throw=True)
+
+
+def reached(state: State) -> Array:
+    """What finalists are compared by: their smallest loss over what is held back, where anything is."""
+    held_back = state["best_selection"]
+    return np.asarray(held_back if np.isfinite(held_back).any() else state["best_loss"])
+
+
+def apart(x: Array, count: int) -> list[int]:
+    """The first `count` rows of `x` that are not near to one before them."""
+    chosen: list[int] = []
+    share = 1 / (1 + np.exp(-x))
+    for i in range(len(x)):
+        if len(chosen) < count and all(np.abs(share[i] - share[j]).max() >= APART for j in chosen):
+            chosen.append(i)
+    return chosen
