@@ -1,7 +1,7 @@
 using LinearAlgebra, SparseArrays, Test
-using ForwardDiff: ForwardDiff
 using PydiffgeoSolvers
-using PydiffgeoSolvers: Elimination, Kept, Kernel, Model, Record, SciMLBase, SOLVERS, Settings, StepAdjoint, Work,
+# ForwardDiff too comes with the solvers: the environment of Python names them alone.
+using PydiffgeoSolvers: Elimination, ForwardDiff, Kept, Kernel, Model, Record, SciMLBase, SOLVERS, Settings, StepAdjoint, Work,
     backward, build, collect_parameters!, core_of, derived, exponential, forward, hyperbolic, init, jacobian!, logarithm,
     ode_problem, power, pull!, pull_steps!, rates!, ready!, remember!, set_forcing!, set_interval!, set_parameters!,
     set_point!, step!, tangent
