@@ -45,16 +45,13 @@ def site_dataset(found: Calibration, site: str, *, start: Any = None) -> xr.Data
         solution, action="calibrated", title=f"{asked.model.name} calibrated with pydiffgeo", site=site, loss=asked.loss
     )
     data = _values(data, found, site)
-    state, unit = found.found[site], {"units": "1"}
-    for name in ("loss", "selection"):
-        history = state[f"{name}_history"]
-        if name == "loss" or asked.selection:
-            key, text = ("loss", "training loss") if name == "loss" else ("selection_loss", "loss of the selection")
-            data[key] = (
-                ("finalist", "step"),
-                history.T,
-                {"long_name": f"smallest {text} ({asked.loss}) so far", **unit},
-            )
+    state = found.found[site]
+    histories = {"loss": ("training loss", state["loss_history"])}
+    if asked.selection:
+        histories["selection_loss"] = ("loss of the selection", state["selection_history"])
+    for key, (text, history) in histories.items():
+        about = {"long_name": f"smallest {text} ({asked.loss}) so far", "units": "1"}
+        data[key] = (("finalist", "step"), history.T, about)
     probes = [o for o in asked.observations if isinstance(o.depth, (int, float))]
     data = _probes(data, solution, probes, start)
     for number, o in enumerate(asked.observations):
@@ -108,11 +105,8 @@ def _probes(data: xr.Dataset, solution: Solution, probes: Sequence[Observation],
                 if o.name == name:
                     values = o.values if kind == "observed" else o.simulated(solution)
                     table[np.searchsorted(when, o.times), column] = values.detach().numpy().reshape(-1, len(o.times))[0]
-            data[f"{name}_{kind}"] = (
-                ("when", "probe"),
-                table,
-                {**_about(solution, name), "long_name": f"{name}, {kind}"},
-            )
+            about = {"units": _unit(solution, name), "long_name": f"{name}, {kind}"}
+            data[f"{name}_{kind}"] = (("when", "probe"), table, about)
     return data
 
 
@@ -125,7 +119,7 @@ def _series(data: xr.Dataset, solution: Solution, o: Observation, key: str, star
         about = {**about, "bounds": f"{axis}_bounds"}
         data[f"{axis}_bounds"] = ((axis, "bound"), np.stack([_axis(solution, e, start)[0] for e in o.times.T], axis=1))
     data = data.assign_coords({axis: (axis, when, about)})
-    unit = _about(solution, o.name)["units"]
+    unit = _unit(solution, o.name)
     unit = f"{unit} {solution.model.time_unit}-1" if o.kind == "flux_mean" else unit
     for kind, values in (("observed", o.values), ("simulated", o.simulated(solution))):
         row = values.detach().numpy().reshape(-1, len(when))[0]
@@ -139,7 +133,7 @@ def _axis(solution: Solution, times: Any, start: Any) -> tuple[Any, dict[str, An
     return as_dates(times, solution.model.time_unit, start), {"long_name": "time", "standard_name": "time"}
 
 
-def _about(solution: Solution, name: str) -> dict[str, Any]:
+def _unit(solution: Solution, name: str) -> str:
     model = solution.model
     declared: Sequence[Any] = (*model.all_states, *model.outputs, *model.fluxes)
-    return {"units": next(v.unit for v in declared if v.name == name)}
+    return str(next(v.unit for v in declared if v.name == name))

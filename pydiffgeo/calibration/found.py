@@ -44,7 +44,7 @@ class Calibration:
         """Values of all finalists that do nearly as well as the best: name -> `(members, 1)`.
 
         A record of a few decades often cannot tell very different values apart, and the mean of what they
-        simulate is then a better prediction than any one of them (equifinality: Beven 2006, J. Hydrol. 320).
+        simulate is then often a better prediction than any one of them (equifinality: Beven 2006, J. Hydrol. 320).
         `sites[site].solve` takes these values. Finalists that came to the same point count once.
 
         Args:
