@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 
 import pydiffgeo as dg
+from pydiffgeo.calibration import site as module
 
 # A basin that stores little and reacts fast, so that a few months say something about it.
 TRUE = {"f": 0.05, "S_max": 200.0, "Q_max": 15.0, "D_f": 2.0, "T_max": 1.0, "T_min": -1.0}
@@ -101,3 +102,16 @@ def numbers(result: Path) -> dict[str, Any]:
     """Every number of a result."""
     with xr.open_dataset(result) as data:
         return {str(k): v.values for k, v in data.data_vars.items()}
+
+
+def fail_from_eleven(monkeypatch: Any) -> None:
+    """Lets every solve fail that starts with a storage of 11."""
+    solve = module.solve
+
+    def failing(*args: Any, **kwargs: Any) -> dg.Solution:
+        solution = solve(*args, **kwargs)
+        if kwargs["initial"].get("storage") == 11.0:
+            solution.report.status[:] = [dg.Status.CONVERGENCE] * len(solution.status)
+        return solution
+
+    monkeypatch.setattr(module, "solve", failing)

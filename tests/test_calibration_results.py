@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from calibration import write_basins, write_config
+from calibration import fail_from_eleven, write_basins, write_config
 from test_report import Reader, figures, made_up, report, undrawn  # noqa: F401
 from test_sites import QUICK, observations, site
 
@@ -163,15 +163,7 @@ def test_a_mistake_of_all_sites_is_an_error():
 
 
 def test_mistakes_and_failures_together_name_both(monkeypatch):
-    solve = module.solve
-
-    def failing(*args, **kwargs):
-        solution = solve(*args, **kwargs)
-        if kwargs["initial"].get("storage") == 11.0:
-            solution.report.status[:] = [dg.Status.CONVERGENCE] * len(solution.status)
-        return solution
-
-    monkeypatch.setattr(module, "solve", failing)
+    fail_from_eleven(monkeypatch)
     with pytest.raises(SolverError, match=r"site bad: none of 8 .*; site dry: "):
         calibrate([site("bad", initial={"storage": 11.0}), dry("dry")], QUICK, progress=False)
 

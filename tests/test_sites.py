@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from calibration import fail_from_eleven
 from terminal import Terminal
 
 import pydiffgeo as dg
 from pydiffgeo.calibration import Calibration, Prior, Site, Strategy, calibrate, run
-from pydiffgeo.calibration import site as module
 from pydiffgeo.calibration.objective import SQUARES
 from pydiffgeo.errors import BoundsError, DataError, InputError, SolverError, UnknownNameError
 
@@ -219,15 +219,7 @@ def test_a_part_of_a_site_has_its_own_observations_and_warm_up():
 
 
 def test_a_site_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
-    solve = module.solve
-
-    def failing(*args, **kwargs):
-        solution = solve(*args, **kwargs)
-        if kwargs["initial"].get("storage") == 11.0:
-            solution.report.status[:] = [dg.Status.CONVERGENCE] * len(solution.status)
-        return solution
-
-    monkeypatch.setattr(module, "solve", failing)
+    fail_from_eleven(monkeypatch)
     good, bad, other = site("good"), site("bad", initial={"storage": 11.0}), site("other")
     checkpoint = tmp_path / "c.npz"
     found = calibrate([good, bad, other], QUICK, checkpoint=checkpoint, progress=False)
