@@ -45,6 +45,9 @@ def _written(value: Any, seen: dict[int, int]) -> Iterator[bytes]:
         # A truth value is told from a number: `True` for a switch is not 1.
         yield f"{type(value).__name__}:{value!r};".encode()
         return
+    if isinstance(value, int) and abs(value) >= 2**63:
+        yield f"whole:{value};".encode()
+        return
     if isinstance(value, Enum):
         yield f"{type(value).__qualname__}.{value.name};".encode()
         return
@@ -77,8 +80,6 @@ def _as_array(value: Any) -> NDArray[Any] | None:
     """Numbers or dates as an array, None where `value` is something else."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().resolve_conj().numpy()
-    if isinstance(value, int) and abs(value) >= 2**63:
-        return None
     # pandas and xarray are not imported for this; what they hold converts itself.
     holder = type(value).__module__.split(".")[0] in ("pandas", "xarray") and hasattr(value, "__array__")
     table = holder and (getattr(value, "ndim", 1) == 0 or type(value).__name__ in ("DataFrame", "Dataset"))
