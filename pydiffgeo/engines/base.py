@@ -28,6 +28,7 @@ class Status(Enum):
     LINEAR_SOLVER = "A linear system could not be solved."
     ADJOINT = "The forward solve succeeded but the adjoint solve failed."
     TANGENT = "The forward solve succeeded but its derivatives along given directions failed."
+    JUMP = "The rates jump at a value of a state in a way that leaves the solution without a derivative that is known."
     FAILED = "The solver stopped for a reason it does not name."
 
     @property

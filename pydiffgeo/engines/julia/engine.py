@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import InputError
 from ..base import Array, Forward, Gradients, Problem, Status, Tangents
+from ..decisions import decisions, events, pull_events, sided
 from ..derive import bend, branches, pull, slopes, values
 from ..kernels import Kernel, System
 from ..persistent import Method
@@ -27,7 +28,7 @@ CODES = {
     "Success": Status.SUCCESS, "MaxIters": Status.MAX_STEPS, "DtLessThanMin": Status.STEP_TOO_SMALL,
     "DtNaN": Status.NOT_FINITE, "Unstable": Status.NOT_FINITE, "NotFinite": Status.NOT_FINITE,
     "ConvergenceFailure": Status.CONVERGENCE, "SingularMatrix": Status.LINEAR_SOLVER,
-    "TimeLimit": Status.TIME_LIMIT,
+    "TimeLimit": Status.TIME_LIMIT, "JumpNotCrossed": Status.JUMP, "JumpOfJump": Status.JUMP,
 }  # fmt: skip
 
 
@@ -159,14 +160,17 @@ def _kernel(kernel: Kernel, system: System) -> tuple[Any, ...]:
     names = [kernel.program.inputs[i] for i in order]
     active, along, variable = (int((kind < k).sum()) for k in (1, 2, 3))
     outputs = list(dict.fromkeys(s.output for s in kernel.scatter))
-    switches = branches(kernel.program, names[:along])
+    switches, free = branches(kernel.program, names[:along]), names[:variable]
+    sources = (*_sources(kernel, names, outputs, along, variable, items),
+               julia_loop(switches, {"x": names}, {"marks": [*switches.outputs]}, items))  # fmt: skip
+    if count := decisions(kernel.program, names[:along]):
+        sources += _jump_sources(kernel, names, outputs, names[:along], free, count)
     items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
     return (
-        (*_sources(kernel, names, outputs, along, variable, items),
-         julia_loop(switches, {"x": names}, {"marks": [*switches.outputs]}, items)), items,
+        sources, items,
         _flat(kernel.gather[order] + 1), np.array([outputs.index(s.output) + 1 for s in kernel.scatter]),
         _flat(np.array([s.target for s in kernel.scatter]) + 1), _flat(np.array([s.weight for s in kernel.scatter], float)),
-        (active, along, variable, len(switches.outputs)),
+        (active, along, variable, len(switches.outputs), count),
     )  # fmt: skip
 
 
@@ -185,6 +189,26 @@ def _sources(
         ),
         julia_loop(pull(program, outputs, free), {"w": [f"w.{o}" for o in outputs], **x}, bars, items),
         julia_loop(bend(program, outputs, directions, free), {"w": [f"w.{p}" for p in pairs], **x}, bars, items),
+    )
+
+
+def _jump_sources(
+    kernel: Kernel, inputs: list[str], outputs: list[str], moving: list[str], free: list[str], count: int
+) -> tuple[str, ...]:
+    """The function with its decisions given, what decides and on which side it is, and the gradient of the former."""
+    program, x = kernel.program, {"x": inputs}
+    each = range(count)
+    return (
+        julia_loop(sided(program, moving), {"sides": [f"side.{k}" for k in each], **x}, {"out": outputs}, 1),
+        julia_loop(
+            events(program, moving), x, {"events": [f"{what}.{k}" for what in ("event", "side") for k in each]}, 1
+        ),
+        julia_loop(
+            pull_events(program, moving, free),
+            {"w": [f"w.{k}" for k in each], **x},
+            {"bars": [f"bar.{i}" for i in free]},
+            1,
+        ),
     )
 
 
