@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ...errors import InputError
-from ..base import Array, Forward, Gradients, Problem, Status, Tangents
+from ..base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
 from ..derive import bend, branches, pull, slopes, values
 from ..kernels import Kernel, System
 from ..persistent import Method
@@ -66,15 +66,16 @@ class JuliaEngine:
             )  # fmt: skip
             y, q = _array(result.y), _array(result.q)
             status, reasons = _status(str(result.codes))
-            stats = {
-                "engine": self.name,
+            stats = make_stats(
+                engine=self.name,
                 **chosen,
-                "steps": [int(n) for n in result.steps],
-                "rejections": [int(n) for n in result.rejections],
-                "kept_bytes": float(package.kept_bytes(result.tape)),
-                "setup_seconds": built - started,
-                "forward_seconds": time.perf_counter() - built,
-            }
+                compiled=True,
+                steps=[int(n) for n in result.steps],
+                rejections=[int(n) for n in result.rejections],
+                kept_bytes=float(package.kept_bytes(result.tape)),
+                setup_seconds=built - started,
+                forward_seconds=time.perf_counter() - built,
+            )
             return Forward(y, q, status, reasons, stats, tape=Owned(model.values[0], result.tape))
 
         return in_julia(call)
