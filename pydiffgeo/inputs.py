@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,12 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.autograd import forward_ad
 
+from .engines.autograd import has_tangent
 from .engines.system import Layout
 from .errors import BoundsError, DtypeError, InputError, MissingNameError, ShapeError, UnknownNameError
 from .forcing import Times, TimeSeries, check_times, interval_values, merge_breaks
-from .model import Model, Parameter, State
+from .looking import look
+from .model import Constraint, Model, Parameter, State
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +111,7 @@ def as_tensor(value: Any, what: str) -> Tensor:
             kind = value.dtype if value.layout == torch.strided else value.layout
             raise DtypeError(f"{what} is a tensor of type {kind}; give a dense floating-point tensor (float64)")
         # Views made without gradients still carry those of their base: outputs would see half of the graph.
-        dual = forward_ad.unpack_dual(value).tangent is not None
-        value = value if torch.is_grad_enabled() or dual else value.detach()
+        value = value if torch.is_grad_enabled() or has_tangent(value) else value.detach()
         return value.to(device="cpu", dtype=torch.float64)
     if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
         array = np.asarray(value)
@@ -142,10 +143,14 @@ def _check_plain(value: Any, what: str) -> None:
 
 def _check(value: Tensor, inside: Tensor, what: str, allowed: str) -> None:
     """Raises `BoundsError` with the first entry of `value` that is not `inside`."""
-    if not inside.all():
-        where = tuple(int(i) for i in (~inside).nonzero()[0])
-        entry = f"entry {where}" if where else "it"
-        raise BoundsError(f"{what} must {allowed}; {entry} is {value[where].item():g}")
+
+    def see(value: Tensor, inside: Tensor) -> None:
+        if not inside.all():
+            where = tuple(int(i) for i in (~inside).nonzero()[0])
+            entry = f"entry {where}" if where else "it"
+            raise BoundsError(f"{what} must {allowed}; {entry} is {value[where].item():g}")
+
+    look(see, value, inside)
 
 
 def _check_range(value: Tensor, variable: Any, what: str) -> None:
@@ -243,10 +248,16 @@ def _check_constraints(model: Model, parameters: Mapping[str, Tensor]) -> None:
     for constraint in model.constraints:
         values = {n: parameters[n].detach() for n in constraint.names}
         holds = constraint.holds(SimpleNamespace(**values))
-        if not holds.all():
-            where = tuple(int(i) for i in (~holds).nonzero()[0])
-            shown = ", ".join(f"{n}={v.expand(holds.shape)[where].item():g}" for n, v in values.items())
-            raise BoundsError(f"parameters must satisfy {constraint.text}; entry {where} has {shown}")
+        look(partial(_see_constraint, constraint), holds, *values.values())
+
+
+def _see_constraint(constraint: Constraint, holds: Tensor, *values: Tensor) -> None:
+    if not holds.all():
+        where = tuple(int(i) for i in (~holds).nonzero()[0])
+        shown = ", ".join(
+            f"{n}={v.expand(holds.shape)[where].item():g}" for n, v in zip(constraint.names, values, strict=True)
+        )
+        raise BoundsError(f"parameters must satisfy {constraint.text}; entry {where} has {shown}")
 
 
 def _pack_forcing(

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from .base import Array, Forward, Gradients, Problem, Status, Tangents
+from .base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
 from .cvodes import Interval, solver_of
 from .kernels import System
 from .members import Failure, Watch, each_member
@@ -61,14 +61,18 @@ class SundialsEngine:
         q = np.full((members, problem.intervals, s.n_fluxes), np.nan)
         y[:, 0] = problem.y0
         solver = problem.options.solver
-        stats: dict[str, Any] = {"engine": self.name, "solver": solver_of(problem.options)}
-        stats["solver_why"] = "stiff models need an implicit method" if solver in (None, "auto") else "asked for"
-
+        stats = make_stats(
+            engine=self.name,
+            solver=solver_of(problem.options),
+            solver_why="stiff models need an implicit method" if solver in (None, "auto") else "asked for",
+            sensitivity="adjoint",
+            sensitivity_why="the adjoint of CVODES is what this engine has",
+        )
         rescued: Rescued = {}
 
         def solve(m: int, watch: Watch) -> None:
             with self._interval(problem, watch) as interval:
-                stats.update(compiled=interval.compiled, setup_seconds=interval.setup_seconds)
+                stats["compiled"], stats["setup_seconds"] = interval.compiled, interval.setup_seconds
                 for j, par in enumerate(_parameters(problem, m)):
                     watch.look()
                     y[m, j + 1], q[m, j], why = interval.forward(y[m, j], par)
@@ -76,9 +80,8 @@ class SundialsEngine:
                         rescued[m, j] = why
 
         status, reasons = each_member(problem.options, range(members), members, solve)
-        stats |= {"fallbacks": _fallbacks({key: why for key, why in rescued.items() if status[key[0]].ok})}
-        stats |= {"sensitivity": "adjoint", "sensitivity_why": "the adjoint of CVODES is what this engine has"}
-        stats |= {"forward_seconds": time.perf_counter() - started}
+        stats["fallbacks"] = _fallbacks({key: why for key, why in rescued.items() if status[key[0]].ok})
+        stats["forward_seconds"] = time.perf_counter() - started
         return Forward(y, q, status, reasons, stats, tape=rescued)
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:

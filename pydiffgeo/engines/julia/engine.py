@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ...errors import InputError
-from ..base import Array, Forward, Gradients, Problem, Status, Tangents
+from ..base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
 from ..decisions import decisions, events, pull_events, sided
 from ..derive import bend, branches, pull, slopes, values
 from ..kernels import Kernel, System
@@ -67,15 +67,16 @@ class JuliaEngine:
             )  # fmt: skip
             y, q = _array(result.y), _array(result.q)
             status, reasons = _status(str(result.codes))
-            stats = {
-                "engine": self.name,
+            stats = make_stats(
+                engine=self.name,
                 **chosen,
-                "steps": [int(n) for n in result.steps],
-                "rejections": [int(n) for n in result.rejections],
-                "kept_bytes": float(package.kept_bytes(result.tape)),
-                "setup_seconds": built - started,
-                "forward_seconds": time.perf_counter() - built,
-            }
+                compiled=True,
+                steps=[int(n) for n in result.steps],
+                rejections=[int(n) for n in result.rejections],
+                kept_bytes=float(package.kept_bytes(result.tape)),
+                setup_seconds=built - started,
+                forward_seconds=time.perf_counter() - built,
+            )
             return Forward(y, q, status, reasons, stats, tape=Owned(model.values[0], result.tape))
 
         return in_julia(call)
@@ -160,12 +161,12 @@ def _kernel(kernel: Kernel, system: System) -> tuple[Any, ...]:
     names = [kernel.program.inputs[i] for i in order]
     active, along, variable = (int((kind < k).sum()) for k in (1, 2, 3))
     outputs = list(dict.fromkeys(s.output for s in kernel.scatter))
+    items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
     switches, free = branches(kernel.program, names[:along]), names[:variable]
     sources = (*_sources(kernel, names, outputs, along, variable, items),
                julia_loop(switches, {"x": names}, {"marks": [*switches.outputs]}, items))  # fmt: skip
     if count := decisions(kernel.program, names[:along]):
         sources += _jump_sources(kernel, names, outputs, names[:along], free, count)
-    items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
     return (
         sources, items,
         _flat(kernel.gather[order] + 1), np.array([outputs.index(s.output) + 1 for s in kernel.scatter]),
