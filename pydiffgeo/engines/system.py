@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..model import Model
-from .kernels import Array, Index, Kernel, Scatter, System
+from .kernels import Array, Guard, Index, Kernel, Scatter, System
 from .prepare import hoist
 from .trace import Program, trace
 
@@ -74,6 +74,7 @@ def build_system(model: Model, layout: Layout, prepared: bool = True) -> System:
     volume = graph.cell["volume"]
     closures: list[Kernel] = []
     kernels: list[Kernel] = []
+    bare = dict(cell)
     cell_forcing = {k: _spread(v, graph.cells) for k, v in forcings.items()}
 
     def targets(program: Program, put: Mapping[str, list[tuple[Index, Array]]], amount: Array) -> tuple[Scatter, ...]:
@@ -128,6 +129,20 @@ def build_system(model: Model, layout: Layout, prepared: bool = True) -> System:
         put |= {s.name: [(rates[s.name], np.ones(len(touched)))] for s in boundary.states}
         spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
         kernels.append(_kernel(program, spaces, targets(program, put, area), len(touched)))
+    guards: list[Guard] = []
+    sides = {b.name: (b, g) for b, g in zip(model.boundaries, outside, strict=True)}
+    for limit in model.limits:
+        touched, spaces = np.arange(graph.cells), {"cell": bare}
+        if limit.boundary:
+            side, geometry = sides[limit.boundary]
+            touched = np.asarray(side.cells)
+            seen = _at(bare, touched) | {s.name: states[s.name] for s in side.states}
+            spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
+        label = f"{model.name}.limit of {limit.name}"
+        program = trace(label, limit.complete, [(prefix, [*space]) for prefix, space in spaces.items()])
+        if set(program.outputs) != {"low", "value", "high"}:
+            raise ModelError(f"{label} returns {sorted(program.outputs)}; it needs 'value', and 'low' or 'high'")
+        guards.append(Guard(_kernel(program, spaces, (), len(touched)), limit.name, limit.unit, touched, limit.remedy))
     controls: list[tuple[int, int, float]] = []
     for s in model.all_states:
         if not s.size > 0:
@@ -160,6 +175,7 @@ def build_system(model: Model, layout: Layout, prepared: bool = True) -> System:
         forcings={k: v - n_states - n_parameters for k, v in forcings.items()},
         fluxes=flux_names,
         controls=tuple(controls),
+        guards=tuple(guards),
     )
     return hoist(system) if prepared else system
 
