@@ -80,11 +80,10 @@ def smooth_minimum(a: Any, b: Any, width: float) -> Any:
 def withdrawal(demand: Any, supply: Any, width: float) -> Any:
     """The lesser of two rates that are not negative, rounded like `smooth_minimum`, but zero where either is.
 
-    What a store without supply goes on losing by rounding, however little, takes it below empty in the end.
+    What a store without supply goes on losing by rounding, however little, takes it below empty in the end, and what
+    nobody asked for is not to be taken up either.
     """
-    product = demand * supply
-    rounding = width**2 * product / (product + 0.25 * width**2)
-    return 0.5 * (demand + supply - torch.sqrt((demand - supply) ** 2 + rounding))
+    return 2 * demand * supply / (demand + supply + torch.sqrt((demand - supply) ** 2 + width**2))
 
 
 def smooth_ramp(x: Any, width: float) -> Any:

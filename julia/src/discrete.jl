@@ -92,6 +92,7 @@ function march!(record, tried, y, q, w::Work{Float64}, breaks, f, intervals, s::
             tick!(w)
             step!(integrator)
             check(SciMLBase.check_error(integrator))
+            guard!(w, integrator.u, integrator.t, s.rtol, s.atol)
             record === nothing || remember!(record, integrator, start, t, integrator.dt)
             longest = max(longest, integrator.t - t)
         end

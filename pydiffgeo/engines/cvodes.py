@@ -12,6 +12,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,11 +20,12 @@ import casadi as ca
 import numpy as np
 
 from ..errors import EngineError, InputError
-from .base import Array, Options, Status
+from .base import FINAL, Array, Options, Status
 from .interrupts import interrupted
-from .kernels import System
+from .kernels import Kernel, System
+from .limits import Guards, guarded
 from .members import Failure, Watch
-from .rosenbrock import Rosenbrock
+from .rosenbrock import SHORTEST, Rosenbrock
 
 RULES: dict[str, Any] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
@@ -57,6 +59,8 @@ STEPS_PER_CHECKPOINT = 500
 BACKWARD_STEPS = 500
 # CVODES has a part of the steps allowed, of one call forward and of all backwards, before it gives up.
 FORWARD_SHARE, BACKWARD_SHARE = 0.2, 0.1
+# Places in an interval at which CVODES leaves word of how far it came.
+PLACES = 64
 # The fallback's own tolerances, as a share of those asked for.
 FALLBACK_FACTOR = 0.005
 
@@ -175,6 +179,12 @@ class Interval:
         # Forward, the integrated fluxes are states: Newton's method then keeps the balance to
         # round-off. Backward, they are quadratures, which keeps the adjoint system small.
         closed = {"x": ca.vertcat(y, q), "p": par, "t": s, "ode": total}
+
+        def run(kernel: Kernel) -> dict[str, Any]:
+            found = kernel.program.run(_inputs(kernel, v), RULES)
+            return {k: _column(value, kernel.gather.shape[1]) for k, value in found.items()}
+
+        self.guards, self.since = Guards(system, options, [y, par, s], run), 0.0
         # Not of the system itself, by which intervals are kept as long as it lives.
         self._steepness = partial(steepness, system.controls, v, n)
         self._lean = {"x": y, "p": par, "t": s, "ode": total[:n], "quad": total[n:]}
@@ -184,55 +194,85 @@ class Interval:
             "steps_per_checkpoint": STEPS_PER_CHECKPOINT,
             "linear_multistep_method": SOLVERS[solver],
             "disable_internal_warnings": True,
+            "show_eval_warnings": False,
+            # Without it, CVODES goes on with steps that change nothing where rates end in NaN.
+            "min_step_size": SHORTEST,
         }
         self.compiled = options.compiled and shutil.which("cc") is not None
         self._closed = closed
         self._fallback: Rosenbrock | None = None
-        integrator = self._integrator("forward", closed)
+        self._guarded = closed | {"ode": guarded(system, total, run, options)}
+        integrator = self._integrator("forward", self._guarded)
         self._forward = _Call(integrator, {0: n + n_fluxes, 2: self._size}, {0: n + n_fluxes})
+        self._locator: _Call | None = None
         self._backward: _Call | None = None
         self._tangents: dict[int, _Call] = {}
         self._zeros = np.zeros(n_fluxes)
         self.setup_seconds = time.perf_counter() - started
 
-    def _integrator(self, name: str, dae: dict[str, Any], **more: Any) -> Any:
+    def _integrator(self, name: str, dae: dict[str, Any], grid: Any = 1.0, **more: Any) -> Any:
         """Compiled to C where asked for and possible: without a compiler that works, CasADi interprets."""
         started = time.perf_counter()
         try:
-            return self._built(name, dae, self._setup | more)
+            return self._built(name, dae, grid, self._setup | more)
         finally:
             self.watch.uncounted(time.perf_counter() - started)
 
-    def _built(self, name: str, dae: dict[str, Any], setup: dict[str, Any]) -> Any:
+    def _built(self, name: str, dae: dict[str, Any], grid: Any, setup: dict[str, Any]) -> Any:
         if self.compiled:
             jit = {"jit": True, "compiler": "shell", "jit_options": {"compiler": "cc", "flags": ["-O2"]}}
             try:
-                return ca.integrator(name, "cvodes", dae, 0.0, 1.0, setup | jit)
+                return ca.integrator(name, "cvodes", dae, 0.0, grid, setup | jit)
             except RuntimeError:
                 self.compiled = False
-        return ca.integrator(name, "cvodes", dae, 0.0, 1.0, setup)
+        return ca.integrator(name, "cvodes", dae, 0.0, grid, setup)
 
     def forward(self, y: Array, par: Array) -> tuple[Array, Array, str]:
         """States at the end, integrated fluxes, and why CVODES gave up, where it did; raises `Failure`."""
         start, n = np.concatenate([y, self._zeros]), self.n_states
-        end, why = self._or_fallback(
-            lambda: self._forward(start, par)[0].copy(), lambda: self.fallback.forward(start, par, self.watch)
-        )
+
+        def attempt() -> Array:
+            try:
+                end = self._forward(start, par)[0].copy()
+            except Failure as failure:
+                if self.guards and failure.status in (Status.NOT_FINITE, Status.CONVERGENCE):
+                    self._locate(start, par)
+                raise
+            self._look(end, par, 1.0)
+            return end
+
+        end, why = self._or_fallback(attempt, lambda: self.fallback.forward(start, par, self.watch, self._look))
         return end[:n], end[n:], why
+
+    def _look(self, x: Array, par: Array, t: float) -> None:
+        self.guards.look(x[: self.n_states], par, t, self.since)
+
+    def _locate(self, start: Array, par: Array) -> None:
+        """Raises `Failure` if it was a range that stopped CVODES: how far it came, and a method to be watched, tell."""
+        if self._locator is None:
+            grid = self._integrator("locator", self._guarded, np.linspace(0.0, 1.0, PLACES + 1)[1:].tolist())
+            self._locator = _Call(grid, {0: len(start), 2: self._size}, {0: len(start) * PLACES})
+        reached = self._locator.outputs[0]
+        reached[:] = np.nan
+        with suppress(Failure):
+            self._locator(start, par)
+        rows = np.vstack([start, reached.reshape(PLACES, -1)])
+        last = int(np.isfinite(rows).all(axis=1).sum()) - 1
+        self.fallback.walk(rows[last], par, self.watch, self._look, last / PLACES, min(1.0, (last + 2) / PLACES))
 
     def _or_fallback(self, attempt: Callable[[], T], instead: Callable[[], T]) -> tuple[T, str]:
         """What `attempt` returns, or where CVODES gives up in it, `instead`, with the reason."""
         try:
             return attempt(), ""
         except Failure as failure:
-            if not self.falls_back or failure.status is Status.TIME_LIMIT:
+            if not self.falls_back or failure.status in FINAL:
                 raise
             first = failure
         said = first.reason.strip("()") or "CVODES: NOT_FINITE"
         try:
             return instead(), f"({said})"
         except Failure as second:
-            if second.status is Status.TIME_LIMIT:
+            if second.status in FINAL:
                 raise
             raise Failure(first.status, f"({said}; Rodas5P: {second.status.name})") from second
 

@@ -40,7 +40,7 @@ def events(program: Program, inputs: Sequence[str]) -> Program:
     """`event.<k>`, positive on the side on which comparison `k` holds, and `side.<k>`, one where it does, else zero."""
     sheet, by_name, _ = _copy(program)
     zero, one = sheet.constant(0.0), sheet.constant(1.0)
-    found = {}
+    found: dict[str, Ref] = {}
     for k, ref in enumerate(_found(sheet, {by_name[i] for i in inputs if i in by_name})):
         a, b = sheet.nodes[ref].args
         found |= {f"event.{k}": sheet.apply("sub", b, a), f"side.{k}": sheet.apply("where", ref, one, zero)}

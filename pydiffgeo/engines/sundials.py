@@ -75,6 +75,7 @@ class SundialsEngine:
                 stats["compiled"], stats["setup_seconds"] = interval.compiled, interval.setup_seconds
                 for j, par in enumerate(_parameters(problem, m)):
                     watch.look()
+                    interval.since = problem.breaks[j]
                     y[m, j + 1], q[m, j], why = interval.forward(y[m, j], par)
                     if why:
                         rescued[m, j] = why

@@ -12,7 +12,7 @@ from ...errors import InputError
 from ..base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
 from ..decisions import decisions, events, pull_events, sided
 from ..derive import bend, branches, pull, slopes, values
-from ..kernels import Kernel, System
+from ..kernels import Guard, Kernel, System
 from ..persistent import Method
 from .session import Owned, in_julia
 from .transpile import julia_loop
@@ -28,7 +28,8 @@ CODES = {
     "Success": Status.SUCCESS, "MaxIters": Status.MAX_STEPS, "DtLessThanMin": Status.STEP_TOO_SMALL,
     "DtNaN": Status.NOT_FINITE, "Unstable": Status.NOT_FINITE, "NotFinite": Status.NOT_FINITE,
     "ConvergenceFailure": Status.CONVERGENCE, "SingularMatrix": Status.LINEAR_SOLVER,
-    "TimeLimit": Status.TIME_LIMIT, "JumpNotCrossed": Status.JUMP, "JumpOfJump": Status.JUMP,
+    "TimeLimit": Status.TIME_LIMIT, "OutOfRange": Status.OUT_OF_RANGE,
+    "JumpNotCrossed": Status.JUMP, "JumpOfJump": Status.JUMP,
 }  # fmt: skip
 
 
@@ -47,7 +48,7 @@ class JuliaEngine:
             self._models[system] = Owned(package.build(
                 s.n_states, s.n_parameters, s.n_forcings, s.n_fluxes, s.n_values, s.constants,
                 [_kernel(k, s) for k in s.closures], [_kernel(k, s) for k in s.kernels],
-                *_controls(s),
+                *_controls(s), [_guard(g) for g in s.guards],
             ))  # fmt: skip
         return self._models[system]
 
@@ -67,6 +68,7 @@ class JuliaEngine:
             )  # fmt: skip
             y, q = _array(result.y), _array(result.q)
             status, reasons = _status(str(result.codes))
+            reasons |= _ranges(problem, str(result.codes), y)
             stats = make_stats(
                 engine=self.name,
                 **chosen,
@@ -149,6 +151,18 @@ def _choose(problem: Problem) -> dict[str, str]:
     return {"solver": solver, "solver_why": why, "sensitivity": sensitivity, "sensitivity_why": reason}
 
 
+def _guard(guard: Guard) -> tuple[Any, ...]:
+    """The arguments of a kernel in Julia for a guard, of which only values are asked for."""
+    kernel = guard.kernel
+    names = list(kernel.program.inputs)
+    source = julia_loop(values(kernel.program), {"x": names}, {"out": ["low", "value", "high"]}, len(guard.cells))
+    return (
+        (source,) * 4, len(guard.cells), _flat(kernel.gather + 1), np.array([1, 2, 3]),
+        _flat(np.ones((3, len(guard.cells)), np.int64)), _flat(np.zeros((3, len(guard.cells)))),
+        (len(names), len(names), len(names), 0),
+    )  # fmt: skip
+
+
 def _kernel(kernel: Kernel, system: System) -> tuple[Any, ...]:
     """The arguments of a kernel in Julia, counted from one.
 
@@ -223,7 +237,20 @@ def _array(value: Any) -> Array:
     return np.array(np.asarray(value).T, dtype=np.float64, order="C")
 
 
+def _ranges(problem: Problem, codes: str, y: Array) -> dict[int, str]:
+    """What members that left a range were told to say: which range it was, where and when."""
+    told = {}
+    for m, code in enumerate(codes.split(",")):
+        if code.startswith("OutOfRange"):
+            guard, item, low, value, high, t = map(float, code.split(";")[1:])
+            # The interval in which a member failed is the first without an end.
+            begun = int(np.isfinite(y[m]).all(axis=1).sum()) - 1
+            when = f" at {problem.breaks[begun] + t:.6g}"
+            told[m] = f"({problem.system.guards[int(guard)].message(int(item), low, value, high, when)})"
+    return told
+
+
 def _status(codes: str) -> tuple[list[Status], dict[int, str]]:
     names = codes.split(",")
-    status = [CODES.get(name, Status.FAILED) for name in names]
+    status = [CODES.get(name.partition(";")[0], Status.FAILED) for name in names]
     return status, {i: f"(SciML: {name})" for i, name in enumerate(names) if name != "Success"}
