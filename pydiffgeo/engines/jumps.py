@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .base import Forward, Problem
 from .decisions import decisions, events, pull_events
 from .kernels import Kernel, System
 from .program import Program
@@ -76,6 +77,26 @@ def jumping(system: System, y: Array, p: Array, f: Array, linear: bool) -> list[
             if which:
                 found.append(Jumping(kernel, moving, which))
     return found
+
+
+def jumping_along(problem: Problem, forward: Forward, samples: int = 64) -> list[Jumping]:
+    """`jumping` at points that the members which were solved went through."""
+    good = np.flatnonzero([status.ok for status in forward.status])
+    pairs = [(m, j) for m in good for j in range(problem.intervals)]
+    if not pairs:
+        return []
+    chosen = [pairs[i] for i in np.unique(np.linspace(0, len(pairs) - 1, samples).astype(int))]
+    m, j = np.array(chosen).T
+    return jumping(problem.system, forward.y[m, j], problem.p[m], problem.f[m, j, 0], problem.f.shape[2] == 2)
+
+
+def message(functions: Sequence[Jumping], method: str) -> str:
+    """What is said where a gradient is refused."""
+    names = " and ".join(dict.fromkeys(f.name for f in functions))
+    return (
+        f"({names} jumps where a comparison turns, which {method} does not see: use Rodas5P of the engine 'julia', or "
+        "write the function so that its branches meet)"
+    )
 
 
 def _movable(system: System, linear: bool) -> list[tuple[Kernel, tuple[str, ...]]]:

@@ -12,6 +12,7 @@ from ...errors import InputError
 from ..base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
 from ..decisions import decisions, events, pull_events, sided
 from ..derive import bend, branches, pull, slopes, values
+from ..jumps import jumping_along, message
 from ..kernels import Guard, Kernel, System
 from ..persistent import Method
 from .session import Owned, in_julia
@@ -86,6 +87,9 @@ class JuliaEngine:
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
         started = time.perf_counter()
         good = np.flatnonzero([s.ok for s in forward.status]) + 1
+        if why := _unseen_jumps(problem, forward):
+            y0, p, f = (np.zeros_like(part) for part in (problem.y0, problem.p, problem.f))
+            return Gradients(y0, p, f, *_refused(good, problem.members, why))
 
         def call(package: Any) -> Gradients:
             result = package.backward(
@@ -105,6 +109,9 @@ class JuliaEngine:
                 "Rodas5P, or sensitivity='forward'"
             )
         good = np.flatnonzero([s.ok for s in forward.status]) + 1
+        if why := _unseen_jumps(problem, forward):
+            y_dot, q_dot = (np.zeros((len(y0_dot), *part.shape)) for part in (forward.y, forward.q))
+            return Tangents(y_dot, q_dot, *_refused(good, problem.members, why))
 
         def call(package: Any) -> Tangents:
             result = package.tangent(
@@ -115,6 +122,20 @@ class JuliaEngine:
             return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
 
         return in_julia(call)
+
+
+def _unseen_jumps(problem: Problem, forward: Forward) -> str:
+    """Why there are no derivatives, where rates may jump in a way that only the discrete adjoint and tangent know of."""
+    kind = forward.stats["sensitivity"]
+    found = jumping_along(problem, forward) if kind in ("gauss", "forward") else []
+    return message(found, f"the sensitivity '{kind}'") if found else ""
+
+
+def _refused(good: Any, members: int, why: str) -> tuple[list[Status], dict[int, str]]:
+    status = [Status.SUCCESS] * members
+    for m in good - 1:
+        status[m] = Status.JUMP
+    return status, {int(m): why for m in good - 1}
 
 
 def _controls(system: System) -> tuple[Any, Any, Any]:
