@@ -104,7 +104,7 @@ def test_engines_know_no_process() -> None:
     [
         ("juliacall", {"engines.julia.session"}),
         ("juliapkg", {"engines.julia.session", "doctor"}),
-        ("casadi", {"engines.cvodes", "engines.rosenbrock", "doctor"}),
+        ("casadi", {"engines.cvodes", "engines.limits", "engines.rosenbrock", "doctor"}),
         ("xarray", IO | {"calibration.dataset", "nn.result", "report.content", "verification.peer"}),
         ("h5netcdf", IO),
         ("netCDF4", IO),

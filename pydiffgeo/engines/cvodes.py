@@ -211,8 +211,8 @@ class Interval:
             "linear_multistep_method": SOLVERS[solver],
             "disable_internal_warnings": True,
             "show_eval_warnings": False,
-            # Without it, CVODES goes on with steps that change nothing where rates end in NaN.
-            "min_step_size": SHORTEST,
+            # Without it, CVODES goes on with steps that change nothing where a guard turns rates to NaN.
+            "min_step_size": SHORTEST if system.guards else 0.0,
         }
         self.compiled = options.compiled and shutil.which("cc") is not None
         self._closed = closed

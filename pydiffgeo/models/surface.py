@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +16,14 @@ from ..model import Boundary, ForcingVariable, IntegratedFlux, Limit, Local, Sta
 # Limits of the atmosphere begin to act over this difference of rates (m/d): a hundredth of a
 # millimetre a day, far below what rain or evaporation is known to.
 ROUNDING = 1e-5
+# The soil begins to limit evaporation over this share of the demand.
+DRYING = 0.02
 # Time (d) in which water on the surface is passed on to the soil or runs off: about a minute and a half.
 PASSAGE = 1e-3
 # Depth of water (m) that the surface holds before it presses on the soil or runs off: a wet film.
 FILM = 1e-5
+# Added to suctions, as a share of that of air-dry soil, so that wet soil has one as well.
+SHIFT = 1e-3
 # A given flux may ask for a little more than the soil takes: water as deep as this share of half the first cell.
 ALLOWANCE = 0.25
 
@@ -50,9 +55,24 @@ def infiltration_capacity(head: Any, conductivity: Any, pond: Any, cell: SimpleN
     return 0.5 * (conductivity + cell.K_s) * ((pond - head) / face.distance + 1.0)
 
 
-def evaporation_supply(head: Any, conductivity: Any, air_dry: float, face: SimpleNamespace) -> Any:
-    """Flux that soil brings up to an air-dry surface, which conducts nothing."""
-    return 0.5 * conductivity * ((head - air_dry) / face.distance - 1.0)
+def evaporation_supply(
+    head: Any, conductivity: Any, soil: Closure, air_dry: float, cell: SimpleNamespace, face: SimpleNamespace
+) -> Any:
+    """Flux that soil with this head and conductivity brings up to an air-dry surface.
+
+    Conductivity falls by orders of magnitude on the way, so that a mean of the two ends says little. What counts is
+    its integral over the head, K times a length: Gardner 1958, Soil Sci. 85. Here K falls like a power of suction, with
+    the exponent that it has between the suction of the cell and about twice that. Gravity acts as in his soil of the
+    same length, for which the result is exact.
+    """
+    shift = -SHIFT * air_dry
+    suction = torch.clamp(-head, min=0.0)
+    drier = soil.conductivity(-2 * suction - shift, cell)
+    none = 1e-100 * cell.K_s
+    power = torch.clamp(torch.log((conductivity + none) / (drier + none)) / math.log(2.0) - 1.0, min=0.5)
+    length = (suction + shift) / power * (1.0 - ((suction + shift) / (shift - air_dry)) ** power)
+    # Where there is no way left to air-dry soil, nothing flows.
+    return conductivity / (torch.exp(face.distance / torch.clamp(length, min=face.distance / 50.0)) - 1.0)
 
 
 def given_flux(soil: Closure, graph: Graph, surface: Surface) -> Side:
@@ -62,9 +82,9 @@ def given_flux(soil: Closure, graph: Graph, surface: Surface) -> Side:
         head, conductivity = soil.head_and_conductivity(cell.theta, cell)
         # Of a surface that conducts as well as it can: a first cell on its way to saturation holds nothing up.
         capacity = infiltration_capacity(head, cell.K_s, ALLOWANCE * face.distance, cell, face)
-        supply = evaporation_supply(head, conductivity, surface.air_dry, face)
+        supply = evaporation_supply(head, conductivity, soil, surface.air_dry, cell, face)
         # Without a flux the surface is a lid, under which soil may be under pressure, or as dry as can be.
-        return {"value": forcing.flux, "low": -torch.clamp(supply, min=0.0), "high": torch.clamp(capacity, min=0.0)}
+        return {"value": forcing.flux, "low": -supply, "high": torch.clamp(capacity, min=0.0)}
 
     remedy = "top='atmosphere' takes rain and evaporation, and limits them to what the soil can take and give"
     return Side(
@@ -103,8 +123,9 @@ def atmosphere(soil: Closure, graph: Graph, surface: Surface) -> Side:
         capacity = infiltration_capacity(cell.head, cell.K, smooth_ramp(cell.pond, FILM), cell, face)
         # Where the soil is under pressure, it gives off water.
         into = withdrawal(wet - from_surface, torch.clamp(capacity, min=0.0), ROUNDING) + torch.clamp(capacity, max=0.0)
-        supply = torch.clamp(evaporation_supply(cell.head, cell.K, surface.air_dry, face), min=0.0)
-        from_soil = withdrawal(forcing.potential_evaporation - from_surface, supply, ROUNDING)
+        supply = evaporation_supply(cell.head, cell.K, soil, surface.air_dry, cell, face)
+        demand = forcing.potential_evaporation - from_surface
+        from_soil = withdrawal(demand, supply, ROUNDING + DRYING * demand)
         runoff = smooth_ramp(cell.pond - surface.max_ponding, FILM) / PASSAGE
         return {
             "theta": into - from_soil,
