@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .balance import Quantity, quantities, single
 from .engines.base import Forward, Stats, Status
+from .engines.programs import Programs, evaluate_outputs
 from .errors import InputError
 from .model import Model
 
@@ -30,6 +31,7 @@ class Solution:
         fluxes: name -> amount per interval between `times`, `(..., time - 1)`, differentiable.
         status: one `Status` per member; its value is a sentence.
         reasons: member -> the solver's own words, for those that failed.
+        programs: the local functions as they were solved, with what they closed over then.
         stats: engine, solver, sensitivity, and why each was chosen; tolerances; time spent; members that another
             method solved, "fallbacks"; see `help(pydiffgeo.engines.base.Stats)`.
     """
@@ -41,6 +43,7 @@ class Solution:
     parameters: Mapping[str, Tensor]
     report: Forward
     batched: bool
+    programs: Programs
 
     @property
     def times(self) -> Tensor:
@@ -80,7 +83,7 @@ class Solution:
         states = {s.name: self.states[s.name] for s in self.model.states}
         solved = torch.stack([torch.isfinite(v).all(-1, keepdim=True) for v in states.values()]).all(0)
         values |= {k: torch.where(solved, v, v[..., :1, :].detach()) for k, v in states.items()}
-        outputs = self.model.output(self.model.cell_values(values))
+        outputs = evaluate_outputs(self.model, self.programs, values)
         return {k: torch.where(solved, v, np.nan) for k, v in outputs.items()}
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,7 +16,8 @@ from .engines.base import Forward, Options
 from .engines.choose import choose_engine
 from .engines.kernels import System
 from .engines.prepare import prepare
-from .engines.system import build_system
+from .engines.programs import Programs
+from .engines.structure import system_of
 from .errors import InputError, SolverError
 from .inputs import Inputs, check_inputs
 from .model import Model
@@ -26,8 +26,6 @@ from .solution import Solution
 __all__ = ["Layer", "Sensitivity", "Solution", "solve"]
 
 Sensitivity = Literal["auto", "adjoint", "discrete", "gauss", "forward"]
-
-_systems: WeakKeyDictionary[Model, dict[Any, System]] = WeakKeyDictionary()
 
 
 def solve(
@@ -99,7 +97,7 @@ def solve(
     inputs = check_inputs(model, parameters, forcing, times, initial)
     chosen, why = choose_engine(engine)
     _check_method(chosen.name, solver, sensitivity)
-    system = _system(model, inputs)
+    system, programs = system_of(model, inputs.layout)
     options = Options(
         float(rtol), float(atol), solver, sensitivity, int(max_steps), int(threads), compiled, memory,
         float("inf") if max_seconds is None else float(max_seconds),
@@ -109,7 +107,7 @@ def solve(
         chosen, system, options, inputs.breaks, y0, prepare(system, inputs.p), inputs.f, throw
     )
     report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, options.rtol, options.atol
-    solution = _unpack(model, system, inputs, y, q, report)
+    solution = _unpack(model, programs, system, inputs, y, q, report)
     failed = list(solution.failures())
     if failed and throw:
         raise SolverError(
@@ -138,15 +136,6 @@ def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
             raise InputError(f"{what} {value!r} is unknown to the engine {engine!r}; it has {sorted(known)}")
 
 
-def _system(model: Model, inputs: Inputs) -> System:
-    """The system of a model and layout, built once."""
-    known = _systems.setdefault(model, {})
-    key = inputs.layout.key
-    if key not in known:
-        known[key] = build_system(model, inputs.layout)
-    return known[key]
-
-
 def _pack_states(system: System, inputs: Inputs) -> Tensor:
     """Initial states in the order of the system, `(members, states)`."""
     order = np.concatenate([system.states[name] for name in inputs.states])
@@ -154,7 +143,9 @@ def _pack_states(system: System, inputs: Inputs) -> Tensor:
     return together.index_select(1, torch.from_numpy(np.argsort(order)))
 
 
-def _unpack(model: Model, system: System, inputs: Inputs, y: Tensor, q: Tensor, report: Forward) -> Solution:
+def _unpack(
+    model: Model, programs: Programs, system: System, inputs: Inputs, y: Tensor, q: Tensor, report: Forward
+) -> Solution:
     at: NDArray[np.int64] = np.searchsorted(inputs.breaks, inputs.times)
     kept = y.index_select(1, torch.from_numpy(at))
     if len(at) < len(inputs.breaks):
@@ -172,6 +163,7 @@ def _unpack(model: Model, system: System, inputs: Inputs, y: Tensor, q: Tensor, 
         parameters=inputs.parameters,
         report=report,
         batched=batched,
+        programs=programs,
     )
 
 
