@@ -16,7 +16,7 @@ from ..observe import Observation
 from ..solve import Solution
 from .found import Calibration
 from .record import unit_of
-from .result import prior_values
+from .result import prior_values, training_loss
 from .site import Site
 
 
@@ -50,11 +50,14 @@ def site_dataset(found: Calibration, site: str, *, start: Any = None) -> xr.Data
     )  # fmt: skip
     data = _values(data, found, site, errors)
     state = found.found[site]
-    histories = {"loss": ("training loss", state["loss_history"])}
+    unit = _loss_unit(asked)
+    histories = {
+        "loss": (training_loss(asked.loss, bool(asked.priors)), "1" if asked.priors else unit, state["loss_history"])
+    }
     if asked.selection:
-        histories["selection_loss"] = ("loss of the selection", state["selection_history"])
-    for key, (text, history) in histories.items():
-        about = {"long_name": f"smallest {text} ({asked.loss}) so far", "units": _loss_unit(asked)}
+        histories["selection_loss"] = (f"loss of the selection ({asked.loss})", unit, state["selection_history"])
+    for key, (text, units, history) in histories.items():
+        about = {"long_name": f"smallest {text} so far", "units": units}
         data[key] = (("finalist", "step"), history.T, about)
     probes = [o for o in asked.observations if isinstance(o.depth, (int, float))]
     data = _probes(data, solution, probes, start)

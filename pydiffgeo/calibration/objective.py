@@ -6,9 +6,9 @@ The losses of `POWERS` leave the size of errors open: they are means of `|residu
 have that distribution (normal for p = 2, Laplace's for p = 1) but an unknown size, the negative logarithm of the
 likelihood of `n` observations is `(n / p) log(loss)` and a constant, at the size of errors that suits each simulation
 best; integrated over all sizes, with a prior of `1 / size` for it, it is the same (Box and Tiao 1973, Bayesian
-Inference in Statistical Analysis, section 2.4). The posterior mode is then the minimum of `(n / p) log(loss) + z'z / 2`,
-or of `loss exp(p z'z / (2 n))`, which has the unit of the loss and is the loss where there is no prior. Neither units
-nor the size of stated errors matter to it. All other losses say nothing of errors, and priors with them are refused.
+Inference in Statistical Analysis, section 2.4). With priors this takes the place of the loss, `z'z / 2` is added, and
+the posterior mode is the minimum. Neither units nor the size of stated errors move it. All other losses say nothing of
+errors, and priors with them are refused.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +28,7 @@ from ..observe import Observation, misfit
 from ..pairs import efficiency, mean, paired
 from ..solve import Solution
 from ..transforms import Bounded
+from .search import Array
 
 LIKELIHOODS = ("gaussian", "heteroscedastic")
 MISFITS = (*LIKELIHOODS, "mean_square")
@@ -36,9 +38,8 @@ SQUARES = ("nse", "mse", "gaussian", "mean_square")
 POWERS = {"nse": 2, "log_nse": 2, "mse": 2, "mean_square": 2, "mae": 1, "rmse": 1}
 # Losses in the unit of the observations, or its square; those of other units cannot be added to them.
 DIMENSIONAL = ("mse", "rmse", "mae")
-# From this exponent on the weight of priors grows linearly, since numbers end at exp(709). A mode never lies there
-# unless priors contradict data that are fitted to ten digits.
-STEEP = 50.0
+# A sum of squares of zero, as of data without errors, has no logarithm; this is smaller than any that is computed.
+NOTHING = 1e-200
 
 
 @dataclass(frozen=True)
@@ -178,17 +179,13 @@ def count(observations: Sequence[Observation]) -> int:
     return sum(int((~torch.isnan(o.values)).sum()) for o in observations)
 
 
-def steepness(exponent: Tensor) -> Tensor:
-    """`exp(exponent)`, and from `STEEP` on its tangent."""
-    return torch.exp(exponent.clamp(max=STEEP)) * (1 + (exponent - STEEP).clamp(min=0.0))
-
-
 def with_priors(total: Tensor, z: Tensor, name: str, observed: int) -> Tensor:
-    """A loss `(members,)` together with deviations from priors `(members, priors)`; see the top of this file."""
-    squares = (z**2).sum(-1)
-    if name in LIKELIHOODS:
-        return total + 0.5 * squares
-    return total * steepness(POWERS[name] / (2 * max(observed, 1)) * squares)
+    """Minus the log posterior `(members,)`, but for a constant, of a loss over so many observations and of deviations from
+    priors `(members, priors)`; see the top of this file.
+    """
+    if name in POWERS:
+        total = observed / POWERS[name] * torch.log(total.clamp(min=NOTHING))
+    return total + 0.5 * (z**2).sum(-1)
 
 
 def squares_with_priors(
@@ -198,26 +195,32 @@ def squares_with_priors(
 
     Args:
         r: residuals `(members, m)`. jacobian: their derivatives `(members, m, n)`.
-        z: deviations from priors `(members, k)`. slopes: their derivatives `(members, k, n)`.
+        z: deviations from priors `(members, k)`; where there are none, the loss is that of the residuals alone.
+        slopes: their derivatives `(members, k, n)`.
 
     Returns:
         Loss `(members,)`, gradient `(members, n)`, and half of the second derivatives `(members, n, n)`, without those
-        of the model, and without the product of the gradients of likelihood and prior. Since a logarithm is concave,
-        a step by that matrix betters the loss of a linear model all the same.
+        of the model, and without the square of the slope of a logarithm: since it is concave, the loss lies below the
+        parabola that remains, and a step to the minimum of that betters the loss of a linear model all the same.
     """
-    total, squares = (r**2).sum(-1), (z**2).sum(-1)
-    along, towards = (torch.einsum("mrn,mr->mn", j, x) for j, x in ((jacobian, r), (slopes, z)))
-    data, prior = (torch.einsum("mrn,mrk->mnk", j, j) for j in (jacobian, slopes))
-    if name in LIKELIHOODS:
-        return total + 0.5 * squares, 2 * along + towards, data + 0.5 * prior
-    exponent = squares / max(observed, 1)
-    weight = steepness(exponent)
-    share = (total / max(observed, 1) * torch.exp(exponent.clamp(max=STEEP)))[:, None]
-    return (
-        total * weight,
-        2 * (weight[:, None] * along + share * towards),
-        weight[:, None, None] * data + share[:, :, None] * prior,
-    )
+    total = (r**2).sum(-1)
+    along, data = torch.einsum("mrn,mr->mn", jacobian, r), torch.einsum("mrn,mrk->mnk", jacobian, jacobian)
+    if not z.shape[-1]:
+        return total, 2 * along, data
+    towards, prior = torch.einsum("mrn,mr->mn", slopes, z), torch.einsum("mrn,mrk->mnk", slopes, slopes)
+    weight = 0.5 * observed / total.clamp(min=NOTHING) if name in POWERS else torch.ones_like(total)
+    gradient = 2 * weight[:, None] * along + towards
+    return with_priors(total, z, name, observed), gradient, weight[:, None, None] * data + 0.5 * prior
+
+
+def gains(loss: Array, observations: Sequence[Observation], name: str, priors: bool) -> Array:
+    """What the gains of a search are parts of, `(members,)`: the loss, or what of it does not depend on units.
+
+    Of a likelihood that is what exceeds `least`; of the logarithm of a loss a change by that part of the loss itself.
+    """
+    if priors and name in POWERS:
+        return np.full(len(loss), count(observations) / POWERS[name])
+    return np.asarray(np.abs(loss - least(observations, name)))
 
 
 def deviations(values: Mapping[str, Tensor], priors: Mapping[str, Prior]) -> Tensor:

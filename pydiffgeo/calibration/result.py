@@ -266,17 +266,17 @@ def _search(settings: Settings, found: Calibration, rows: _Rows) -> dict[str, Va
         best = found.found[name][of].min(axis=1)
         return np.concatenate([np.where(np.isfinite(best), best, np.nan), np.full(strategy.steps - len(best), np.nan)])
 
-    loss = f"{settings.loss} with priors" if settings.model.priors else settings.loss
+    loss, own = training_loss(settings.loss, bool(settings.model.priors)), "1" if settings.model.priors else unit
     steps = (strategy.steps,)
 
     def each(name: str, value: Callable[..., Any], shape: tuple[int, ...] = ()) -> Any:
         return rows.each(name, found.found, value, shape)
 
     variables = {
-        "finalist_loss": Variable(("basin", "finalist"), each("finalist_loss", spread, (strategy.finalists,)), unit,
-                                  f"training loss ({loss}) reached by each finalist"),
-        "loss": Variable(("basin", "step"), each("loss", lambda n: history(n, "loss_history"), steps), unit,
-                         f"smallest training loss ({loss}) so far"),
+        "finalist_loss": Variable(("basin", "finalist"), each("finalist_loss", spread, (strategy.finalists,)), own,
+                                  f"{loss} reached by each finalist"),
+        "loss": Variable(("basin", "step"), each("loss", lambda n: history(n, "loss_history"), steps), own,
+                         f"smallest {loss} so far"),
         "steps": Variable(("basin",), each("steps", lambda n: found.found[n]["step"]), "1", "steps of the refinement"),
     }  # fmt: skip
     if settings.periods.selection is not None:
@@ -289,6 +289,11 @@ def _search(settings: Settings, found: Calibration, rows: _Rows) -> dict[str, Va
         spent = each(f"cost_{name}", lambda n, name=name: found.found[n][name])
         variables[f"cost_{name}"] = Variable(("basin",), spent, unit, text)
     return variables
+
+
+def training_loss(name: str, priors: bool) -> str:
+    """What a search makes small, in words."""
+    return f"minus log posterior ({name} and priors)" if priors else f"training loss ({name})"
 
 
 def prior_values(site: Any) -> dict[str, Tensor]:

@@ -303,6 +303,9 @@ def _spread(found: Any, active: Any, trial: Array) -> Any:
     if found.selection is not None:
         parts["selection"] = np.full(members, np.inf)
         parts["selection"][active] = found.selection
+    if found.size is not None:
+        parts["size"] = np.ones(members)
+        parts["size"][active] = found.size
     if found.normal is not None:
         parts["normal"] = np.zeros((members, n, n))
         parts["normal"][active] = found.normal

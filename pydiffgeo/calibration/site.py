@@ -30,6 +30,7 @@ from .objective import (
     check_units,
     count,
     deviations,
+    gains,
     least,
     loss,
     residuals,
@@ -60,7 +61,7 @@ class Site:
         priors: name of a calibrated value -> `Prior`, whose mean lies within the bounds. With priors the best values are
             the mode of their posterior. "gaussian" and "heteroscedastic" take the errors of observations as stated;
             "mean_square", "nse", "mse", "log_nse", "mae" and, of one series, "rmse" estimate their size (see
-            `calibration.objective`), and need no unit for that. Other losses take no priors.
+            `calibration.objective`). Other losses take no priors.
         selection: observations that are held back from the loss, for early stopping.
         loss: a loss of `losses.LOSSES`, or a misfit: "gaussian", "heteroscedastic", "mean_square". "mse", "rmse" and
             "mae" have the unit of the observations, and so take those of one unit only.
@@ -247,8 +248,8 @@ class Site:
         # An adjoint that fails shows only now.
         members[~solution.ok.reshape(-1).numpy()] = np.inf
         slope = variable.grad.numpy() if variable.grad is not None else np.zeros_like(x)
-        smallest = least(self.observations, self.loss)
-        return Evaluation(members, slope, held_back, None, next(solution.failures(), ""), smallest)
+        size = gains(members, self.observations, self.loss, bool(self.priors))
+        return Evaluation(members, slope, held_back, None, next(solution.failures(), ""), size)
 
     def _evaluate_squares(self, x: Array) -> Evaluation:
         self._need_squares()
@@ -256,9 +257,8 @@ class Site:
         loss, slope, normal = squares_with_priors(*parts, self.loss, count(self.observations))
         smallest = least(self.observations, self.loss)
         members = np.where(solution.ok.reshape(-1).numpy(), loss.numpy() + smallest, np.inf)
-        return Evaluation(
-            members, slope.numpy(), held_back, normal.numpy(), next(solution.failures(), ""), smallest
-        )  # fmt: skip
+        size = gains(members, self.observations, self.loss, bool(self.priors))
+        return Evaluation(members, slope.numpy(), held_back, normal.numpy(), next(solution.failures(), ""), size)
 
     def objective(self, x: Tensor) -> tuple[Tensor, Solution]:
         """What a search makes small, `(members,)`, at the rows of `x`, `(members, n)`, and the solutions; differentiable.
