@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from .. import __version__
+from ..engines.interrupts import held_interrupts
 from ..errors import DataError, InputError, PydiffgeoError, SolverError
 from .checkpoint import Checkpoint, load, save
 from .found import Calibration, apart
@@ -60,7 +61,7 @@ def calibrate(
     Raises:
         InputError: two sites have the same name, the method fits the loss of none, or all are wrong in some way.
         DataError: the checkpoint cannot be used. SolverError: no site could be calibrated.
-        KeyboardInterrupt: after the checkpoint is written; the message says how to go on.
+        KeyboardInterrupt: after the checkpoint is written, as for any error; the message says how to go on.
     """
     strategy = strategy or Strategy()
     named = {site.name: site for site in sites}
@@ -104,9 +105,12 @@ def calibrate(
         if len(mistakes) < len(named):
             # Else nothing has been found that would be lost.
             keep.save()
-    except KeyboardInterrupt:
+    except BaseException as error:
+        # An error of the callback, say, must not cost what has been found.
         keep.save()
-        raise KeyboardInterrupt(keep.where()) from None
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(keep.where()) from None
+        raise
     finally:
         report.close()
     why = {**keep.now.failed, **{name: _of_site(name, error) for name, error in mistakes.items()}}
@@ -301,6 +305,7 @@ class _Keeper:
         self.path, self.identity, self.saved = path, identity, time.monotonic()
         self.resumed = path is not None and resume and path.exists()
         self.now = load(path, identity) if path is not None and self.resumed else Checkpoint()
+        self.written = self.now if self.resumed else None
 
     def update(self, checkpoint: Checkpoint) -> None:
         self.now = checkpoint
@@ -308,8 +313,11 @@ class _Keeper:
             self.save()
 
     def save(self) -> None:
-        if self.path is not None:
-            save(self.path, self.identity, self.now)
+        """Writes what has changed since it was read or written last."""
+        if self.path is not None and self.now is not self.written:
+            with held_interrupts():
+                save(self.path, self.identity, self.now)
+                self.written = self.now
         self.saved = time.monotonic()
 
     def where(self) -> str:

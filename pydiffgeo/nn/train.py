@@ -90,9 +90,10 @@ def train(
                 callback(run.state.step, run.state.seen.loss[-1])
         run.save()
     except BaseException as error:
-        # What interrupts a commit or the last write leaves them half done.
-        run.commit(run.state)
-        run.save()
+        # What interrupts a commit or the last write leaves them half done; a second Ctrl-C has to wait.
+        with held_interrupts():
+            run.commit(run.state)
+            run.save()
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(run.where()) from None
         raise
@@ -314,7 +315,7 @@ class _Run:
             self._check_identity(identity)
             state = from_arrays(about, arrays, self.state, [*self.network.parameters()])
             if self.began not in (then := identity["first weights"], _digest(state.result.values())):
-                raise self._other("first weights")
+                raise self._other("first weights; give the network as it was at first, or as the stop left it")
         except DataError:
             raise
         # A file that holds something else fails in many ways.
