@@ -270,14 +270,6 @@ class Model(Made):
             weights |= {s.name: boundary.geometry["area"] for s in boundary.states if s.stored}
         return weights
 
-    def cell_values(self, values: Values) -> SimpleNamespace:
-        """The `cell` namespace on plain tensors: given values, geometry, and the closure values."""
-        geometry = {k: torch.from_numpy(v.copy()) for k, v in self.graph.cell.items()}
-        cell = SimpleNamespace(**geometry, **values)
-        if self.closure is not None:
-            cell.__dict__.update(self.closure(cell))
-        return cell
-
     def made_by(self, make: Callable[..., Model], *arguments: Any, **choices: Any) -> Model:
         """Lets the model be pickled as a call of `make`, a function at the top of a module; returns the model.
 
@@ -290,7 +282,7 @@ class Model(Made):
         return self._recipe or super().__reduce__()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
-        # Nothing of a model changes, and engines know it by its identity.
+        # Nothing of a model changes, and functions are never copied.
         return self
 
     def __copy__(self) -> Model:

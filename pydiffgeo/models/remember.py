@@ -50,8 +50,7 @@ def remembered(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
 
 def _key(value: Any) -> Any:
     """What tells arguments apart: numbers by type and value, however many; all else by what it is."""
-    if isinstance(value, Tensor):
-        value = value.detach().cpu().numpy()
+    value = _own(value)
     if isinstance(value, np.ndarray):
         return np.ndarray, value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, (list, tuple)):
@@ -62,7 +61,7 @@ def _key(value: Any) -> Any:
 def _own(value: Any) -> Any:
     """The same numbers in arrays of their own, which nobody else changes later."""
     if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, np.ndarray):
-        return value.copy()
+        return value.detach().cpu().numpy().copy()
+    if hasattr(value, "__array__"):  # of NumPy, pandas, xarray
+        return np.array(value)
     return type(value)(map(_own, value)) if type(value) in (list, tuple) else value

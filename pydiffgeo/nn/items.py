@@ -9,7 +9,7 @@ import torch
 
 from ..basin import day
 from ..checks import is_number, is_pair, is_whole
-from ..errors import BoundsError, InputError, UnknownNameError
+from ..errors import BoundsError, DtypeError, InputError, ShapeError, UnknownNameError
 from ..model import Model
 from ..transforms import Bounded, bounded
 
@@ -33,6 +33,18 @@ def check_widths(hidden: Any) -> None:
     """Raises `InputError` unless they are widths of layers."""
     if isinstance(hidden, (str, bytes)) or not isinstance(hidden, Sequence) or not all(is_whole(h, 1) for h in hidden):
         raise InputError(f"hidden must be the widths of layers, whole numbers of 1 or more, got {hidden!r}")
+
+
+def check_tensor(what: str, names: Sequence[str], given: Any, axes: tuple[str, ...]) -> None:
+    """Raises `InputError` (or a subclass) unless it holds numbers along the axes, and last one of each name."""
+    if not isinstance(given, torch.Tensor) or given.is_complex():
+        raise DtypeError(f"{what} must be a tensor of numbers, got {type(given).__name__}")
+    if given.ndim != len(axes) + 1 or given.shape[-1] != len(names):
+        shape = ", ".join((*axes, str(len(names))))
+        raise ShapeError(f"{what} must be ({shape}), for {list(names)}; got {tuple(given.shape)}")
+    if torch.isinf(given).any():
+        at = int(torch.isinf(given).reshape(-1, len(names)).any(0).nonzero()[0])
+        raise BoundsError(f"{what}: {names[at]!r} must be finite, or NaN where unknown")
 
 
 def period(days: Any) -> list[str]:

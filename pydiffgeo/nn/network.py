@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..checks import check_names, check_whole
-from ..errors import BoundsError, DataError, DtypeError, InputError, ShapeError, UnknownNameError
+from ..checks import check_names, check_switch, check_whole
+from ..engines.structure import fingerprint
+from ..errors import DataError, InputError, UnknownNameError
 from ..io import read_archive, write_archive
 from ..model import Model
 from ..solve import Solution, solve
-from .items import Range, check_mappings, check_widths, learnt_items, period
+from .items import Range, check_mappings, check_tensor, check_widths, learnt_items, period
 from .scaling import NormalScores, Standardise
 from .sites import SiteData
 from .varying import time_varying
@@ -291,20 +292,9 @@ class ParameterNetwork(torch.nn.Module):
         )  # fmt: skip
 
     def _check(self, attributes: Tensor, weather: Tensor | None) -> None:
-        for what, names, given in (("attributes", self.inputs, attributes), ("weather", self.weather, weather)):
-            if given is None and what == "weather":
-                continue
-            if not isinstance(given, Tensor) or given.is_complex():
-                raise DtypeError(f"{what} must be a tensor of numbers, got {type(given).__name__}")
-            if given.ndim and given.shape[-1] == len(names) and torch.isinf(given).any():
-                at = int(torch.isinf(given).reshape(-1, len(names)).any(0).nonzero()[0])
-                raise BoundsError(f"{what}: {names[at]!r} must be finite, or NaN where unknown")
-        if attributes.ndim != 2 or attributes.shape[1] != len(self.inputs):
-            raise ShapeError(
-                f"attributes must be (places, {len(self.inputs)}), for {list(self.inputs)}; got {tuple(attributes.shape)}"
-            )
-        if weather is not None and (weather.ndim != 3 or weather.shape[2] != len(self.weather)):
-            raise ShapeError(f"weather must be (places, time, {len(self.weather)}), got {tuple(weather.shape)}")
+        check_tensor("attributes", self.inputs, attributes, ("places",))
+        if weather is not None:
+            check_tensor("weather", self.weather, weather, ("places", "time"))
 
     @property
     def _learnt(self) -> list[list[Any]]:
@@ -317,6 +307,7 @@ class ParameterNetwork(torch.nn.Module):
             "format": FORMAT,
             "pydiffgeo": __version__,
             "model": self.model.name,
+            "question": fingerprint(self.model),
             "learnt": self._learnt,
             **self.settings,
         }
@@ -324,21 +315,29 @@ class ParameterNetwork(torch.nn.Module):
         return write_archive(path, about, arrays)
 
     @classmethod
-    def load(cls, path: str | Path, model: Model) -> ParameterNetwork:
+    def load(cls, path: str | Path, model: Model, *, same_model: bool = True) -> ParameterNetwork:
         """Reads a network for the model it was made for; nothing in the file is run.
+
+        Args:
+            same_model: refuse a model of another structure: other equations, geometry, units or bounds. Unset, one
+                is accepted whose values have the same names and ranges, such as the same model with more cells.
 
         Raises:
             DataError: the file is damaged, or belongs to another model.
         """
+        check_switch(same_model=same_model)
         try:
             about, arrays = read_archive(path)
             if about.pop("format") != FORMAT:
                 raise ValueError("it has another format")
             about.pop("pydiffgeo")
-            if (name := about.pop("model")) != model.name:
-                raise ValueError(f"it was made for {name}")
-            learnt = about.pop("learnt")
+            name, question, learnt = about.pop("model"), about.pop("question"), about.pop("learnt")
             network = cls(model, about.pop("inputs"), **about)
+            if same_model and question != fingerprint(network.model):
+                raise ValueError(
+                    f"it was made for {name if name != network.model.name else 'another model of that name'}, with other "
+                    "equations, geometry, units or bounds; same_model=False accepts this one"
+                )
             if learnt != network._learnt:
                 raise ValueError(
                     f"what it learnt, and within which ranges, was {learnt}; of this model it is {network._learnt}"

@@ -7,10 +7,9 @@ stop interrupts is done again from the last state, so that it leaves no trace.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,7 +22,9 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..engines.interrupts import held_interrupts
+from ..engines.structure import fingerprint
 from ..errors import DataError, InputError, SolverError
+from ..fingerprint import digest
 from ..io import read_archive, write_archive
 from ..solve import Solution
 from .network import ParameterNetwork
@@ -124,8 +125,9 @@ class _Run:
         # Steps are made with a network of their own, so that nobody else's work is in them.
         self.network, self.shown = copy.deepcopy(network), network
         weights = copied(network.state_dict())
-        self.began = _digest(weights.values())
+        self.began = digest(weights)
         self.state = State(0, weights, copied(weights) if training.average else {})
+        self.identity = {} if path is None else self._identity()
         self.saved = time.monotonic()
 
     @property
@@ -289,11 +291,10 @@ class _Run:
             yield
 
     def _identity(self) -> dict[str, Any]:
-        training = asdict(replace(self.training, settings={k: repr(v) for k, v in self.training.settings.items()}))
-        data = _digest((*self.data.forcing.values(), self.data.observed, self.data.attributes))
-        return {"pydiffgeo": __version__, "training": training, "model": self.network.model.name,
-                "network": self.network.settings, "first weights": self.began, "flux": self.flux,
-                "sites": list(self.data.names), "data": data}  # fmt: skip
+        settings = {k: digest(v) for k, v in self.training.settings.items()}
+        training, data = asdict(replace(self.training, settings=settings)), self.data
+        return {"pydiffgeo": __version__, "training": training, "model": fingerprint(self.network.model),
+                "network": self.network.settings, "flux": self.flux, "sites": list(data.names), "data": digest(data.dates, data.forcing, data.observed, data.attributes)}  # fmt: skip
 
     def where(self) -> str:
         """Where a training that was stopped stands, and how to go on."""
@@ -303,33 +304,29 @@ class _Run:
     def save(self) -> None:
         self.saved = time.monotonic()
         if self.path is not None:
-            about, arrays = to_arrays(self.state)
+            state, arrays = to_arrays(self.state)
+            about = {"format": FORMAT, "identity": self.identity, "first weights": self.began, **state}
             with held_interrupts():
-                write_archive(self.path, {"format": FORMAT, "identity": self._identity(), **about}, arrays)
+                write_archive(self.path, about, arrays)
 
     def load(self) -> None:
         assert self.path is not None
         try:
             about, arrays = read_archive(self.path)
-            identity = about["identity"] if about.get("format") == FORMAT else {}
-            self._check_identity(identity)
+            then, known = about.get("identity", {}), json.loads(json.dumps(self.identity))
+            if about.get("format") != FORMAT or then != known:
+                raise self._other(", ".join(k for k in known if then.get(k) != known[k]) or "format")
             state = from_arrays(about, arrays, self.state, [*self.network.parameters()])
-            if self.began not in (then := identity["first weights"], _digest(state.result.values())):
+            # The network may be given as a stop has left it.
+            if self.began not in (began := about["first weights"], digest(state.result)):
                 raise self._other("first weights; give the network as it was at first, or as the stop left it")
         except DataError:
             raise
         # A file that holds something else fails in many ways.
         except Exception as error:
             raise DataError(f"{self.path}: the checkpoint cannot be read ({error}); delete it to start anew") from error
-        self.began = then
+        self.began = began
         self.commit(state)
-
-    def _check_identity(self, then: Mapping[str, Any]) -> None:
-        known = json.loads(json.dumps(self._identity()))
-        # The network may be given as a stop has left it.
-        different = [k for k in known if k != "first weights" and then.get(k) != known[k]]
-        if different:
-            raise self._other(", ".join(different) if then else "format")
 
     def _other(self, what: str) -> DataError:
         return DataError(
@@ -339,10 +336,3 @@ class _Run:
 
 def _counted(failures: Mapping[str, int], failed: list[str]) -> dict[str, int]:
     return {**failures, **{name: failures.get(name, 0) + 1 for name in failed}}
-
-
-def _digest(tensors: Iterable[Tensor]) -> str:
-    digest = hashlib.sha256()
-    for values in tensors:
-        digest.update(np.ascontiguousarray(values.detach().numpy()).tobytes())
-    return digest.hexdigest()[:16]
