@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +13,16 @@ import torch
 
 @contextmanager
 def stopped_at(call: int = 0) -> Iterator[list[int]]:
-    """Ctrl-C as the `call`-th function of Python, whichever that is, begins; counts the functions called."""
+    """Ctrl-C as the `call`-th function of Python, whichever that is, begins; counts the functions called.
+
+    Not within a generator, whose end may come with the garbage: there Python drops exceptions.
+    """
     count = [0]
 
     def note(frame: Any, event: str, _: Any) -> None:
         if event == "call":
             count[0] += 1
-            if count[0] == call:
+            if 0 < call <= count[0] and not frame.f_code.co_flags & inspect.CO_GENERATOR:
                 sys.setprofile(None)
                 raise KeyboardInterrupt
 
