@@ -16,7 +16,7 @@ import pydiffgeo
 ROOT = Path(pydiffgeo.__file__).parent
 # A module may import from its own layer and those before it. What is not listed is an application of `solve`.
 LAYERS = (
-    ("errors", "checks", "fingerprint", "looking"),
+    ("errors", "checks", "copies", "fingerprint", "looking"),
     ("model", "closures", "graph", "forcing", "balance"),
     ("models",),
     ("engines",),

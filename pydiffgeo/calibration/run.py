@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from .. import __version__
+from ..engines.interrupts import held_interrupts
 from ..errors import DataError, InputError, PydiffgeoError, SolverError
 from ..observe import SAME
 from .checkpoint import Checkpoint, load, save
@@ -64,9 +65,7 @@ def calibrate(
     Raises:
         InputError: two sites have the same name, the method fits the loss of none, or all are wrong in some way.
         DataError: the checkpoint cannot be used, or its folder is not there. SolverError: no site could be calibrated.
-        KeyboardInterrupt: after the checkpoint is written; the message says how to go on.
-
-    Whatever else ends it, such as an error of the callback, the checkpoint is written first.
+        KeyboardInterrupt: after the checkpoint is written, as for any error; the message says how to go on.
     """
     strategy = strategy or Strategy()
     named = {site.name: site for site in sites}
@@ -110,12 +109,11 @@ def calibrate(
         if len(mistakes) < len(named):
             # Else nothing has been found that would be lost.
             keep.save()
-    except KeyboardInterrupt:
+    except BaseException as error:
+        # An error of the callback, say, must not cost what has been found.
         keep.save()
-        raise KeyboardInterrupt(keep.where()) from None
-    except BaseException:
-        # Of a callback, or of what nobody foresaw: what has been found must not be lost with it.
-        keep.save()
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(keep.where()) from None
         raise
     finally:
         report.close()
@@ -321,6 +319,7 @@ class _Keeper:
             raise DataError(f"{path}: the checkpoint cannot be written; there is no folder {path.parent}")
         self.resumed = path is not None and resume and path.exists()
         self.now = load(path, identity) if path is not None and self.resumed else Checkpoint()
+        self.written = self.now if self.resumed else None
 
     def update(self, checkpoint: Checkpoint) -> None:
         self.now = checkpoint
@@ -328,13 +327,17 @@ class _Keeper:
             self.save()
 
     def save(self) -> None:
-        """Writes what there is to keep. A full disk must not end a search whose result may still be had."""
+        """Writes what has changed since it was read or written last.
+
+        A full disk must not end a search whose result may still be had.
+        """
         self.saved, now = time.monotonic(), self.now
-        if self.path is None or not (now.finished or now.failed or now.site is not None):
+        if self.path is None or now is self.written or not (now.finished or now.failed or now.site is not None):
             return
         try:
-            save(self.path, self.identity, now)
-            self.lost = ""
+            with held_interrupts():
+                save(self.path, self.identity, now)
+                self.written, self.lost = now, ""
         except (DataError, OSError) as error:
             self.lost = f"the checkpoint could not be written ({error})"
             warnings.warn(f"{self.lost}; the search goes on without it", RuntimeWarning, stacklevel=2)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check_within, is_pair
+from ..copies import Made
 from ..engines.base import Options
 from ..engines.structure import fingerprint
 from ..errors import BoundsError, InputError, SolverError, TimeError, UnknownNameError
@@ -48,7 +49,7 @@ Values = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Site:
+class Site(Made):
     """A model at one place, with its observations.
 
     Attributes:
@@ -160,6 +161,9 @@ class Site:
         if not items:
             raise InputError(f"site {self.name}: there is nothing to calibrate")
         return Transforms(tuple(items))
+
+    def _functions(self) -> dict[str, Any]:
+        return {} if self.assemble is None else {"its function 'assemble'": self.assemble}
 
     @property
     def _initial_names(self) -> tuple[str, ...]:
