@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,9 @@ class Solution:
         programs: the local functions as they were solved, with what they closed over then.
         stats: engine, solver, sensitivity, and why each was chosen; tolerances; time spent; members that another
             method solved, "fallbacks"; see `help(pydiffgeo.engines.base.Stats)`.
+
+    A solution that is pickled, saved by `torch.save`, or sent to another process takes its values along, as tensors
+    without gradients: those need the solver, which stays where it is. `copy.deepcopy` keeps them.
     """
 
     model: Model
@@ -176,6 +179,25 @@ class Solution:
         if (outside := (chosen < -count) | (chosen >= count)).any():
             raise InputError(f"member {int(chosen[outside][0])} is not one of {count}")
         return torch.where(chosen < 0, chosen + count, chosen)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        nothing = np.empty((0, 0, 0))
+        values = self._with(Tensor.detach, report=replace(self.report, y=nothing, q=nothing, tape=None))
+        return type(self), tuple(getattr(values, f.name) for f in fields(values))
+
+    def __copy__(self) -> Solution:
+        return replace(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Solution:
+        # Of a tensor that has a history, a clone is the copy. The report learns of an adjoint that fails later.
+        return self._with(Tensor.clone, grid=self.grid.copy())
+
+    def _with(self, change: Callable[[Tensor], Tensor], **others: Any) -> Solution:
+        """The solution with each tensor changed."""
+        states, fluxes, parameters = (
+            {k: change(v) for k, v in part.items()} for part in (self.states, self.fluxes, self.parameters)
+        )
+        return replace(self, states=states, fluxes=fluxes, parameters=parameters, **others)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in self.states.items())

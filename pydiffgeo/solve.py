@@ -94,7 +94,7 @@ def solve(
     check_whole(1, max_steps=max_steps)
     check_whole(0, threads=threads)
     check_switch(compiled=compiled, throw=throw)
-    inputs = check_inputs(model, parameters, forcing, times, initial)
+    inputs = check_inputs(model, parameters, forcing, times, initial, (float(rtol), float(atol)))
     chosen, why = choose_engine(engine)
     _check_method(chosen.name, solver, sensitivity)
     system, programs = system_of(model, inputs.layout)

@@ -25,14 +25,20 @@ class Status(Enum):
     ERROR_TEST = "The error test failed repeatedly, even with small steps."
     TIME_LIMIT = "The time allowed was over before the end."
     NOT_FINITE = "The model produced a value that is not finite."
+    OUT_OF_RANGE = "The model left the range in which it has a meaning."
     LINEAR_SOLVER = "A linear system could not be solved."
     ADJOINT = "The forward solve succeeded but the adjoint solve failed."
     TANGENT = "The forward solve succeeded but its derivatives along given directions failed."
+    JUMP = "The rates jump at a value of a state in a way that leaves the solution without a derivative that is known."
     FAILED = "The solver stopped for a reason it does not name."
 
     @property
     def ok(self) -> bool:
         return self is Status.SUCCESS
+
+
+# What no other method would change.
+FINAL = (Status.TIME_LIMIT, Status.OUT_OF_RANGE)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Array, Engine, Forward, Gradients, Problem, Status, Tangents, add_stats, make_stats
+from .base import FINAL, Array, Engine, Forward, Gradients, Problem, Status, Tangents, add_stats, make_stats
 
 COUNTS: tuple[Literal["steps", "rejections"], ...] = ("steps", "rejections")
 
@@ -36,7 +36,8 @@ class Part:
 class Persistent:
     """An engine that falls back on `methods`, in their order, where its own choice fails.
 
-    A solver that was asked for by name is the only one, and time that is over stays over. What each member
+    A solver that was asked for by name is the only one, time that is over stays over, and no method saves a model from
+    itself. What each member
     needed is in `stats["fallbacks"]`.
     """
 
@@ -50,9 +51,7 @@ class Persistent:
         status, reasons, stats = [*first.status], dict(first.reasons), make_stats(**first.stats)
         result = replace(first, status=status, reasons=reasons, stats=stats, tape=parts)
         for method in self.methods if problem.options.solver in (None, "auto") else ():
-            failed = np.array(
-                [i for i, s in enumerate(result.status) if not s.ok and s is not Status.TIME_LIMIT], np.int64
-            )
+            failed = np.array([i for i, s in enumerate(result.status) if not s.ok and s not in FINAL], np.int64)
             left = limit - (time.monotonic() - started)
             if not len(failed) or left <= 0:
                 break
@@ -75,6 +74,9 @@ class Persistent:
         """Puts what a method solved in the place of what failed, and notes what it did not."""
         for i, m in enumerate(int(m) for m in part.members):
             status, why = part.forward.status[i], result.reasons[m]
+            if status is Status.OUT_OF_RANGE:
+                result.status[m], result.reasons[m] = status, part.forward.reasons[i]
+                continue
             if not status.ok:
                 result.reasons[m] = f"{why[:-1]}; {method.name}: {status.name})"
                 continue

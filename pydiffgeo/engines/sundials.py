@@ -19,6 +19,7 @@ import numpy as np
 
 from .base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
 from .cvodes import Interval, solver_of
+from .jumps import jumping_along, message
 from .kernels import System
 from .members import Failure, Watch, each_member
 
@@ -96,6 +97,7 @@ class SundialsEngine:
                 stats["setup_seconds"], interval.setup_seconds = stats["setup_seconds"] + interval.setup_seconds, 0.0
                 for j, par in enumerate(_parameters(problem, m)):
                     watch.look()
+                    interval.since = problem.breaks[j]
                     y[m, j + 1], q[m, j], why = interval.forward(y[m, j], par)
                     if why:
                         rescued[m, j] = why
@@ -110,6 +112,7 @@ class SundialsEngine:
         s, members = problem.system, problem.members
         y0_bar, p_bar, f_bar = np.zeros_like(problem.y0), np.zeros_like(problem.p), np.zeros_like(problem.f)
         rescued: Rescued = {}
+        jumps = jumping_along(problem, forward)
 
         def pull(m: int, watch: Watch) -> None:
             carried, par_sum = np.zeros(s.n_states), np.zeros(s.n_parameters)
@@ -124,6 +127,8 @@ class SundialsEngine:
                         continue
                     seeds = carried / size, q_bar[m, j] / size
                     again = (m, j) in forward.tape
+                    if jumps and interval.turned(jumps, forward.y[m, j], pars[j]):
+                        raise Failure(Status.JUMP, message(jumps, "the adjoint of CVODES"))
                     carried, bar, why = interval.backward(forward.y[m, j], pars[j], *seeds, again)
                     if why:
                         rescued[m, j] = why
@@ -147,10 +152,14 @@ class SundialsEngine:
         directions, members, count = len(y0_dot), problem.members, problem.intervals
         y_dot, q_dot = (np.zeros((directions, *part.shape)) for part in (forward.y, forward.q))
         rescued: Rescued = {}
+        jumps = jumping_along(problem, forward)
 
         def push(m: int, watch: Watch) -> None:
             pars = _parameters(problem, m)
             with self._interval(problem, watch) as interval:
+                for j in range(count) if jumps else ():
+                    if interval.turned(jumps, forward.y[m, j], pars[j]):
+                        raise Failure(Status.JUMP, message(jumps, "CVODES"))
                 for some in (slice(k, k + DIRECTIONS) for k in range(0, directions, DIRECTIONS)):
                     y_dot[some, m, 0] = y0_dot[some, m]
                     for j in range(count):
