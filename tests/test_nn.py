@@ -331,6 +331,12 @@ def test_where_the_reference_period_is_not_known_or_not_there_nothing_is_guessed
         match=r"weather of 2000-01-01 to 2000-03-20, the reference period.*give data of these days as climate=",
     ):
         dg.nn.predict(net, late, **SETTINGS)
+    brief = dg.nn.Training(steps=1, batch=3, window=20, warmup=10, learning_rate=1e-12, settings=SETTINGS)
+    with pytest.raises(DataError, match="give data of these days as climate="):
+        dg.nn.train(net, late, brief)
+    before = net(late.attributes, climate=net.climate(early))["D_f"]
+    dg.nn.train(net, late, brief, climate=early)
+    torch.testing.assert_close(dg.nn.predict(net, late, climate=early, **SETTINGS).parameters["D_f"], before)
     with pytest.raises(InputError, match="climate must hold the sites of the data in their order"):
         dg.nn.predict(net, late, climate=early.take(early.names[::-1]), **SETTINGS)
     for wrong, error in (
