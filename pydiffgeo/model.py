@@ -265,14 +265,6 @@ class Model:
             weights |= {s.name: boundary.geometry["area"] for s in boundary.states if s.stored}
         return weights
 
-    def cell_values(self, values: Values) -> SimpleNamespace:
-        """The `cell` namespace on plain tensors: given values, geometry, and the closure values."""
-        geometry = {k: torch.from_numpy(v.copy()) for k, v in self.graph.cell.items()}
-        cell = SimpleNamespace(**geometry, **values)
-        if self.closure is not None:
-            cell.__dict__.update(self.closure(cell))
-        return cell
-
     def __repr__(self) -> str:
         return f"Model({self.name}, {self.graph.cells} cells, states {', '.join(s.name for s in self.all_states)})"
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -19,14 +18,13 @@ from .engines.base import Forward, Options, Status
 from .engines.choose import choose_engine
 from .engines.kernels import System
 from .engines.prepare import prepare
-from .engines.system import build_system
+from .engines.programs import Programs, evaluate_outputs
+from .engines.structure import system_of
 from .errors import InputError, SolverError
 from .inputs import Inputs, check_inputs
 from .model import Model
 
 Sensitivity = Literal["auto", "adjoint", "discrete", "gauss", "forward"]
-
-_systems: WeakKeyDictionary[Model, dict[Any, System]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,6 +37,7 @@ class Solution:
         fluxes: name -> amount per interval between `times`, `(..., time - 1)`, differentiable.
         status: one `Status` per member; its value is a sentence.
         reasons: member -> the solver's own words, for those that failed.
+        programs: the local functions as they were solved, with what they closed over then.
         stats: engine, solver, sensitivity, and why each was chosen; tolerances; time spent; members that another
             method solved, "fallbacks"; with the Julia engine also steps and rejections of each member, and the bytes
             kept for its adjoint.
@@ -51,6 +50,7 @@ class Solution:
     parameters: Mapping[str, Tensor]
     report: Forward
     batched: bool
+    programs: Programs
 
     @property
     def times(self) -> Tensor:
@@ -86,7 +86,7 @@ class Solution:
         states = {s.name: self.states[s.name] for s in self.model.states}
         solved = torch.stack([torch.isfinite(v).all(-1, keepdim=True) for v in states.values()]).all(0)
         values |= {k: torch.where(solved, v, v[..., :1, :].detach()) for k, v in states.items()}
-        outputs = self.model.output(self.model.cell_values(values))
+        outputs = evaluate_outputs(self.model, self.programs, values)
         return {k: torch.where(solved, v, np.nan) for k, v in outputs.items()}
 
     @cached_property
@@ -226,7 +226,7 @@ def solve(
     inputs = check_inputs(model, parameters, forcing, times, initial)
     chosen, why = choose_engine(engine)
     _check_method(chosen.name, solver, sensitivity)
-    system = _system(model, inputs)
+    system, programs = system_of(model, inputs.layout)
     options = Options(
         float(rtol), float(atol), solver, sensitivity, int(max_steps), int(threads), compiled, memory,
         float("inf") if max_seconds is None else float(max_seconds),
@@ -236,7 +236,7 @@ def solve(
         chosen, system, options, inputs.breaks, y0, prepare(system, inputs.p), inputs.f, throw
     )
     report.stats |= {"why": why, "rtol": options.rtol, "atol": options.atol}
-    solution = _unpack(model, system, inputs, y, q, report)
+    solution = _unpack(model, programs, system, inputs, y, q, report)
     failed = list(solution.failures())
     if failed and throw:
         raise SolverError(
@@ -265,15 +265,6 @@ def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
             raise InputError(f"{what} {value!r} is unknown to the engine {engine!r}; it has {sorted(known)}")
 
 
-def _system(model: Model, inputs: Inputs) -> System:
-    """The system of a model and layout, built once."""
-    known = _systems.setdefault(model, {})
-    key = inputs.layout.key
-    if key not in known:
-        known[key] = build_system(model, inputs.layout)
-    return known[key]
-
-
 def _pack_states(system: System, inputs: Inputs) -> Tensor:
     """Initial states in the order of the system, `(members, states)`."""
     order = np.concatenate([system.states[name] for name in inputs.states])
@@ -281,7 +272,9 @@ def _pack_states(system: System, inputs: Inputs) -> Tensor:
     return together.index_select(1, torch.from_numpy(np.argsort(order)))
 
 
-def _unpack(model: Model, system: System, inputs: Inputs, y: Tensor, q: Tensor, report: Forward) -> Solution:
+def _unpack(
+    model: Model, programs: Programs, system: System, inputs: Inputs, y: Tensor, q: Tensor, report: Forward
+) -> Solution:
     at: NDArray[np.int64] = np.searchsorted(inputs.breaks, inputs.times)
     kept = y.index_select(1, torch.from_numpy(at))
     if len(at) < len(inputs.breaks):
@@ -299,6 +292,7 @@ def _unpack(model: Model, system: System, inputs: Inputs, y: Tensor, q: Tensor, 
         parameters=inputs.parameters,
         report=report,
         batched=batched,
+        programs=programs,
     )
 
 

@@ -16,7 +16,7 @@ import pydiffgeo
 ROOT = Path(pydiffgeo.__file__).parent
 # A module may import from its own layer and those before it. What is not listed is an application of `solve`.
 LAYERS = (
-    ("errors", "checks"),
+    ("errors", "checks", "fingerprint"),
     ("model", "closures", "graph", "forcing"),
     ("models",),
     ("engines",),

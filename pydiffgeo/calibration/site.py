@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,10 @@ from torch import Tensor
 
 from ..checks import check_within, is_pair
 from ..engines.base import Options
+from ..engines.structure import fingerprint
 from ..errors import BoundsError, InputError, SolverError, TimeError, UnknownNameError
-from ..forcing import TimeSeries, check_times
+from ..fingerprint import digest
+from ..forcing import check_times
 from ..jacobian import jacobian
 from ..model import Model
 from ..observe import Observation
@@ -166,26 +167,19 @@ class Site:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the site, by which a checkpoint knows it again: its data, and what is calibrated how.
+        """A digest of the site, by which a checkpoint knows it again: model, data, and what is calibrated how.
 
-        Of the model and of `assemble` names only are known.
+        The model counts by its structure (`engines.structure.fingerprint`), data by their values, `assemble` by its code
+        and what it closes over.
+
+        Raises:
+            ModelError: a local function of the model cannot be traced.
+            InputError: something given cannot be told from others of its kind.
         """
-        parts: list[Any] = [
-            self.model.name,
-            [p.name for p in self.model.parameters],
-            self.loss,
-            self.warmup,
-            self.times,
-        ]
-        parts += [self.transforms.items, getattr(self.assemble, "__qualname__", None)]
-        for mapping in (self.forcing, self.fixed, self.initial, self.priors, self.settings):
-            parts += [(name, mapping[name]) for name in sorted(mapping)]
-        for o in (*self.observations, None, *self.selection):
-            parts += [None] if o is None else [getattr(o, f.name) for f in fields(o)]
-        digest = hashlib.sha256()
-        for part in parts:
-            _digest(digest, part)
-        return digest.hexdigest()[:16]
+        return digest(
+            fingerprint(self.model), self.loss, self.warmup, self.times, self.transforms.items, self.assemble,
+            self.forcing, self.fixed, self.initial, self.priors, self.settings, self.observations, self.selection,
+        )  # fmt: skip
 
     def values(self, x: Array) -> dict[str, Tensor]:
         """What the rows of `x` (members, n) stand for: name -> `(members, 1)`."""
@@ -333,17 +327,3 @@ class Site:
             squares = (late**2).sum(1) + least(self.selection, self.loss)
             held_back = torch.where(good[:, 0], squares, torch.inf).numpy()
         return (r, j, z, slopes), held_back, solved[-1]
-
-
-def _digest(digest: Any, part: Any) -> None:
-    """Feeds numbers by their bytes, all else by what it is written as."""
-    if isinstance(part, tuple | list):
-        for entry in (len(part), *part):
-            _digest(digest, entry)
-    elif isinstance(part, TimeSeries):
-        _digest(digest, (part.times, part.values, part.kind))
-    elif isinstance(part, Tensor | np.ndarray):
-        array = np.ascontiguousarray(part.detach().numpy() if isinstance(part, Tensor) else part)
-        digest.update(f"{array.shape} {array.dtype}".encode() + array.tobytes())
-    else:
-        digest.update(f"{part!r};".encode())
