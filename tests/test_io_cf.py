@@ -396,7 +396,11 @@ def test_names_of_basins_without_what_they_are_padded_with(stored, kind):
         {"time": DAYS},
     )
     if kind == "chars":
-        data["name"] = (("station", "letters"), np.array([[*n] for n in names], "S1"), {"cf_role": "timeseries_id"})
+        data["name"] = (
+            ("station", "letters"),
+            np.array([[*n.ljust(5, "\0")] for n in names.tolist()], "S1"),
+            {"cf_role": "timeseries_id"},
+        )
     else:
         data["name"] = ("station", names.astype(kind), {"cf_role": "timeseries_id"})
     path = stored(data)
