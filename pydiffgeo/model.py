@@ -22,13 +22,14 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .copies import Made, call
 from .errors import ModelError
 from .graph import Graph
 
@@ -146,7 +147,37 @@ class Constraint:
 
 
 @dataclass(frozen=True, eq=False)
-class Boundary:
+class Limit(Made):
+    """A range outside of which the model means nothing: it must hold at the start and after every step of a solve.
+
+    A member that leaves it ends there, with `Status.OUT_OF_RANGE`. Errors of the solver are allowed for, by ten
+    times its tolerance.
+
+    Attributes:
+        name: what is limited: a state or a forcing.
+        unit: of the values in the message.
+        function: `function(cell)`, or `function(cell, forcing, face)` at a boundary, returns `value` with `low`,
+            `high`, or both. It sees states, parameters, geometry and forcings, but no closure values.
+        boundary: name of the boundary; empty for the cells, whose limits hold for initial states as well.
+        remedy: what a user may do about it, the end of the message.
+    """
+
+    name: str
+    unit: str
+    function: Local
+    boundary: str = ""
+    remedy: str = ""
+
+    def _functions(self) -> Mapping[str, Any]:
+        return {"function": self.function}
+
+    def complete(self, *spaces: SimpleNamespace) -> Mapping[str, Any]:
+        """`low`, `value` and `high`; a bound that the function leaves out is infinite."""
+        return {"low": -inf, "high": inf, **self.function(*spaces)}
+
+
+@dataclass(frozen=True, eq=False)
+class Boundary(Made):
     """A flux across the outside of some cells, and stores that live there (a pond, an aquifer).
 
     Attributes:
@@ -167,9 +198,12 @@ class Boundary:
         spread = {k: np.broadcast_to(np.asarray(v, np.float64), (len(self.cells),)) for k, v in values.items()}
         object.__setattr__(self, "geometry", spread)
 
+    def _functions(self) -> dict[str, Any]:
+        return {"its function": self.function}
+
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Model:
+class Model(Made):
     """A process on a graph. `help(pydiffgeo.model)` describes the local functions.
 
     States are per volume, fluxes per area: the graph's `volume` and `area` weight them.
@@ -194,14 +228,16 @@ class Model:
     output: Local | None = None
     boundaries: tuple[Boundary, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    limits: tuple[Limit, ...] = ()
     initial: Callable[[Values, SimpleNamespace], Values] | None = None
     initial_names: tuple[str, ...] = ()
     time_unit: str = "d"
     reference: str = ""
+    _recipe: ClassVar[tuple[Any, ...] | None] = None
 
     def __post_init__(self) -> None:
         kinds_of = {"states": State, "parameters": Parameter, "forcings": ForcingVariable, "fluxes": IntegratedFlux,
-                    "outputs": Output, "boundaries": Boundary, "constraints": Constraint}  # fmt: skip
+                    "outputs": Output, "boundaries": Boundary, "constraints": Constraint, "limits": Limit}  # fmt: skip
         for field_name, cls in kinds_of.items():
             given = getattr(self, field_name)
             if not isinstance(given, (tuple, list)) or not all(isinstance(g, cls) for g in given):
@@ -226,6 +262,12 @@ class Model:
             self._check_name("boundary", boundary.name)
             if not boundary.cells or not set(boundary.cells) <= set(range(self.graph.cells)):
                 raise ModelError(f"{self.name}: boundary {boundary.name!r} touches unknown cells")
+        sides = [b.name for b in self.boundaries]
+        for limit in self.limits:
+            if limit.boundary and limit.boundary not in sides:
+                raise ModelError(
+                    f"{self.name}: limit {limit.name!r} is of boundary {limit.boundary!r}, known are {sides}"
+                )
 
     def _check_name(self, kind: str, name: str) -> None:
         """Names are read as `cell.name` in local functions, so Python must be able to read them so."""
@@ -265,13 +307,29 @@ class Model:
             weights |= {s.name: boundary.geometry["area"] for s in boundary.states if s.stored}
         return weights
 
-    def cell_values(self, values: Values) -> SimpleNamespace:
-        """The `cell` namespace on plain tensors: given values, geometry, and the closure values."""
-        geometry = {k: torch.from_numpy(v.copy()) for k, v in self.graph.cell.items()}
-        cell = SimpleNamespace(**geometry, **values)
-        if self.closure is not None:
-            cell.__dict__.update(self.closure(cell))
-        return cell
+    def made_by(self, make: Callable[..., Model], *arguments: Any, **choices: Any) -> Model:
+        """Lets the model be pickled as a call of `make`, a function at the top of a module; returns the model.
+
+        The arguments must not change later.
+        """
+        object.__setattr__(self, "_recipe", (call, (make, arguments, choices)))
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._recipe or super().__reduce__()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        # Nothing of a model changes, and functions are never copied.
+        return self
+
+    def __copy__(self) -> Model:
+        return self
+
+    def _functions(self) -> dict[str, Any]:
+        kinds = ("closure", "source", "flux", "output", "initial")
+        found = {f"its local function {k!r}": getattr(self, k) for k in kinds if getattr(self, k) is not None}
+        found |= {f"the function of its boundary {b.name!r}": b.function for b in self.boundaries}
+        return found | {f"its constraint {c.text!r}": c.holds for c in self.constraints}
 
     def __repr__(self) -> str:
         return f"Model({self.name}, {self.graph.cells} cells, states {', '.join(s.name for s in self.all_states)})"

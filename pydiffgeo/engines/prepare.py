@@ -7,7 +7,7 @@ parameters that an engine sees; PyTorch evaluates them, and carries gradients ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,26 +16,11 @@ import torch
 from torch import Tensor
 
 from .kernels import Kernel, Scatter, System
-from .trace import Builder, Node, Program, Ref
+from .program import LOGICAL, Builder, Node, Program, Ref
+from .tensors import RULES
 
 # Only these are worth a place among the parameters; sums and products are as cheap as reading them.
 COSTLY = {"div", "pow", "exp", "log", "sqrt", "tanh", "sin", "cos"}
-LOGICAL = {"lt", "le", "and", "or", "not"}
-
-
-def _tensors(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`function` on tensors and plain numbers."""
-    return lambda *args: function(*(torch.as_tensor(a, dtype=torch.float64) for a in args))
-
-
-RULES: dict[str, Callable[..., Any]] = {
-    "add": torch.add, "sub": lambda a, b: a - b, "mul": torch.mul, "div": lambda a, b: a / b,
-    "pow": _tensors(torch.pow), "neg": torch.neg, "abs": torch.abs, "exp": torch.exp, "log": torch.log,
-    "sqrt": torch.sqrt, "tanh": torch.tanh, "sin": torch.sin, "cos": torch.cos,
-    "minimum": _tensors(torch.minimum), "maximum": _tensors(torch.maximum),
-    "lt": lambda a, b: a < b, "le": lambda a, b: a <= b, "and": torch.logical_and, "or": torch.logical_or,
-    "not": torch.logical_not, "where": lambda c, a, b: torch.where(c, *map(torch.as_tensor, (a, b))),
-}  # fmt: skip
 
 
 def prepare(system: System, p: Tensor) -> Tensor:
@@ -93,7 +78,8 @@ def hoist(system: System) -> System:
         prepared.append(Kernel(inner, gather, tuple(scatter)))
         return outer, new
 
-    pieces = [(kernel, *cut(kernel)) for kernel in (*system.closures, *system.kernels)]
+    guarded = tuple(guard.kernel for guard in system.guards)
+    pieces = [(kernel, *cut(kernel)) for kernel in (*system.closures, *system.kernels, *guarded)]
     if not prepared:
         return system
 
@@ -110,13 +96,14 @@ def hoist(system: System) -> System:
         if i < len(system.closures):
             scatter = tuple(replace(s, target=shifted(s.target)) for s in scatter)
         kernels.append(Kernel(program, np.array(rows, np.int64).reshape(len(rows), items), scatter))
-    count = len(system.closures)
+    count, adding = len(system.closures), len(system.closures) + len(system.kernels)
     return replace(
         system,
         n_parameters=system.n_parameters + added,
         n_values=system.n_values + added,
         closures=tuple(kernels[:count]),
-        kernels=tuple(kernels[count:]),
+        kernels=tuple(kernels[count:adding]),
+        guards=tuple(replace(g, kernel=k) for g, k in zip(system.guards, kernels[adding:], strict=True)),
         prepared=tuple(prepared),
         controls=tuple((state, value + added if value >= 0 else value, size) for state, value, size in system.controls),
     )
