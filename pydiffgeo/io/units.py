@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import re
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -75,7 +76,10 @@ def _registry() -> Any:
 
     # cf-xarray makes its registry that of the program when it is imported; another choice of the program stays.
     before = pint.get_application_registry().get()
-    from cf_xarray.units import units
+    with warnings.catch_warnings():
+        # It says so where matplotlib is absent, which reading does not need.
+        warnings.simplefilter("ignore")
+        from cf_xarray.units import units
 
     pint.set_application_registry(before)
     registry = copy.deepcopy(units)
