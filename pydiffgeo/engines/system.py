@@ -140,8 +140,6 @@ def build_system(model: Model, layout: Layout, prepared: bool = True) -> System:
             spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
         label = f"{model.name}.limit of {limit.name}"
         program = trace(label, limit.complete, [(prefix, [*space]) for prefix, space in spaces.items()])
-        if set(program.outputs) != {"low", "value", "high"}:
-            raise ModelError(f"{label} returns {sorted(program.outputs)}; it needs 'value', and 'low' or 'high'")
         guards.append(Guard(_kernel(program, spaces, (), len(touched)), limit.name, limit.unit, touched, limit.remedy))
     controls: list[tuple[int, int, float]] = []
     for s in model.all_states:
