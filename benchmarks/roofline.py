@@ -22,6 +22,7 @@ import pydiffgeo as dg
 from pydiffgeo.engines.choose import julia
 from pydiffgeo.engines.julia import session
 from pydiffgeo.engines.prepare import prepare
+from pydiffgeo.engines.programs import trace_model
 from pydiffgeo.engines.system import Layout, build_system
 
 DAYS = 30
@@ -124,7 +125,7 @@ def main() -> None:
 
     least(gradient)
     total, forward, stats = report["best"]
-    system = build_system(model, Layout({k: len(v) for k, v in soil.items()}))
+    system = build_system(model, trace_model(model), Layout({k: len(v) for k, v in soil.items()}))
     with torch.no_grad():
         p = prepare(system, torch.cat([soil[q.name] for q in model.parameters])[None]).numpy()[0]
     y0, f = theta.detach().numpy(), flux.detach().numpy()

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from .copies import Made
 from .model import Constraint, Parameter
 
 THETA_R = Parameter("theta_r", "1", "residual water content", 0.078, 0.0, 1.0, open_high=True, typical=(0.0, 0.15),
@@ -51,7 +52,7 @@ Local = Callable[..., Any]
 
 
 @dataclass(frozen=True)
-class Closure:
+class Closure(Made):
     """A soil hydraulic closure.
 
     Attributes:
@@ -67,6 +68,10 @@ class Closure:
     water_content: Local
     conductivity: Local
     source: str
+
+    def _functions(self) -> dict[str, Local]:
+        kinds = ("head_and_conductivity", "water_content", "conductivity")
+        return {f"its function {k!r}": getattr(self, k) for k in kinds}
 
 
 def smooth_minimum(a: Any, b: Any, width: float) -> Any:

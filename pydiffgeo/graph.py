@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .checks import is_number, is_pair, is_whole, shown
+from .copies import Made
 from .errors import ModelError
 
 Array = NDArray[np.float64]
@@ -56,7 +57,7 @@ def _faces(pairs: Any) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
+class Graph(Made):
     """Cells joined by directed faces.
 
     Attributes:

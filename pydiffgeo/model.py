@@ -22,13 +22,14 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .copies import Made, call
 from .errors import ModelError
 from .graph import Graph
 
@@ -146,7 +147,7 @@ class Constraint:
 
 
 @dataclass(frozen=True, eq=False)
-class Limit:
+class Limit(Made):
     """A range outside of which the model means nothing: it must hold at the start and after every step of a solve.
 
     A member that leaves it ends there, with `Status.OUT_OF_RANGE`. Errors of the solver are allowed for, by ten
@@ -167,6 +168,9 @@ class Limit:
     boundary: str = ""
     remedy: str = ""
 
+    def _functions(self) -> Mapping[str, Any]:
+        return {"function": self.function}
+
     def complete(self, *spaces: SimpleNamespace) -> Mapping[str, Any]:
         """`low`, `value` and `high`; a bound that the function leaves out is infinite.
 
@@ -180,7 +184,7 @@ class Limit:
 
 
 @dataclass(frozen=True, eq=False)
-class Boundary:
+class Boundary(Made):
     """A flux across the outside of some cells, and stores that live there (a pond, an aquifer).
 
     Attributes:
@@ -201,9 +205,12 @@ class Boundary:
         spread = {k: np.broadcast_to(np.asarray(v, np.float64), (len(self.cells),)) for k, v in values.items()}
         object.__setattr__(self, "geometry", spread)
 
+    def _functions(self) -> dict[str, Any]:
+        return {"its function": self.function}
+
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Model:
+class Model(Made):
     """A process on a graph. `help(pydiffgeo.model)` describes the local functions.
 
     States are per volume, fluxes per area: the graph's `volume` and `area` weight them.
@@ -233,6 +240,7 @@ class Model:
     initial_names: tuple[str, ...] = ()
     time_unit: str = "d"
     reference: str = ""
+    _recipe: ClassVar[tuple[Any, ...] | None] = None
 
     def __post_init__(self) -> None:
         kinds_of = {"states": State, "parameters": Parameter, "forcings": ForcingVariable, "fluxes": IntegratedFlux,
@@ -306,13 +314,29 @@ class Model:
             weights |= {s.name: boundary.geometry["area"] for s in boundary.states if s.stored}
         return weights
 
-    def cell_values(self, values: Values) -> SimpleNamespace:
-        """The `cell` namespace on plain tensors: given values, geometry, and the closure values."""
-        geometry = {k: torch.from_numpy(v.copy()) for k, v in self.graph.cell.items()}
-        cell = SimpleNamespace(**geometry, **values)
-        if self.closure is not None:
-            cell.__dict__.update(self.closure(cell))
-        return cell
+    def made_by(self, make: Callable[..., Model], *arguments: Any, **choices: Any) -> Model:
+        """Lets the model be pickled as a call of `make`, a function at the top of a module; returns the model.
+
+        The arguments must not change later.
+        """
+        object.__setattr__(self, "_recipe", (call, (make, arguments, choices)))
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._recipe or super().__reduce__()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        # Nothing of a model changes, and functions are never copied.
+        return self
+
+    def __copy__(self) -> Model:
+        return self
+
+    def _functions(self) -> dict[str, Any]:
+        kinds = ("closure", "source", "flux", "output", "initial")
+        found = {f"its local function {k!r}": getattr(self, k) for k in kinds if getattr(self, k) is not None}
+        found |= {f"the function of its boundary {b.name!r}": b.function for b in self.boundaries}
+        return found | {f"its constraint {c.text!r}": c.holds for c in self.constraints}
 
     def __repr__(self) -> str:
         return f"Model({self.name}, {self.graph.cells} cells, states {', '.join(s.name for s in self.all_states)})"

@@ -16,11 +16,11 @@ import pydiffgeo
 ROOT = Path(pydiffgeo.__file__).parent
 # A module may import from its own layer and those before it. What is not listed is an application of `solve`.
 LAYERS = (
-    ("errors", "checks"),
-    ("model", "closures", "graph", "forcing"),
+    ("errors", "checks", "copies", "fingerprint", "looking"),
+    ("model", "closures", "graph", "forcing", "balance"),
     ("models",),
     ("engines",),
-    ("inputs", "solve", "jacobian", "check"),
+    ("inputs", "solution", "solve", "jacobian", "check"),
     ("pairs", "flow_duration", "years", "losses", "observe", "baselines", "__init__"),
     (),
     ("cli", "__main__"),

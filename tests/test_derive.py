@@ -15,8 +15,10 @@ import pydiffgeo as dg
 from pydiffgeo.engines import derive
 from pydiffgeo.engines.prepare import RULES as TORCH_RULES
 from pydiffgeo.engines.prepare import _frontier, prepare
+from pydiffgeo.engines.program import OPERATIONS, Program
+from pydiffgeo.engines.programs import trace_model
 from pydiffgeo.engines.system import Layout, build_system
-from pydiffgeo.engines.trace import OPERATIONS, Program, trace
+from pydiffgeo.engines.trace import trace
 
 RULES = {
     **TORCH_RULES,
@@ -107,7 +109,7 @@ def test_powers_of_one_base_share_a_logarithm() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_preparing_moves_costly_terms_out_of_the_kernels(name: str) -> None:
     model = CASES[name].model()
-    system = build_system(model, Layout({p.name: 1 for p in model.parameters}))
+    system = build_system(model, trace_model(model), Layout({p.name: 1 for p in model.parameters}))
     given = len(model.parameters)
     assert system.n_parameters == given + sum(len(s.target) for k in system.prepared for s in k.scatter)
     p = torch.tensor([[p.default if p.default is not None else 1.5 for p in model.parameters]], dtype=torch.float64)
@@ -135,9 +137,9 @@ def test_what_depends_on_parameters_alone_is_computed_once_per_distinct_value() 
         parameters=(dg.Parameter("k", "d-1", "rate", 1.0), dg.Parameter("n", "1", "exponent", 2.0)),
         source=lambda cell, forcing: {"c": -(cell.k**1.5) * cell.c / (1 + torch.exp(cell.n))},
     )
-    scalar = build_system(model, Layout({"k": 1, "n": 1}))
+    scalar = build_system(model, trace_model(model), Layout({"k": 1, "n": 1}))
     assert scalar.n_parameters == 2 + 2
-    both = build_system(model, Layout({"k": 5, "n": 1}))
+    both = build_system(model, trace_model(model), Layout({"k": 5, "n": 1}))
     (kernel,) = both.prepared
     assert kernel.gather.shape[1] == 5
     p = torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0, 0.5]], dtype=torch.float64, requires_grad=True)

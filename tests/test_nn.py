@@ -66,11 +66,12 @@ def test_a_saved_network_comes_back_with_its_normalisation(tmp_path):
     x = 100 + 20 * torch.randn(5, 2, dtype=torch.float64)
     weather = torch.randn(5, 12, 3, dtype=torch.float64)
     net = network(initial={"water_storage": (50.0, 300.0)}, varying=["f"], weather=["a", "b", "c"], memory=4)
-    net.normalise(x, weather)
+    net.normalise(x, weather, reference=("2001-01-01", "2001-01-12"))
     back = dg.nn.ParameterNetwork.load(net.save(tmp_path / "net.npz"), MODEL)
-    for name, value in net(x, weather).items():
-        assert torch.equal(back(x, weather)[name], value), name
+    for name, value in net(x, weather, climate=weather).items():
+        assert torch.equal(back(x, weather, climate=weather)[name], value), name
     assert back.settings == net.settings
+    assert back.reference == ("2001-01-01", "2001-01-12")
 
 
 def test_files_that_are_no_network_are_refused(tmp_path):
@@ -109,7 +110,9 @@ def test_inputs_of_the_wrong_shape_are_named():
     with pytest.raises(ShapeError, match=r"attributes must be \(places, 2\), for \['slope', 'noise'\]"):
         net(torch.zeros(3, 5))
     with pytest.raises(InputError, match=r"needs weather: \['a'\]"):
-        net(torch.zeros(3, 2))
+        net(torch.zeros(3, 2), climate=torch.zeros(3, 7, 1))
+    with pytest.raises(InputError, match=r"climate=: \['D_f'\] follow from it, not from the days at hand"):
+        net(torch.zeros(3, 2), torch.zeros(3, 7, 1))
     with pytest.raises(ShapeError, match=r"weather must be \(places, time, 1\)"):
         net(torch.zeros(3, 2), torch.zeros(3, 7, 2))
 
@@ -241,9 +244,131 @@ def test_a_network_belongs_to_its_model_and_ranges(tmp_path):
     # As many values, but others: nothing in the weights tells them apart.
     path = network(seed=1).save(tmp_path / "n.npz")
     other = dg.models.RichardsColumn(depth=1.0, cells=5)
-    with pytest.raises(DataError, match="it was made for ExpHydro"):
+    with pytest.raises(DataError, match="is no network for RichardsColumn"):
         dg.nn.ParameterNetwork.load(path, other)
     shifted = [replace(p, typical=(0.0, 0.2)) if p.name == "f" else p for p in MODEL.parameters]
     whole = dg.nn.ParameterNetwork(MODEL, ["slope"]).save(tmp_path / "whole.npz")
-    with pytest.raises(DataError, match=r"what it learnt, and within which ranges"):
+    with pytest.raises(DataError, match="another model of that name, with other equations"):
         dg.nn.ParameterNetwork.load(whole, replace(MODEL, parameters=tuple(shifted)))
+    with pytest.raises(DataError, match=r"what it learnt, and within which ranges"):
+        dg.nn.ParameterNetwork.load(whole, replace(MODEL, parameters=tuple(shifted)), same_model=False)
+
+
+def reservoir(power: float, name: str = "Reservoir", cells: int = 1) -> dg.Model:
+    return dg.Model(
+        name=name, graph=dg.column(1.0, cells), states=(dg.State("storage", "mm", "water", default=3.0),),
+        parameters=(dg.Parameter("k", "d-1", "outflow per storage", 0.5, low=0.0, typical=(0.1, 0.9)),),
+        source=lambda cell, forcing: {"storage": -cell.k * cell.storage**power},
+    )  # fmt: skip
+
+
+def test_a_network_knows_its_model_by_its_equations_not_by_its_name(tmp_path):
+    path = dg.nn.ParameterNetwork(reservoir(1.0), ["slope"], seed=3).save(tmp_path / "n.npz")
+    x = torch.ones(1, 1, dtype=torch.float64)
+    known = dg.nn.ParameterNetwork(reservoir(1.0), ["slope"], seed=3)(x)["k"]
+    for model in (reservoir(1.0), reservoir(1.0, "Tank")):
+        assert torch.equal(dg.nn.ParameterNetwork.load(path, model)(x)["k"], known)
+    # Another power, which is closed over; another graph.
+    for model in (reservoir(1.2), reservoir(1.0, cells=2)):
+        with pytest.raises(DataError, match=r"with other equations, geometry.*same_model=False accepts"):
+            dg.nn.ParameterNetwork.load(path, model)
+        assert torch.equal(dg.nn.ParameterNetwork.load(path, model, same_model=False)(x)["k"], known)
+
+
+# --- the climate of a place ----------------------------------------------------------------------
+
+
+def climatic(**settings):
+    """A network whose values follow from the weather much more than from chance."""
+    net = network(weather=["precipitation", "temperature"], memory=4, **settings)
+    with torch.no_grad():
+        net.head.weight *= 30
+        net.recurrent.bias_ih_l0 += 0.5
+    return net
+
+
+def test_what_does_not_vary_follows_from_the_reference_period_alone(sites):
+    early, late = sites.days(slice(0, 80)), sites.days(slice(80, 182))
+    net = climatic()
+    net.normalise(early.attributes, early.weather(net.weather), reference=(early.dates[0], early.dates[-1]))
+    with torch.no_grad():
+        # By definition: the mean over the reference period of what the recurrent unit puts out.
+        scaled = (early.weather(net.weather) - net.scaling_weather.mean) / net.scaling_weather.spread
+        course = net.recurrent(scaled)[0].sum(1) / 80
+        inner = net.head(net.layers(torch.cat([net.scaling(early.attributes), course], dim=1)))
+        low, high = BOUNDS["D_f"]
+        expected = low + (high - low) / (1 + torch.exp(-inner[:, 1:2]))
+    assert expected.std() > 0.01
+    runs = {
+        "reference": dg.nn.predict(net, early, warmup=20, **SETTINGS),
+        "whole": dg.nn.predict(net, sites, warmup=20, **SETTINGS),
+        "window": dg.nn.predict(net, sites.days(slice(0, 100)), warmup=0, **SETTINGS),
+        "later": dg.nn.predict(net, late, warmup=0, climate=early, **SETTINGS),
+    }
+    for name, run in runs.items():
+        torch.testing.assert_close(run.parameters["D_f"], expected, rtol=1e-6, atol=0, msg=name)
+        assert torch.equal(run.parameters["D_f"], runs["reference"].parameters["D_f"]), name
+    # So does what is simulated, however long the record goes on.
+    a, b = (runs[name].fluxes["runoff"][:, 20:100] for name in ("reference", "whole"))
+    torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    daily = {k: v for k, v in SETTINGS.items() if k != "initial"}
+    found = dg.nn.predictions(
+        [net], sites, ("2000-01-01", "2000-04-30"), ("2000-05-01", "2000-06-30"), warmup=20, **daily
+    )
+    np.testing.assert_allclose(found.D_f.values[0], expected[:, 0].numpy(), rtol=1e-6)
+
+
+def test_where_the_reference_period_is_not_known_or_not_there_nothing_is_guessed(sites):
+    early, late = sites.days(slice(0, 80)), sites.days(slice(80, 182))
+    net = climatic().normalise(early.attributes, torch.zeros(9, 3, 2))
+    with pytest.raises(
+        InputError, match=r"\['f', 'D_f'\] follow from the weather of a reference period.*normalise\(.*reference="
+    ):
+        dg.nn.predict(net, early, **SETTINGS)
+    net = climatic(reference=("2000-01-01", "2000-03-20"))
+    with pytest.raises(
+        DataError,
+        match=r"weather of 2000-01-01 to 2000-03-20, the reference period.*give data of these days as climate=",
+    ):
+        dg.nn.predict(net, late, **SETTINGS)
+    with pytest.raises(InputError, match="climate must hold the sites of the data in their order"):
+        dg.nn.predict(net, late, climate=early.take(early.names[::-1]), **SETTINGS)
+    for wrong, error in (
+        (("2000-02-01", "2000-01-01"), InputError),
+        (("2000-02-01",), InputError),
+        (("soon", "later"), DataError),
+    ):
+        with pytest.raises(error, match="reference"):
+            climatic(reference=wrong)
+    with pytest.raises(InputError, match="the network has none"):
+        network(reference=("2000-01-01", "2000-03-20"))
+
+
+@pytest.mark.parametrize("varying", [(), ("f",)])
+def test_training_prediction_and_saved_networks_have_the_same_climate(sites, tmp_path, varying, monkeypatch):
+    training = dg.nn.Training(steps=2, batch=9, window=40, warmup=20, selection=60, check_every=1, learning_rate=1e-12,
+                              settings=SETTINGS)  # fmt: skip
+    net, seen = climatic(varying=varying), []
+    simulate = dg.nn.ParameterNetwork.simulate
+
+    def noted(self, *args, **settings):
+        seen.append(simulate(self, *args, **settings))
+        return seen[-1]
+
+    monkeypatch.setattr(dg.nn.ParameterNetwork, "simulate", noted)
+    dg.nn.train(net, sites, training)
+    assert net.reference == ("2000-01-01", str(DAYS[-61]))
+    dg.nn.predict(net, sites, warmup=10, **SETTINGS)
+    dg.nn.predict(dg.nn.ParameterNetwork.load(net.save(tmp_path / "n.npz"), MODEL), sites, warmup=0, **SETTINGS)
+    # Windows of two steps and their checks, a record with a warm-up, and one without: of as many lengths.
+    assert [len(s.grid) for s in seen] == [61, 81, 61, 81, 193, 183]
+    for run in seen[1:]:
+        torch.testing.assert_close(run.parameters["D_f"], seen[0].parameters["D_f"], rtol=1e-9, atol=0)
+    assert seen[0].parameters["D_f"].std() > 0.01
+
+
+def test_parabolas_take_the_climate_as_well(sites):
+    training = dg.nn.Training(steps=2, batch=9, window=40, warmup=20, reuse=3, settings=SETTINGS)
+    plain = replace(training, reuse=1)
+    losses = [dg.nn.train(climatic(), sites, t).loss[0] for t in (training, plain)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)

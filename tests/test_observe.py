@@ -8,6 +8,7 @@ import torch
 
 import pydiffgeo as dg
 from pydiffgeo.engines.base import Forward, Status
+from pydiffgeo.engines.programs import trace_model
 from pydiffgeo.errors import BoundsError, InputError, ShapeError, TimeError, UnknownNameError
 from pydiffgeo.observe import Observation, depth_weights, flux_means, flux_sums, heads, misfit, values_at
 
@@ -32,6 +33,7 @@ def made_up(theta: torch.Tensor, drainage: torch.Tensor, failed: tuple[int, ...]
         parameters={p.name: torch.full((1, 1), p.default or 0.3, dtype=torch.float64) for p in COLUMN.parameters},
         report=Forward(np.empty(0), np.empty(0), status, {}),
         batched=batched,
+        programs=trace_model(COLUMN),
     )
 
 

@@ -19,6 +19,7 @@ from properties import BASES, INF, NAN, attempt, bad_times, fractions, increasin
 import pydiffgeo as dg
 from pydiffgeo.calibration import Prior, Site, Strategy
 from pydiffgeo.engines.base import Forward, Status
+from pydiffgeo.engines.programs import trace_model
 from pydiffgeo.errors import BoundsError, DataError, InputError, PydiffgeoError, ShapeError
 from pydiffgeo.nn import ParameterNetwork, SiteData, Standardise, Training, held_out, k_fold
 from pydiffgeo.observe import Observation
@@ -245,7 +246,7 @@ def solution(count: int) -> dg.Solution:
     report.stats |= {"engine": "none", "steps": [*range(count)], "fallbacks": {0: "another"}}
     report.status = report.status[:count]
     values = torch.arange(float(count)).reshape(count, 1, 1)
-    return dg.Solution(BASES["network"].model, np.arange(2.0), {"storage": values}, {"discharge": values[..., 0]}, {"k": values[..., 0]}, report, True)  # fmt: skip
+    return dg.Solution(BASES["network"].model, np.arange(2.0), {"storage": values}, {"discharge": values[..., 0]}, {"k": values[..., 0]}, report, True, trace_model(BASES["network"].model))  # fmt: skip
 
 
 @given(st.integers(2, 6), st.data())

@@ -23,6 +23,7 @@ import pydiffgeo as dg
 from pydiffgeo.calibration import calibrate_file as calibrate
 from pydiffgeo.calibration import checkpoint
 from pydiffgeo.engines.julia.transpile import RULES, julia_loop
+from pydiffgeo.engines.programs import trace_model
 from pydiffgeo.engines.system import Layout, build_system
 from pydiffgeo.engines.trace import trace
 from pydiffgeo.errors import DataError, ModelError, PydiffgeoError, UnitError
@@ -313,7 +314,8 @@ def test_no_name_and_nothing_but_numbers_reaches_julia():
         "Inf",
     }
     own |= set(re.findall(r"[^\W\d]\w*", " ".join(RULES.values()))) | {"inbounds", "for", "simd", "ivdep"}
-    system = build_system(bucket("θ", "touch", "exit()"), Layout({"touch": 1}))
+    model = bucket("θ", "touch", "exit()")
+    system = build_system(model, trace_model(model), Layout({"touch": 1}))
     sources = [
         julia_loop(k.program, {"x": [*k.program.inputs]}, {"out": [*k.program.outputs]}, 1) for k in system.kernels
     ]

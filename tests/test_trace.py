@@ -16,7 +16,8 @@ import torch
 from pydiffgeo.engines.derive import LOWERED
 from pydiffgeo.engines.julia.transpile import RULES as JULIA_RULES
 from pydiffgeo.engines.julia.transpile import julia_loop, julia_number
-from pydiffgeo.engines.trace import OPERATIONS, RULES, Program, trace
+from pydiffgeo.engines.program import OPERATIONS, Program
+from pydiffgeo.engines.trace import RULES, trace
 from pydiffgeo.errors import ModelError, UnsupportedOperationError
 
 NAMES = ("x", "y", "z")
@@ -47,6 +48,14 @@ USES: dict[str, list[Callable[[Any], Any]]] = {
     "rsub": [lambda c: torch.rsub(c.x, c.y)],
     "pow": [lambda c: torch.abs(c.x) ** c.y, lambda c: c.x**3, lambda c: c.x**2, lambda c: c.x**1.0,
             lambda c: torch.pow(abs(c.x), 0.5), lambda c: 2.0**c.x],
+    "rpow": [lambda c: 2.0**c.x, lambda c: torch.tensor(3.0, dtype=torch.float64) ** c.x],
+    "rtruediv": [lambda c: 1.0 / (c.x + 10)],
+    "radd": [lambda c: 3 + c.x, lambda c: np.float64(0.3) + c.x],
+    "rmul": [lambda c: True * c.x, lambda c: np.float32(0.5) * c.x],
+    "pos": [lambda c: +c.x],
+    "positive": [lambda c: torch.positive(c.x)],
+    "clone": [lambda c: c.x.clone() + torch.clone(c.y)],
+    "softplus": [lambda c: torch.nn.functional.softplus(c.x), lambda c: torch.nn.functional.softplus(4 * c.x, beta=0.5)],
     "neg": [lambda c: -c.x, lambda c: torch.neg(c.x)],
     "negative": [lambda c: torch.negative(c.x)],
     "abs": [lambda c: torch.abs(c.x), lambda c: abs(c.x)],
@@ -60,7 +69,7 @@ USES: dict[str, list[Callable[[Any], Any]]] = {
     "sin": [lambda c: torch.sin(c.x)],
     "cos": [lambda c: torch.cos(c.x)],
     "sigmoid": [lambda c: torch.sigmoid(c.x)],
-    "relu": [lambda c: torch.relu(c.x)],
+    "relu": [lambda c: torch.relu(c.x), lambda c: torch.nn.functional.relu(c.x)],
     "square": [lambda c: torch.square(c.x)],
     "reciprocal": [lambda c: torch.reciprocal(c.x)],
     "minimum": [lambda c: torch.minimum(c.x, c.y)],
@@ -81,6 +90,8 @@ USES: dict[str, list[Callable[[Any], Any]]] = {
     "less_equal": [lambda c: torch.where(torch.less_equal(c.x, c.y), c.x, c.z)],
     "greater": [lambda c: torch.where(torch.greater(c.x, c.y), c.x, c.z)],
     "greater_equal": [lambda c: torch.where(torch.greater_equal(c.x, c.y), c.x, c.z)],
+    "and": [lambda c: torch.where(torch.logical_and(c.x > 0, c.y > 0) & (c.z > 0), c.x, c.z)],
+    "or": [lambda c: torch.where((c.x > 0) | (c.y > 0) | (c.z > 1), c.x, c.z)],
     "and_": [lambda c: torch.where((c.x > 0) & (c.y > 0), c.x, c.z)],
     "logical_and": [lambda c: torch.where(torch.logical_and(c.x > 0, c.y > 0), c.x, c.z)],
     "or_": [lambda c: torch.where((c.x > 0) | (c.y > 0), c.x, c.z)],
@@ -92,7 +103,7 @@ NEED_POSITIVE = {"log", "log10", "sqrt", "rsqrt", "reciprocal"}
 
 
 def test_every_rule_and_operation_is_covered() -> None:
-    assert {*USES} == {*RULES}
+    assert {*USES} == {*RULES} - {"detach"}
     assert {*JULIA_RULES} == {*OPERATIONS, *LOWERED}
     used = {n.op for functions in USES.values() for f in functions for n in program(f).nodes}
     assert used == {*OPERATIONS, "input", "constant"}
@@ -128,6 +139,8 @@ def operations(traced: Program) -> list[str]:
         (lambda c: c.x - c.y, ["sub"]),
         # Not the same: these do not commute, and must stay apart.
         (lambda c: (c.x - c.y) * (c.y - c.x), ["sub", "sub", "mul"]),
+        # A choice that is known takes its branch.
+        (lambda c: torch.where(torch.tensor(1.0) > 2, c.x, -c.y), ["neg"]),
         (lambda c: 0.0 - c.x, ["sub"]),
     ],
 )
@@ -188,6 +201,58 @@ def uses_math(c: Any) -> dict[str, Any]:
     return {"out": math.exp(c.x)}
 
 
+def uses_numpy(c: Any) -> dict[str, Any]:
+    return {"out": np.exp(c.x)}
+
+
+def takes_the_least_of_one(c: Any) -> dict[str, Any]:
+    return {"out": torch.min(c.x)}
+
+
+def takes_the_largest_along_an_axis(c: Any) -> dict[str, Any]:
+    return {"out": torch.max(c.x, 0)}
+
+
+def clamps_to_nothing(c: Any) -> dict[str, Any]:
+    return {"out": torch.clamp(c.x)}
+
+
+def chooses_by_a_number(c: Any) -> dict[str, Any]:
+    return {"out": torch.where(c.x, c.y, 0.0)}
+
+
+def detaches(c: Any) -> dict[str, Any]:
+    return {"out": c.x.detach()}
+
+
+def asks_for_equality(c: Any) -> dict[str, Any]:
+    return {"out": torch.where(c.x == 0, c.y, c.z)}
+
+
+def stacks(c: Any) -> dict[str, Any]:
+    return {"out": torch.stack([c.x, c.y]).sum()}
+
+
+def adds_several(c: Any) -> dict[str, Any]:
+    return {"out": c.x + torch.tensor([1.0, 2.0])}
+
+
+def adds_text(c: Any) -> dict[str, Any]:
+    return {"out": c.x + "1"}
+
+
+def divides_down(c: Any) -> dict[str, Any]:
+    return {"out": c.x // 2}
+
+
+def asks_for_a_shape(c: Any) -> dict[str, Any]:
+    return {"out": c.x * c.x.shape[0]}
+
+
+def overflows(c: Any) -> dict[str, Any]:
+    return {"out": c.x + 1 / (torch.tensor(1.0, dtype=torch.float64) * 0).item()}
+
+
 @pytest.mark.parametrize(
     ("function", "text", "error", "parts"),
     [
@@ -196,7 +261,20 @@ def uses_math(c: Any) -> dict[str, Any]:
         (clamps_badly, ".clamp(", UnsupportedOperationError, ["'clamp'", "called in a way", "'lowest'"]),
         (branches, "if c.x", ModelError, ["branches on a value", "torch.where"]),
         (misreads, "conductivity", ModelError, ["does not declare", "'conductivity'"]),
-        (uses_math, "math.exp", ModelError, ["torch operations only"]),
+        (uses_math, "math.exp", ModelError, ["torch operations only", "not math.exp"]),
+        (uses_numpy, "np.exp", ModelError, ["torch operations only", "ufuncs"]),
+        (takes_the_least_of_one, "torch.min", UnsupportedOperationError, ["torch.min takes two values"]),
+        (takes_the_largest_along_an_axis, "torch.max", UnsupportedOperationError, ["torch.max takes two values"]),
+        (clamps_to_nothing, "torch.clamp", UnsupportedOperationError, ["needs min, max, or both"]),
+        (chooses_by_a_number, "torch.where", UnsupportedOperationError, ["wants a comparison", "got a number"]),
+        (detaches, "detach()", UnsupportedOperationError, ["would take a gradient away"]),
+        (asks_for_equality, "==", ModelError, ["whether two values are equal"]),
+        (stacks, "torch.stack", UnsupportedOperationError, ["'stack'", "no translation rule"]),
+        (adds_several, "torch.tensor", UnsupportedOperationError, ["shape (2,)", "one cell at a time", "Parameter"]),
+        (adds_text, '"1"', UnsupportedOperationError, ["'1'", "neither a number nor a torch operation"]),
+        (divides_down, "//", ModelError, ["//"]),
+        (asks_for_a_shape, "shape[0]", UnsupportedOperationError, ["'shape'"]),
+        (overflows, "torch.tensor", ModelError, ["division by zero"]),
     ],
 )
 def test_errors_name_the_function_and_the_line(
@@ -209,8 +287,28 @@ def test_errors_name_the_function_and_the_line(
 
 
 def test_what_is_not_a_dictionary_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"Soil\.source must return a dictionary, got Proxy"):
+    with pytest.raises(ModelError, match=r"Soil\.source must return a dictionary, got Symbol"):
         trace("Soil.source", returns_a_number, [("c", NAMES)])
+
+
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        (lambda c: None, "nothing as 'out'"),
+        (lambda c: c.x > 0, "a truth value as 'out'"),
+        (lambda c: "1", "returns as 'out'"),
+        (lambda c: torch.ones(3), "returns as 'out'"),
+    ],
+)
+def test_results_are_numbers(value: Callable[[Any], Any], match: str) -> None:
+    with pytest.raises(ModelError, match=match):
+        trace("Soil.source", lambda c: {"out": value(c)}, [("c", NAMES)])
+
+
+def test_a_truth_value_counts_as_one_or_zero() -> None:
+    traced = program(lambda c: c.y * (c.x > 0) + (c.z > 0))
+    assert evaluate(traced, (1.0, 5.0, -1.0)) == 5.0
+    assert evaluate(traced, (-1.0, 5.0, 1.0)) == 1.0
 
 
 def test_the_julia_text_of_a_function() -> None:

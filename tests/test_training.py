@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
 from dataclasses import replace
@@ -11,11 +12,15 @@ import pytest
 import torch
 import xarray as xr
 from learning import DAYS, SETTINGS, make_sites, network, true_f
+from stopping import equal, stopped_at, weights
 from terminal import Terminal
 
 import pydiffgeo as dg
 from pydiffgeo.errors import DataError, InputError, SolverError
 from pydiffgeo.nn.parabola import parabolas
+
+# `dg.nn.train` is the function.
+module = importlib.import_module("pydiffgeo.nn.train")
 
 
 @pytest.fixture(scope="module")
@@ -50,28 +55,120 @@ def test_training_learns_what_holds_where_nothing_was_seen(sites):
     assert 0.5 < values.std() / true.std() < 2.0
 
 
-@pytest.mark.parametrize(("steps", "reuse"), [(3, 1), (7, 1), (5, 4)])
-def test_training_goes_on_to_the_last_bit(sites, tmp_path, steps, reuse):
-    training = dg.nn.Training(
-        steps=9, batch=4, window=30, warmup=10, selection=40, check_every=3, measure="log", noise=0.3, average=0.9,
-        reuse=reuse, settings=SETTINGS,
-    )  # fmt: skip
-    whole, parts = network(), network()
-    seen = dg.nn.train(whole, sites, training)
+BRIEF = dg.nn.Training(
+    steps=6, batch=3, window=20, warmup=5, selection=25, check_every=2, measure="log", noise=0.3, average=0.9,
+    learning_rate=0.1, settings={**SETTINGS, "rtol": 1e-3, "atol": 1e-3},
+)  # fmt: skip
 
+
+@pytest.mark.parametrize("reuse", [1, 4])
+def test_a_stop_at_any_moment_leaves_no_trace(sites, tmp_path, monkeypatch, reuse):
+    training, shown, whole = replace(BRIEF, reuse=reuse), [], network()
+    shown.append(weights(whole.normalise(sites.attributes)))
+    # What is built at the first solve is not counted.
+    dg.nn.train(network(), sites, replace(training, steps=1))
+    with stopped_at() as calls:
+        seen = dg.nn.train(whole, sites, training, callback=lambda step, loss: shown.append(weights(whole)))
+    assert seen.checked == (2, 4, 6)
+    random = np.random.default_rng(reuse)
+    for attempt, often in enumerate((True, False)):
+        monkeypatch.setattr(module, "SAVE_EVERY", 0.0 if often else 10.0)
+        path, stops, net = tmp_path / f"{attempt}.npz", 0, network()
+        for _ in range(5):
+            try:
+                with stopped_at(int(random.integers(1, calls[0] // 2))):
+                    dg.nn.train(net, sites, training, checkpoint=path, progress=False)
+            except KeyboardInterrupt:
+                stops += 1
+            # It holds what the training would have ended with after one of its steps, as a whole.
+            if net.scaling.fitted:
+                assert any(equal(weights(net), known) for known in shown)
+            # The next one begins with what is there, as in a notebook, or anew, as in another process.
+            net = net if attempt == 1 else network()
+        again = dg.nn.train(net, sites, training, checkpoint=path)
+        assert stops > 1
+        assert replace(again, seconds=0) == replace(seen, seconds=0)
+        assert equal(weights(net), weights(whole))
+
+
+@pytest.mark.parametrize("what", ["_checked", "_stepped", "save", "commit"])
+def test_a_stop_within_each_part_of_a_training_leaves_no_trace(sites, tmp_path, monkeypatch, what):
+    whole, net = network(), network()
+    seen = dg.nn.train(whole, sites, BRIEF)
+    monkeypatch.setattr(module, "SAVE_EVERY", 0.0)
+    part, calls = getattr(module._Run, what), []
+
+    def stop(self, *args):
+        calls.append(None)
+        # Ahead of what is done, and after it.
+        if len(calls) == 2:
+            part(self, *args)
+        if len(calls) in (2, 4):
+            raise KeyboardInterrupt
+        return part(self, *args)
+
+    monkeypatch.setattr(module._Run, what, stop)
+    stops = 0
+    while True:
+        try:
+            again = dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz")
+            break
+        except KeyboardInterrupt:
+            stops += 1
+    assert stops == 2
+    assert replace(again, seconds=0) == replace(seen, seconds=0)
+    assert equal(weights(net), weights(whole))
+
+
+def test_a_stop_says_where_the_training_stands_and_shows_the_average(sites, tmp_path):
     def stop(step, loss):
-        if step == steps:
+        if step == 2:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        dg.nn.train(parts, sites, training, checkpoint=tmp_path / "c.npz", callback=stop)
-    parts = network()
-    again = dg.nn.train(parts, sites, training, checkpoint=tmp_path / "c.npz")
-    assert (again.loss, again.selection) == (seen.loss, seen.selection)
-    for name, value in whole.state_dict().items():
-        assert torch.equal(parts.state_dict()[name], value), name
+    net, two = network(), network()
+    with pytest.raises(KeyboardInterrupt, match=r"after step 2 of 6; the same call goes on from .*c\.npz"):
+        dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz", callback=stop)
+    shown = []
+    dg.nn.train(two, sites, BRIEF, callback=lambda step, loss: shown.append(weights(two)))
+    assert equal(weights(net), shown[1])
     with pytest.raises(DataError, match=r"belongs to another training \(different: training\)"):
-        dg.nn.train(network(), sites, dg.nn.Training(steps=8, settings=SETTINGS, window=30, warmup=10, selection=40), checkpoint=tmp_path / "c.npz")  # fmt: skip
+        dg.nn.train(network(), sites, replace(BRIEF, steps=5), checkpoint=tmp_path / "c.npz")
+
+
+def test_an_error_of_the_callback_costs_nothing(sites, tmp_path):
+    def fail(step, loss):
+        if step == 4:
+            raise ZeroDivisionError("its own affair")
+
+    net, whole, steps = network(), network(), []
+    with pytest.raises(ZeroDivisionError, match="its own affair"):
+        dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz", callback=fail)
+    dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz", callback=lambda step, loss: steps.append(step))
+    assert steps == [5, 6]
+    dg.nn.train(whole, sites, BRIEF)
+    assert equal(weights(net), weights(whole))
+
+
+def test_random_layers_of_ones_own_network_go_on_as_well(sites, tmp_path):
+    def dropping():
+        net = network()
+        net.layers.append(torch.nn.Dropout(0.5))
+        return net
+
+    def stop(step, loss):
+        if step == 5:
+            raise KeyboardInterrupt
+
+    whole, net = dropping(), dropping()
+    seen = dg.nn.train(whole, sites, BRIEF)
+    torch.manual_seed(77)
+    with pytest.raises(KeyboardInterrupt):
+        dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz", callback=stop)
+    before = torch.get_rng_state()
+    again = dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz")
+    assert again.loss == seen.loss != dg.nn.train(network(), sites, BRIEF).loss
+    assert equal(weights(net), weights(whole))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_terminal_gets_a_bar(sites, monkeypatch):
@@ -135,25 +232,59 @@ def test_networks_with_weather_have_no_parabolas(sites):
     net = dg.nn.ParameterNetwork(
         dg.models.ExpHydro(), sites.inputs, varying=["f"], weather=["precipitation"], fixed={"T_max": 1.0}
     )  # fmt: skip
-    with pytest.raises(InputError, match="weather"):
+    with pytest.raises(InputError, match=r"do not vary with the weather; \['f'\] do"):
         dg.nn.train(net, sites, replace(TRAINING, steps=1, reuse=5))
 
 
 def test_weights_are_averaged_over_the_steps(sites):
-    training = dg.nn.Training(steps=5, batch=9, window=40, warmup=20, average=0.6, settings=SETTINGS)
-    net = network().normalise(sites.attributes)
-    expected, seen = {k: v.clone() for k, v in net.state_dict().items()}, []
-
-    def note(step, loss):
-        seen.append({k: v.clone() for k, v in net.state_dict().items()})
-
-    dg.nn.train(net, sites, training, callback=note)
-    for step, weights in enumerate(seen, 1):
+    plain = dg.nn.Training(steps=5, batch=9, window=40, warmup=20, settings=SETTINGS)
+    net, seen = network().normalise(sites.attributes), []
+    expected = weights(net)
+    # Without an average the network shows the weights of each step.
+    dg.nn.train(net, sites, plain, callback=lambda step, loss: seen.append(weights(net)))
+    for step, present in enumerate(seen, 1):
         kept = min(0.6, step / (step + 9))
-        expected = {k: kept * expected[k] + (1 - kept) * weights[k] for k in expected}
+        expected = {k: kept * expected[k] + (1 - kept) * present[k] for k in expected}
+    net = network()
+    dg.nn.train(net, sites, replace(plain, average=0.6))
     for name, value in net.state_dict().items():
         torch.testing.assert_close(value, expected[name])
     assert not torch.equal(net.head.weight, seen[-1]["head.weight"])
+
+
+def test_an_attribute_that_does_not_vary_leaves_the_averaged_scales_as_they_are(sites):
+    same = replace(sites, attributes=torch.stack([sites.attributes[:, 0], torch.full((9,), 3.0)], dim=1))
+    net = network()
+    dg.nn.train(net, same, dg.nn.Training(steps=2, batch=4, window=20, warmup=5, average=0.9, settings=SETTINGS))
+    assert net.scaling.spread[1] == torch.inf
+    assert net.scaling.mean[1] == 3.0
+
+
+def test_steps_are_those_of_adamw_at_a_rate_that_falls_along_a_cosine(sites):
+    """Loshchilov and Hutter 2019, ICLR, algorithm 2, written out; the rate falls to a tenth along half a cosine."""
+    part, count, rate, decay, clip = sites.days(slice(0, 50)), 6, 0.03, 0.2, 0.05
+    # All sites and days in each step: there is nothing to be chosen at random.
+    training = dg.nn.Training(steps=count, batch=9, window=40, warmup=10, learning_rate=rate, weight_decay=decay,
+                              clip=clip, settings=SETTINGS)  # fmt: skip
+    net, own = network().normalise(part.attributes), network().normalise(part.attributes)
+    dg.nn.train(net, part, training)
+    spread = torch.from_numpy(np.nanstd(part.observed.numpy(), axis=1))
+    first, second = ([torch.zeros_like(p) for p in own.parameters()] for _ in range(2))
+    for t in range(1, count + 1):
+        solution = own.simulate(part.attributes, part.forcing, np.arange(51.0), **SETTINGS)
+        error = dg.nn.scaled_error(solution.fluxes["runoff"][:, 10:], part.observed[:, 10:], spread).mean()
+        gradients = torch.autograd.grad(error, [*own.parameters()])
+        norm = torch.sqrt(sum((g**2).sum() for g in gradients))
+        assert norm > clip
+        now = rate * (0.1 + 0.9 * (1 + np.cos(np.pi * (t - 1) / count)) / 2)
+        with torch.no_grad():
+            for p, g, m, v in zip(own.parameters(), gradients, first, second, strict=True):
+                g = g * clip / norm
+                m += 0.1 * (g - m)
+                v += 0.001 * (g**2 - v)
+                p -= now * (m / (1 - 0.9**t) / (torch.sqrt(v / (1 - 0.999**t)) + 1e-8) + decay * p)
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(value, own.state_dict()[name], rtol=1e-5, atol=1e-9)
 
 
 def test_the_logarithm_of_the_error_is_taken_of_each_site(sites):
@@ -193,7 +324,7 @@ def test_days_held_back_choose_the_weights(sites):
     seen = dg.nn.train(net, sites, training)
     # Steps this large do not gain every time: it stops at the first check without a gain, with the weights before.
     assert 1 < len(seen.selection) < 30
-    assert seen.selection[:-1] == sorted(seen.selection[:-1], reverse=True)
+    assert [*seen.selection[:-1]] == sorted(seen.selection[:-1], reverse=True)
     assert min(seen.selection) == seen.selection[-2] < seen.selection[-1]
     late = sites.days(slice(len(DAYS) - 80, None))
     spread = sites.observed[:, :-60].sub(sites.observed[:, :-60].nanmean(1, keepdim=True)).pow(2).nanmean(1).sqrt()
@@ -346,5 +477,7 @@ def test_predictions_hold_scores_over_seeds_beside_baselines(sites, tmp_path):
 def test_a_checkpoint_of_another_network_is_refused(sites, tmp_path, change):
     training = replace(TRAINING, steps=1)
     dg.nn.train(network(), sites, training, checkpoint=tmp_path / "c.npz")
-    with pytest.raises(DataError, match=r"belongs to another training \(different: first weights\)"):
+    with pytest.raises(
+        DataError, match=r"belongs to another training \(different: first weights; give the network as it was"
+    ):
         dg.nn.train(network(**change), sites, training, checkpoint=tmp_path / "c.npz")

@@ -19,6 +19,7 @@ import torch
 
 import pydiffgeo as dg
 from pydiffgeo.engines.kernels import System
+from pydiffgeo.engines.programs import trace_model
 from pydiffgeo.engines.system import Layout, build_system
 
 Values = dict[str, np.ndarray]
@@ -58,7 +59,7 @@ class Case:
     def system(self) -> System:
         given = self.parameters | self.constant
         layout = Layout({p.name: given[p.name].size for p in self.model.parameters})
-        return build_system(self.model, layout, prepared=False)
+        return build_system(self.model, trace_model(self.model), layout, prepared=False)
 
     @property
     def intervals(self) -> int:

@@ -37,6 +37,8 @@ struct Model
     transposed::SparseMatrixCSC{Float64,Int}
     places::Vector{Int}
     controls::Vector{Control}
+    switches::Bool                 # may slopes or rates jump at some states?
+    decisions::Bool                # may rates?
     guards::Vector{Kernel}
     lock::ReentrantLock
 end
@@ -57,6 +59,7 @@ function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants
                  slots, pattern, transpose_states(pattern, n_states)...,
                  [a == 0 ? Control(i, 0, 0, size) : Control(i, a - base, findfirst(==(i), view(columns, :, a - base)), size)
                   for (i, a, size) in zip(controls...)],
+                 any(k -> k.branches > 0, [closures; kernels]), any(k -> k.decisions > 0, [closures; kernels]),
                  guards, ReentrantLock())
 end
 

@@ -21,7 +21,9 @@ import numpy as np
 
 from ..errors import EngineError, InputError
 from .base import FINAL, Array, Options, Status
+from .decisions import events
 from .interrupts import interrupted
+from .jumps import Jumping
 from .kernels import Kernel, System
 from .limits import Guards, guarded
 from .members import Failure, Watch
@@ -34,6 +36,9 @@ RULES: dict[str, Any] = {
     "lt": lambda a, b: a < b, "le": lambda a, b: a <= b, "and": ca.logic_and, "or": ca.logic_or,
     "not": ca.logic_not, "where": lambda c, a, b: ca.if_else(c, a, b),
 }  # fmt: skip
+
+# What derivatives take powers apart into.
+LOWERED: dict[str, Any] = {"lnabs": lambda x: ca.log(ca.fabs(x)), "raise": lambda x, y, logarithm: x**y}
 
 # What CVODES calls its failures, and what they mean to a user.
 FLAGS = {
@@ -100,6 +105,17 @@ def rates(system: System, v: Any) -> Any:
             )
             total += ca.mtimes(spread, _column(results[s.output], len(s.target)))
     return total
+
+
+def sides_of(functions: Sequence[Jumping], v: Any) -> Any:
+    """A sum over items, for each function and decision, of which side it is on; weights let no two turns cancel."""
+    found = []
+    for function in functions:
+        kernel, items = function.kernel, function.kernel.gather.shape[1]
+        sides = events(kernel.program, function.moving).run(_inputs(kernel, v), RULES | LOWERED)
+        weights = 1 + np.sqrt(np.arange(items)) % 1
+        found += [ca.dot(ca.DM(weights), _column(sides[f"side.{k}"], items)) for k in function.which]
+    return ca.vertcat(*found)
 
 
 def solver_of(options: Options) -> str:
@@ -204,7 +220,10 @@ class Interval:
         self._guarded = closed | {"ode": guarded(system, total, run, options)}
         integrator = self._integrator("forward", self._guarded)
         self._forward = _Call(integrator, {0: n + n_fluxes, 2: self._size}, {0: n + n_fluxes})
+        self._symbols = [y, par, s]
+        self._values = v
         self._locator: _Call | None = None
+        self._turning: dict[Any, tuple[Any, _Call]] = {}
         self._backward: _Call | None = None
         self._tangents: dict[int, _Call] = {}
         self._zeros = np.zeros(n_fluxes)
@@ -259,6 +278,28 @@ class Interval:
         rows = np.vstack([start, reached.reshape(PLACES, -1)])
         last = int(np.isfinite(rows).all(axis=1).sum()) - 1
         self.fallback.walk(rows[last], par, self.watch, self._look, last / PLACES, min(1.0, (last + 2) / PLACES))
+
+    def turned(self, functions: Sequence[Jumping], y: Array, par: Array) -> bool:
+        """Has a decision of one of these functions turned within the interval? It counts as such if CVODES cannot tell.
+
+        The sides that decisions are on are integrated beside the states: a sum that is constant in the interval is,
+        integrated, what it was at the start or, where the solution begins on a switch, is at the end.
+        """
+        key = tuple((id(f.kernel), f.which) for f in functions)
+        if key not in self._turning:
+            sides = sides_of(functions, self._values)
+            integrator = self._integrator("turning", {**self._lean, "quad": sides})
+            call = _Call(integrator, {0: self.n_states, 2: self._size}, {0: self.n_states, 2: sides.numel()})
+            self._turning[key] = ca.Function("sides", self._symbols, [sides]), call
+        now, call = self._turning[key]
+        try:
+            end, mean = (part.copy() for part in call(y, par))
+        except Failure as failure:
+            if failure.status is Status.TIME_LIMIT:
+                raise
+            return True
+        ends = [np.array(now(at, par, t)).ravel() for at, t in ((y, 0.0), (end, 1.0))]
+        return bool(np.all([np.abs(mean - e).max() > 1e-9 * np.abs(e).max(initial=1.0) for e in ends]))
 
     def _or_fallback(self, attempt: Callable[[], T], instead: Callable[[], T]) -> tuple[T, str]:
         """What `attempt` returns, or where CVODES gives up in it, `instead`, with the reason."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from .trace import OPERATIONS, Builder, Node, Program, Ref
+from .program import OPERATIONS, Builder, Node, Program, Ref
 
 # Powers are taken apart, so that a power, its slopes and other powers of the same base share a
 # logarithm: `raise(x, y, l)` is `x**y` where `l = lnabs(x)`, the logarithm of |x|.

@@ -45,3 +45,20 @@ def noted_interrupts() -> Iterator[threading.Event]:
     finally:
         signal.signal(signal.SIGINT, previous)
         _seen.clear()
+
+
+@contextmanager
+def held_interrupts() -> Iterator[None]:
+    """Lets Ctrl-C wait for the end of what must not be left half done, a few moments at most; in the first thread."""
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(previous):
+        yield
+        return
+    seen: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        if seen:
+            previous(signal.SIGINT, None)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .trace import Program
+from .program import Program
 
 Index = NDArray[np.int64]
 Array = NDArray[np.float64]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import FINAL, Array, Engine, Forward, Gradients, Problem, Status, Tangents
+from .base import FINAL, Array, Engine, Forward, Gradients, Problem, Status, Tangents, add_stats, make_stats
+
+COUNTS: tuple[Literal["steps", "rejections"], ...] = ("steps", "rejections")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Persistent:
         started, limit = time.monotonic(), problem.options.max_seconds
         first = self.engine.forward(problem, differentiate)
         parts = [Part(np.arange(problem.members), problem, first)]
-        status, reasons, stats = [*first.status], dict(first.reasons), first.stats | {"fallbacks": {}}
+        status, reasons, stats = [*first.status], dict(first.reasons), make_stats(**first.stats)
         result = replace(first, status=status, reasons=reasons, stats=stats, tape=parts)
         for method in self.methods if problem.options.solver in (None, "auto") else ():
             failed = np.array([i for i, s in enumerate(result.status) if not s.ok and s not in FINAL], np.int64)
@@ -80,8 +82,10 @@ class Persistent:
                 continue
             result.y[m], result.q[m], result.status[m] = part.forward.y[i], part.forward.q[i], status
             result.stats["fallbacks"][m] = f"{method.name}, after {result.reasons.pop(m)}"
-            for name in ("steps", "rejections"):
-                result.stats[name][m] = part.forward.stats[name][i]
+            for mine, theirs in ((result.stats[k], part.forward.stats[k]) for k in COUNTS):
+                if mine is not None and theirs is not None:
+                    mine[m] = theirs[i]
+        add_stats(result.stats, {k: part.forward.stats[k] for k in ("forward_seconds", "kept_bytes")})
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
         y0, p, f = np.zeros_like(problem.y0), np.zeros_like(problem.p), np.zeros_like(problem.f)

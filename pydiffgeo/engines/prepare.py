@@ -7,7 +7,7 @@ parameters that an engine sees; PyTorch evaluates them, and carries gradients ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,26 +16,11 @@ import torch
 from torch import Tensor
 
 from .kernels import Kernel, Scatter, System
-from .trace import Builder, Node, Program, Ref
+from .program import LOGICAL, Builder, Node, Program, Ref
+from .tensors import RULES
 
 # Only these are worth a place among the parameters; sums and products are as cheap as reading them.
 COSTLY = {"div", "pow", "exp", "log", "sqrt", "tanh", "sin", "cos"}
-LOGICAL = {"lt", "le", "and", "or", "not"}
-
-
-def _tensors(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`function` on tensors and plain numbers."""
-    return lambda *args: function(*(torch.as_tensor(a, dtype=torch.float64) for a in args))
-
-
-RULES: dict[str, Callable[..., Any]] = {
-    "add": torch.add, "sub": lambda a, b: a - b, "mul": torch.mul, "div": lambda a, b: a / b,
-    "pow": _tensors(torch.pow), "neg": torch.neg, "abs": torch.abs, "exp": torch.exp, "log": torch.log,
-    "sqrt": torch.sqrt, "tanh": torch.tanh, "sin": torch.sin, "cos": torch.cos,
-    "minimum": _tensors(torch.minimum), "maximum": _tensors(torch.maximum),
-    "lt": lambda a, b: a < b, "le": lambda a, b: a <= b, "and": torch.logical_and, "or": torch.logical_or,
-    "not": torch.logical_not, "where": lambda c, a, b: torch.where(c, *map(torch.as_tensor, (a, b))),
-}  # fmt: skip
 
 
 def prepare(system: System, p: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""From a model to a system: local functions are traced, and every value gets its place."""
+"""From a model and its traced local functions to a system, in which every value has its place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ..errors import ModelError
 from ..model import Model
 from .kernels import Array, Guard, Index, Kernel, Scatter, System
 from .prepare import hoist
-from .trace import Program, trace
+from .program import Program
+from .programs import Programs
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +43,13 @@ class _Values:
         return self.take(len(values))
 
 
-def build_system(model: Model, layout: Layout, prepared: bool = True) -> System:
-    """Traces the local functions of `model` and lays out its values.
+def build_system(model: Model, programs: Programs, layout: Layout, prepared: bool = True) -> System:
+    """Lays out the values of `model`, whose local functions are `programs`.
 
     `prepared` cuts out what depends on parameters and geometry alone, see `prepare.py`.
 
     Raises:
-        ModelError: a local function cannot be traced or returns a name the model does not declare.
+        ModelError: a local function returns a name that the model does not declare.
     """
     graph, values = model.graph, _Values()
     states = _order_states(model)
@@ -92,54 +93,47 @@ def build_system(model: Model, layout: Layout, prepared: bool = True) -> System:
                 )
         return tuple(scatter)
 
-    if model.closure is not None:
-        program = trace(f"{model.name}.closure", model.closure, [("cell", [*cell])])
+    if programs.closure is not None:
+        program = programs.closure
         at = {name: values.take(graph.cells) for name in program.outputs}
         if clash := set(at) & set(cell):
             raise ModelError(f"{program.name} returns {sorted(clash)}, which the cell already has")
         scatter = tuple(Scatter(name, where, np.ones(graph.cells)) for name, where in at.items())
         closures.append(_kernel(program, {"cell": cell}, scatter, graph.cells))
         cell |= at
-    if model.source is not None:
-        program = trace(f"{model.name}.source", model.source, [("cell", [*cell]), ("forcing", [*forcings])])
+    if programs.source is not None:
+        program = programs.source
         put = {s.name: [(rates[s.name], np.ones(graph.cells))] for s in model.states}
         kernels.append(
             _kernel(program, {"cell": cell, "forcing": cell_forcing}, targets(program, put, volume), graph.cells)
         )
-    if model.flux is not None and len(graph.faces):
+    if programs.flux is not None:
         left, right = graph.faces.T
         area = graph.face["area"]
-        program = trace(f"{model.name}.flux", model.flux, [("left", [*cell]), ("right", [*cell]), ("face", [*face])])
+        program = programs.flux
         put = {
             s.name: [(rates[s.name][left], -area / volume[left]), (rates[s.name][right], area / volume[right])]
             for s in model.states
         }
         spaces = {"left": _at(cell, left), "right": _at(cell, right), "face": face}
         kernels.append(_kernel(program, spaces, targets(program, put, area), len(left)))
-    for boundary, geometry in zip(model.boundaries, outside, strict=True):
+    for boundary, program, geometry in zip(model.boundaries, programs.boundaries, outside, strict=True):
         touched = np.asarray(boundary.cells)
         area = boundary.geometry["area"]
         seen = _at(cell, touched) | {s.name: states[s.name] for s in boundary.states}
-        program = trace(
-            f"{model.name}.{boundary.name}",
-            boundary.function,
-            [("cell", [*seen]), ("forcing", [*forcings]), ("face", [*geometry])],
-        )
         put = {s.name: [(rates[s.name][touched], area / volume[touched])] for s in model.states}
         put |= {s.name: [(rates[s.name], np.ones(len(touched)))] for s in boundary.states}
         spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
         kernels.append(_kernel(program, spaces, targets(program, put, area), len(touched)))
     guards: list[Guard] = []
     sides = {b.name: (b, g) for b, g in zip(model.boundaries, outside, strict=True)}
-    for limit in model.limits:
+    for limit, program in zip(model.limits, programs.limits, strict=True):
         touched, spaces = np.arange(graph.cells), {"cell": bare}
         if limit.boundary:
             side, geometry = sides[limit.boundary]
             touched = np.asarray(side.cells)
             seen = _at(bare, touched) | {s.name: states[s.name] for s in side.states}
             spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
-        label = f"{model.name}.limit of {limit.name}"
-        program = trace(label, limit.complete, [(prefix, [*space]) for prefix, space in spaces.items()])
         guards.append(Guard(_kernel(program, spaces, (), len(touched)), limit.name, limit.unit, touched, limit.remedy))
     controls: list[tuple[int, int, float]] = []
     for s in model.all_states:

@@ -1,196 +1,299 @@
-"""Local functions as straight-line programs.
+"""Local functions in plain PyTorch, traced into straight-line programs.
 
-A local function in plain torch is traced with `torch.fx` on scalar stand-ins and becomes a
-`Program`: a list of scalar operations, each on earlier results. Engines run a program on symbols
-of their own or write it out as source. Equal operations are merged and constants folded.
+A local function is called once on `Symbol`s, which stand for the values of one cell, face or boundary
+cell. What it does to them is written down by a `Builder` as it happens. Everything else that the
+function meets, numbers and tensors that it closes over, is a constant of the program.
+
+The function may close over something that changes, so engines ask for the program anew at every solve
+(`structure.py`). A tensor that asks for a gradient is refused: as a constant, it would not get one.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
-import operator
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
+import numpy as np
 import torch
-from torch import fx
+from torch import Tensor
+from torch.autograd import forward_ad
 
 from ..errors import ModelError, UnsupportedOperationError
+from . import program
+from .program import LOGICAL, Builder, Program, Ref
 
-Ref = int  # position of a node in its program
-
-
-@dataclass(frozen=True)
-class Node:
-    """One scalar operation. `op` "input" and "constant" carry a name or a value instead of arguments."""
-
-    op: str
-    args: tuple[Ref, ...] = ()
-    name: str = ""
-    value: float = 0.0
+Rule = Callable[..., Ref]
 
 
-@dataclass(frozen=True)
-class Program:
-    """A straight-line function: nodes in order of evaluation, and which of them are results."""
+def _unary(op: str) -> Rule:
+    def rule(b: Builder, input: Ref) -> Ref:
+        return b.apply(op, input)
 
-    name: str
-    nodes: tuple[Node, ...]
-    outputs: Mapping[str, Ref]
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the inputs that the function really uses."""
-        return tuple(n.name for n in self.nodes if n.op == "input")
-
-    def run(self, inputs: Mapping[str, Any], rules: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
-        """Evaluates the program with `rules` (operation -> function) on any kind of values."""
-        values: list[Any] = []
-        for node in self.nodes:
-            if node.op == "input":
-                values.append(inputs[node.name])
-            elif node.op == "constant":
-                values.append(node.value)
-            else:
-                values.append(rules[node.op](*(values[a] for a in node.args)))
-        return {k: values[r] for k, r in self.outputs.items()}
+    return rule
 
 
-# Every operation an engine must know: how to evaluate it on plain numbers.
-OPERATIONS: dict[str, Callable[..., Any]] = {
-    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
-    "pow": operator.pow, "neg": operator.neg, "abs": abs, "exp": math.exp, "log": math.log,
-    "sqrt": math.sqrt, "tanh": math.tanh, "sin": math.sin, "cos": math.cos, "minimum": min, "maximum": max,
-    "lt": operator.lt, "le": operator.le, "and": lambda a, b: bool(a and b),
-    "or": lambda a, b: bool(a or b), "not": operator.not_, "where": lambda c, a, b: a if c else b,
-}  # fmt: skip
+def _binary(op: str, swapped: bool = False) -> Rule:
+    def rule(b: Builder, input: Ref, other: Ref) -> Ref:
+        return b.apply(op, other, input) if swapped else b.apply(op, input, other)
+
+    return rule
 
 
-class Builder:
-    """Appends nodes, merging equal ones and folding constants."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.nodes: list[Node] = []
-        self._known: dict[Node, Ref] = {}
-
-    def _append(self, node: Node) -> Ref:
-        if node not in self._known:
-            self._known[node] = len(self.nodes)
-            self.nodes.append(node)
-        return self._known[node]
-
-    def input(self, name: str) -> Ref:
-        return self._append(Node("input", name=name))
-
-    def constant(self, value: float) -> Ref:
-        return self._append(Node("constant", value=float(value)))
-
-    def value(self, ref: Ref) -> float | None:
-        """The value of a constant node, else None."""
-        node = self.nodes[ref]
-        return node.value if node.op == "constant" else None
-
-    def apply(self, op: str, *args: Ref) -> Ref:
-        known = [self.value(a) for a in args]
-        if all(k is not None for k in known):
-            return self.constant(OPERATIONS[op](*known))
-        if op == "pow" and known[1] in (1.0, 2.0, 0.5):
-            return {1.0: lambda: args[0], 2.0: lambda: self.apply("mul", args[0], args[0]),
-                    0.5: lambda: self.apply("sqrt", args[0])}[known[1]]()  # fmt: skip
-        if (op in ("add", "sub") and known[1] == 0.0) or (op in ("mul", "div") and known[1] == 1.0):
-            return args[0]
-        if (op == "add" and known[0] == 0.0) or (op == "mul" and known[0] == 1.0):
-            return args[1]
-        if op == "mul" and 0.0 in known:
-            return self.constant(0.0)
-        return self._append(Node(op, args))
-
-    def copy(self, program: Program, rule: Callable[[Ref, Node, list[Ref]], Ref | None]) -> list[Ref]:
-        """Appends the nodes of `program` and returns where each is now.
-
-        `rule(ref, node, arguments)` may build an operation in its own way; None leaves it as it is.
-        """
-        refs: list[Ref] = []
-        for i, node in enumerate(program.nodes):
-            if node.op == "input":
-                refs.append(self.input(node.name))
-            elif node.op == "constant":
-                refs.append(self.constant(node.value))
-            else:
-                arguments = [refs[a] for a in node.args]
-                own = rule(i, node, arguments)
-                refs.append(self.apply(node.op, *arguments) if own is None else own)
-        return refs
-
-    def finish(self, outputs: Mapping[str, Ref]) -> Program:
-        """The program, without nodes that no output needs. Inputs keep the order of first use."""
-        needed, stack = set(), list(outputs.values())
-        while stack:
-            ref = stack.pop()
-            if ref not in needed:
-                needed.add(ref)
-                stack.extend(self.nodes[ref].args)
-        place = {old: new for new, old in enumerate(sorted(needed))}
-        nodes = tuple(
-            Node(n.op, tuple(place[a] for a in n.args), n.name, n.value)
-            for n in (self.nodes[old] for old in sorted(needed))
-        )
-        return Program(self.name, nodes, {k: place[r] for k, r in outputs.items()})
+def _power(b: Builder, input: Ref, exponent: Ref) -> Ref:
+    return b.apply("pow", input, exponent)
 
 
-def _clamp(b: Builder, x: Ref, min: Ref | None = None, max: Ref | None = None) -> Ref:
-    if min is not None:
-        x = b.apply("maximum", x, min)
+def _where(b: Builder, condition: Ref, input: Ref, other: Ref) -> Ref:
+    return b.apply("where", condition, input, other)
+
+
+def _clamp(b: Builder, input: Ref, min: Ref | None = None, max: Ref | None = None) -> Ref:
+    if min is None and max is None:
+        raise ValueError("it needs min, max, or both")
+    x = input if min is None else b.apply("maximum", input, min)
     return x if max is None else b.apply("minimum", x, max)
 
 
-def _sigmoid(b: Builder, x: Ref) -> Ref:
+def _sigmoid(b: Builder, input: Ref) -> Ref:
     half = b.constant(0.5)
-    return b.apply("add", half, b.apply("mul", half, b.apply("tanh", b.apply("mul", half, x))))
+    return b.apply("add", half, b.apply("mul", half, b.apply("tanh", b.apply("mul", half, input))))
 
 
-def _same(op: str) -> Callable[..., Ref]:
-    return lambda b, *args: b.apply(op, *args)
+def _softplus(b: Builder, input: Ref, beta: Ref | None = None, threshold: Ref | None = None) -> Ref:
+    """log(1 + exp(beta x)) / beta, written so that it neither overflows nor loses digits for large |x|.
+
+    PyTorch takes x itself beyond a threshold, which changes nothing that a double resolves at 20 and above by more than 2e-9.
+    """
+    x = input if beta is None else b.apply("mul", beta, input)
+    one, size = b.constant(1.0), b.apply("abs", x)
+    tail = b.apply("log", b.apply("add", one, b.apply("exp", b.apply("neg", size))))
+    result = b.apply("add", b.apply("maximum", x, b.constant(0.0)), tail)
+    return result if beta is None else b.apply("div", result, beta)
 
 
-def _swapped(op: str) -> Callable[..., Ref]:
-    return lambda b, x, y: b.apply(op, y, x)
+def _same(b: Builder, input: Ref) -> Ref:
+    return input
+
+
+def _detach(b: Builder, input: Ref) -> Ref:
+    raise ValueError("it would take a gradient away; gradients of a local function are those of what it computes")
 
 
 # Name of a torch or operator function -> how to build it from the operations.
-RULES: dict[str, Callable[..., Ref]] = {
-    **{op: _same(op) for op in ("add", "sub", "mul", "div", "pow", "neg", "abs", "exp", "log", "sqrt", "tanh",
-                                "sin", "cos", "minimum", "maximum", "lt", "le", "where")},
-    "truediv": _same("div"), "true_divide": _same("div"), "divide": _same("div"), "multiply": _same("mul"),
-    "subtract": _same("sub"), "negative": _same("neg"), "less": _same("lt"), "less_equal": _same("le"),
-    "gt": _swapped("lt"), "ge": _swapped("le"), "greater": _swapped("lt"), "greater_equal": _swapped("le"),
-    "and_": _same("and"), "logical_and": _same("and"), "or_": _same("or"), "logical_or": _same("or"),
-    "invert": _same("not"), "logical_not": _same("not"), "absolute": _same("abs"), "min": _same("minimum"),
-    "max": _same("maximum"), "clamp": _clamp, "clip": _clamp, "sigmoid": _sigmoid,
-    "clamp_min": lambda b, x, min: _clamp(b, x, min), "clamp_max": lambda b, x, max: _clamp(b, x, None, max),
-    "relu": lambda b, x: b.apply("maximum", x, b.constant(0.0)),
-    "square": lambda b, x: b.apply("mul", x, x),
-    "reciprocal": lambda b, x: b.apply("div", b.constant(1.0), x),
-    "rsqrt": lambda b, x: b.apply("div", b.constant(1.0), b.apply("sqrt", x)),
-    "rsub": lambda b, x, y: b.apply("sub", y, x),
-    "log10": lambda b, x: b.apply("mul", b.constant(1 / math.log(10.0)), b.apply("log", x)),
+RULES: dict[str, Rule] = {
+    **{op: _unary(op) for op in ("neg", "abs", "exp", "log", "sqrt", "tanh", "sin", "cos")},
+    **{op: _binary(op) for op in ("add", "sub", "mul", "div", "minimum", "maximum", "lt", "le")},
+    "pow": _power, "rpow": _binary("pow", True), "where": _where,
+    "truediv": _binary("div"), "true_divide": _binary("div"), "divide": _binary("div"),
+    "rtruediv": _binary("div", True), "multiply": _binary("mul"), "subtract": _binary("sub"),
+    "rsub": _binary("sub", True), "radd": _binary("add"), "rmul": _binary("mul"), "negative": _unary("neg"),
+    "pos": _same, "positive": _same, "clone": _same, "detach": _detach,
+    "less": _binary("lt"), "less_equal": _binary("le"), "gt": _binary("lt", True), "ge": _binary("le", True),
+    "greater": _binary("lt", True), "greater_equal": _binary("le", True),
+    "and": _binary("and"), "and_": _binary("and"), "logical_and": _binary("and"),
+    "or": _binary("or"), "or_": _binary("or"), "logical_or": _binary("or"),
+    "invert": _unary("not"), "logical_not": _unary("not"), "absolute": _unary("abs"),
+    "min": _binary("minimum"), "max": _binary("maximum"), "clamp": _clamp, "clip": _clamp, "sigmoid": _sigmoid,
+    "clamp_min": lambda b, input, min: _clamp(b, input, min),
+    "clamp_max": lambda b, input, max: _clamp(b, input, None, max),
+    "relu": lambda b, input, inplace=None: b.apply("maximum", input, b.constant(0.0)), "softplus": _softplus,
+    "square": lambda b, input: b.apply("mul", input, input),
+    "reciprocal": lambda b, input: b.apply("div", b.constant(1.0), input),
+    "rsqrt": lambda b, input: b.apply("div", b.constant(1.0), b.apply("sqrt", input)),
+    "log10": lambda b, input: b.apply("mul", b.constant(1 / math.log(10.0)), b.apply("log", input)),
 }  # fmt: skip
+# Rules that take conditions, and how many of their arguments are.
+CONDITIONS = {"where": 1, "and": 2, "and_": 2, "logical_and": 2, "or": 2, "or_": 2, "logical_or": 2,
+              "invert": 1, "logical_not": 1}  # fmt: skip
 
 
-class _Tracer(fx.proxy.GraphAppendingTracer):
-    """Notes for each node the line of the local function that made it."""
+class Symbol:
+    """Stands for one value while a local function is traced; what is done to it becomes a node."""
 
-    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
-        node = super().create_node(*args, **kwargs)
-        frame: Any = sys._getframe(1)
-        while frame and ("/torch/" in frame.f_code.co_filename or frame.f_code.co_filename == __file__):
+    __slots__ = ("ref", "tracer")
+    # NumPy leaves operators to the symbol, and refuses its own functions.
+    __array_ufunc__ = None
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, tracer: Tracer, ref: Ref) -> None:
+        self.tracer, self.ref = tracer, ref
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Symbol:
+        kwargs = kwargs or {}
+        tracer = next(a.tracer for a in _flat((*args, *kwargs.values())) if isinstance(a, Symbol))
+        return tracer.apply(getattr(function, "__name__", str(function)), *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name not in RULES:
+            self.tracer.fail(f"{name!r} has no translation rule; known are {', '.join(sorted(RULES))}")
+        return lambda *args, **kwargs: self.tracer.apply(name, self, *args, **kwargs)
+
+    def __bool__(self) -> NoReturn:
+        self.tracer.refuse("branches on a value that is only known while solving; use torch.where")
+
+    def __eq__(self, other: object) -> NoReturn:
+        self.tracer.refuse("asks whether two values are equal, which rounding decides; use <=, >= or a difference")
+
+    __ne__ = __eq__
+
+    def __float__(self) -> NoReturn:
+        self.tracer.refuse(
+            "makes a plain number of a value that is only known while solving (local functions take torch "
+            "operations only: torch.exp, not math.exp or numpy.exp)"
+        )
+
+    __int__ = __index__ = __complex__ = __len__ = __iter__ = __float__
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        self.__float__()
+
+
+def _operator(name: str) -> Callable[..., Symbol]:
+    return lambda self, *other: self.tracer.apply(name, self, *other)
+
+
+for _name in (
+    *("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "lt", "le", "gt", "ge"),
+    *("neg", "pos", "abs", "invert", "and", "or"),
+):
+    setattr(Symbol, f"__{_name}__", _operator(_name))
+
+
+class Tracer:
+    """Writes down what one local function does, and says where in it something cannot be translated."""
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.name, self.function, self.builder = name, function, Builder(name)
+        self.done = False
+
+    def apply(self, name: str, *args: Any, **kwargs: Any) -> Symbol:
+        target = name.strip("_") if name.startswith("__") else name
+        rule = RULES.get(target)
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, Tensor) and _moves(value):
+                self.number(value)  # the more telling message
+        if rule is None:
+            self.fail(f"operation {name!r} has no translation rule; known are {', '.join(sorted(RULES))}")
+        values = [self._ref(a) for a in args], {k: self._ref(v) for k, v in kwargs.items()}
+        if target in ("min", "max") and not (len(args) == 2 and isinstance(args[1], Symbol | Tensor)):
+            self.fail(f"torch.{target} takes two values here; for a number use torch.clamp")
+        try:
+            return Symbol(self, rule(self.builder, *self._kinds(target, values[0]), **values[1]))
+        except (TypeError, ValueError, IndexError, ArithmeticError) as error:
+            what = str(error).replace("rule()", target).replace("<lambda>()", target)
+            self.fail(f"operation {name!r} is called in a way that has no translation rule: {what}")
+
+    def _kinds(self, target: str, refs: list[Ref | None]) -> list[Ref | None]:
+        """The arguments as the rule takes them: conditions where it wants conditions, else numbers."""
+        wanted = CONDITIONS.get(target, 0)
+        found: list[Ref | None] = []
+        for i, ref in enumerate(refs):
+            logical = ref is not None and self.builder.nodes[ref].op in LOGICAL
+            if i < wanted and not logical and ref is not None and self.builder.value(ref) is None:
+                self.fail(f"{target!r} wants a comparison, such as x > 0, and got a number")
+            if i >= wanted and logical and ref is not None:  # as in torch, a truth value counts as one or zero
+                ref = self.builder.apply("where", ref, self.builder.constant(1.0), self.builder.constant(0.0))
+            found.append(ref)
+        return found
+
+    def _ref(self, value: Any) -> Ref | None:
+        if isinstance(value, Symbol):
+            return value.ref
+        return None if value is None else self.builder.constant(self.number(value))
+
+    def number(self, value: Any) -> float:
+        """A constant of the program; anything else that a local function meets is refused."""
+        if isinstance(value, Tensor):
+            if _moves(value):
+                self.refuse(
+                    f"uses {self._called(value)}, which asks for a gradient, as a constant; declare it as a Parameter "
+                    "of the model and give it to `solve`, or use it detached"
+                )
+            if value.numel() == 1:
+                return float(value.detach().item())
+        elif isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating):
+            return float(value)
+        elif isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "biuf":
+            return float(value.item())
+        if isinstance(value, Tensor | np.ndarray):
+            self.fail(
+                f"uses {self._called(value)} of shape {tuple(value.shape)}, but sees one cell at a time; declare it as "
+                "a Parameter, which may vary over cells, or as geometry of the graph"
+            )
+        self.fail(f"uses {value!r}, which is neither a number nor a torch operation on numbers")
+
+    def _called(self, value: Any) -> str:
+        """What the user calls a tensor that the function closes over."""
+        known = [*closed_over(self.function)]
+        for name, other in known:
+            if other is value:
+                return repr(name)
+        sources = [repr(name) for name, other in known if isinstance(other, Tensor) and _moves(other)]
+        return f"a tensor made of {' or '.join(sources)}" if sources else "a tensor"
+
+    def refuse(self, why: str) -> NoReturn:
+        raise ModelError(f"{self.name}: {self._place()} {why}")
+
+    def fail(self, why: str) -> NoReturn:
+        raise UnsupportedOperationError(f"{self.name}: {self._place()}: {why}")
+
+    def _place(self) -> str:
+        """Where in the user's code we are; after its end, where the function begins."""
+        frame: Any = sys._getframe(2)
+        while frame is not None and not self.done and _ours(frame.f_code.co_filename):
             frame = frame.f_back
-        node.meta["where"] = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "unknown place"
-        return node
+        if frame is not None and not self.done:
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        code = getattr(getattr(self.function, "__func__", self.function), "__code__", None)
+        return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(self.function)
+
+
+def _flat(values: Any) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, tuple | list):
+            yield from _flat(value)
+        else:
+            yield value
+
+
+def _moves(tensor: Tensor) -> bool:
+    """Could a derivative be asked for, backward or forward, by autograd or by torch.func?"""
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    return tensor.requires_grad or wrapped or forward_ad.unpack_dual(tensor).tangent is not None
+
+
+def closed_over(function: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and values that a function reads from around it, attributes of what it is a method of included."""
+    owner = getattr(function, "__self__", None)
+    if owner is not None and not inspect.ismodule(owner):
+        yield from _attributes(owner, f"{prefix}self")
+    try:
+        variables = inspect.getclosurevars(getattr(function, "__func__", function))
+    except TypeError:  # no Python function
+        yield from _attributes(function, prefix or type(function).__name__)
+        return
+    for name, value in {**variables.globals, **variables.nonlocals}.items():
+        yield f"{prefix}{name}", value
+        if not callable(value) or isinstance(value, torch.nn.Module):
+            yield from _attributes(value, f"{prefix}{name}")
+
+
+def _attributes(owner: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(owner, torch.nn.Module):
+        yield from ((f"{name}.{k}", v) for k, v in (*owner.named_parameters(), *owner.named_buffers()))
+    elif isinstance(owner, Mapping):
+        yield from ((f"{name}[{k!r}]", v) for k, v in owner.items())
+    elif isinstance(owner, list | tuple):
+        yield from ((f"{name}[{k}]", v) for k, v in enumerate(owner))
+    else:
+        yield from ((f"{name}.{k}", v) for k, v in getattr(owner, "__dict__", {}).items())
 
 
 def trace(
@@ -204,74 +307,52 @@ def trace(
         spaces: (prefix, names) per namespace; the program's inputs are called `prefix.name`.
 
     Raises:
-        UnsupportedOperationError: an operation without a rule; the message names it and its line.
-        ModelError: the function branches on a value, reads an undeclared name, or returns no dict.
+        UnsupportedOperationError: an operation without a rule, or a value that is no scalar; the message names
+            it and its line.
+        ModelError: the function branches on a value, reads an undeclared name, uses a tensor that asks for a
+            gradient without declaring it, or returns no dictionary of values.
     """
-    graph = fx.Graph()
-    tracer = _Tracer(graph)
+    tracer = Tracer(name, function)
     arguments = [
-        SimpleNamespace(**{n: fx.Proxy(graph.placeholder(f"{prefix}.{n}"), tracer) for n in names})
+        SimpleNamespace(**{n: Symbol(tracer, tracer.builder.input(f"{prefix}.{n}")) for n in names})
         for prefix, names in spaces
     ]
     try:
-        result = function(*arguments)
-    except fx.proxy.TraceError as error:
-        where = _last_line(error)
-        raise ModelError(
-            f"{name}: {where} branches on a value that is only known while solving; use torch.where"
-        ) from error
+        # Whatever mode the caller is in, a tensor made of one that asks for a gradient must be known as such.
+        with torch.inference_mode(False), torch.enable_grad():
+            result = function(*arguments)
+    except ModelError:
+        raise
     except AttributeError as error:
         raise ModelError(f"{name}: {_last_line(error)} reads a name the model does not declare: {error}") from error
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, RuntimeError, ValueError, ArithmeticError) as error:
         raise ModelError(
             f"{name}: {_last_line(error)}: {error} (local functions take torch operations only)"
         ) from error
     if not isinstance(result, Mapping):
         raise ModelError(f"{name} must return a dictionary, got {type(result).__name__}")
-    builder = Builder(name)
-    refs: dict[fx.Node, Ref] = {}
-    for node in graph.nodes:
-        if node.op == "placeholder":
-            refs[node] = builder.input(node.target)
-        else:
-            refs[node] = _translate(builder, node, refs)
-    outputs = {k: refs[v.node] if isinstance(v, fx.Proxy) else builder.constant(v) for k, v in result.items()}
-    return builder.finish(outputs)
+    tracer.done = True
+    outputs = {}
+    for key, value in result.items():
+        try:
+            ref = tracer._ref(value)
+        except ModelError as error:
+            raise type(error)(f"{error}; it is what the function returns as {key!r}") from error
+        if ref is None or tracer.builder.nodes[ref].op in LOGICAL:
+            raise ModelError(f"{name} returns {'nothing' if ref is None else 'a truth value'} as {key!r}")
+        outputs[key] = ref
+    return tracer.builder.finish(outputs)
+
+
+def _ours(file: str) -> bool:
+    return "/torch/" in file or file in (__file__, program.__file__)
 
 
 def _last_line(error: BaseException) -> str:
     """Where in the user's code the error arose."""
     place, step = "unknown place", error.__traceback__
     while step is not None:
-        file = step.tb_frame.f_code.co_filename
-        if "/torch/" not in file and file != __file__:
-            place = f"{file}:{step.tb_lineno}"
+        if not _ours(step.tb_frame.f_code.co_filename):
+            place = f"{step.tb_frame.f_code.co_filename}:{step.tb_lineno}"
         step = step.tb_next
     return place
-
-
-def _translate(builder: Builder, node: fx.Node, refs: Mapping[fx.Node, Ref]) -> Ref:
-    target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
-    rule = RULES.get(target.strip("_") if target.startswith("__") else target)
-    if rule is None:
-        raise UnsupportedOperationError(
-            f"{builder.name}: operation {target!r} at {node.meta['where']} has no translation rule; "
-            f"known are {', '.join(sorted(RULES))}"
-        )
-
-    def ref(value: Any) -> Ref | None:
-        if value is None:
-            return None
-        if isinstance(value, fx.Node):
-            return refs[value]
-        if isinstance(value, torch.Tensor):
-            value = value.item()
-        return builder.constant(value)
-
-    try:
-        return rule(builder, *(ref(a) for a in node.args), **{k: ref(v) for k, v in node.kwargs.items()})
-    except (TypeError, ValueError, IndexError, ArithmeticError) as error:
-        raise UnsupportedOperationError(
-            f"{builder.name}: operation {target!r} at {node.meta['where']} is called in a way that has "
-            f"no translation rule: {error}"
-        ) from error

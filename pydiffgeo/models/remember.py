@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
-from functools import lru_cache, wraps
-from typing import ParamSpec
+from functools import wraps
+from threading import Lock
+from typing import Any, ParamSpec
+
+import numpy as np
+from torch import Tensor
 
 from ..model import Model
 
@@ -13,15 +18,50 @@ KEPT = 64
 
 
 def remembered(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
-    """Lets `make` return the model it made before, for the same arguments; arrays among them are not compared."""
-    kept = lru_cache(KEPT, typed=True)(make)
+    """Lets `make` return the model it made before, for the same arguments; numbers are compared by their values.
+
+    The models are pickled as calls of `make`.
+    """
+    kept: OrderedDict[Any, Model] = OrderedDict()
+    lock = Lock()
 
     @wraps(make)
     def model(*args: Arguments.args, **choices: Arguments.kwargs) -> Model:
         try:
-            hash((args, tuple(choices.items())))
+            key = _key((args, tuple(sorted(choices.items()))))
+            hash(key)
         except TypeError:
+            # What cannot be looked up is no argument of a model, and is refused.
             return make(*args, **choices)
-        return kept(*args, **choices)  # type: ignore[arg-type]
+        with lock:
+            if key in kept:
+                kept.move_to_end(key)
+                return kept[key]
+        own, chosen = _own(args), {k: _own(v) for k, v in choices.items()}
+        made = make(*own, **chosen).made_by(model, *own, **chosen)
+        with lock:
+            kept[key] = made
+            if len(kept) > KEPT:
+                kept.popitem(last=False)
+        return made
 
     return model
+
+
+def _key(value: Any) -> Any:
+    """What tells arguments apart: numbers by type and value, however many; all else by what it is."""
+    value = _own(value)
+    if isinstance(value, np.ndarray):
+        return np.ndarray, value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, (list, tuple)):
+        return type(value), tuple(map(_key, value))
+    return type(value), value
+
+
+def _own(value: Any) -> Any:
+    """The same numbers in arrays of their own, which nobody else changes later."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu().numpy().copy()
+    if hasattr(value, "__array__"):  # of NumPy, pandas, xarray
+        return np.array(value)
+    return type(value)(map(_own, value)) if type(value) in (list, tuple) else value

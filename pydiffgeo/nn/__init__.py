@@ -6,10 +6,12 @@ network.save("network.npz")
 """
 
 from .network import ParameterNetwork
+from .parabola import scaled_error
+from .predict import predict
 from .result import predictions
 from .scaling import NormalScores, Standardise
 from .sites import SiteData, held_out, k_fold, site_data
-from .train import predict, scaled_error, train
+from .train import train
 from .training import Trained, Training
 from .varying import time_varying
 

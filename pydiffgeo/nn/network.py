@@ -11,25 +11,27 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..checks import check_names, check_whole, is_number, is_pair, is_whole
-from ..errors import BoundsError, DataError, DtypeError, InputError, ShapeError, UnknownNameError
+from ..checks import check_names, check_switch, check_whole
+from ..engines.structure import fingerprint
+from ..errors import DataError, InputError, UnknownNameError
 from ..io import read_archive, write_archive
 from ..model import Model
 from ..solve import Solution, solve
-from ..transforms import Bounded, bounded
+from .items import Range, check_mappings, check_tensor, check_widths, learnt_items, period
 from .scaling import NormalScores, Standardise
+from .sites import SiteData
 from .varying import time_varying
 
-FORMAT = 3
+FORMAT = 4
 SCALINGS: dict[str, type[Standardise] | type[NormalScores]] = {"standard": Standardise, "normal_scores": NormalScores}
-Range = tuple[float, float]
 
 
 class ParameterNetwork(torch.nn.Module):
     """Attributes of places, and weather if asked for, to parameters of a model within bounds.
 
     Attributes pass through layers of `tanh`; weather through a gated recurrent unit, whose outputs join the
-    attributes: at each time for parameters that vary in time, and on average for those that do not.
+    attributes: for parameters that vary in time those of each time; for all other values their average over a
+    reference period, which is one and the same in training, in prediction and for each window.
 
     Args:
         model: whose parameters are given.
@@ -39,6 +41,9 @@ class ParameterNetwork(torch.nn.Module):
         initial: initial value -> range; these are learnt too.
         varying: parameters that vary in time; needs weather. See `time_varying`.
         weather: names of the weather inputs, in their order.
+        reference: first and last day of the period whose weather, as a whole, stands for the climate of a place; the
+            days of the training where not given. It is saved with the network. Whole years, as many as matter, are
+            best: all of them are passed through the recurrent unit in each step.
         hidden: width of each layer. memory: width of the recurrent unit.
         scaling: of the attributes: "standard", by mean and spread, or "normal_scores", by their rank, for few places
             and skewed attributes; see `Standardise` and `NormalScores`.
@@ -60,6 +65,7 @@ class ParameterNetwork(torch.nn.Module):
         initial: Mapping[str, Range] | None = None,
         varying: Sequence[str] = (),
         weather: Sequence[str] = (),
+        reference: tuple[Any, Any] | None = None,
         hidden: Sequence[int] = (32,),
         memory: int = 16,
         scaling: str = "standard",
@@ -69,37 +75,26 @@ class ParameterNetwork(torch.nn.Module):
         super().__init__()
         inputs, weather = check_names("inputs", inputs, least=1), check_names("weather", weather)
         varying = check_names("varying", varying)
-        for what, mapping in (("bounds", bounds), ("fixed", fixed), ("initial", initial), ("start", start)):
-            if mapping is not None and not isinstance(mapping, Mapping):
-                raise InputError(f"{what} must be a mapping from names to values, got {mapping!r}")
-        for name, ends in (*(bounds or {}).items(), *(initial or {}).items()):
-            if not is_pair(ends):
-                raise BoundsError(f"the range of {name!r} must be two finite numbers, got {ends!r}")
-        for name, value in (*(fixed or {}).items(), *(start or {}).items()):
-            if not is_number(value):
-                raise BoundsError(f"the value of {name!r} must be a finite number, got {value!r}")
-        if (
-            isinstance(hidden, (str, bytes))
-            or not isinstance(hidden, Sequence)
-            or not all(is_whole(h, 1) for h in hidden)
-        ):
-            raise InputError(f"hidden must be the widths of layers, whole numbers of 1 or more, got {hidden!r}")
+        check_mappings(bounds, fixed, initial, start)
+        check_widths(hidden)
         check_whole(1, memory=memory)
         check_whole(0, seed=seed)
         self.settings: dict[str, Any] = {
             "inputs": list(inputs), "bounds": {k: list(v) for k, v in (bounds or {}).items()}, "fixed": dict(fixed or {}),
             "initial": {k: list(v) for k, v in (initial or {}).items()}, "varying": list(varying),
-            "weather": list(weather), "hidden": list(hidden), "memory": memory,
+            "weather": list(weather), "reference": None if reference is None else period(reference), "hidden": list(hidden), "memory": memory,
             "scaling": scaling,
         }  # fmt: skip
         if not isinstance(scaling, str) or scaling not in SCALINGS:
             raise InputError(f"scaling must be one of {', '.join(SCALINGS)}, got {scaling!r}")
+        if reference is not None and not weather:
+            raise InputError("a reference period is one of weather, and the network has none")
         if varying and not weather:
             raise InputError(f"{list(varying)} can only vary in time with weather")
         self.inputs, self.weather, self.varying = tuple(inputs), tuple(weather), tuple(varying)
         self.fixed, self.initial = dict(fixed or {}), tuple(initial or {})
         self.model = time_varying(model, varying) if varying else model
-        self.items = _items(model, bounds or {}, self.fixed, initial or {}, self.varying)
+        self.items = learnt_items(model, bounds or {}, self.fixed, initial or {}, self.varying)
         # Other random numbers of the program stay what they would have been.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -125,64 +120,138 @@ class ParameterNetwork(torch.nn.Module):
                 x = self.items[at.index(name)].inverse(torch.tensor(float(value), dtype=torch.float64))
                 self.head.bias[at.index(name)] = x.clamp(-4.0, 4.0)
 
-    def normalise(self, attributes: Tensor, weather: Tensor | None = None) -> ParameterNetwork:
+    @property
+    def reference(self) -> tuple[str, str] | None:
+        """First and last day of the period whose weather stands for the climate of a place; None while not known."""
+        known = self.settings["reference"]
+        return None if known is None else (known[0], known[1])
+
+    def normalise(
+        self, attributes: Tensor, weather: Tensor | None = None, *, reference: tuple[Any, Any] | None = None
+    ) -> ParameterNetwork:
         """Learns mean and spread of the inputs from the places for training; they are saved with the network.
 
         Args:
             attributes: `(places, inputs)`. weather: `(places, time, weather inputs)`.
+            reference: first and last day of the reference period, see `ParameterNetwork`; kept as it is where not given.
 
         Returns:
             The network itself.
         """
         self._check(attributes, weather)
+        if self.weather and weather is None:
+            raise InputError(f"the network needs weather: {list(self.weather)}")
         self.scaling.fit(attributes)
         if self.scaling_weather is not None and weather is not None:
             self.scaling_weather.fit(weather)
+        if reference is not None:
+            self.settings["reference"] = period(reference)
         return self
 
+    def prepare(self, data: SiteData) -> None:
+        """What a training begins with: takes from its sites and days the scales and the period not yet known."""
+        if not self.scaling.fitted:
+            self.scaling.fit(data.attributes)
+        if self.scaling_weather is not None and not self.scaling_weather.fitted:
+            self.scaling_weather.fit(data.weather(self.weather))
+        if self.weather and self.reference is None:
+            self.settings["reference"] = period((data.dates[0], data.dates[-1]))
+
+    def climate(self, data: SiteData, apart: SiteData | None = None) -> Tensor | None:
+        """The weather of the reference period at each site, `(sites, days, weather inputs)`; None where none is needed.
+
+        Args:
+            apart: the same sites over the reference period, where `data` do not hold it.
+
+        Raises:
+            InputError: the network has no reference period yet, or `apart` has other sites.
+            DataError: the reference period is not in the data.
+        """
+        if not (self.weather and self._static):
+            return None
+        if self.reference is None:
+            raise InputError(
+                f"{self._static} follow from the weather of a reference period, which this network has not been given: "
+                "train it, or call normalise(..., reference=(first day, last day))"
+            )
+        if apart is not None and apart.names != data.names:
+            raise InputError(f"climate must hold the sites of the data in their order, {list(data.names)[:3]} first")
+        try:
+            return (apart or data).between(*self.reference).weather(self.weather)
+        except DataError as error:
+            raise DataError(
+                f"{self._static} follow from the weather of {self.reference[0]} to {self.reference[1]}, the reference "
+                f"period of the network: {error}; give data of these days as climate="
+            ) from error
+
     def forward(
-        self, attributes: Tensor, weather: Tensor | None = None, *, noise: Tensor | None = None
+        self,
+        attributes: Tensor,
+        weather: Tensor | None = None,
+        *,
+        climate: Tensor | None = None,
+        noise: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Learnt values: name -> `(places, 1)`, or `(places, time)` of those that vary.
 
         Args:
             attributes: `(places, inputs)`; NaN where unknown, which counts as the mean.
-            weather: `(places, time, weather inputs)`, where the network has any.
+            weather: `(places, time, weather inputs)`, of the times to be simulated, where parameters vary.
+            climate: the weather of the reference period, `(places, days, weather inputs)`, where the network has
+                weather and values that do not vary; see `climate`.
             noise: added to the scaled attributes, `(places, inputs)`.
 
         Raises:
             ShapeError: the shapes do not fit. InputError: weather is missing.
         """
-        if self.recurrent is None:
-            return self.values(self.variables(attributes, noise=noise))
         self._check(attributes, weather)
-        known = self._known(attributes, noise)
-        assert weather is not None
-        assert self.scaling_weather is not None
-        course, _ = self.recurrent(self.scaling_weather(weather.to(torch.float64)))
-        mean = self.head(self.layers(torch.cat([known, course.mean(1)], dim=1)))
-        found = self.values(mean)
+        found: dict[str, Tensor] = {}
+        if self._static:
+            all_values = self.values(self.variables(attributes, climate=climate, noise=noise))
+            found = {name: all_values[name] for name in self._static}
         if self.varying:
-            along = known.unsqueeze(1).expand(-1, course.shape[1], -1)
+            if weather is None:
+                raise InputError(f"the network needs weather: {list(self.weather)}")
+            course = self._course(weather)
+            along = self._known(attributes, noise).unsqueeze(1).expand(-1, course.shape[1], -1)
             each = self.head(self.layers(torch.cat([along, course], dim=2)))
-            names = [item.name for item in self.items]
-            for name in self.varying:
-                i = names.index(name)
-                found[name] = self.items[i].forward(each[:, :, i])
+            for i, item in enumerate(self.items):
+                if item.name in self.varying:
+                    found[item.name] = item.forward(each[:, :, i])
         return found
 
-    def variables(self, attributes: Tensor, *, noise: Tensor | None = None) -> Tensor:
-        """What the values follow from by transforms to their bounds, `(places, values)`.
+    def variables(self, attributes: Tensor, *, climate: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+        """What the values that do not vary follow from by transforms to their bounds, `(places, values)`.
 
         Args:
-            attributes, noise: as for `forward`.
+            attributes, climate, noise: as for `forward`.
 
         Raises:
-            ShapeError: the shapes do not fit. InputError: the network has weather.
+            ShapeError: the shapes do not fit. InputError: the climate is missing.
         """
-        self._check(attributes, None)
-        found: Tensor = self.head(self.layers(self._known(attributes, noise)))
+        self._check(attributes, climate)
+        known = self._known(attributes, noise)
+        if self.weather:
+            if climate is None:
+                raise InputError(
+                    f"the network needs the weather of its reference period, climate=: {self._static} follow from it, "
+                    "not from the days at hand; network.climate(data) cuts it out of the data"
+                )
+            known = torch.cat([known, self._course(climate).mean(1)], dim=1)
+        found: Tensor = self.head(self.layers(known))
         return found
+
+    @property
+    def _static(self) -> list[str]:
+        """Names of the values that do not vary in time."""
+        return [item.name for item in self.items if item.name not in self.varying]
+
+    def _course(self, weather: Tensor) -> Tensor:
+        """What is remembered of the weather at each time, `(places, time, memory)`."""
+        assert self.recurrent is not None
+        assert self.scaling_weather is not None
+        course: Tensor = self.recurrent(self.scaling_weather(weather.to(torch.float64)))[0]
+        return course
 
     def values(self, variables: Tensor) -> dict[str, Tensor]:
         """Values within their bounds, name -> `(places, 1)`, of variables `(places, values)`."""
@@ -199,6 +268,7 @@ class ParameterNetwork(torch.nn.Module):
         times: Any,
         weather: Tensor | None = None,
         *,
+        climate: Tensor | None = None,
         noise: Tensor | None = None,
         **settings: Any,
     ) -> Solution:
@@ -206,10 +276,10 @@ class ParameterNetwork(torch.nn.Module):
 
         Args:
             forcing: name -> `(places, intervals)`, or one for all `(intervals,)`.
-            times: `(intervals + 1,)`. weather: one entry per interval. noise: see `forward`.
+            times: `(intervals + 1,)`. weather: one entry per interval. climate, noise: see `forward`.
             settings: keywords of `solve`, `initial` among them.
         """
-        return self.solve(self(attributes, weather, noise=noise), forcing, times, **settings)
+        return self.solve(self(attributes, weather, climate=climate, noise=noise), forcing, times, **settings)
 
     def solve(self, values: Mapping[str, Tensor], forcing: Mapping[str, Any], times: Any, **settings: Any) -> Solution:
         """Solves the model of each place with given values, as `forward` returns them; else like `simulate`."""
@@ -222,22 +292,9 @@ class ParameterNetwork(torch.nn.Module):
         )  # fmt: skip
 
     def _check(self, attributes: Tensor, weather: Tensor | None) -> None:
-        for what, names, given in (("attributes", self.inputs, attributes), ("weather", self.weather, weather)):
-            if given is None and what == "weather":
-                continue
-            if not isinstance(given, Tensor) or given.is_complex():
-                raise DtypeError(f"{what} must be a tensor of numbers, got {type(given).__name__}")
-            if given.ndim and given.shape[-1] == len(names) and torch.isinf(given).any():
-                at = int(torch.isinf(given).reshape(-1, len(names)).any(0).nonzero()[0])
-                raise BoundsError(f"{what}: {names[at]!r} must be finite, or NaN where unknown")
-        if attributes.ndim != 2 or attributes.shape[1] != len(self.inputs):
-            raise ShapeError(
-                f"attributes must be (places, {len(self.inputs)}), for {list(self.inputs)}; got {tuple(attributes.shape)}"
-            )
-        if self.weather and weather is None:
-            raise InputError(f"the network needs weather: {list(self.weather)}")
-        if weather is not None and (weather.ndim != 3 or weather.shape[2] != len(self.weather)):
-            raise ShapeError(f"weather must be (places, time, {len(self.weather)}), got {tuple(weather.shape)}")
+        check_tensor("attributes", self.inputs, attributes, ("places",))
+        if weather is not None:
+            check_tensor("weather", self.weather, weather, ("places", "time"))
 
     @property
     def _learnt(self) -> list[list[Any]]:
@@ -250,6 +307,7 @@ class ParameterNetwork(torch.nn.Module):
             "format": FORMAT,
             "pydiffgeo": __version__,
             "model": self.model.name,
+            "question": fingerprint(self.model),
             "learnt": self._learnt,
             **self.settings,
         }
@@ -257,21 +315,29 @@ class ParameterNetwork(torch.nn.Module):
         return write_archive(path, about, arrays)
 
     @classmethod
-    def load(cls, path: str | Path, model: Model) -> ParameterNetwork:
+    def load(cls, path: str | Path, model: Model, *, same_model: bool = True) -> ParameterNetwork:
         """Reads a network for the model it was made for; nothing in the file is run.
+
+        Args:
+            same_model: refuse a model of another structure: other equations, geometry, units or bounds. Unset, one
+                is accepted whose values have the same names and ranges, such as the same model with more cells.
 
         Raises:
             DataError: the file is damaged, or belongs to another model.
         """
+        check_switch(same_model=same_model)
         try:
             about, arrays = read_archive(path)
             if about.pop("format") != FORMAT:
                 raise ValueError("it has another format")
             about.pop("pydiffgeo")
-            if (name := about.pop("model")) != model.name:
-                raise ValueError(f"it was made for {name}")
-            learnt = about.pop("learnt")
+            name, question, learnt = about.pop("model"), about.pop("question"), about.pop("learnt")
             network = cls(model, about.pop("inputs"), **about)
+            if same_model and question != fingerprint(network.model):
+                raise ValueError(
+                    f"it was made for {name if name != network.model.name else 'another model of that name'}, with other "
+                    "equations, geometry, units or bounds; same_model=False accepts this one"
+                )
             if learnt != network._learnt:
                 raise ValueError(
                     f"what it learnt, and within which ranges, was {learnt}; of this model it is {network._learnt}"
@@ -281,34 +347,3 @@ class ParameterNetwork(torch.nn.Module):
         except Exception as error:
             raise DataError(f"{path}: is no network for {model.name} ({error})") from error
         return network
-
-
-def _items(
-    model: Model,
-    bounds: Mapping[str, Range],
-    fixed: Mapping[str, float],
-    initial: Mapping[str, Range],
-    varying: Sequence[str],
-) -> tuple[Bounded, ...]:
-    """What is learnt, in order: parameters, then initial values."""
-    parameters = {p.name: p for p in model.parameters}
-    starts = [*(s.name for s in model.all_states), *model.initial_names]
-    for what, given, known in (("bounds", bounds, parameters), ("fixed", fixed, parameters), ("initial", initial, starts),
-                               ("varying", varying, parameters)):  # fmt: skip
-        for name in given:
-            if name not in known:
-                raise UnknownNameError(f"{what}: {model.name} has no {name!r}; it has {[*known]}")
-    for name, (low, high) in initial.items():
-        state = {s.name: s for s in model.all_states}.get(name)
-        if state is not None and (low < state.low or high > state.high):
-            raise BoundsError(
-                f"the range of initial {name!r} must lie in [{state.low:g}, {state.high:g}], got ({low}, {high})"
-            )
-    for name in (*bounds, *varying):
-        if name in fixed:
-            raise InputError(f"{name!r} is fixed and learnt")
-    for name, value in fixed.items():
-        if not parameters[name].inside(torch.tensor(float(value), dtype=torch.float64)):
-            raise BoundsError(f"{name!r} must lie in {parameters[name].interval}, got {value}")
-    learnt = [bounded(p, tuple(bounds[n]) if n in bounds else None) for n, p in parameters.items() if n not in fixed]  # type: ignore[arg-type]
-    return (*learnt, *(Bounded(n, float(low), float(high)) for n, (low, high) in initial.items()))

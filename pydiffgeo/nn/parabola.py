@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..jacobian import jacobian
 from ..solve import Solution
 from .network import ParameterNetwork
@@ -17,6 +18,20 @@ from .sites import SiteData
 
 # The logarithm of an error below this part of the variance counts as that of it: such a site is learnt.
 SMALLEST = 0.02
+
+
+def scaled_error(simulated: Tensor, observed: Tensor, spread: Tensor) -> Tensor:
+    """Mean squared error of each site over the variance of its observations, `(sites,)`; NaN where none is known.
+
+    With the spread of the whole record this is one minus the Nash-Sutcliffe efficiency, and comparable over
+    windows (Kratzert et al. 2019, Hydrol. Earth Syst. Sci. 23, their eq 1 without the small constant).
+
+    Args:
+        simulated, observed: `(sites, days)`, gaps are NaN. spread: standard deviation of each site, `(sites,)`.
+    """
+    valid = ~torch.isnan(observed)
+    error = torch.where(valid, simulated - torch.nan_to_num(observed), 0.0)
+    return (error**2).sum(1) / valid.sum(1) / spread**2
 
 
 def measured(error: Tensor, measure: str) -> Tensor:
@@ -58,6 +73,7 @@ def parabolas(
     warmup: int,
     measure: str,
     damping: float,
+    climate: Tensor | None = None,
     noise: Tensor | None = None,
     settings: Mapping[str, Any],
 ) -> Parabolas:
@@ -66,12 +82,14 @@ def parabolas(
     Args:
         part: the days that are solved; the first `warmup` of them are not compared.
         spread: standard deviation of the observations of each site, `(sites,)`.
-        measure, damping: see `Training`. noise: of the attributes, see `ParameterNetwork.forward`.
+        measure, damping: see `Training`. climate, noise: see `ParameterNetwork.forward`.
 
     Raises:
-        InputError: the network has weather.
+        InputError: the network has parameters that vary in time.
     """
-    x = network.variables(part.attributes, noise=noise).detach()
+    if network.varying:
+        raise InputError(f"parabolas are of values that do not vary with the weather; {list(network.varying)} do")
+    x = network.variables(part.attributes, climate=climate, noise=noise).detach()
     times, seen = np.arange(part.observed.shape[1] + 1.0), list[Solution]()
     observed = part.observed[:, warmup:]
     valid = ~torch.isnan(observed)

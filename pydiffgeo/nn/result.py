@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
 from ..basin import BasinData
@@ -14,8 +15,8 @@ from ..errors import InputError
 from ..io import provenance
 from ..losses import MEASURES
 from .network import ParameterNetwork
+from .predict import predict
 from .sites import SiteData
-from .train import predict
 from .training import Trained
 
 Dates = tuple[Any, Any]
@@ -29,6 +30,7 @@ def predictions(
     *,
     seen: Sequence[Trained] = (),
     warmup: int = 365,
+    climate: SiteData | None = None,
     **settings: Any,
 ) -> xr.Dataset:
     """Predicts the sites with networks that differ by their seed, for `dg.io.write_dataset` and `pydiffgeo report`.
@@ -36,7 +38,7 @@ def predictions(
     Args:
         networks: one for each seed. data: the whole record of the sites, trained on or not.
         train, validation: first and last day of each period; scores and baselines are of daily runoff.
-        seen: what the training of each network went through, for the loss curves.
+        seen: what the training of each network went through, for the loss curves. climate: see `predict`.
         settings: keywords of `solve`.
 
     Returns:
@@ -49,7 +51,7 @@ def predictions(
     if not networks or (seen and len(seen) != len(networks)):
         raise InputError(f"{len(networks)} networks and what {len(seen)} trainings went through do not fit")
     periods = _days(data, train), _days(data, validation)
-    runs = [predict(network, data, warmup=warmup, **settings) for network in networks]
+    runs = [predict(network, data, warmup=warmup, climate=climate, **settings) for network in networks]
     runoff = np.stack([run.fluxes["runoff"][:, warmup:].numpy() for run in runs])
     daily = ("seed", "basin", "time")
     found: dict[str, Any] = {
@@ -58,10 +60,12 @@ def predictions(
         "precipitation": (daily[1:], data.forcing["precipitation"].numpy(), _about("precipitation", "mm d-1")),
     }
     first = networks[0]
+    with torch.no_grad():
+        learnt = [n.values(n.variables(data.attributes, climate=n.climate(data, climate))) for n in networks]
     for i, item in enumerate(first.items):
         if item.name in first.varying:
             continue
-        values = np.stack([n(data.attributes, _weather(n, data))[item.name][:, 0].detach().numpy() for n in networks])
+        values = np.stack([known[item.name][:, 0].numpy() for known in learnt])
         parameter = {p.name: p for p in first.model.parameters}.get(item.name)
         name = item.name if parameter else f"initial_{item.name}"
         state = {s.name: s for s in first.model.all_states}.get(item.name)
@@ -119,10 +123,6 @@ def predictions(
 
 def _about(text: str, unit: str) -> dict[str, Any]:
     return {"long_name": text, "units": unit}
-
-
-def _weather(network: ParameterNetwork, data: SiteData) -> Any:
-    return data.weather(network.weather) if network.weather else None
 
 
 def _days(data: SiteData, period: Dates) -> slice:

@@ -1,11 +1,16 @@
-"""Trains a parameter network over many sites, in mini-batches of sites and windows of time."""
+"""Trains a parameter network over many sites, in mini-batches of sites and windows of time.
+
+A training is a function from one `State` to the next: a step, or a check on the days that are held back. What a
+stop interrupts is done again from the last state, so that it leaves no trace.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import copy
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,29 +21,23 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .. import __version__
+from ..engines.interrupts import held_interrupts
+from ..engines.structure import fingerprint
 from ..errors import DataError, InputError, SolverError
+from ..fingerprint import digest
 from ..io import read_archive, write_archive
 from ..solve import Solution
 from .network import ParameterNetwork
-from .parabola import measured, parabolas
+from .parabola import measured, parabolas, scaled_error
 from .sites import SiteData
+from .state import State, Weights, copied, from_arrays, moments_of, remind, to_arrays
 from .training import Trained, Training
 
-FORMAT = 3
-
-
-def scaled_error(simulated: Tensor, observed: Tensor, spread: Tensor) -> Tensor:
-    """Mean squared error of each site over the variance of its observations, `(sites,)`; NaN where none is known.
-
-    With the spread of the whole record this is one minus the Nash-Sutcliffe efficiency, and comparable over
-    windows (Kratzert et al. 2019, Hydrol. Earth Syst. Sci. 23, their eq 1 without the small constant).
-
-    Args:
-        simulated, observed: `(sites, days)`, gaps are NaN. spread: standard deviation of each site, `(sites,)`.
-    """
-    valid = ~torch.isnan(observed)
-    error = torch.where(valid, simulated - torch.nan_to_num(observed), 0.0)
-    return (error**2).sum(1) / valid.sum(1) / spread**2
+FORMAT = 4
+# Seconds of work that a crash may cost at most, besides the step it happens in.
+SAVE_EVERY = 10.0
+# What random numbers are for; they follow from the seed, this and the number of the epoch or step.
+ORDER, WINDOW, NOISE, LAYERS = range(4)
 
 
 def train(
@@ -56,63 +55,59 @@ def train(
 
     A site that cannot be solved in a step is left out of it, and counted.
 
+    After each step, and whatever ends the training early, an error or Ctrl-C, the network holds the weights that the
+    training would end with if it ended there: those that were best on the days held back, else the average, else the
+    last. (The training has its own; changing these has no effect on it.)
+
     Args:
-        network: normalised here where that has not been done.
+        network: normalised here where that has not been done; a network with weather whose reference period is not
+            known takes the days for training.
         data: the sites for training, over the days for training.
         flux: compared with `data.observed`, as a daily mean; the time unit of the model is a day.
-        checkpoint: a file that is kept up to date; a run that was interrupted goes on from it to the same
-            weights, and is refused where it belongs to another training.
+        checkpoint: a file that is kept up to date. A run that was stopped, or killed, at any moment goes on from it
+            to the same weights, to the last bit; the network is given as it was at first, or as the stop left it.
+            The file is refused where it belongs to another training.
         progress: show a bar with the loss and the time left, on a terminal.
         callback: called after each step with its number and loss.
 
     Raises:
         InputError: the record is shorter than warm-up and window, or a site has no spread.
         DataError: the checkpoint cannot be used. SolverError: no site of a step could be solved.
+        KeyboardInterrupt: after the checkpoint is written; the message says where the training stands.
     """
     training = training or Training()
     run = _Run(network, data, training, flux, None if checkpoint is None else Path(checkpoint))
     if resume and run.path is not None and run.path.exists():
         run.load()
-    bar = tqdm(desc="training", total=training.steps, initial=run.step, unit="step", disable=None if progress else True)
+    bar = tqdm(
+        desc="training", total=training.steps, initial=run.state.step, unit="step", disable=None if progress else True
+    )
     try:
-        while run.step < training.steps and not run.stopped:
+        while not run.done:
             run.advance()
-            bar.set_postfix_str(f"loss {run.seen.loss[-1]:.4g}", refresh=False)
-            bar.update()
+            bar.set_postfix_str(f"loss {run.state.seen.loss[-1]:.4g}", refresh=False)
+            bar.update(run.state.step - bar.n)
             if callback is not None:
-                callback(run.step, run.seen.loss[-1])
+                callback(run.state.step, run.state.seen.loss[-1])
+        run.save()
+    except BaseException as error:
+        # What interrupts a commit or the last write leaves them half done; a second Ctrl-C has to wait.
+        with held_interrupts():
+            run.commit(run.state)
+            run.save()
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(run.where()) from None
+        raise
     finally:
         bar.close()
-        run.save()
-    run.finish()
-    return run.seen
-
-
-def predict(
-    network: ParameterNetwork, data: SiteData, *, warmup: int = 365, throw: bool = False, **settings: Any
-) -> Solution:
-    """Solves the sites of `data` with the values the network gives, without gradients.
-
-    The first `warmup` days are run ahead of the record; times count from its first day.
-
-    Args:
-        settings: keywords of `solve`.
-
-    Raises:
-        SolverError: a site cannot be solved and `throw` is set.
-    """
-    lead = {k: torch.cat([v[:, :warmup], v], dim=1) for k, v in data.forcing.items()}
-    times = np.arange(data.observed.shape[1] + warmup + 1.0) - warmup
-    weather = replace(data, forcing=lead).weather(network.weather) if network.weather else None
-    with torch.no_grad():
-        return network.simulate(data.attributes, lead, times, weather, throw=throw, **settings)
+    return run.state.seen
 
 
 class _Run:
-    """A training as it stands. Batches and windows follow from the seed and the step, so nothing else is kept."""
+    """What a training has to do, which does not change, and the state it is in."""
 
     def __init__(self, network: ParameterNetwork, data: SiteData, training: Training, flux: str, path: Path | None):
-        self.network, self.data, self.training, self.flux, self.path = network, data, training, flux, path
+        self.data, self.training, self.flux, self.path = data, training, flux, path
         days = data.observed.shape[1] - training.selection
         if days < training.warmup + training.window:
             raise InputError(
@@ -125,190 +120,219 @@ class _Run:
             raise InputError(f"sites {flat[:3]} have no observations that vary, among the days for training")
         if tuple(data.inputs) != network.inputs:
             raise InputError(f"the network takes {list(network.inputs)}, the data hold {list(data.inputs)}")
-        if not network.scaling.fitted:
-            network.normalise(data.attributes, self._weather(data.days(slice(0, days))))
-        self.optimiser = torch.optim.AdamW(
-            network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
-        )
-        self.step, self.stale, self.stopped, self.seen = 0, 0, False, Trained()
-        self.best: dict[str, Tensor] = {}
-        self.average = {k: v.clone() for k, v in network.state_dict().items()} if training.average else {}
-        self.began = _digest(network.state_dict().values())
+        network.prepare(data.days(slice(0, days)))
+        self.climate = network.climate(data)
+        # Steps are made with a network of their own, so that nobody else's work is in them.
+        self.network, self.shown = copy.deepcopy(network), network
+        weights = copied(network.state_dict())
+        self.began = digest(weights)
+        self.state = State(0, weights, copied(weights) if training.average else {})
+        self.identity = {} if path is None else self._identity()
         self.saved = time.monotonic()
 
-    def _weather(self, data: SiteData) -> Tensor | None:
-        return data.weather(self.network.weather) if self.network.weather else None
+    @property
+    def due(self) -> bool:
+        """Whether a check is to be made before the next step."""
+        o, now = self.training, self.state
+        return bool(o.selection and now.step % o.check_every == 0 and now.step > max(now.seen.checked, default=0))
 
-    def _batch(self) -> tuple[list[int], int]:
-        """The sites of this step, all in turn in random order, and the first day that is solved."""
+    @property
+    def done(self) -> bool:
+        now = self.state
+        return not self.due and (now.step >= self.training.steps or now.stale >= self.training.patience)
+
+    def advance(self) -> None:
+        """A step, unless the check after the last one is still to be made; then the check, if one is due."""
+        if not self.due:
+            self.commit(self._stepped(self.state))
+        if self.due:
+            self._check()
+        if time.monotonic() - self.saved > SAVE_EVERY:
+            self.save()
+
+    def commit(self, state: State) -> None:
+        """Makes `state` the present one, and shows what the training would end with."""
+        with held_interrupts(), torch.no_grad():
+            self.state = state
+            shown = self.shown.state_dict()
+            for name, value in state.result.items():
+                shown[name].copy_(value)
+
+    def _check(self) -> None:
+        self.commit(self._checked(self.state))
+
+    def _stepped(self, now: State) -> State:
+        """The state after the next step."""
+        started, o = time.perf_counter(), self.training
+        sites, first = self._batch(now.step)
+        part = self.data.take([self.data.names[i] for i in sites]).days(slice(first, first + o.warmup + o.window))
+        optimiser, average = self._worker(now), now.average
+        with self._random(now.step):
+            noise = self._noise(now.step, len(sites))
+            reached, failed, again = self._begin(part, sites, noise)
+            for count in range(o.reuse):
+                optimiser.zero_grad()
+                again().backward()
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), o.clip)
+                optimiser.step()
+                average = self._averaged(average, now.step * o.reuse + count + 1)
+        seen = replace(
+            now.seen, loss=(*now.seen.loss, reached), failures=_counted(now.seen.failures, failed),
+            solves=now.seen.solves + len(sites), seconds=now.seen.seconds + time.perf_counter() - started,
+        )  # fmt: skip
+        return replace(
+            now, step=now.step + 1, weights=copied(self.network.state_dict()), average=average,
+            moments=moments_of(optimiser), seen=seen,
+        )  # fmt: skip
+
+    def _checked(self, now: State) -> State:
+        """The state after the loss over the days that are held back has been found."""
+        started, o = time.perf_counter(), self.training
+        late = self.data.days(slice(self.days - o.warmup, None))
+        weights = now.average or now.weights
+        self.network.load_state_dict(weights)
+        with torch.no_grad(), self._random(now.step):
+            loss, failed = self._loss(late, range(len(self.data)))
+        found, before = loss.item(), now.seen.selection
+        seen = replace(
+            now.seen, selection=(*before, found), checked=(*now.seen.checked, now.step),
+            failures=_counted(now.seen.failures, failed), seconds=now.seen.seconds + time.perf_counter() - started,
+        )  # fmt: skip
+        if not before or found < min(before):
+            return replace(now, best=weights, stale=0, seen=seen)
+        return replace(now, stale=now.stale + 1, seen=seen)
+
+    def _worker(self, now: State) -> torch.optim.Optimizer:
+        """The network and an optimiser as they are in a state."""
+        o = self.training
+        self.network.load_state_dict(now.weights)
+        # The learning rate follows from the step alone: it falls to a tenth along half a cosine.
+        share = 0.55 + 0.45 * np.cos(np.pi * now.step / o.steps)
+        optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=o.learning_rate * share, weight_decay=o.weight_decay
+        )  # fmt: skip
+        remind(optimiser, now.moments)
+        return optimiser
+
+    def _begin(
+        self, part: SiteData, sites: list[int], noise: Tensor | None
+    ) -> tuple[float, list[str], Callable[[], Tensor]]:
+        """Solves the sites of a step. Returns the loss, the sites that failed, and the loss to descend, anew each time."""
+        o = self.training
+        if o.reuse == 1:
+            loss, failed = self._loss(part, sites, noise)
+            return loss.item(), failed, lambda: loss
+        climate = None if self.climate is None else self.climate[sites]
+        found = parabolas(
+            self.network, part, self.spread[sites], flux=self.flux, warmup=o.warmup, measure=o.measure,
+            damping=o.damping, climate=climate, noise=noise, settings=o.settings,
+        )  # fmt: skip
+        failed = self._failed(part, found.solution, found.usable)
+        reached = found.loss[found.usable].mean().item()
+        # The noise stays that of the solves: with another the values would lie far from where these hold.
+        return reached, failed, lambda: found(self.network.variables(part.attributes, climate=climate, noise=noise))
+
+    def _loss(self, part: SiteData, sites: Sequence[int], noise: Tensor | None = None) -> tuple[Tensor, list[str]]:
+        """Mean over the sites that could be solved and have observations, and those that could not."""
+        o = self.training
+        times = np.arange(part.observed.shape[1] + 1.0)
+        weather = part.weather(self.network.weather) if self.network.varying else None
+        climate = None if self.climate is None else self.climate[list(sites)]
+        solution = self.network.simulate(
+            part.attributes, part.forcing, times, weather, climate=climate, noise=noise, throw=False, **o.settings
+        )
+        usable = solution.ok & (~torch.isnan(part.observed[:, o.warmup :])).any(1)
+        failed = self._failed(part, solution, usable)
+        simulated = solution.select(usable).fluxes[self.flux][:, o.warmup :]
+        error = scaled_error(simulated, part.observed[usable, o.warmup :], self.spread[list(sites)][usable])
+        return measured(error, o.measure).mean(), failed
+
+    def _failed(self, part: SiteData, solution: Solution, usable: Tensor) -> list[str]:
+        if not usable.any():
+            raise SolverError(
+                f"no site of step {self.state.step + 1} could be solved and compared; {next(solution.failures(), '')}"
+            )
+        return [name for name, good in zip(part.names, solution.ok, strict=True) if not good]
+
+    def _averaged(self, average: Weights, done: int) -> Weights:
+        """The average after so many steps of the optimiser, where one is taken."""
+        # At first the average would remember little but where training began.
+        kept = min(self.training.average, done / (done + 9))
+        now = self.network.state_dict()
+        learnt = {name for name, _ in self.network.named_parameters()}
+        return {
+            name: value.lerp(now[name], 1 - kept) if name in learnt else now[name].clone()
+            for name, value in average.items()
+        }
+
+    def _batch(self, step: int) -> tuple[list[int], int]:
+        """The sites of a step, all in turn in random order, and the first day that is solved."""
         o, count = self.training, len(self.data)
         size = min(o.batch, count)
         sites: list[int] = []
-        position = self.step * size
         while len(sites) < size:
-            epoch, at = divmod(position + len(sites), count)
-            sites.append(int(np.random.default_rng([o.seed, 0, epoch]).permutation(count)[at]))
+            epoch, at = divmod(step * size + len(sites), count)
+            sites.append(int(np.random.default_rng([o.seed, ORDER, epoch]).permutation(count)[at]))
         last = self.days - o.warmup - o.window
-        return sorted(set(sites)), int(np.random.default_rng([o.seed, 1, self.step]).integers(0, last + 1))
+        return sorted(set(sites)), int(np.random.default_rng([o.seed, WINDOW, step]).integers(0, last + 1))
 
-    def advance(self) -> None:
-        started, o = time.perf_counter(), self.training
-        sites, first = self._batch()
-        part = self.data.take([self.data.names[i] for i in sites]).days(slice(first, first + o.warmup + o.window))
-        # The learning rate follows from the step alone.
-        share = 0.55 + 0.45 * np.cos(np.pi * self.step / o.steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = o.learning_rate * share
-        if o.reuse == 1:
-            loss = self._loss(part, self.spread[sites], o.warmup, self._noise(len(sites)))
-            self._descend(loss, 0)
-        else:
-            loss = self._descend_parabolas(part, self.spread[sites])
-        self.step += 1
-        self.seen.loss.append(loss.item())
-        self.seen.solves += len(sites)
-        if o.selection and self.step % o.check_every == 0:
-            self._check()
-        self.seen.seconds += time.perf_counter() - started
-        if time.monotonic() - self.saved > 10.0:
-            self.save()
-
-    def _descend(self, loss: Tensor, again: int) -> None:
-        """A step of the optimiser, the one after `again` others with the same solves."""
-        self.optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.training.clip)
-        self.optimiser.step()
-        # At first the average would remember little but where training began.
-        done = self.step * self.training.reuse + again + 1
-        kept = min(self.training.average, done / (done + 9))
-        for name, value in self.average.items():
-            value.lerp_(self.network.state_dict()[name], 1 - kept)
-
-    def _descend_parabolas(self, part: SiteData, spread: Tensor) -> Tensor:
-        """All steps with the same solves. Returns the loss at the first."""
-        o = self.training
-        noise = self._noise(len(part))
-        found = parabolas(
-            self.network, part, spread, flux=self.flux, warmup=o.warmup, measure=o.measure, damping=o.damping,
-            noise=noise, settings=o.settings,
-        )  # fmt: skip
-        self._count_failures(part, found.solution, found.usable)
-        for again in range(o.reuse):
-            # The noise stays that of the solves: with another the values would lie far from where these hold.
-            self._descend(found(self.network.variables(part.attributes, noise=noise)), again)
-        return found.loss[found.usable].mean()
-
-    def _noise(self, count: int) -> Tensor | None:
+    def _noise(self, step: int, count: int) -> Tensor | None:
         """Noise for the attributes of so many sites; seed and step alone decide it."""
         if not self.training.noise:
             return None
-        random = np.random.default_rng([self.training.seed, 2, self.step])
+        random = np.random.default_rng([self.training.seed, NOISE, step])
         return torch.from_numpy(self.training.noise * random.normal(size=(count, len(self.network.inputs))))
 
-    def _loss(self, part: SiteData, spread: Tensor, warmup: int, noise: Tensor | None = None) -> Tensor:
-        """Mean over the sites that could be solved and have observations."""
-        times = np.arange(part.observed.shape[1] + 1.0)
-        solution = self.network.simulate(
-            part.attributes,
-            part.forcing,
-            times,
-            self._weather(part),
-            noise=noise,
-            throw=False,
-            **self.training.settings,
-        )
-        usable = solution.ok & (~torch.isnan(part.observed[:, warmup:])).any(1)
-        self._count_failures(part, solution, usable)
-        simulated = solution.select(usable).fluxes[self.flux][:, warmup:]
-        error = scaled_error(simulated, part.observed[usable, warmup:], spread[usable])
-        return measured(error, self.training.measure).mean()
-
-    def _count_failures(self, part: SiteData, solution: Solution, usable: Tensor) -> None:
-        for name, good in zip(part.names, solution.ok, strict=True):
-            if not good:
-                self.seen.failures[name] = self.seen.failures.get(name, 0) + 1
-        if not usable.any():
-            raise SolverError(
-                f"no site of step {self.step + 1} could be solved and compared; {next(solution.failures(), '')}"
-            )
-
-    def _check(self) -> None:
-        """Finds the loss over the days that are held back, and keeps the weights that are best there."""
-        o = self.training
-        late = self.data.days(slice(self.days - o.warmup, None))
-        now = {k: v.clone() for k, v in self.network.state_dict().items()}
-        self.network.load_state_dict(self.average or now)
-        with torch.no_grad():
-            found = self._loss(late, self.spread, o.warmup).item()
-        self.network.load_state_dict(now)
-        if not self.seen.selection or found < min(self.seen.selection):
-            self.best, self.stale = {k: v.clone() for k, v in (self.average or now).items()}, 0
-        else:
-            self.stale += 1
-        self.stopped = self.stale >= o.patience
-        self.seen.selection.append(found)
-        self.seen.checked.append(self.step)
-
-    def finish(self) -> None:
-        if self.best or self.average:
-            self.network.load_state_dict(self.best or self.average)
+    @contextmanager
+    def _random(self, step: int) -> Iterator[None]:
+        """What a network of one's own draws at random, for dropout say, follows from seed and step as well."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(np.random.default_rng([self.training.seed, LAYERS, step]).integers(2**63)))
+            yield
 
     def _identity(self) -> dict[str, Any]:
-        training = asdict(replace(self.training, settings={k: repr(v) for k, v in self.training.settings.items()}))
-        data = _digest((*self.data.forcing.values(), self.data.observed, self.data.attributes))
-        return {"pydiffgeo": __version__, "training": training, "model": self.network.model.name,
-                "network": self.network.settings, "first weights": self.began, "flux": self.flux,
-                "sites": list(self.data.names), "data": data}  # fmt: skip
+        settings = {k: digest(v) for k, v in self.training.settings.items()}
+        training, data = asdict(replace(self.training, settings=settings)), self.data
+        return {"pydiffgeo": __version__, "training": training, "model": fingerprint(self.network.model),
+                "network": self.network.settings, "flux": self.flux, "sites": list(data.names), "data": digest(data.dates, data.forcing, data.observed, data.attributes)}  # fmt: skip
+
+    def where(self) -> str:
+        """Where a training that was stopped stands, and how to go on."""
+        step = f"training stopped after step {self.state.step} of {self.training.steps}"
+        return step if self.path is None else f"{step}; the same call goes on from {self.path}"
 
     def save(self) -> None:
         self.saved = time.monotonic()
-        if self.path is None:
-            return
-        about = {"format": FORMAT, "identity": self._identity(), "step": self.step, "stale": self.stale,
-                 "stopped": self.stopped, "seen": asdict(self.seen)}  # fmt: skip
-        arrays = {f"now/{k}": v.detach().numpy() for k, v in self.network.state_dict().items()}
-        for kind, kept in (("best", self.best), ("average", self.average)):
-            arrays |= {f"{kind}/{k}": v.numpy() for k, v in kept.items()}
-        for i, state in self.optimiser.state_dict()["state"].items():
-            arrays |= {f"optimiser/{i}/{k}": np.asarray(v) for k, v in state.items()}
-        write_archive(self.path, about, arrays)
+        if self.path is not None:
+            state, arrays = to_arrays(self.state)
+            about = {"format": FORMAT, "identity": self.identity, "first weights": self.began, **state}
+            with held_interrupts():
+                write_archive(self.path, about, arrays)
 
     def load(self) -> None:
         assert self.path is not None
         try:
             about, arrays = read_archive(self.path)
-            self._restore(about, arrays)
+            then, known = about.get("identity", {}), json.loads(json.dumps(self.identity))
+            if about.get("format") != FORMAT or then != known:
+                raise self._other(", ".join(k for k in known if then.get(k) != known[k]) or "format")
+            state = from_arrays(about, arrays, self.state, [*self.network.parameters()])
+            # The network may be given as a stop has left it.
+            if self.began not in (began := about["first weights"], digest(state.result)):
+                raise self._other("first weights; give the network as it was at first, or as the stop left it")
         except DataError:
             raise
         # A file that holds something else fails in many ways.
         except Exception as error:
             raise DataError(f"{self.path}: the checkpoint cannot be read ({error}); delete it to start anew") from error
+        self.began = began
+        self.commit(state)
 
-    def _restore(self, about: dict[str, Any], arrays: Mapping[str, Any]) -> None:
-        known = json.loads(json.dumps(self._identity()))
-        if about.get("format") != FORMAT or about["identity"] != known:
-            different = [k for k in known if about.get("identity", {}).get(k) != known[k]] or ["format"]
-            raise DataError(
-                f"{self.path}: the checkpoint belongs to another training (different: {', '.join(different)}); delete it to start anew"
-            )
-        parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "average": {}, "optimiser": {}}
-        for key, value in arrays.items():
-            kind, _, name = key.partition("/")
-            parts[kind][name] = torch.from_numpy(value)
-        self.network.load_state_dict(parts["now"])
-        self.best, self.average = parts["best"], parts["average"]
-        states: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in parts["optimiser"].items():
-            i, _, name = key.partition("/")
-            states.setdefault(int(i), {})[name] = tensor
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": states})
-        self.step, self.stale, self.stopped = about["step"], about["stale"], about["stopped"]
-        self.seen = Trained(**about["seen"])
+    def _other(self, what: str) -> DataError:
+        return DataError(
+            f"{self.path}: the checkpoint belongs to another training (different: {what}); delete it to start anew"
+        )
 
 
-def _digest(tensors: Iterable[Tensor]) -> str:
-    digest = hashlib.sha256()
-    for values in tensors:
-        digest.update(np.ascontiguousarray(values.detach().numpy()).tobytes())
-    return digest.hexdigest()[:16]
+def _counted(failures: Mapping[str, int], failed: list[str]) -> dict[str, int]:
+    return {**failures, **{name: failures.get(name, 0) + 1 for name in failed}}

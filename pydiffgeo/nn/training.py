@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,7 @@ class Training:
         reuse: steps of the optimiser for each time the sites are solved. With more than one, the loss of each site is
             taken for a parabola in its values (Gauss-Newton, with the model's Jacobian, at the noise of the step),
             on which the network is trained for so many cheap steps; then the sites are solved anew.
-            Takes networks without weather; large batches and up to about ten steps suit it.
+            Takes networks without parameters that vary in time; large batches and up to about ten steps suit it.
         damping: added to the curvature of these parabolas, which hold near the values they were found at only; per
             unit of loss, in the argument of the sigmoid.
         average: the weights that come out are an exponential moving average over the steps, of which this part is
@@ -81,7 +81,7 @@ class Training:
             raise InputError(f"settings must be keywords of solve by name, got {self.settings!r}")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Trained:
     """What training went through.
 
@@ -91,9 +91,14 @@ class Trained:
         solves: sites solved and differentiated. seconds: time spent in steps, checks included.
     """
 
-    loss: list[float] = field(default_factory=list)
-    selection: list[float] = field(default_factory=list)
-    checked: list[int] = field(default_factory=list)
-    failures: dict[str, int] = field(default_factory=dict)
+    loss: Sequence[float] = ()
+    selection: Sequence[float] = ()
+    checked: Sequence[int] = ()
+    failures: Mapping[str, int] = field(default_factory=dict)
     solves: int = 0
     seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("loss", "selection", "checked"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "failures", dict(self.failures))

@@ -37,7 +37,7 @@ def time_varying(model: Model, names: Sequence[str]) -> Model:
         return local
 
     forcings = tuple(ForcingVariable(p.name, p.unit, p.description, p.low, p.high, default=p.default) for p in chosen)
-    return replace(
+    varied = replace(
         model,
         parameters=tuple(p for p in model.parameters if p not in chosen),
         forcings=(*model.forcings, *forcings),
@@ -45,3 +45,4 @@ def time_varying(model: Model, names: Sequence[str]) -> Model:
         source=None if model.source is None else seen(model.source),
         boundaries=tuple(replace(b, function=seen(b.function)) for b in model.boundaries),
     )
+    return varied.made_by(time_varying, model, tuple(names))

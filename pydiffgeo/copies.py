@@ -1,0 +1,52 @@
+"""How things are pickled, saved by `torch.save`, copied, and sent to workers: by what they were made from."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from .errors import ModelError
+
+
+class Made:
+    """A dataclass that is pickled and copied by its fields: what is made of them is checked, and frozen, as at first."""
+
+    def _fields(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, f.name) for f in fields(self) if f.init)  # type: ignore[arg-type]
+
+    def _functions(self) -> Mapping[str, Any]:
+        """Functions among the fields, by the names that a message calls them."""
+        return {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        check_functions(getattr(self, "name", type(self).__name__), self._functions())
+        return type(self), self._fields()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        # Functions are never copied, so that none needs to be one that can be pickled.
+        return type(self)(*copy.deepcopy(self._fields(), memo))
+
+
+def check_functions(owner: str, functions: Mapping[str, Any]) -> None:
+    """Raises `ModelError` that names the first function which cannot be pickled."""
+    for what, function in functions.items():
+        try:
+            pickle.dumps(function)
+        # Whatever a callable holds may fail in a way of its own.
+        except Exception as error:
+            code = getattr(function, "__code__", None)
+            where = f", line {code.co_firstlineno} of {code.co_filename}" if code else ""
+            raise ModelError(
+                f"{owner}: {what} cannot be pickled, so that it can neither be saved nor sent to another process: "
+                f"{getattr(function, '__qualname__', repr(function))}{where}, is a lambda or a function within a function, "
+                f"or holds what cannot be pickled ({error}); define it by `def` at the top of a module, or send what "
+                "makes the model"
+            ) from error
+
+
+def call(function: Any, arguments: tuple[Any, ...], choices: Mapping[str, Any]) -> Any:
+    """What unpickling calls to make a thing anew."""
+    return function(*arguments, **choices)

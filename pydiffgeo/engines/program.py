@@ -1,0 +1,137 @@
+"""Straight-line programs of scalar operations, and what builds them.
+
+A local function becomes a `Program`: a list of scalar operations, each on earlier results. Engines run a
+program on symbols of their own or write it out as source. Equal operations are merged and constants folded.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+Ref = int  # position of a node in its program
+
+
+class Node(NamedTuple):
+    """One scalar operation. `op` "input" and "constant" carry a name or a value instead of arguments."""
+
+    op: str
+    args: tuple[Ref, ...] = ()
+    name: str = ""
+    value: float = 0.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """A straight-line function: nodes in order of evaluation, and which of them are results."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    outputs: Mapping[str, Ref]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs that the function really uses."""
+        return tuple(n.name for n in self.nodes if n.op == "input")
+
+    def run(self, inputs: Mapping[str, Any], rules: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+        """Evaluates the program with `rules` (operation -> function) on any kind of values."""
+        values: list[Any] = []
+        for node in self.nodes:
+            if node.op == "input":
+                values.append(inputs[node.name])
+            elif node.op == "constant":
+                values.append(node.value)
+            else:
+                values.append(rules[node.op](*(values[a] for a in node.args)))
+        return {k: values[r] for k, r in self.outputs.items()}
+
+
+# Every operation an engine must know: how to evaluate it on plain numbers.
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
+    "pow": operator.pow, "neg": operator.neg, "abs": abs, "exp": math.exp, "log": math.log,
+    "sqrt": math.sqrt, "tanh": math.tanh, "sin": math.sin, "cos": math.cos, "minimum": min, "maximum": max,
+    "lt": operator.lt, "le": operator.le, "and": lambda a, b: bool(a and b),
+    "or": lambda a, b: bool(a or b), "not": operator.not_, "where": lambda c, a, b: a if c else b,
+}  # fmt: skip
+# Those whose result is true or false, not a number.
+LOGICAL = frozenset({"lt", "le", "and", "or", "not"})
+
+
+class Builder:
+    """Appends nodes, merging equal ones and folding constants."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes: list[Node] = []
+        self._known: dict[Node, Ref] = {}
+
+    def _append(self, node: Node) -> Ref:
+        if node not in self._known:
+            self._known[node] = len(self.nodes)
+            self.nodes.append(node)
+        return self._known[node]
+
+    def input(self, name: str) -> Ref:
+        return self._append(Node("input", name=name))
+
+    def constant(self, value: float) -> Ref:
+        return self._append(Node("constant", value=float(value)))
+
+    def value(self, ref: Ref) -> float | None:
+        """The value of a constant node, else None."""
+        node = self.nodes[ref]
+        return node.value if node.op == "constant" else None
+
+    def apply(self, op: str, *args: Ref) -> Ref:
+        known = [self.value(a) for a in args]
+        if op == "where" and known[0] is not None:
+            return args[1] if known[0] else args[2]
+        if all(k is not None for k in known):
+            return self.constant(OPERATIONS[op](*known))
+        if op == "pow" and known[1] in (1.0, 2.0, 0.5):
+            return {1.0: lambda: args[0], 2.0: lambda: self.apply("mul", args[0], args[0]),
+                    0.5: lambda: self.apply("sqrt", args[0])}[known[1]]()  # fmt: skip
+        if (op in ("add", "sub") and known[1] == 0.0) or (op in ("mul", "div") and known[1] == 1.0):
+            return args[0]
+        if (op == "add" and known[0] == 0.0) or (op == "mul" and known[0] == 1.0):
+            return args[1]
+        if op == "mul" and 0.0 in known:
+            return self.constant(0.0)
+        return self._append(Node(op, args))
+
+    def copy(self, program: Program, rule: Callable[[Ref, Node, list[Ref]], Ref | None]) -> list[Ref]:
+        """Appends the nodes of `program` and returns where each is now.
+
+        `rule(ref, node, arguments)` may build an operation in its own way; None leaves it as it is.
+        """
+        refs: list[Ref] = []
+        for i, node in enumerate(program.nodes):
+            if node.op == "input":
+                refs.append(self.input(node.name))
+            elif node.op == "constant":
+                refs.append(self.constant(node.value))
+            else:
+                arguments = [refs[a] for a in node.args]
+                own = rule(i, node, arguments)
+                refs.append(self.apply(node.op, *arguments) if own is None else own)
+        return refs
+
+    def finish(self, outputs: Mapping[str, Ref]) -> Program:
+        """The program, without nodes that no output needs. Inputs keep the order of first use."""
+        needed, stack = set(), list(outputs.values())
+        while stack:
+            ref = stack.pop()
+            if ref not in needed:
+                needed.add(ref)
+                stack.extend(self.nodes[ref].args)
+        place = {old: new for new, old in enumerate(sorted(needed))}
+        nodes = tuple(
+            Node(n.op, tuple(place[a] for a in n.args), n.name, n.value)
+            for n in (self.nodes[old] for old in sorted(needed))
+        )
+        return Program(self.name, nodes, {k: place[r] for k, r in outputs.items()})

@@ -1,0 +1,123 @@
+"""All local functions of a model, traced together: what engines are built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import ModelError, UnsupportedOperationError
+from ..fingerprint import digest
+from ..model import Model
+from .program import Program
+from .tensors import RULES
+from .trace import trace
+
+
+@dataclass(frozen=True, eq=False)
+class Programs:
+    """The local functions of a model as they were when traced.
+
+    Attributes:
+        boundaries, limits: one for each of the model, in their order.
+        output: None too where the function cannot be traced; it is then called as it is.
+        untraced: digest of such a function.
+    """
+
+    closure: Program | None
+    source: Program | None
+    flux: Program | None
+    boundaries: tuple[Program, ...]
+    limits: tuple[Program, ...]
+    output: Program | None
+    untraced: str = ""
+
+    @cached_property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for equal programs, whatever the model is called."""
+        programs = (self.closure, self.source, self.flux, *self.boundaries, *self.limits, self.output)
+        return (self.untraced, *(None if p is None else (p.nodes, tuple(p.outputs.items())) for p in programs))
+
+
+def trace_model(model: Model) -> Programs:
+    """Traces all local functions of `model`, with what they close over as it is now.
+
+    Raises:
+        ModelError: a local function cannot be traced; names it, its line and what is wrong.
+    """
+    on_cell = [p.name for p in model.parameters if p.on == "cell"]
+    bare = [*(s.name for s in model.states), *on_cell, *model.graph.cell]
+    cell = bare
+    face = [*(p.name for p in model.parameters if p.on == "face"), *model.graph.face]
+    forcing = [f.name for f in model.forcings]
+    closure = source = flux = output = None
+    untraced = ""
+    if model.closure is not None:
+        closure = trace(f"{model.name}.closure", model.closure, [("cell", cell)])
+        cell = [*cell, *(name for name in closure.outputs if name not in cell)]
+    if model.source is not None:
+        source = trace(f"{model.name}.source", model.source, [("cell", cell), ("forcing", forcing)])
+    if model.flux is not None and len(model.graph.faces):
+        flux = trace(f"{model.name}.flux", model.flux, [("left", cell), ("right", cell), ("face", face)])
+    boundaries = tuple(
+        trace(
+            f"{model.name}.{b.name}",
+            b.function,
+            [
+                ("cell", [*cell, *(s.name for s in b.states if s.name not in cell)]),
+                ("forcing", forcing),
+                ("face", [*b.geometry]),
+            ],
+        )
+        for b in model.boundaries
+    )
+    sides = {b.name: b for b in model.boundaries}
+    limits = []
+    for limit in model.limits:
+        spaces = [("cell", bare)]
+        if limit.boundary:
+            side = sides[limit.boundary]
+            spaces = [
+                ("cell", [*bare, *(s.name for s in side.states)]),
+                ("forcing", forcing),
+                ("face", [*side.geometry]),
+            ]
+        limits.append(trace(f"{model.name}.limit of {limit.name}", limit.complete, spaces))
+    if model.output is not None:
+        try:
+            output = trace(f"{model.name}.output", model.output, [("cell", cell)])
+        except UnsupportedOperationError:
+            # No engine evaluates outputs, so they may use all of PyTorch.
+            untraced = digest(model.output)
+    return Programs(closure, source, flux, boundaries, tuple(limits), output, untraced)
+
+
+def evaluate_outputs(model: Model, programs: Programs, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Outputs of a model, from states and parameters by name and the functions as they were when traced.
+
+    Raises:
+        ModelError: a function that cannot be traced closes over something that has changed since.
+    """
+    known: dict[str, Any] = {k: torch.from_numpy(v.copy()) for k, v in model.graph.cell.items()} | dict(values)
+    if programs.closure is not None:
+        known |= _on_tensors(programs.closure, known)
+    if programs.output is not None:
+        return _on_tensors(programs.output, known)
+    if model.output is None:
+        return {}
+    if digest(model.output) != programs.untraced:
+        raise ModelError(
+            f"{model.name}.output closes over something that has changed since the solve; look at outputs before, "
+            "or declare it as a Parameter of the model"
+        )
+    return dict(model.output(SimpleNamespace(**known)))
+
+
+def _on_tensors(program: Program, known: Mapping[str, Any]) -> dict[str, Tensor]:
+    found = program.run({f"cell.{k}": v for k, v in known.items()}, RULES)
+    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in found.items()}

@@ -1,0 +1,44 @@
+"""What a network predicts for sites, gauged or not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..solve import Solution
+from .network import ParameterNetwork
+from .sites import SiteData
+
+
+def predict(
+    network: ParameterNetwork,
+    data: SiteData,
+    *,
+    warmup: int = 365,
+    throw: bool = False,
+    climate: SiteData | None = None,
+    **settings: Any,
+) -> Solution:
+    """Solves the sites of `data` with the values the network gives, without gradients.
+
+    The first `warmup` days are run ahead of the record; times count from its first day.
+
+    Args:
+        climate: the same sites over the reference period of a network with weather, where `data` do not hold it;
+            see `ParameterNetwork.reference`.
+        settings: keywords of `solve`.
+
+    Raises:
+        SolverError: a site cannot be solved and `throw` is set.
+        DataError: the reference period is not in the data. InputError: `climate` has other sites.
+    """
+    lead = {k: torch.cat([v[:, :warmup], v], dim=1) for k, v in data.forcing.items()}
+    times = np.arange(data.observed.shape[1] + warmup + 1.0) - warmup
+    weather = replace(data, forcing=lead).weather(network.weather) if network.varying else None
+    with torch.no_grad():
+        return network.simulate(
+            data.attributes, lead, times, weather, climate=network.climate(data, climate), throw=throw, **settings
+        )

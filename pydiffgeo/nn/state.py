@@ -1,0 +1,118 @@
+"""A training as it stands: a value that nothing changes, from which the next one follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..checks import check_whole, is_number
+from ..errors import DataError
+from .training import Trained
+
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """How far a training has come. Its tensors belong to it alone and are never changed in place.
+
+    Attributes:
+        step: steps done. All random numbers of a step follow from the seed and its number.
+        weights: of the network in training, parameters and buffers by name.
+        average: their moving average, where one is taken.
+        best: those that came out best of the checks; empty before the first.
+        moments: what the optimiser remembers: "number of the parameter/name" -> tensor.
+        stale: checks since the last gain.
+        seen: what the training went through.
+    """
+
+    step: int
+    weights: Weights
+    average: Weights = field(default_factory=dict)
+    best: Weights = field(default_factory=dict)
+    moments: Weights = field(default_factory=dict)
+    stale: int = 0
+    seen: Trained = field(default_factory=Trained)
+
+    @property
+    def result(self) -> Weights:
+        """The weights that the training would end with, if it ended here."""
+        return self.best or self.average or self.weights
+
+
+def copied(weights: Weights) -> dict[str, Tensor]:
+    """Tensors of their own, without gradients."""
+    return {name: value.detach().clone() for name, value in weights.items()}
+
+
+def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimiser remembers, as `State.moments`."""
+    states = optimiser.state_dict()["state"]
+    return copied({f"{i}/{name}": torch.as_tensor(value) for i, kept in states.items() for name, value in kept.items()})
+
+
+def remind(optimiser: torch.optim.Optimizer, moments: Weights) -> None:
+    """Gives an optimiser the memory that `moments_of` took."""
+    states: dict[int, dict[str, Tensor]] = {}
+    for key, value in copied(moments).items():
+        number, _, name = key.partition("/")
+        states.setdefault(int(number), {})[name] = value
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
+
+
+PARTS = ("weights", "average", "best", "moments")
+
+
+def to_arrays(state: State) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """A state as what JSON can hold, and arrays by name."""
+    about = {"step": state.step, "stale": state.stale, "seen": asdict(state.seen)}
+    return about, {f"{part}/{k}": v.numpy() for part in PARTS for k, v in getattr(state, part).items()}
+
+
+def from_arrays(
+    about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], first: State, parameters: Sequence[Tensor]
+) -> State:
+    """The state that `to_arrays` took apart.
+
+    Args:
+        first: that the training begins with: weights must have its names, shapes and types.
+        parameters: what the optimiser changes, in its order.
+
+    Raises:
+        DataError: (or another error) it is no state of this training.
+    """
+    parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
+    for key, value in arrays.items():
+        part, _, name = key.partition("/")
+        parts[part][name] = torch.from_numpy(value)
+    step, stale, seen = about["step"], about["stale"], Trained(**about["seen"])
+    check_whole(0, step=step, stale=stale, solves=seen.solves)
+    numbers = (*seen.loss, *seen.selection, *seen.checked, *seen.failures.values(), seen.seconds)
+    if not all(map(is_number, numbers)):
+        raise DataError("what the training went through must be numbers")
+    if len(seen.loss) != step or len(seen.selection) != len(seen.checked) or bool(parts["best"]) != bool(seen.checked):
+        raise DataError("its parts do not fit each other")
+    shapes = _shapes(first.weights)
+    for part, wanted in (("weights", True), ("average", bool(first.average)), ("best", bool(seen.checked))):
+        if _shapes(parts[part]) != (shapes if wanted else {}):
+            raise DataError(f"{part} have other names, shapes or types than those of this training")
+    _check_moments(parts["moments"], parameters, step)
+    return State(int(step), parts["weights"], parts["average"], parts["best"], parts["moments"], int(stale), seen)
+
+
+def _check_moments(moments: Weights, parameters: Sequence[Tensor], step: int) -> None:
+    known: dict[str, tuple[Any, ...]] = {}
+    for i in dict.fromkeys(int(key.partition("/")[0]) for key in moments):
+        like = (tuple(parameters[i].shape), parameters[i].dtype)
+        known |= {f"{i}/step": ((), torch.float32), f"{i}/exp_avg": like, f"{i}/exp_avg_sq": like}
+    if _shapes(moments) != known or bool(moments) != bool(step):
+        raise DataError("moments are not those of the optimiser of this training")
+
+
+def _shapes(weights: Weights) -> dict[str, tuple[Any, ...]]:
+    return {name: (tuple(value.shape), value.dtype) for name, value in weights.items()}
