@@ -91,11 +91,11 @@ def test_flux_into_soil_under_a_given_head(engine: str) -> None:
 
 @pytest.mark.parametrize("head", [-0.5, -3.0, -30.0])
 def test_capacity_of_a_flooded_surface(engine: str, head: float) -> None:
-    model = dg.models.RichardsColumn(1.0, CELLS, top="atmosphere", bottom="no_flow", max_ponding=0.1)
-    sol = dg.solve(model, forcing=WEATHER, initial={"head": head, "pond": 0.05}, times=[0.0, 1e-8], engine=engine,
+    model = dg.models.RichardsColumn(1.0, CELLS, top="atmosphere", bottom="no_flow", max_ponding=1.0)
+    sol = dg.solve(model, forcing=WEATHER, initial={"head": head, "pond": 0.5}, times=[0.0, 1e-9], engine=engine,
                    rtol=1e-10, atol=1e-16)  # fmt: skip
     mean = (conductivity(head) + 0.2496) / 2
-    assert sol.fluxes["infiltration"].item() / 1e-8 == pytest.approx(mean * ((0.05 - head) / (DZ / 2) + 1), rel=1e-3)
+    assert sol.fluxes["infiltration"].item() / 1e-9 == pytest.approx(mean * ((0.5 - head) / (DZ / 2) + 1), rel=1e-3)
 
 
 @pytest.mark.parametrize("head", [-0.3, -3.0])
@@ -107,7 +107,7 @@ def test_rain_below_capacity_infiltrates_and_wet_surfaces_evaporate_first(engine
     assert sol.fluxes["infiltration"][-1].item() == pytest.approx(0.008, rel=1e-4)
 
 
-@pytest.mark.parametrize(("head", "within"), [(-2.0, 0.12), (-5.0, 0.06), (-10.0, 0.03), (-30.0, 0.03), (-100.0, 0.03)])
+@pytest.mark.parametrize(("head", "within"), [(-2.0, 0.12), (-5.0, 0.06), (-10.0, 0.04), (-30.0, 0.03), (-100.0, 0.03)])
 @pytest.mark.parametrize("air_dry", [-150.0, -1500.0])
 def test_supply_of_bare_soil(engine: str, head: float, within: float, air_dry: float) -> None:
     demand = WEATHER | {"potential_evaporation": 10.0}
