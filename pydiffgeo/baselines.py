@@ -138,7 +138,8 @@ class LinearRegression:
             observed: `(n,)`.
             lags: the largest lag, for all drivers from 0 on, or name -> lags. Lags reach back ahead of the window.
 
-        Of coefficients that the data cannot tell apart, the smallest are taken (`numpy.linalg.lstsq`).
+        Of coefficients that the data cannot tell apart, the smallest are taken, in units of the root mean square of
+        their driver (`numpy.linalg.lstsq`).
 
         Raises:
             InputError: (or a subclass) shapes, names or lags do not fit, or fewer steps are complete than there
@@ -157,7 +158,10 @@ class LinearRegression:
         if complete.sum() < x.shape[1]:
             raise InputError(f"{x.shape[1]} coefficients need as many complete steps; there are {complete.sum()}")
         means = {k: float(np.nanmean(_series(k, drivers[k])[window])) for k in table}
-        coefficients = np.linalg.lstsq(x[complete], y[complete], rcond=None)[0]
+        # What counts as the same direction must not depend on the units of the drivers.
+        size = np.sqrt((x[complete] ** 2).mean(0))
+        size = np.where(size > 0, size, 1.0)
+        coefficients = np.linalg.lstsq(x[complete] / size, y[complete], rcond=None)[0] / size
         return cls(table, means, coefficients.astype(np.float64))
 
     def predict(self, drivers: Mapping[str, ArrayLike], window: slice = slice(None)) -> Tensor:

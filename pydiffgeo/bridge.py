@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .checks import check_positive, check_whole
 from .engines.autograd import differentiable_solve
-from .engines.base import Array, Forward, Gradients, Options, Problem, Status, Tangents
+from .engines.base import Array, Forward, Gradients, Options, Problem, Status, Tangents, make_stats
 from .engines.julia.engine import CODES, SOLVERS
 from .engines.julia.session import Owned, in_julia
 from .engines.kernels import System
@@ -51,7 +51,8 @@ class _ProblemEngine:
 
         y, code, tape = in_julia(call, "SciMLSensitivity")
         reasons = {} if code == "Success" else {0: f"(SciML: {code})"}
-        stats = {"engine": self.name, "solver": o.solver, "forward_seconds": time.perf_counter() - started}
+        seconds = time.perf_counter() - started
+        stats = make_stats(engine=self.name, solver=o.solver, sensitivity=o.sensitivity, forward_seconds=seconds)
         return Forward(y, np.zeros((1, problem.intervals, 0)), [_status(code)], reasons, stats, tape)
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:

@@ -82,14 +82,13 @@ def smooth_minimum(a: Any, b: Any, width: float) -> Any:
     return 0.5 * (a + b - torch.sqrt((a - b) ** 2 + width**2))
 
 
-def withdrawal(demand: Any, supply: Any, width: float) -> Any:
+def withdrawal(demand: Any, supply: Any, width: Any) -> Any:
     """The lesser of two rates that are not negative, rounded like `smooth_minimum`, but zero where either is.
 
-    What a store without supply goes on losing by rounding, however little, takes it below empty in the end.
+    What a store without supply goes on losing by rounding, however little, takes it below empty in the end, and what
+    nobody asked for is not to be taken up either.
     """
-    product = demand * supply
-    rounding = width**2 * product / (product + 0.25 * width**2)
-    return 0.5 * (demand + supply - torch.sqrt((demand - supply) ** 2 + rounding))
+    return 2 * demand * supply / (demand + supply + torch.sqrt((demand - supply) ** 2 + width**2))
 
 
 def smooth_ramp(x: Any, width: float) -> Any:
@@ -256,4 +255,47 @@ HAVERKAMP = Closure(
     "Haverkamp et al. 1977, Soil Sci. Soc. Am. J. 41, eqs 13 and 14",
 )
 
-CLOSURES = {c.name: c for c in (VAN_GENUCHTEN, GARDNER, HAVERKAMP)}
+# --- Brooks and Corey 1964 -----------------------------------------------------------------------
+# Between the air-entry head and zero the soil is saturated: water goes on being stored elastically there.
+
+LAMBDA = Parameter("lambda_", "1", "pore-size distribution index", 0.22, 0.0, open_low=True, typical=(0.05, 3.0),
+                   source="Rawls et al. 1982 (loam)")  # fmt: skip
+
+
+def _brooks_corey_curve(inside: Any, soil: Soil) -> tuple[Any, Any]:
+    """Head and its slope at the effective saturation `inside`."""
+    # For a small index the power of the driest saturation is beyond all numbers.
+    head = -torch.clamp(inside ** (-1 / soil.lambda_), max=1e100) / soil.alpha
+    return head, -head / (soil.lambda_ * inside)
+
+
+def _brooks_corey_head_and_conductivity(theta: Any, soil: Soil) -> tuple[Any, Any]:
+    inside = _saturation(theta, soil)[1]
+    head = _extend_head(theta, *_brooks_corey_curve(inside, soil), soil)
+    # Burdine's theory: Se^(3 + 2/lambda), eq 12 of Brooks and Corey.
+    se = (theta - soil.theta_r) / (soil.theta_s - soil.theta_r)
+    return head, soil.K_s * torch.clamp(se, DRIEST, 1.0) ** (3 + 2 / soil.lambda_)
+
+
+def _brooks_corey_water_content(h: Any, soil: Soil) -> Any:
+    def curve(saturation: float) -> tuple[Any, Any]:
+        return _brooks_corey_curve(soil.theta_r * 0 + saturation, soil)
+
+    se = (soil.alpha * torch.maximum(-h, -curve(1 - NEAR)[0])) ** -soil.lambda_
+    return _extend_water_content(h, curve, se, soil)
+
+
+def _brooks_corey_conductivity(h: Any, soil: Soil) -> Any:
+    return _brooks_corey_head_and_conductivity(_brooks_corey_water_content(h, soil), soil)[1]
+
+
+BROOKS_COREY = Closure(
+    "brooks_corey",
+    (THETA_R, THETA_S, ALPHA, LAMBDA, K_S, S_S),
+    _brooks_corey_head_and_conductivity,
+    _brooks_corey_water_content,
+    _brooks_corey_conductivity,
+    "Brooks and Corey 1964, Hydrology Paper 3, Colorado State University (Burdine 1953 conductivity)",
+)
+
+CLOSURES = {c.name: c for c in (VAN_GENUCHTEN, GARDNER, HAVERKAMP, BROOKS_COREY)}

@@ -45,8 +45,9 @@ def check_times(times: ArrayLike, what: str = "times") -> Times:
             times = times.tolist()
         array = np.asarray(np.ma.filled(times, np.nan) if np.ma.isMaskedArray(times) else times)
     except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, sparse tensors
+        mapped = " (what torch.vmap maps over cannot be: all of it has the same times)" * isinstance(times, Tensor)
         raise TimeError(
-            f"{what} must be a one-dimensional series of at least two numbers, got {shown(times)}"
+            f"{what} must be a one-dimensional series of at least two numbers, got {shown(times)}{mapped}"
         ) from error
     if array.dtype.kind not in "iuf" or array.ndim != 1 or array.size < 2:
         raise TimeError(f"{what} must be a one-dimensional series of at least two numbers, got {array!r}")

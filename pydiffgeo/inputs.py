@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,12 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.autograd import forward_ad
 
+from .engines.autograd import has_tangent
+from .engines.kernels import SLACK
 from .engines.system import Layout
 from .errors import BoundsError, DtypeError, InputError, MissingNameError, ShapeError, UnknownNameError
 from .forcing import Times, TimeSeries, check_times, interval_values, merge_breaks
-from .model import Model, Parameter, State
+from .looking import look
+from .model import Constraint, Limit, Model, Parameter, State
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +59,12 @@ def check_inputs(
     forcing: Mapping[str, Any] | None,
     times: ArrayLike,
     initial: Mapping[str, Any] | None,
+    tolerance: tuple[float, float] = (1e-6, 1e-8),
 ) -> Inputs:
-    """Raises an `InputError` that names the culprit, or returns inputs that an engine can solve."""
+    """Raises an `InputError` that names the culprit, or returns inputs that an engine can solve.
+
+    `tolerance` is that of the solve, relative and absolute: what one solve ends with another may begin with.
+    """
     if not isinstance(model, Model):
         raise InputError(f"model must be a pydiffgeo.Model, got {model!r}")
     given, forced = _mapping("parameters", parameters), _mapping("forcing", forcing)
@@ -82,6 +89,7 @@ def check_inputs(
     breaks = merge_breaks(output_times, [np.asarray(s.times, np.float64) for s in series.values()])
     f = _pack_forcing(model, series, forcings, breaks, members)
     states = _initial_states(model, {k: _to_batch(v, members) for k, v in initials.items()}, parameter_values, members)
+    _check_limits(model, states, parameter_values, tolerance)
     p = torch.cat([*parameter_values.values(), torch.empty(members, 0, dtype=torch.float64)], dim=1)
     layout = Layout({k: v.shape[1] for k, v in parameter_values.items()})
     return Inputs(batch, layout, output_times, breaks, states, parameter_values, p, f)
@@ -109,8 +117,7 @@ def as_tensor(value: Any, what: str) -> Tensor:
             kind = value.dtype if value.layout == torch.strided else value.layout
             raise DtypeError(f"{what} is a tensor of type {kind}; give a dense floating-point tensor (float64)")
         # Views made without gradients still carry those of their base: outputs would see half of the graph.
-        dual = forward_ad.unpack_dual(value).tangent is not None
-        value = value if torch.is_grad_enabled() or dual else value.detach()
+        value = value if torch.is_grad_enabled() or has_tangent(value) else value.detach()
         return value.to(device="cpu", dtype=torch.float64)
     if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
         array = np.asarray(value)
@@ -142,10 +149,14 @@ def _check_plain(value: Any, what: str) -> None:
 
 def _check(value: Tensor, inside: Tensor, what: str, allowed: str) -> None:
     """Raises `BoundsError` with the first entry of `value` that is not `inside`."""
-    if not inside.all():
-        where = tuple(int(i) for i in (~inside).nonzero()[0])
-        entry = f"entry {where}" if where else "it"
-        raise BoundsError(f"{what} must {allowed}; {entry} is {value[where].item():g}")
+
+    def see(value: Tensor, inside: Tensor) -> None:
+        if not inside.all():
+            where = tuple(int(i) for i in (~inside).nonzero()[0])
+            entry = f"entry {where}" if where else "it"
+            raise BoundsError(f"{what} must {allowed}; {entry} is {value[where].item():g}")
+
+    look(see, value, inside)
 
 
 def _check_range(value: Tensor, variable: Any, what: str) -> None:
@@ -243,10 +254,47 @@ def _check_constraints(model: Model, parameters: Mapping[str, Tensor]) -> None:
     for constraint in model.constraints:
         values = {n: parameters[n].detach() for n in constraint.names}
         holds = constraint.holds(SimpleNamespace(**values))
-        if not holds.all():
-            where = tuple(int(i) for i in (~holds).nonzero()[0])
-            shown = ", ".join(f"{n}={v.expand(holds.shape)[where].item():g}" for n, v in values.items())
-            raise BoundsError(f"parameters must satisfy {constraint.text}; entry {where} has {shown}")
+        look(partial(_see_constraint, constraint), holds, *values.values())
+
+
+def _see_constraint(constraint: Constraint, holds: Tensor, *values: Tensor) -> None:
+    if not holds.all():
+        where = tuple(int(i) for i in (~holds).nonzero()[0])
+        shown = ", ".join(
+            f"{n}={v.expand(holds.shape)[where].item():g}" for n, v in zip(constraint.names, values, strict=True)
+        )
+        raise BoundsError(f"parameters must satisfy {constraint.text}; entry {where} has {shown}")
+
+
+def _check_limits(
+    model: Model, states: Mapping[str, Tensor], parameters: Mapping[str, Tensor], tolerance: tuple[float, float]
+) -> None:
+    """Raises `BoundsError` where an initial state is out of the range that the parameters of its cell allow."""
+    cell = SimpleNamespace(**{k: torch.from_numpy(v.copy()) for k, v in model.graph.cell.items()})
+    on_cells = {p.name for p in model.parameters if p.on == "cell"}
+    cell.__dict__.update({k: v.detach() for k, v in parameters.items() if k in on_cells})
+    cell.__dict__.update({s.name: states[s.name].detach() for s in model.states})
+    for limit in model.limits:
+        if limit.boundary:
+            continue
+        found = limit.complete(cell)
+        low, value, high = torch.broadcast_tensors(
+            *(torch.as_tensor(found[k], dtype=torch.float64) for k in ("low", "value", "high"))
+        )
+        look(partial(_see_limit, limit, tolerance), low, value, high)
+
+
+def _see_limit(limit: Limit, tolerance: tuple[float, float], low: Tensor, value: Tensor, high: Tensor) -> None:
+    slack = [SLACK * (tolerance[0] * bound.abs() + tolerance[1]) for bound in (low, high)]
+    within = (value >= low - slack[0]) & (value <= high + slack[1])
+    if not within.all():
+        where = tuple(int(i) for i in (~within).nonzero()[0])
+        member = f" of member {where[-2]}" if within.shape[-2] > 1 else ""
+        unit, remedy = _unit(limit.unit), f"; {limit.remedy}" if limit.remedy else ""
+        raise BoundsError(
+            f"initial {limit.name!r} in cell {where[-1]}{member} is {value[where].item():.6g}{unit}, and must "
+            f"lie in [{low[where].item():.6g}, {high[where].item():.6g}]{unit} with these parameters{remedy}"
+        )
 
 
 def _pack_forcing(

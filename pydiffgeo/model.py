@@ -147,6 +147,36 @@ class Constraint:
 
 
 @dataclass(frozen=True, eq=False)
+class Limit(Made):
+    """A range outside of which the model means nothing: it must hold at the start and after every step of a solve.
+
+    A member that leaves it ends there, with `Status.OUT_OF_RANGE`. Errors of the solver are allowed for, by ten
+    times its tolerance.
+
+    Attributes:
+        name: what is limited: a state or a forcing.
+        unit: of the values in the message.
+        function: `function(cell)`, or `function(cell, forcing, face)` at a boundary, returns `value` with `low`,
+            `high`, or both. It sees states, parameters, geometry and forcings, but no closure values.
+        boundary: name of the boundary; empty for the cells, whose limits hold for initial states as well.
+        remedy: what a user may do about it, the end of the message.
+    """
+
+    name: str
+    unit: str
+    function: Local
+    boundary: str = ""
+    remedy: str = ""
+
+    def _functions(self) -> Mapping[str, Any]:
+        return {"function": self.function}
+
+    def complete(self, *spaces: SimpleNamespace) -> Mapping[str, Any]:
+        """`low`, `value` and `high`; a bound that the function leaves out is infinite."""
+        return {"low": -inf, "high": inf, **self.function(*spaces)}
+
+
+@dataclass(frozen=True, eq=False)
 class Boundary(Made):
     """A flux across the outside of some cells, and stores that live there (a pond, an aquifer).
 
@@ -198,6 +228,7 @@ class Model(Made):
     output: Local | None = None
     boundaries: tuple[Boundary, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    limits: tuple[Limit, ...] = ()
     initial: Callable[[Values, SimpleNamespace], Values] | None = None
     initial_names: tuple[str, ...] = ()
     time_unit: str = "d"
@@ -206,7 +237,7 @@ class Model(Made):
 
     def __post_init__(self) -> None:
         kinds_of = {"states": State, "parameters": Parameter, "forcings": ForcingVariable, "fluxes": IntegratedFlux,
-                    "outputs": Output, "boundaries": Boundary, "constraints": Constraint}  # fmt: skip
+                    "outputs": Output, "boundaries": Boundary, "constraints": Constraint, "limits": Limit}  # fmt: skip
         for field_name, cls in kinds_of.items():
             given = getattr(self, field_name)
             if not isinstance(given, (tuple, list)) or not all(isinstance(g, cls) for g in given):
@@ -231,6 +262,12 @@ class Model(Made):
             self._check_name("boundary", boundary.name)
             if not boundary.cells or not set(boundary.cells) <= set(range(self.graph.cells)):
                 raise ModelError(f"{self.name}: boundary {boundary.name!r} touches unknown cells")
+        sides = [b.name for b in self.boundaries]
+        for limit in self.limits:
+            if limit.boundary and limit.boundary not in sides:
+                raise ModelError(
+                    f"{self.name}: limit {limit.name!r} is of boundary {limit.boundary!r}, known are {sides}"
+                )
 
     def _check_name(self, kind: str, name: str) -> None:
         """Names are read as `cell.name` in local functions, so Python must be able to read them so."""

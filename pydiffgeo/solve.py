@@ -1,10 +1,8 @@
-"""The one verb: `solve`, its result, and the layer around it."""
+"""The one verb: `solve`, and the layer around it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -14,170 +12,20 @@ from torch import Tensor
 
 from .checks import check_positive, check_switch, check_whole
 from .engines.autograd import differentiable_solve
-from .engines.base import Forward, Options, Status
+from .engines.base import Forward, Options
 from .engines.choose import choose_engine
 from .engines.kernels import System
 from .engines.prepare import prepare
-from .engines.programs import Programs, evaluate_outputs
+from .engines.programs import Programs
 from .engines.structure import system_of
 from .errors import InputError, SolverError
 from .inputs import Inputs, check_inputs
 from .model import Model
+from .solution import Solution
+
+__all__ = ["Layer", "Sensitivity", "Solution", "solve"]
 
 Sensitivity = Literal["auto", "adjoint", "discrete", "gauss", "forward"]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Solution:
-    """What a solve returns. Leading dimensions are the batch, absent where nothing was batched.
-
-    Attributes:
-        grid: output times `(time,)`, an array; `times` as a tensor.
-        states: name -> `(..., time, cell)`, differentiable.
-        fluxes: name -> amount per interval between `times`, `(..., time - 1)`, differentiable.
-        status: one `Status` per member; its value is a sentence.
-        reasons: member -> the solver's own words, for those that failed.
-        programs: the local functions as they were solved, with what they closed over then.
-        stats: engine, solver, sensitivity, and why each was chosen; tolerances; time spent; members that another
-            method solved, "fallbacks"; with the Julia engine also steps and rejections of each member, and the bytes
-            kept for its adjoint.
-
-    A solution that is pickled, saved by `torch.save`, or sent to another process takes its values along, as tensors
-    without gradients: those need the solver, which stays where it is. `copy.deepcopy` keeps them.
-    """
-
-    model: Model
-    grid: NDArray[np.float64]
-    states: Mapping[str, Tensor]
-    fluxes: Mapping[str, Tensor]
-    parameters: Mapping[str, Tensor]
-    report: Forward
-    batched: bool
-    programs: Programs
-
-    @property
-    def times(self) -> Tensor:
-        """Output times `(time,)`."""
-        return torch.from_numpy(self.grid.copy())
-
-    @property
-    def status(self) -> list[Status]:
-        return self.report.status
-
-    @property
-    def reasons(self) -> Mapping[int, str]:
-        return self.report.reasons
-
-    @property
-    def stats(self) -> Mapping[str, Any]:
-        return self.report.stats
-
-    @property
-    def ok(self) -> Tensor:
-        """Which members succeeded: `(batch,)`, or `()` where nothing was batched."""
-        good = torch.tensor([s.ok for s in self.status])
-        return good if self.batched else good[0]
-
-    @cached_property
-    def outputs(self) -> Mapping[str, Tensor]:
-        """Algebraic outputs at `times`: name -> `(..., time, cell)`, differentiable."""
-        if self.model.output is None:
-            return {}
-        on_cells = {p.name for p in self.model.parameters if p.on == "cell"}
-        values = {k: v.unsqueeze(-2) if self.batched else v[0] for k, v in self.parameters.items() if k in on_cells}
-        # NaN in a failed member would reach parameters through 0 * NaN: outputs are taken at its start instead.
-        states = {s.name: self.states[s.name] for s in self.model.states}
-        solved = torch.stack([torch.isfinite(v).all(-1, keepdim=True) for v in states.values()]).all(0)
-        values |= {k: torch.where(solved, v, v[..., :1, :].detach()) for k, v in states.items()}
-        outputs = evaluate_outputs(self.model, self.programs, values)
-        return {k: torch.where(solved, v, np.nan) for k, v in outputs.items()}
-
-    @cached_property
-    def storage(self) -> Tensor:
-        """Amount stored in the model at `times`, `(..., time)`."""
-        total = torch.zeros((), dtype=torch.float64)
-        for name, weight in self.model.storage_weights().items():
-            total = total + (self.states[name] * torch.from_numpy(weight.copy())).sum(-1)
-        return total
-
-    @cached_property
-    def balance(self) -> Tensor:
-        """Closure error of each member: the largest |change of storage - net inflow| since the start.
-
-        In the unit of storage (m for a soil column, mm for a basin); shape `(batch,)` or `()`.
-        """
-        with torch.no_grad():
-            net = torch.zeros_like(self.storage[..., 1:])
-            for flux in self.model.fluxes:
-                net = net + flux.balance * self.fluxes[flux.name]
-            change = self.storage[..., 1:] - self.storage[..., :1]
-            return (change - net.cumsum(-1)).abs().amax(-1)
-
-    def select(self, members: Any) -> Solution:
-        """The solution of some members of the batch, chosen by a mask `(batch,)` or their numbers.
-
-        Raises:
-            InputError: nothing was batched, or the mask or the numbers do not fit the batch.
-        """
-        if not self.batched:
-            raise InputError("select chooses members of a batch, and nothing was batched")
-        at = self._members(members)
-        states, fluxes, parameters = (
-            {k: v[at] for k, v in part.items()} for part in (self.states, self.fluxes, self.parameters)
-        )
-        report = self.report.report_of(at.tolist())
-        return replace(self, states=states, fluxes=fluxes, parameters=parameters, report=report)
-
-    def _members(self, members: Any) -> Tensor:
-        """The numbers, from zero on, of members given by a mask or by numbers, which may count from the last."""
-        count = len(self.status)
-        try:
-            chosen = torch.as_tensor(members).cpu()
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"members must be a mask ({count},) or numbers, got {members!r}") from error
-        if chosen.ndim == 1 and not chosen.numel():
-            chosen = chosen.to(torch.int64)
-        if chosen.dtype == torch.bool and tuple(chosen.shape) == (count,):
-            return chosen.nonzero()[:, 0]
-        if chosen.ndim != 1 or chosen.dtype == torch.bool or chosen.dtype.is_floating_point or chosen.is_complex():
-            raise InputError(f"members must be a mask ({count},) or numbers, got {chosen.dtype} {tuple(chosen.shape)}")
-        chosen = chosen.to(torch.int64)
-        if (outside := (chosen < -count) | (chosen >= count)).any():
-            raise InputError(f"member {int(chosen[outside][0])} is not one of {count}")
-        return torch.where(chosen < 0, chosen + count, chosen)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        nothing = np.empty((0, 0, 0))
-        values = self._with(Tensor.detach, report=replace(self.report, y=nothing, q=nothing, tape=None))
-        return type(self), tuple(getattr(values, f.name) for f in fields(values))
-
-    def __copy__(self) -> Solution:
-        return replace(self)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Solution:
-        # Of a tensor that has a history, a clone is the copy. The report learns of an adjoint that fails later.
-        return self._with(Tensor.clone, grid=self.grid.copy())
-
-    def _with(self, change: Callable[[Tensor], Tensor], **others: Any) -> Solution:
-        """The solution with each tensor changed."""
-        states, fluxes, parameters = (
-            {k: change(v) for k, v in part.items()} for part in (self.states, self.fluxes, self.parameters)
-        )
-        return replace(self, states=states, fluxes=fluxes, parameters=parameters, **others)
-
-    def __repr__(self) -> str:
-        shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in self.states.items())
-        good = sum(s.ok for s in self.status)
-        return (
-            f"Solution({self.model.name}: {shapes}; fluxes {', '.join(self.fluxes) or 'none'}; "
-            f"{good} of {len(self.status)} solved by {self.stats.get('engine')}, {self.stats.get('solver')})"
-        )
-
-    def failures(self) -> Iterator[str]:
-        """One sentence per failed member."""
-        for member, status in enumerate(self.status):
-            if not status.ok:
-                yield f"member {member}: {status.value} {self.reasons.get(member, '')}".rstrip()
 
 
 def solve(
@@ -201,8 +49,9 @@ def solve(
 ) -> Solution:
     """Solves `model` and returns states, outputs and integrated fluxes as differentiable tensors.
 
-    Gradients come from an adjoint, by `backward()`; derivatives along directions in forward mode, by
-    `torch.autograd.forward_ad`, `torch.func.jvp` or `jacobian`.
+    Gradients come from an adjoint, by `backward()` or `torch.func.grad`, `vjp` and `jacrev`; derivatives along directions
+    in forward mode, by `torch.autograd.forward_ad`, `torch.func.jvp`, `jacfwd` or `jacobian`. Second derivatives are
+    refused. What `torch.vmap` maps over is solved together, as a batch is.
 
     Args:
         model: what to solve; `print(model.describe())` lists its names, units and bounds.
@@ -236,7 +85,7 @@ def solve(
         InputError: (or a subclass) before anything is solved; names the culprit.
         EngineNotAvailableError: the engine is not there.
         SolverError: a member failed and `throw` is set; carries the partial `solution`.
-        AdjointError: from `backward()`, where an adjoint solve fails and `throw` is set.
+        AdjointError: from `backward()`, where an adjoint solve fails and `throw` is set, or a second derivative is asked.
         TangentError: in forward mode, where the derivatives of a member fail and `throw` is set.
     """
     check_positive(rtol=rtol, atol=atol, memory=memory)
@@ -245,7 +94,7 @@ def solve(
     check_whole(1, max_steps=max_steps)
     check_whole(0, threads=threads)
     check_switch(compiled=compiled, throw=throw)
-    inputs = check_inputs(model, parameters, forcing, times, initial)
+    inputs = check_inputs(model, parameters, forcing, times, initial, (float(rtol), float(atol)))
     chosen, why = choose_engine(engine)
     _check_method(chosen.name, solver, sensitivity)
     system, programs = system_of(model, inputs.layout)
@@ -257,12 +106,12 @@ def solve(
     y, q, report = differentiable_solve(
         chosen, system, options, inputs.breaks, y0, prepare(system, inputs.p), inputs.f, throw
     )
-    report.stats |= {"why": why, "rtol": options.rtol, "atol": options.atol}
+    report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, options.rtol, options.atol
     solution = _unpack(model, programs, system, inputs, y, q, report)
     failed = list(solution.failures())
     if failed and throw:
         raise SolverError(
-            f"{len(failed)} of {inputs.members} members failed; {'; '.join(failed[:3])}"
+            f"{len(failed)} of {len(report.status)} members failed; {'; '.join(failed[:3])}"
             f"{'; ...' if len(failed) > 3 else ''} (engine {chosen.name!r}; throw=False keeps the others)",
             solution,
         )

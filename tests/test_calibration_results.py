@@ -171,8 +171,10 @@ def test_mistakes_and_failures_together_name_both(monkeypatch):
 def test_a_method_that_fits_no_site_is_found_before_anything_is_solved(monkeypatch):
     monkeypatch.setattr(module, "solve", None)
     squares = replace(QUICK, method="gauss_newton")
-    with pytest.raises(InputError, match=r"gauss_newton needs a loss that is a sum of squares.*not \['kge', 'mae'\]"):
-        calibrate([site("a", loss="kge"), site("b", loss="mae")], squares, progress=False)
+    with pytest.raises(
+        InputError, match=r"gauss_newton needs a loss that is a sum of squares.*not \['kge', 'log_nse'\]"
+    ):
+        calibrate([site("a", loss="kge"), site("b", loss="log_nse")], squares, progress=False)
 
 
 # --- the time left -------------------------------------------------------------------------------

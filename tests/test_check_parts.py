@@ -161,9 +161,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_command_checks_a_calibration(folder: Path, engine: str, capsys: pytest.CaptureFixture[str]) -> None:
-    priors = (
-        "[model.priors]\nf = { mean = 0.03, spread = 0.5, log = true }\nS_max = { mean = 9e3, spread = 1.0 }\n\n[solve]"
-    )
+    priors = "[model.priors]\nf = { mean = 0.03, spread = 0.5, log = true }\nS_max = { mean = 400.0, spread = 1.0 }\n\n[solve]"
     config = write_config(folder, ("[solve]", priors), ('engine = "sundials"', f'engine = "{engine}"'))
     assert cli.main(["check", str(config), "--days", "30", "--json", str(folder / "c.json")]) == 0
     shown = capsys.readouterr().out

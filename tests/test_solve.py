@@ -15,7 +15,7 @@ from torch import Tensor
 
 import pydiffgeo as dg
 from pydiffgeo.engines import choose
-from pydiffgeo.errors import AdjointError, SolverError
+from pydiffgeo.errors import SolverError
 
 torch.set_default_dtype(torch.float64)
 
@@ -310,16 +310,6 @@ def test_compiled_solves_equal_interpreted_ones_and_fall_back(compiler: str, mon
     assert found.stats["compiled"] is (compiler == "cc")
     for name, value in expected.states.items():
         assert torch.allclose(found.states[name], value, rtol=1e-6)
-
-
-def test_second_derivatives_are_refused() -> None:
-    k = torch.tensor(0.25, dtype=torch.float64, requires_grad=True)
-    sol = dg.solve(
-        dg.models.RichardsColumn(0.5, 4), {"K_s": k}, forcing={"flux": 0.01}, times=[0.0, 1.0],
-        initial={"theta": 0.2}, engine="sundials",
-    )  # fmt: skip
-    with pytest.raises(AdjointError, match="once"):
-        torch.autograd.grad(sol.states["theta"].sum(), k, create_graph=True)
 
 
 def test_a_solution_shows_itself_in_a_line() -> None:

@@ -114,9 +114,9 @@ MODELS: dict[str, Callable[[Problem], dg.Model]] = {
     "van_der_pol": _van_der_pol,
     "cascade": _cascade,
     "heat": _heat,
-    "celia": _column(top="head", bottom="head", closure="haverkamp"),
-    "srivastava_yeh": _column(top="flux", bottom="head", closure="gardner"),
-    "van_genuchten": _column(top="flux", bottom="free_drainage"),
+    "celia": _column(top="head", bottom="head", closure="haverkamp", face_conductivity="cell_arithmetic"),
+    "srivastava_yeh": _column(top="flux", bottom="head", closure="gardner", face_conductivity="cell_arithmetic"),
+    "van_genuchten": _column(top="flux", bottom="free_drainage", face_conductivity="cell_arithmetic"),
     "exphydro": lambda problem: dg.models.ExpHydro(),
 }
 

@@ -4,7 +4,7 @@ Stiff solves and adjoints of control-volume models, for the Python package pydif
 A model comes as kernels (`kernels.jl`), from which rates, Jacobian and transposed products are put
 together (`model.jl`). It is solved interval by interval between the breaks of its forcings (`forward.jl`,
 with the linear algebra of `elimination.jl`), with gradients by the discrete adjoint of Rodas5P
-(`discrete.jl`), for other solvers by a Gauss adjoint (`adjoint.jl`), or by forward mode in each interval
+(`discrete.jl`; where rates jump with `jumps.jl`), for other solvers by a Gauss adjoint (`adjoint.jl`), or by forward mode in each interval
 (`transition.jl`), and with derivatives along given directions by the tangent of Rodas5P (`tangent.jl`).
 `batch.jl` runs many members in one call. The extension `PydiffgeoBridge` differentiates any `ODEProblem`
 with SciMLSensitivity.
@@ -34,6 +34,8 @@ include("switches.jl")
 include("emphasis.jl")
 include("elimination.jl")
 include("forward.jl")
+include("jumps.jl")
+include("guards.jl")
 include("discrete.jl")
 include("tangent.jl")
 include("adjoint.jl")

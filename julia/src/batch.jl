@@ -82,15 +82,16 @@ integers(x::AbstractVector, first, rest...) = reshape(Vector{Int}(x), first, res
     build(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels, controls...) -> Model
 
 A model from kernels given as tuples of the arguments of `Kernel`, arrays as long vectors and the number
-of items before them.
+of items before them; so are `guards`, after `controls`.
 """
 function build(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels,
-               states = Int[], values = Int[], sizes = Float64[])
+               states = Int[], values = Int[], sizes = Float64[], guards = ())
     load((sources, items, gather, output, targets, weights, counts)) =
         Kernel(String.(Tuple(sources)), integers(gather, items, :), integers(output, :), integers(targets, items, :),
                plain(weights, items, :), counts...)
     return Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, plain(constants, :), Kernel[load(k) for k in closures],
-                 Kernel[load(k) for k in kernels], (integers(states, :), integers(values, :), plain(sizes, :)))
+                 Kernel[load(k) for k in kernels], (integers(states, :), integers(values, :), plain(sizes, :)),
+                 Kernel[load(k) for k in guards])
 end
 
 """

@@ -40,6 +40,9 @@ struct Kept
     tried::Vector{Float64}
 end
 
+"States at the end of a step of the interval `j`, the one numbered `at` in the record."
+finish_of(r::Record, step, at, y, j) = step + 1 < r.first[at+1] ? point(r, step + 1) : view(y, :, j + 1)
+
 # The two places that know how the solver keeps its numbers.
 stage_vectors(integrator) = integrator.cache.ks
 tableau(integrator) = integrator.cache.tab
@@ -89,6 +92,7 @@ function march!(record, tried, y, q, w::Work{Float64}, breaks, f, intervals, s::
             tick!(w)
             step!(integrator)
             check(SciMLBase.check_error(integrator))
+            guard!(w, integrator.u, integrator.t, s.rtol, s.atol)
             record === nothing || remember!(record, integrator, start, t, integrator.dt)
             longest = max(longest, integrator.t - t)
         end
@@ -347,6 +351,7 @@ function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_
     tab = tableau(integrator)
     beta = flux_weights(tab)
     lambda = zeros(n)
+    sides = w.model.decisions ? Sides(w.model) : nothing
     for block in blocks(kept, n, s.memory)
         record = kept.record === nothing ? again(integrator, breaks, f, kept, y, block, s) : kept.record
         for j in reverse(block)
@@ -357,8 +362,13 @@ function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_
             at = j - first(block) + 1
             for step in record.first[at+1]-1:-1:record.first[at]
                 tick!(w)
-                step_adjoint!(lambda, seeds, view(f_bar, :, :, j), a, tab, beta, point(record, step),
-                              stages_of(record, step), record.starts[step], record.sizes[step])
+                t, h, start = record.starts[step], record.sizes[step], point(record, step)
+                if sides !== nothing && short(w, h)
+                    for turn in reverse(turns(w, sides, start, finish_of(record, step, at, y, j), t, h))
+                        pull_turn!(lambda, seeds, view(f_bar, :, :, j), a.bar, turn, w, start, t)
+                    end
+                end
+                step_adjoint!(lambda, seeds, view(f_bar, :, :, j), a, tab, beta, start, stages_of(record, step), t, h)
             end
         end
     end

@@ -124,7 +124,8 @@ clock_only(u, w::Work, t) = (tick!(w); false)
 "Solves the interval set in `w`, from `u0`, and keeps a dense solution."
 function solve_interval(w::Work, u0, alg, J, s::Settings, dense::Bool, counts::Counts)
     sol = solve(ode_problem(w, u0, J), alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
-                save_everystep = dense, dense, save_start = dense, verbose = QUIET, isoutofdomain = clock_only)
+                save_everystep = dense, dense, save_start = dense, verbose = QUIET, isoutofdomain = clock_only,
+                callback = watched(w, s))
     counts.steps += sol.stats.naccept
     counts.rejections += sol.stats.nreject
     check(sol.retcode)

@@ -36,7 +36,7 @@ const Two{T} = FunctionWrapper{Nothing,Tuple{Block{T},Block{T}}}
 const Three{T} = FunctionWrapper{Nothing,Tuple{Block{T},Block{T},Block{T}}}
 
 """
-    Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0)
+    Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0, decisions = 0)
 
 A local function over its items.
 
@@ -44,7 +44,9 @@ A local function over its items.
   `value!(out, x)` assigns the results, `slopes!(out, slopes, x)` also their derivatives to the first
   `along` inputs, result by result. `pull!(bars, w, x)` adds the gradient of the sum of `w` times the
   results to `bars`, a column per variable input, and `bend!(bars, w, x)` that of `w` times the slopes. `branch!(marks, x)`, needed
-  where there are `branches`, tells by ones and zeros which side each switch is on.
+  where there are `branches`, tells by ones and zeros which side each switch is on. Where there are `decisions` (`jumps.jl`),
+  `sided!(out, sides, x)` assigns the results on given sides of them, `event!(events, x)` what changes sign at each, and
+  after these which side each is on, and `pull_event!(bars, w, x)` adds the gradient of the sum of `w` times what changes sign.
 - `gather`: positions in `v`, `(items, inputs)`. The first `active` inputs depend on the states (states
   themselves or closure values), those up to `along` are forcings, up to `variable` parameters, the
   rest constants.
@@ -56,6 +58,9 @@ struct Kernel
     pull!::Lazy{Three{Float64}}
     bend!::Lazy{Three{Float64}}
     branch!::Lazy{Two{Float64}}
+    sided!::Lazy{Three{Float64}}
+    event!::Lazy{Two{Float64}}
+    pull_event!::Lazy{Three{Float64}}
     dual_value!::Lazy{Two{DualNumber}}
     dual_slopes!::Lazy{Three{DualNumber}}
     gather::Matrix{Int}
@@ -66,16 +71,19 @@ struct Kernel
     along::Int
     variable::Int
     branches::Int
+    decisions::Int
 end
 
-function Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0)
+function Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0, decisions = 0)
     size(targets) == size(weights) == (size(gather, 1), length(output)) ||
         throw(DimensionMismatch("gather, output, targets and weights differ in size"))
     value, slopes, pull, bend = sources
     branch = branches == 0 ? nothing : sources[5]
+    sided, event, pull_event = decisions == 0 ? (nothing, nothing, nothing) : sources[6:8]
     return Kernel(Lazy{Two{Float64}}(value), Lazy{Three{Float64}}(slopes), Lazy{Three{Float64}}(pull),
-                  Lazy{Three{Float64}}(bend), Lazy{Two{Float64}}(branch), Lazy{Two{DualNumber}}(value), Lazy{Three{DualNumber}}(slopes),
-                  gather, output, targets, weights, active, along, variable, branches)
+                  Lazy{Three{Float64}}(bend), Lazy{Two{Float64}}(branch), Lazy{Three{Float64}}(sided), Lazy{Two{Float64}}(event),
+                  Lazy{Three{Float64}}(pull_event), Lazy{Two{DualNumber}}(value), Lazy{Three{DualNumber}}(slopes),
+                  gather, output, targets, weights, active, along, variable, branches, decisions)
 end
 
 items(k::Kernel) = size(k.gather, 1)
@@ -95,6 +103,8 @@ struct Space{T}
     marks::Block{T}         # switches at the start of a step
     marks_then::Block{T}    # and at its end, with the slopes there
     slopes_then::Block{T}
+    x_start::Block{T}       # what moves, and the results, at the start of a step
+    out_start::Block{T}
     seeds::Block{T}     # gradients to the results
     bent::Block{T}      # gradients to the slopes
     bars::Block{T}      # gradients to the inputs
@@ -106,7 +116,7 @@ function Space{T}(k::Kernel, adjoint::Bool) where {T}
     extra(columns) = zeros(T, adjoint ? n : 0, columns)
     some(columns) = zeros(T, k.branches > 0 ? n : 0, columns)
     return Space{T}(block(inputs(k)), block(o), block(o * k.along), some(k.branches), some(k.branches),
-                    some(o * k.along), extra(o), extra(o * k.along), extra(k.variable))
+                    some(o * k.along), some(k.active), some(o), extra(o), extra(o * k.along), extra(k.variable))
 end
 
 @inline function gather!(x, v, k::Kernel, columns)

@@ -11,10 +11,11 @@ struct Control
 end
 
 """
-    Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels, controls)
+    Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels, controls, guards)
 
 A system of kernels, ready to be solved. `controls` are states, closure values through which their error
-is controlled as well, and sizes of these.
+is controlled as well, and sizes of these. `guards` are kernels whose results are the lower bound, the value and
+the upper bound of what must stay within its range.
 
 - `pattern`: the sparse Jacobian of `[states; fluxes]`, square, with its diagonal.
 - `transposed`: the pattern of the transposed Jacobian of the states alone; `places` says which entry of
@@ -36,11 +37,14 @@ struct Model
     transposed::SparseMatrixCSC{Float64,Int}
     places::Vector{Int}
     controls::Vector{Control}
+    switches::Bool                 # may slopes or rates jump at some states?
+    decisions::Bool                # may rates?
+    guards::Vector{Kernel}
     lock::ReentrantLock
 end
 
 function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels,
-               controls = (Int[], Int[], Float64[]))
+               controls = (Int[], Int[], Float64[]), guards = Kernel[])
     base = n_states + n_parameters + n_forcings + length(constants)
     n_closures = n_values - base
     widest = maximum(k -> k.active, closures; init = 0)
@@ -55,7 +59,8 @@ function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants
                  slots, pattern, transpose_states(pattern, n_states)...,
                  [a == 0 ? Control(i, 0, 0, size) : Control(i, a - base, findfirst(==(i), view(columns, :, a - base)), size)
                   for (i, a, size) in zip(controls...)],
-                 ReentrantLock())
+                 any(k -> k.branches > 0, [closures; kernels]), any(k -> k.decisions > 0, [closures; kernels]),
+                 guards, ReentrantLock())
 end
 
 parameters(m::Model) = m.n_states .+ (1:m.n_parameters)
@@ -71,6 +76,7 @@ function ready!(m::Model; adjoint = "none")
             adjoint in ("gauss", "discrete") && ready!(k.pull!)
             adjoint == "discrete" && ready!(k.bend!)
         end
+        foreach(k -> ready!(adjoint == "forward" ? k.dual_value! : k.value!), m.guards)
     end
     return m
 end
@@ -100,6 +106,7 @@ mutable struct Work{T}
     const v::Vector{T}
     const closures::Vector{Space{T}}
     const kernels::Vector{Space{T}}
+    const guards::Vector{Space{T}}
     const start::Vector{T}      # forcing at the start of the interval
     const finish::Vector{T}     # forcing at its end
     const entries::Vector{T}    # values of the Jacobian's pattern
@@ -120,7 +127,7 @@ function Work{T}(m::Model, linear::Bool; adjoint = false, clock = Clock()) where
     copyto!(v, m.base - length(m.constants) + 1, m.constants, 1, length(m.constants))
     forcing() = zeros(T, m.n_forcings)
     spaces(kernels) = Space{T}[Space{T}(k, adjoint) for k in kernels]
-    return Work{T}(m, v, spaces(m.closures), spaces(m.kernels), forcing(), forcing(), zeros(T, nnz(m.pattern)),
+    return Work{T}(m, v, spaces(m.closures), spaces(m.kernels), Space{T}[Space{T}(k, false) for k in m.guards], forcing(), forcing(), zeros(T, nnz(m.pattern)),
                    zeros(T, maximum(m.depends; init = 0), length(m.depends)), linear, 1.0, 0.0, ones(size_of(m)), 0.0, 0.0, 0.0,
                    clock, next_look(clock))
 end

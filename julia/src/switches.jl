@@ -1,43 +1,69 @@
-# Switches: where a `min`, a branch or an absolute value turns, slopes jump. An error estimate sees little
-# of it, since the solution itself is smooth enough, but the derivative of a step across it is wrong by
-# its size. Steps across a jump of the slopes are therefore refused until they are short.
+# Switches: where a `min`, a branch or an absolute value turns, slopes jump, and at a branch the rates
+# themselves may. An error estimate sees little of it, since the solution itself is smooth enough, but the
+# derivative of a step across it is wrong by its size. Steps across such a jump are therefore refused until
+# they are short. (What a jump of the rates adds to derivatives is in `jumps.jl`.)
 
-# A jump is a change of the largest slope by more than this share.
+# A jump is a change of the largest slope by more than this share, or of the largest result by this one,
+# beyond what the slopes at both ends of the step explain.
 const JUMP = 0.1
+const LEAP = 1e-4
 
 "Notes on which side the switches are at the start of a step; its Jacobian has just been evaluated."
 function mark!(w::Work{Float64}, t)
     w.step_start = t
-    for (k, s) in zip(w.model.kernels, w.kernels)
-        k.branches > 0 && k.branch!(s.marks, s.x)
-    end
+    each(mark!, w)
     return nothing
 end
 
 mark!(w::Work, t) = nothing
 
-"Has a step, now at `t` and `u`, crossed a jump of the slopes while longer than the resolution?"
+function mark!(k::Kernel, s::Space)
+    k.branches > 0 || return nothing
+    k.branch!(s.marks, s.x)
+    copyto!(s.x_start, 1, s.x, 1, length(s.x_start))
+    copyto!(s.out_start, s.out)
+    return nothing
+end
+
+"May a step of size `h` cross a jump?"
+short(w::Work, h) = h <= w.resolution * w.length
+
+"Has a step, now at `t` and `u`, crossed a jump while longer than the resolution?"
 function switched(u, w::Work{Float64}, t)
-    w.resolution > 0 && any(k -> k.branches > 0, w.model.kernels) || return false
-    t - w.step_start > w.resolution * w.length || return false
+    w.resolution > 0 && w.model.switches || return false
+    short(w, t - w.step_start) && return false
     set_point!(w, u, t)
-    assign_closures!(w)
+    for (k, s) in zip(w.model.closures, w.closures)
+        value!(k, s.out, gather!(s.x, w.v, k, 1:k.active))
+        assign!(w.v, s.out, k)
+        k.branches > 0 && switched(k, s) && return true
+    end
     for (k, s) in zip(w.model.kernels, w.kernels)
         k.branches > 0 || continue
-        k.branch!(s.marks_then, gather!(s.x, w.v, k, 1:k.active))
-        s.marks_then == s.marks && continue
-        k.slopes!(s.out, s.slopes_then, s.x)
-        any(i -> jumped(s, k, i), 1:items(k)) && return true
+        gather!(s.x, w.v, k, 1:k.active)
+        switched(k, s) && return true
     end
     return false
+end
+
+function switched(k::Kernel, s::Space)
+    k.branch!(s.marks_then, s.x)
+    s.marks_then == s.marks && return false
+    k.slopes!(s.out, s.slopes_then, s.x)
+    return any(i -> jumped(s, k, i), 1:items(k))
 end
 
 function jumped(s::Space, k::Kernel, i)
     any(j -> s.marks[i, j] != s.marks_then[i, j], axes(s.marks, 2)) || return false
     largest = change = 0.0
-    for o in 1:outputs(k), j in 1:k.active
-        a, b = s.slopes[i, (o-1)*k.along+j], s.slopes_then[i, (o-1)*k.along+j]
-        largest, change = max(largest, abs(a), abs(b)), max(change, abs(b - a))
+    for o in 1:outputs(k)
+        leap = s.out[i, o] - s.out_start[i, o]
+        for j in 1:k.active
+            a, b = s.slopes[i, (o-1)*k.along+j], s.slopes_then[i, (o-1)*k.along+j]
+            largest, change = max(largest, abs(a), abs(b)), max(change, abs(b - a))
+            leap -= 0.5 * (a + b) * (s.x[i, j] - s.x_start[i, j])
+        end
+        abs(leap) > LEAP * max(abs(s.out[i, o]), abs(s.out_start[i, o])) && return true
     end
     return change > JUMP * largest
 end

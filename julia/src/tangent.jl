@@ -111,6 +111,8 @@ end
 
 function push_steps!(y_dot, q_dot, p_dot, f_dot, a, integrator, breaks, p, f, kept, y, s)
     n, total, tab = a.work.model.n_states, size_of(a.work.model), tableau(integrator)
+    w = integrator.p
+    sides = w.model.decisions ? Sides(w.model) : nothing
     for block in Iterators.reverse(blocks(kept, n, s.memory))
         record = kept.record === nothing ? again(integrator, breaks, f, kept, y, block, s) : kept.record
         for low in 0:PARTIALS:size(y_dot, 3)-1
@@ -118,10 +120,17 @@ function push_steps!(y_dot, q_dot, p_dot, f_dot, a, integrator, breaks, p, f, ke
             a.u[1:n] .= seeded(view(y, :, first(block)), view(y_dot, :, first(block), :), low)
             for (at, j) in enumerate(block)
                 set_interval!(a.work, seeded(view(f, :, :, j), view(f_dot, :, :, j, :), low), breaks[j+1] - breaks[j])
+                set_interval!(w, view(f, :, :, j), breaks[j+1] - breaks[j])
                 a.u[n+1:total] .= zero(DualNumber)
                 for step in record.first[at]:record.first[at+1]-1
-                    tick!(integrator.p)
-                    step_tangent!(a, tab, point(record, step), stages_of(record, step), record.starts[step], record.sizes[step])
+                    tick!(w)
+                    t, h, start = record.starts[step], record.sizes[step], point(record, step)
+                    step_tangent!(a, tab, start, stages_of(record, step), t, h)
+                    if sides !== nothing && short(w, h)
+                        for turn in turns(w, sides, start, finish_of(record, step, at, y, j), t, h)
+                            push_turn!(a.u, turn, a.work, start, t)
+                        end
+                    end
                 end
                 for d in 1:min(PARTIALS, size(y_dot, 3) - low)
                     y_dot[:, j+1, low+d] .= ForwardDiff.partials.(view(a.u, 1:n), d)

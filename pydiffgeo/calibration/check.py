@@ -19,6 +19,7 @@ from ..checks import check_positive, check_whole
 from ..engines.base import Options
 from ..errors import DataError, UnknownSiteError
 from ..io import write_whole
+from ..observe import SAME
 from ..solve import Solution
 from ..transforms import Bounded
 from .basins import prepare
@@ -28,7 +29,7 @@ from .site import Site
 
 # Beside the tolerance of the site these parts of it, but none tighter than solvers can keep.
 PARTS, TIGHTEST = (1.0, 1e-2, 1e-4), 1e-11
-# Prior means this near to a bound, in parts of the range, are moved away from it: a search cannot begin there.
+# Prior means this near to a bound, in parts of the range, are moved away from it: next to it nothing changes.
 INSET = 0.02
 
 
@@ -53,7 +54,8 @@ def check_site(
     if duration is not None:
         check_positive(duration=duration)
         end = site.times[0] + site.warmup + duration
-        site = site.between(0, min(int(np.searchsorted(site.times, end - 1e-9)), len(site.times) - 1))
+        slack = SAME * (site.times[-1] - site.times[0])
+        site = site.between(0, min(int(np.searchsorted(site.times, end - slack)), len(site.times) - 1))
     rtol = float(site.settings.get("rtol", Options.rtol))
     ratio = float(site.settings.get("atol", Options.atol)) / rtol
     if rtols is None:
@@ -75,12 +77,11 @@ def check_site(
 
 
 def _start(item: Bounded, prior: Prior | None) -> Tensor:
-    """The unbounded variable `(1, 1)` of the mean of a prior, within the bounds; zero, their middle, without one."""
+    """The unbounded variable `(1, 1)` of the mean of a prior; zero, the middle of the bounds, without one."""
     if prior is None:
         return torch.zeros((1, 1), dtype=torch.float64)
-    inner = torch.tensor([[prior.mean]], dtype=torch.float64).clamp(item.low, item.high)
     end = math.log(1 / INSET - 1)
-    return item.inverse(inner).clamp(-end, end)
+    return item.inverse(torch.tensor([[prior.mean]], dtype=torch.float64)).clamp(-end, end)
 
 
 def check_file(

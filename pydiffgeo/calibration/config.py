@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import DataError, SolverError, UnknownSiteError
+from ..errors import DataError, PydiffgeoError, SolverError, UnknownSiteError
+from ..solve import Solution
 from .basins import Basin, prepare
 from .found import Calibration
 from .progress import Progress, Step
@@ -37,17 +38,21 @@ def calibrate_file(
 
     Returns:
         The path of the result: NetCDF with parameters, series, states, metrics and provenance. A basin that
-        failed holds missing values, and its `status` says why.
+        failed holds missing values, and its `status` says why; where a part of a basin's result could not be had, the
+        others are there, and its `notes` say why.
 
     Raises:
         DataError: the configuration, the checkpoint, or the data of every basin cannot be used, or a basin is
             not there; nothing has been solved then.
-        SolverError: no basin could be calibrated.
+        SolverError: no basin could be calibrated, or none solved over the whole record; values that were found are in the
+            result all the same.
         KeyboardInterrupt: after the checkpoint is written; the message says how to go on.
     """
     settings = read_settings(config_path)
     if not os.path.isdir(settings.output.parent):  # a name that no file can have is no folder, and no error
         raise DataError(f"{settings.path}: [output] file: there is no folder {settings.output.parent}")
+    if os.path.isdir(settings.output) or not os.access(settings.output.parent, os.W_OK):
+        raise DataError(f"{settings.path}: [output] file: {settings.output} cannot be written")
     basins, failures = _prepare(settings)
     notes = Progress(progress, 0.0, None)
     for name, why in failures.items():
@@ -62,20 +67,42 @@ def calibrate_file(
         callback=callback,
         identity=_identity(settings),
     )
-    failures |= found.failures
-    solutions, together = {}, {}
+    try:
+        return _finish(settings, basins, found, failures | dict(found.failures), checkpoint, notes)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"after the search; the same command goes on from {checkpoint}") from None
+
+
+def _finish(
+    settings: Settings,
+    basins: dict[str, Basin],
+    found: Calibration,
+    failures: dict[str, str],
+    checkpoint: Path,
+    progress: Progress,
+) -> Path:
+    """Solves what was found over the whole record, and writes it; the checkpoint goes when that is done."""
+    solutions, together, notes = dict[str, Solution](), dict[str, Tensor](), dict[str, str]()
     for name in found.found:
         try:
             solutions[name] = _whole(basins[name], found)
+        except PydiffgeoError as error:
+            failures[name] = f"could not be solved over the whole record: {error}"
+            continue
+        try:
             together[name] = _together(basins[name], found, settings.within)
-        except SolverError as error:
-            failures[name] = str(error)
+        except PydiffgeoError as error:
+            notes[name] = f"no ensemble: {error}"
+    try:
+        result = write_result(settings, basins, found, solutions, together, failures, notes)
+    except PydiffgeoError as error:
+        raise type(error)(f"{error}; what was found is in {checkpoint}, from which the same command goes on") from error
     if not solutions:
-        raise SolverError(f"no basin could be solved over the whole record; {'; '.join(failures.values())}")
-    result = write_result(settings, basins, found, solutions, together, failures)
+        why = "; ".join(failures.values())
+        raise SolverError(f"no basin could be solved over the whole record; {why}; what was found is in {result}")
     checkpoint.unlink(missing_ok=True)
     for line in summary(basins, solutions, together, failures):
-        notes.say(line)
+        progress.say(line)
     return result
 
 

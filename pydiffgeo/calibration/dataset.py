@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..errors import InputError, UnknownSiteError
+from ..errors import PydiffgeoError, UnknownSiteError
 from ..io import provenance, solution_dataset
 from ..io.solutions import as_dates
+from ..losses import MEASURES
 from ..observe import Observation
 from ..solve import Solution
 from .found import Calibration
-from .result import prior_values
+from .record import unit_of
+from .result import prior_values, training_loss
 from .site import Site
 
 
@@ -28,7 +30,7 @@ def site_dataset(found: Calibration, site: str, *, start: Any = None) -> xr.Data
     Returns:
         Dataset as `dg.io.solution_dataset` makes it, of the solution with the best values. Besides, each calibrated
         value with its bounds, as `NAME_prior` what it was ahead of calibration, and as `NAME_standard_error` how well it
-        is known, where that can be told; where a parameter of cells has the name of a calibrated value, it becomes
+        is known, where that can be told (the attribute `standard_errors` says why not); where a parameter of cells has the name of a calibrated value, it becomes
         `parameter_NAME`. `loss (finalist, step)`. Values seen at depths are `NAME_observed` and `NAME_simulated`,
         both `(when, probe)`, at `probe_depth`; other series have dimensions of their own.
 
@@ -40,17 +42,22 @@ def site_dataset(found: Calibration, site: str, *, start: Any = None) -> xr.Data
         why = found.failures.get(site, f"there are {[*found.found]}")
         raise UnknownSiteError(f"there is nothing of a site {site!r}: {why}")
     asked, solution = found.sites[site], found.solve(site)
+    errors, why_not = _standard_errors(found, site)
     data = solution_dataset(solution, start=start).isel(member=0, drop=True)
     data.attrs = provenance(
-        solution, action="calibrated", title=f"{asked.model.name} calibrated with pydiffgeo", site=site, loss=asked.loss
-    )
-    data = _values(data, found, site)
+        solution, action="calibrated", title=f"{asked.model.name} calibrated with pydiffgeo", site=site, loss=asked.loss,
+        warmup=f"{asked.warmup:g} {asked.model.time_unit}", standard_errors=why_not,
+    )  # fmt: skip
+    data = _values(data, found, site, errors)
     state = found.found[site]
-    histories = {"loss": ("training loss", state["loss_history"])}
+    unit = _loss_unit(asked)
+    histories = {
+        "loss": (training_loss(asked.loss, bool(asked.priors)), "1" if asked.priors else unit, state["loss_history"])
+    }
     if asked.selection:
-        histories["selection_loss"] = ("loss of the selection", state["selection_history"])
-    for key, (text, history) in histories.items():
-        about = {"long_name": f"smallest {text} ({asked.loss}) so far", "units": "1"}
+        histories["selection_loss"] = (f"loss of the selection ({asked.loss})", unit, state["selection_history"])
+    for key, (text, units, history) in histories.items():
+        about = {"long_name": f"smallest {text} so far", "units": units}
         data[key] = (("finalist", "step"), history.T, about)
     probes = [o for o in asked.observations if isinstance(o.depth, (int, float))]
     data = _probes(data, solution, probes, start)
@@ -60,17 +67,34 @@ def site_dataset(found: Calibration, site: str, *, start: Any = None) -> xr.Data
     return data
 
 
-def _values(data: xr.Dataset, found: Calibration, name: str) -> xr.Dataset:
+def _standard_errors(found: Calibration, site: str) -> tuple[dict[str, float], str | None]:
+    """Standard errors, or none and why: the loss is no sum of squares, the data say too little, or a solve fails."""
+    try:
+        return found.standard_errors(site), None
+    except PydiffgeoError as error:
+        return {}, f"there are none: {error}"
+
+
+def _loss_unit(site: Site) -> str:
+    """The unit of a loss: of those that have one, observations are of one unit."""
+    unit = MEASURES[site.loss].unit if site.loss in MEASURES else "1"
+    if "{" not in unit:
+        return unit
+    own = unit_of(site.model, site.observations[0]) or "1"
+    return own if unit == "{unit}" else unit.format(unit=f"({own})")
+
+
+def _values(data: xr.Dataset, found: Calibration, name: str, errors: dict[str, float]) -> xr.Dataset:
     """Adds what was calibrated."""
     site: Site = found.sites[name]
     known = {p.name: (p.unit, p.description) for p in site.model.parameters}
     known |= {s.name: (s.unit, f"{s.description} at the start") for s in site.model.all_states}
+    # What a model takes for an initial value in place of a state, such as a head, is among its outputs.
+    outputs = {o.name: o for o in site.model.outputs}
+    known |= {
+        n: (outputs[n].unit, f"{outputs[n].description} at the start") for n in site.model.initial_names if n in outputs
+    }
     prior = prior_values(site)
-    try:
-        errors = found.standard_errors(name)
-    except InputError:
-        # The loss is no sum of squares, or the data say nothing about some direction.
-        errors = {}
     for item in site.transforms.items:
         unit, text = known.get(item.name, ("1", item.name.replace("_", " ")))
         key = item.name
@@ -105,7 +129,8 @@ def _probes(data: xr.Dataset, solution: Solution, probes: Sequence[Observation],
                 if o.name == name:
                     values = o.values if kind == "observed" else o.simulated(solution)
                     table[np.searchsorted(when, o.times), column] = values.detach().numpy().reshape(-1, len(o.times))[0]
-            about = {"units": _unit(solution, name), "long_name": f"{name}, {kind}"}
+            unit = next(unit_of(solution.model, o) for o in probes if o.name == name)
+            about = {"units": unit or "1", "long_name": f"{name}, {kind}"}
             data[f"{name}_{kind}"] = (("when", "probe"), table, about)
     return data
 
@@ -119,8 +144,7 @@ def _series(data: xr.Dataset, solution: Solution, o: Observation, key: str, star
         about = {**about, "bounds": f"{axis}_bounds"}
         data[f"{axis}_bounds"] = ((axis, "bound"), np.stack([_axis(solution, e, start)[0] for e in o.times.T], axis=1))
     data = data.assign_coords({axis: (axis, when, about)})
-    unit = _unit(solution, o.name)
-    unit = f"{unit} {solution.model.time_unit}-1" if o.kind == "flux_mean" else unit
+    unit = unit_of(solution.model, o) or "1"
     for kind, values in (("observed", o.values), ("simulated", o.simulated(solution))):
         row = values.detach().numpy().reshape(-1, len(when))[0]
         data[f"{key}_{kind}"] = ((axis,), row, {"units": unit, "long_name": f"{o.what}, {kind}"})
@@ -131,9 +155,3 @@ def _axis(solution: Solution, times: Any, start: Any) -> tuple[Any, dict[str, An
     if start is None:
         return times, {"units": solution.model.time_unit, "long_name": "time since the start"}
     return as_dates(times, solution.model.time_unit, start), {"long_name": "time", "standard_name": "time"}
-
-
-def _unit(solution: Solution, name: str) -> str:
-    model = solution.model
-    declared: Sequence[Any] = (*model.all_states, *model.outputs, *model.fluxes)
-    return str(next(v.unit for v in declared if v.name == name))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..solve import Solution
-from .objective import LIKELIHOODS
+from .objective import LIKELIHOODS, POWERS, count
 from .search import Array, State
 from .site import Site
 
@@ -48,7 +48,8 @@ class Calibration:
         `sites[site].solve` takes these values. Finalists that came to the same point count once.
 
         Args:
-            within: how much larger the loss of a member may be than the smallest, as a part of it.
+            within: how much larger the loss of a member may be than the smallest, as a part of it. With priors, where the
+                loss stands in a logarithm (see `Site`), that part of a loss with the deviations of the best.
 
         Raises:
             InputError: the loss is a likelihood, parts of which mean nothing.
@@ -59,7 +60,11 @@ class Calibration:
             )
         state = self.found[site]
         losses = reached(state)
-        near = [int(i) for i in np.argsort(losses, kind="stable") if losses[i] <= (1 + within) * losses.min()]
+        limit = (1 + within) * losses.min()
+        asked = self.sites[site]
+        if asked.priors and not np.isfinite(state["best_selection"]).any():
+            limit = losses.min() + count(asked.observations) / POWERS[asked.loss] * np.log1p(within)
+        near = [int(i) for i in np.argsort(losses, kind="stable") if losses[i] <= limit]
         x = state["best_x"][near]
         return self.sites[site].values(x[apart(x, len(x))])
 

@@ -43,17 +43,17 @@ class GaussNewton:
         assert found.normal is not None
         new = advanced(state, found, self.wait)
         for m in np.flatnonzero(~new["done"]):
-            self._member(new, int(m), float(found.loss[m]), found.gradient[m], found.normal[m])
+            self._member(new, int(m), float(found.loss[m]), found.gradient[m], found.normal[m], found.of(int(m)))
         return new
 
-    def _member(self, s: State, m: int, loss: float, gradient: Array, normal: Array) -> None:
+    def _member(self, s: State, m: int, loss: float, gradient: Array, normal: Array, size: float) -> None:
         old = float(s["loss"][m])
         if np.isfinite(loss) and loss < old:
             gain = old - loss
             s["x"][m], s["loss"][m], s["gradient"][m], s["normal"][m] = s["trial"][m], loss, gradient, normal
             if np.isfinite(old):
                 s["damping"][m] = max(s["damping"][m] / 5, 1e-12)
-                s["slow"][m] = s["slow"][m] + 1 if gain < self.tolerance * abs(loss) else 0
+                s["slow"][m] = s["slow"][m] + 1 if gain < self.tolerance * size else 0
         elif not np.isfinite(old):
             s["done"][m] = True  # failed where it starts: there is no point to go back to
         else:

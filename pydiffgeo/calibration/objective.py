@@ -1,24 +1,45 @@
-"""What a calibration makes small: a loss over observations, its residuals, and priors."""
+"""What a calibration makes small: a loss over observations, its residuals, and priors.
+
+A prior multiplies a likelihood, so a loss has to be one. "gaussian" and "heteroscedastic" are the negative logarithm
+of one, with errors as stated, to which priors add half the squares of their deviations `z` (in units of their spread).
+The losses of `POWERS` leave the size of errors open: they are means of `|residual|^p` with fixed weights, and if errors
+have that distribution (normal for p = 2, Laplace's for p = 1) but an unknown size, the negative logarithm of the
+likelihood of `n` observations is `(n / p) log(loss)` and a constant, at the size of errors that suits each simulation
+best; integrated over all sizes, with a prior of `1 / size` for it, it is the same (Box and Tiao 1973, Bayesian
+Inference in Statistical Analysis, section 2.4). With priors this takes the place of the loss, `z'z / 2` is added, and
+the posterior mode is the minimum. Neither units nor the size of stated errors move it. All other losses say nothing of
+errors, and priors with them are refused.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..checks import check_switch, is_pair
-from ..errors import InputError, UnknownNameError
-from ..losses import LOSSES, gaussian_log_likelihood
+from ..errors import BoundsError, InputError, UnknownNameError
+from ..losses import LOSSES, gaussian_log_likelihood, heteroscedastic_log_likelihood
+from ..model import Parameter
 from ..observe import Observation, misfit
 from ..pairs import efficiency, mean, paired
 from ..solve import Solution
+from ..transforms import Bounded
+from .search import Array
 
 LIKELIHOODS = ("gaussian", "heteroscedastic")
 MISFITS = (*LIKELIHOODS, "mean_square")
 # Losses that are sums of squares, for which Gauss-Newton steps are defined.
 SQUARES = ("nse", "mse", "gaussian", "mean_square")
+# The power of a residual that a loss grows with, where it says how errors are distributed but for their size.
+POWERS = {"nse": 2, "log_nse": 2, "mse": 2, "mean_square": 2, "mae": 1, "rmse": 1}
+# Losses in the unit of the observations, or its square; those of other units cannot be added to them.
+DIMENSIONAL = ("mse", "rmse", "mae")
+# A sum of squares of zero, as of data without errors, has no logarithm; this is smaller than any that is computed.
+NOTHING = 1e-200
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,20 @@ def loss(solution: Solution, observations: Sequence[Observation], name: str) -> 
     return torch.stack(each).mean(0).reshape(-1)
 
 
+def defined(observations: Sequence[Observation], name: str) -> bool:
+    """Whether there is a loss over these observations: most need several in each series, that differ."""
+    try:
+        for o in observations:
+            seen = torch.nan_to_num(o.values)
+            if name in LOSSES:
+                LOSSES[name](seen, o.values)
+            else:
+                paired(seen, o.values, fewest=1)
+    except InputError:
+        return False
+    return True
+
+
 def residuals(solution: Solution, observations: Sequence[Observation], name: str) -> Tensor:
     """Residuals `(members, n)` whose squares add up to the loss, but for a constant of the Gaussian misfit.
 
@@ -98,25 +133,106 @@ def residuals(solution: Solution, observations: Sequence[Observation], name: str
 
 
 def least(observations: Sequence[Observation], name: str) -> float:
-    """The loss where all residuals are zero; the name must be in `SQUARES`."""
-    if name != "gaussian":
+    """The loss of a simulation that equals the observations; what exceeds it does not depend on their unit."""
+    if name not in LIKELIHOODS:
         return 0.0
-    return -sum(float(gaussian_log_likelihood(torch.nan_to_num(o.values), o.values, o.error)) for o in observations)
+    total = 0.0
+    for o in observations:
+        same = torch.nan_to_num(o.values)
+        if name == "gaussian":
+            total -= float(gaussian_log_likelihood(same, o.values, o.error).sum())
+        else:
+            total -= float(heteroscedastic_log_likelihood(same, o.values, o.error, o.relative_error).sum())
+    return total
 
 
-def prior_weight(observations: Sequence[Observation], name: str) -> float:
-    """What half a squared deviation from a prior weighs in a loss.
+def check_priors(name: str, series: int) -> None:
+    """Raises `InputError` unless the loss, over so many series, says what a prior weighs against it."""
+    if name == "rmse" and series > 1:
+        raise InputError(
+            "a mean of several rmse is no likelihood, so priors have no weight against it; take mse or mean_square"
+        )
+    if name not in LIKELIHOODS and name not in POWERS:
+        raise InputError(
+            f"the loss {name!r} says nothing of how errors are distributed, so priors have no weight against it; take one "
+            f"of {[*POWERS, *LIKELIHOODS]}, or leave the priors out"
+        )
 
-    One in a likelihood, whose smallest negative logarithm is then the posterior mode. A measure that is an
-    average, or relative to one, is about `2 / n` of that for `n` observations, and half of it near an
-    efficiency of one half, where residuals have half the variance of the observations.
+
+def check_mean(prior: Prior, item: Bounded, parameter: Parameter | None = None) -> None:
+    """Raises `BoundsError` unless the mean of a prior is a value that may be found, and one the parameter may have."""
+    mean = torch.tensor(float(prior.mean), dtype=torch.float64)
+    if not item.low <= prior.mean <= item.high or (parameter is not None and not parameter.inside(mean)):
+        raise BoundsError(
+            f"the mean {prior.mean:g} of the prior of {item.name!r} lies outside its bounds, {item.low:g} to {item.high:g}"
+            + (
+                ""
+                if parameter is None or parameter.inside(mean)
+                else f"; the parameter must lie in {parameter.interval}"
+            )
+            + "; correct the mean, or widen the bounds"
+        )
+
+
+def count(observations: Sequence[Observation]) -> int:
+    """How many observations there are, gaps left out."""
+    return sum(int((~torch.isnan(o.values)).sum()) for o in observations)
+
+
+def with_priors(total: Tensor, z: Tensor, name: str, observed: int) -> Tensor:
+    """Minus the log posterior `(members,)`, but for a constant, of a loss over so many observations and of deviations from
+    priors `(members, priors)`; see the top of this file.
     """
-    if name in LIKELIHOODS:
-        return 1.0
-    count = sum(int((~torch.isnan(o.values)).sum()) for o in observations)
-    return (2.0 if name == "mean_square" else 1.0) / max(count, 1)
+    if name in POWERS:
+        total = observed / POWERS[name] * torch.log(total.clamp(min=NOTHING))
+    return total + 0.5 * (z**2).sum(-1)
+
+
+def squares_with_priors(
+    r: Tensor, jacobian: Tensor, z: Tensor, slopes: Tensor, name: str, observed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `with_priors`, of a loss in `SQUARES` less its `least`, with gradient and normal matrix for Gauss-Newton steps.
+
+    Args:
+        r: residuals `(members, m)`. jacobian: their derivatives `(members, m, n)`.
+        z: deviations from priors `(members, k)`; where there are none, the loss is that of the residuals alone.
+        slopes: their derivatives `(members, k, n)`.
+
+    Returns:
+        Loss `(members,)`, gradient `(members, n)`, and half of the second derivatives `(members, n, n)`, without those
+        of the model, and without the square of the slope of a logarithm: since it is concave, the loss lies below the
+        parabola that remains, and a step to the minimum of that betters the loss of a linear model all the same.
+    """
+    total = (r**2).sum(-1)
+    along, data = torch.einsum("mrn,mr->mn", jacobian, r), torch.einsum("mrn,mrk->mnk", jacobian, jacobian)
+    if not z.shape[-1]:
+        return total, 2 * along, data
+    towards, prior = torch.einsum("mrn,mr->mn", slopes, z), torch.einsum("mrn,mrk->mnk", slopes, slopes)
+    weight = 0.5 * observed / total.clamp(min=NOTHING) if name in POWERS else torch.ones_like(total)
+    gradient = 2 * weight[:, None] * along + towards
+    return with_priors(total, z, name, observed), gradient, weight[:, None, None] * data + 0.5 * prior
+
+
+def gains(loss: Array, observations: Sequence[Observation], name: str, priors: bool) -> Array:
+    """What the gains of a search are parts of, `(members,)`: the loss, or what of it does not depend on units.
+
+    Of a likelihood that is what exceeds `least`; of the logarithm of a loss a change by that part of the loss itself.
+    """
+    if priors and name in POWERS:
+        return np.full(len(loss), count(observations) / POWERS[name])
+    return np.asarray(np.abs(loss - least(observations, name)))
 
 
 def deviations(values: Mapping[str, Tensor], priors: Mapping[str, Prior]) -> Tensor:
     """Deviations of calibrated values from their priors, `(members, priors)`."""
     return torch.cat([prior.deviation(values[name]) for name, prior in priors.items()], dim=1)
+
+
+def check_units(name: str, units: Mapping[str, str]) -> None:
+    """Raises `InputError` where a loss would add up numbers of different units, given by what was observed."""
+    if name in DIMENSIONAL and len({*units.values()}) > 1:
+        listed = ", ".join(f"{what} ({unit})" for what, unit in units.items())
+        raise InputError(
+            f"the loss {name!r} has the unit of the observations, and these have several: {listed}; take mean_square, which "
+            "weighs each by its error, or nse"
+        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import SolverError
+from ..errors import PydiffgeoError
 from ..io import Variable, provenance, write_netcdf
 from ..losses import MEASURES
 from ..solve import Solution
@@ -51,19 +52,20 @@ def summary(
     """Two lines for each basin, the second of what it has to beat, and two for all where there are several."""
     lines, reached, joint, against = [], [], [], []
     for name, solution in solutions.items():
-        m, members = _scores(basins[name], _best(basins[name], solution)), together[name]
+        m, members = _scores(basins[name], _best(basins[name], solution)), together.get(name)
         reached.append(m["nse"])
-        joint.append(_score(basins[name], members.mean(0), "nse"))
+        joint.append([np.nan] * 2 if members is None else _score(basins[name], members.mean(0), "nse"))
+        also = f"mean of {0 if members is None else len(members)} nearly as good"
         lines.append(
             f"basin {name}: train NSE {m['nse'][0]:.3f} KGE {m['kge'][0]:.3f} bias {m['bias'][0]:+.3f}, "
             f"validation NSE {m['nse'][1]:.3f} KGE {m['kge'][1]:.3f} bias {m['bias'][1]:+.3f}; "
-            f"mean of {len(members)} nearly as good: NSE {joint[-1][0]:.3f}, {joint[-1][1]:.3f}"
+            f"{also}: NSE {joint[-1][0]:.3f}, {joint[-1][1]:.3f}"
         )
         against.append([row[1] for row in _baseline("nse", basins[name])])
         lines.append(f"basin {name}: {_against(against[-1])}")
     lines += [f"basin {name} failed: {why}" for name, why in failures.items()]
     if len(reached) > 1:
-        (train, validation), (both, ahead) = np.median(reached, axis=0), np.median(joint, axis=0)
+        (train, validation), (both, ahead) = ([_median(v) for v in np.transpose(x)] for x in (reached, joint))
         lines.append(
             f"median of {len(reached)} basins: train NSE {train:.3f}, validation NSE {validation:.3f}; "
             f"means of ensembles: {both:.3f}, {ahead:.3f}"
@@ -85,6 +87,29 @@ def _median(values: Iterable[float]) -> float:
     return float(np.median(known)) if known else float("nan")
 
 
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Gathers values of basins, NaN where there are none; what cannot be had of one costs that alone.
+
+    Attributes:
+        names: all basins, in order. notes: basin -> what of it is missing, and why.
+    """
+
+    names: Sequence[str]
+    notes: dict[str, str]
+
+    def each(self, what: str, of: Container[str], value: Callable[..., Any], shape: tuple[int, ...] = ()) -> Any:
+        """`value(name)` of the basins in `of`."""
+        rows = [np.full(shape, np.nan) for _ in self.names]
+        for i, name in enumerate(self.names):
+            if name in of:
+                try:
+                    rows[i] = np.asarray(value(name), np.float64).reshape(shape)
+                except PydiffgeoError as error:
+                    self.notes[name] = "; ".join(filter(None, (self.notes.get(name), f"no {what}: {error}")))
+        return np.stack(rows)
+
+
 def write_result(
     settings: Settings,
     basins: Mapping[str, Basin],
@@ -92,55 +117,62 @@ def write_result(
     solutions: Mapping[str, Solution],
     together: Mapping[str, Tensor],
     failures: Mapping[str, str],
+    notes: Mapping[str, str],
 ) -> Path:
-    """Writes the result; basins that failed hold missing values, and `status` says why.
+    """Writes the result; where there is nothing of a basin there are missing values, and `status` or `notes` says why.
 
     Args:
-        together: daily runoff of the members of each basin's ensemble, `(members, days)`.
+        found: what is written of each basin in it, whether or not it could be solved over the whole record.
+        solutions: of the basins that could.
+        together: daily runoff of the members of a basin's ensemble, `(members, days)`, where there is one.
+        notes: basin -> what of it could not be had.
     """
-    names, first = [*settings.data.basins], basins[next(iter(solutions))]
+    rows, first = _Rows(settings.data.basins, dict(notes)), basins[next(iter(found.found))]
     model, dates = first.site.model, first.data.dates
 
-    def each(value: Any, shape: tuple[int, ...] = ()) -> Any:
-        """`value(name)` of each basin that was solved, NaN of the others."""
-        rows = [np.asarray(value(n)) if n in solutions else np.full(shape, np.nan) for n in names]
-        return np.stack(rows).astype(np.float64)
+    def daily(what: str, value: Callable[..., Any], of: Container[str] = solutions) -> Any:
+        return rows.each(what, of, value, dates.shape)
 
-    def after(name: str, values: Tensor) -> Any:
+    def after(values: Tensor) -> Any:
         return values.detach().reshape(-1).numpy()[-len(dates) :]
 
-    variables = {"status": Variable(("basin",), np.array([failures.get(n, "ok") for n in names]), None,
-                                    "how the calibration ended")}  # fmt: skip
-    variables |= _values(model, found, solutions, each)
+    variables = _values(model, found, solutions, rows)
     for s in model.all_states:
-        variables[s.name] = Variable(DAILY, each(lambda n, s=s: after(n, solutions[n].states[s.name]), dates.shape),
+        variables[s.name] = Variable(DAILY, daily(s.name, lambda n, s=s: after(solutions[n].states[s.name])),
                                      s.unit, f"{s.description} at the end of the day")  # fmt: skip
     for flux in model.fluxes:
         # A flux integrated over a day is its daily mean per day.
-        daily = each(lambda n, flux=flux: after(n, solutions[n].fluxes[flux.name]), dates.shape)
+        mean = daily(flux.name, lambda n, flux=flux: after(solutions[n].fluxes[flux.name]))
         name = "runoff_simulated" if flux.name == "runoff" else flux.name
-        variables[name] = Variable(DAILY, daily, f"{flux.unit} d-1", f"{flux.description}, daily mean", attributes=MEAN)
-    variables["runoff_observed"] = Variable(DAILY, each(lambda n: basins[n].observed, dates.shape), "mm d-1",
+        variables[name] = Variable(DAILY, mean, f"{flux.unit} d-1", f"{flux.description}, daily mean", attributes=MEAN)
+    variables["runoff_observed"] = Variable(DAILY, daily("runoff", lambda n: basins[n].observed, found.found), "mm d-1",
                                             "observed runoff", attributes=MEAN)  # fmt: skip
-    variables["runoff_prior"] = Variable(DAILY, each(lambda n: _prior_runoff(basins[n]), dates.shape), "mm d-1",
+    variables["runoff_prior"] = Variable(DAILY, daily("runoff_prior", lambda n: _prior_runoff(basins[n])), "mm d-1",
                                          "runoff ahead of calibration, daily mean", attributes=MEAN)  # fmt: skip
-    variables |= _ensembles(settings, basins, found, together, each, dates.shape)
-    reached = {n: _scores(basins[n], _best(basins[n], solution)) for n, solution in solutions.items()}
+    variables |= _ensembles(settings, basins, found, together, rows, dates.shape)
     for name in SCORES:
-        values = each(lambda n, name=name: reached[n][name], (2,))
+        values = rows.each(
+            name, solutions, lambda n, name=name: _score(basins[n], _best(basins[n], solutions[n]), name), (2,)
+        )
         about = MEASURES[name]
         variables[name] = Variable(("basin", "period"), values, UNITS[about.unit], f"{about.text} of daily runoff")
     for name in ("nse", "kge"):
-        values = each(lambda n, name=name: _baseline(name, basins[n]), (len(BASELINES), 2))
+        values = rows.each(
+            f"baseline_{name}", found.found, lambda n, name=name: _baseline(name, basins[n]), (len(BASELINES), 2)
+        )
         variables[f"baseline_{name}"] = Variable(("baseline", "basin", "period"), values.swapaxes(0, 1), "1",
                                                  f"{MEASURES[name].text} of each baseline")  # fmt: skip
-    variables |= _search(settings, found, each)
-    variables["balance_error"] = Variable(("basin",), each(lambda n: solutions[n].balance.reshape(())), "mm",
-                                          "largest closure error of the water balance")  # fmt: skip
+    variables |= _search(settings, found, rows)
+    balance = rows.each("balance_error", solutions, lambda n: solutions[n].balance.reshape(()))
+    variables["balance_error"] = Variable(("basin",), balance, "mm", "largest closure error of the water balance")
+    told = {"status": ([failures.get(n, "ok") for n in rows.names], "how the calibration ended")}
+    if rows.notes:
+        told["notes"] = ([rows.notes.get(n, "") for n in rows.names], "what could not be had of the basin, and why")
+    variables = {k: Variable(("basin",), np.array(v), None, text) for k, (v, text) in told.items()} | variables
     days = np.array([[str(d) for d in p] for p in (settings.periods.train, settings.periods.validation)])
     coordinates = {
         "basin": Variable(
-            ("basin",), np.array(names), None, "basin identifier", attributes={"cf_role": "timeseries_id"}
+            ("basin",), np.array(rows.names), None, "basin identifier", attributes={"cf_role": "timeseries_id"}
         ),
         "time": Variable(("time",), dates, None, "day", standard_name="time"),
         "period": Variable(("period",), np.array(PERIODS), None, "period"),
@@ -151,7 +183,8 @@ def write_result(
         "step": Variable(("step",), np.arange(1, settings.strategy.steps + 1), "1", "step of the refinement"),
     }
     attributes = provenance(
-        next(iter(solutions.values())), seed=settings.strategy.seed, configuration=settings.text, action="calibrated",
+        next(iter(solutions.values()), None), rtol=settings.solve.rtol, atol=settings.solve.atol,
+        seed=settings.strategy.seed, configuration=settings.text, action="calibrated",
         title=f"{model.name} calibrated with pydiffgeo", loss=settings.loss, fallbacks=_fallbacks(solutions),
         data_source="; ".join(dict.fromkeys(b.data.source for b in basins.values())),
     )  # fmt: skip
@@ -164,26 +197,31 @@ def _fallbacks(solutions: Mapping[str, Solution]) -> str | None:
     return "; ".join(f"basin {n}: {method}" for n, methods in needed.items() for method in methods.values()) or None
 
 
-def _values(model: Any, found: Calibration, solutions: Any, each: Any) -> dict[str, Variable]:
+def _values(model: Any, found: Calibration, solutions: Any, rows: _Rows) -> dict[str, Variable]:
     """Parameters and initial states, and of those that were calibrated the bounds, and the values ahead of it."""
     sought = {item.name: item for item in next(iter(found.sites.values())).transforms.items}
-    rows = [(p.name, p, p.description, lambda s, k: s.parameters[k]) for p in model.parameters]
-    rows += [(f"initial_{s.name}", s, f"{s.description} at the start of the warm-up", lambda s, k: s.states[k])
-             for s in model.all_states]  # fmt: skip
+    listed = [(p.name, p, p.description, lambda s, k: s.parameters[k]) for p in model.parameters]
+    listed += [(f"initial_{s.name}", s, f"{s.description} at the start of the warm-up", lambda s, k: s.states[k])
+               for s in model.all_states]  # fmt: skip
     variables = {}
-    for name, about, text, of in rows:
+    for name, about, text, of in listed:
         key, item = about.name, sought.get(about.name)
-        values = each(lambda n, of=of, key=key: of(solutions[n], key).detach().reshape(-1)[0])
-        kind, bounds = ("fixed", None) if item is None else ("calibrated", (item.low, item.high))
-        variables[name] = Variable(("basin",), values, about.unit, f"{text} ({kind})", bounds=bounds)
-        if item is not None:
-            start = each(lambda n, key=key: prior_values(found.sites[n])[key].reshape(-1)[0])
-            variables[f"{name}_prior"] = Variable(("basin",), start, about.unit, f"{text}, ahead of calibration")
+        if item is None:
+            values = rows.each(name, solutions, lambda n, of=of, key=key: of(solutions[n], key).detach().reshape(-1)[0])
+            variables[name] = Variable(("basin",), values, about.unit, f"{text} (fixed)")
+            continue
+        values = rows.each(name, found.found, lambda n, key=key: found.values(n)[key])
+        ends = (item.low, item.high)
+        variables[name] = Variable(("basin",), values, about.unit, f"{text} (calibrated)", bounds=ends)
+        start = rows.each(
+            f"{name}_prior", found.found, lambda n, key=key: prior_values(found.sites[n])[key].reshape(-1)[0]
+        )
+        variables[f"{name}_prior"] = Variable(("basin",), start, about.unit, f"{text}, ahead of calibration")
     return variables
 
 
 def _ensembles(
-    settings: Settings, basins: Mapping[str, Basin], found: Calibration, together: Any, each: Any, days: Any
+    settings: Settings, basins: Mapping[str, Basin], found: Calibration, together: Any, rows: _Rows, days: Any
 ) -> dict[str, Variable]:
     """All finalists, and what those of them predict together that do nearly as well as the best."""
     count, which = settings.strategy.finalists, f"the finalists within {100 * settings.within:g} % of the smallest loss"
@@ -198,24 +236,23 @@ def _ensembles(
             row[: len(reached)] = np.where(np.isfinite(found.found[name]["best_loss"]), reached, np.nan)
             return row
 
-        variables[f"finalist_{item.name}"] = Variable(
-            ("basin", "finalist"), each(values, (count,)), units[item.name], f"{item.name} of each finalist"
-        )
+        key = f"finalist_{item.name}"
+        variables[key] = Variable(("basin", "finalist"), rows.each(key, found.found, values, (count,)), units[item.name],
+                                  f"{item.name} of each finalist")  # fmt: skip
     mean = {n: runoff.mean(0) for n, runoff in together.items()}
-    variables["runoff_ensemble"] = Variable(
-        DAILY, each(lambda n: mean[n], days), "mm d-1", f"mean runoff of {which}", attributes=MEAN
-    )
-    variables["ensemble_size"] = Variable(("basin",), each(lambda n: len(together[n])), "1", f"number of {which}")
+    runoff = rows.each("runoff_ensemble", mean, lambda n: mean[n], days)
+    variables["runoff_ensemble"] = Variable(DAILY, runoff, "mm d-1", f"mean runoff of {which}", attributes=MEAN)
+    size = rows.each("ensemble_size", together, lambda n: len(together[n]))
+    variables["ensemble_size"] = Variable(("basin",), size, "1", f"number of {which}")
     for name in ("nse", "kge"):
-        reached = {n: _score(basins[n], v, name) for n, v in mean.items()}
+        reached = rows.each(f"ensemble_{name}", mean, lambda n, name=name: _score(basins[n], mean[n], name), (2,))
         variables[f"ensemble_{name}"] = Variable(
-            ("basin", "period"), each(lambda n, reached=reached: reached[n], (2,)), "1",
-            f"{MEASURES[name].text} of the mean daily runoff of {which}",
-        )  # fmt: skip
+            ("basin", "period"), reached, "1", f"{MEASURES[name].text} of the mean daily runoff of {which}"
+        )
     return variables
 
 
-def _search(settings: Settings, found: Calibration, each: Any) -> dict[str, Variable]:
+def _search(settings: Settings, found: Calibration, rows: _Rows) -> dict[str, Variable]:
     """What the search has reached, and what it has cost."""
     strategy, unit = settings.strategy, UNITS[MEASURES[settings.loss].unit]
 
@@ -229,34 +266,49 @@ def _search(settings: Settings, found: Calibration, each: Any) -> dict[str, Vari
         best = found.found[name][of].min(axis=1)
         return np.concatenate([np.where(np.isfinite(best), best, np.nan), np.full(strategy.steps - len(best), np.nan)])
 
-    loss = settings.loss
+    loss, own = training_loss(settings.loss, bool(settings.model.priors)), "1" if settings.model.priors else unit
+    steps = (strategy.steps,)
+
+    def each(name: str, value: Callable[..., Any], shape: tuple[int, ...] = ()) -> Any:
+        return rows.each(name, found.found, value, shape)
+
     variables = {
-        "finalist_loss": Variable(("basin", "finalist"), each(spread, (strategy.finalists,)), unit,
-                                  f"training loss ({loss}) reached by each finalist"),
-        "loss": Variable(("basin", "step"), each(lambda n: history(n, "loss_history"), (strategy.steps,)), unit,
-                         f"smallest training loss ({loss}) so far"),
-        "steps": Variable(("basin",), each(lambda n: found.found[n]["step"]), "1", "steps of the refinement"),
+        "finalist_loss": Variable(("basin", "finalist"), each("finalist_loss", spread, (strategy.finalists,)), own,
+                                  f"{loss} reached by each finalist"),
+        "loss": Variable(("basin", "step"), each("loss", lambda n: history(n, "loss_history"), steps), own,
+                         f"smallest {loss} so far"),
+        "steps": Variable(("basin",), each("steps", lambda n: found.found[n]["step"]), "1", "steps of the refinement"),
     }  # fmt: skip
     if settings.periods.selection is not None:
-        values = each(lambda n: history(n, "selection_history"), (strategy.steps,))
+        values = each("selection_loss", lambda n: history(n, "selection_history"), steps)
         variables["selection_loss"] = Variable(
-            ("basin", "step"), values, unit, f"smallest loss ({loss}) in the selection so far"
+            ("basin", "step"), values, unit, f"smallest loss ({settings.loss}) in the selection so far"
         )
     texts = ("members solved", "members differentiated", "time solved, of all members", "time spent")
     for name, text, unit in zip(COSTS, texts, ("1", "1", "d", "s"), strict=True):
-        variables[f"cost_{name}"] = Variable(("basin",), each(lambda n, name=name: found.found[n][name]), unit, text)
+        spent = each(f"cost_{name}", lambda n, name=name: found.found[n][name])
+        variables[f"cost_{name}"] = Variable(("basin",), spent, unit, text)
     return variables
 
 
+def training_loss(name: str, priors: bool) -> str:
+    """What a search makes small, in words."""
+    return f"minus log posterior ({name} and priors)" if priors else f"training loss ({name})"
+
+
 def prior_values(site: Any) -> dict[str, Tensor]:
-    """What is calibrated, ahead of it: the means of the priors, and the middle of the range where there is none."""
+    """What is calibrated, ahead of it: the means of the priors, and the middle of the range where there is none.
+
+    A mean on a bound is as near to it as values of a search come, since the bound itself may not be allowed.
+    """
     values: dict[str, Tensor] = site.values(np.zeros((1, len(site.transforms.items))))
-    return {k: torch.full_like(v, site.priors[k].mean) if k in site.priors else v for k, v in values.items()}
+    for item in site.transforms.items:
+        if item.name in site.priors:
+            low, high = item.forward(item.inverse(torch.tensor([item.low, item.high], dtype=torch.float64)))
+            values[item.name] = torch.full_like(values[item.name], site.priors[item.name].mean).clamp(low, high)
+    return values
 
 
 def _prior_runoff(basin: Basin) -> Any:
-    try:
-        with torch.no_grad():
-            return _best(basin, basin.whole.solve(prior_values(basin.whole), throw=True)).numpy()
-    except SolverError:
-        return np.full(len(basin.data), np.nan)
+    with torch.no_grad():
+        return _best(basin, basin.whole.solve(prior_values(basin.whole), throw=True)).numpy()

@@ -9,6 +9,7 @@ run goes on where it was, to the last bit. A site that fails does not stop the o
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,9 +21,10 @@ import torch
 from .. import __version__
 from ..engines.interrupts import held_interrupts
 from ..errors import DataError, InputError, PydiffgeoError, SolverError
+from ..observe import SAME
 from .checkpoint import Checkpoint, load, save
 from .found import Calibration, apart
-from .objective import SQUARES
+from .objective import SQUARES, defined
 from .progress import Progress, Step
 from .search import Array, State
 from .site import Site
@@ -35,6 +37,8 @@ COSTS = (SOLVES, GRADIENTS, SOLVED_TIME, SECONDS)
 SAVE_EVERY = 10.0
 # Candidates keep this part of each range away from its ends, where a transform hardly moves.
 INSET = 0.02
+# Of the parts of a record from which one is chosen, so many begin within the length of one, and there are so many at most.
+PARTS, MOST = 5, 100
 
 
 def calibrate(
@@ -60,7 +64,7 @@ def calibrate(
 
     Raises:
         InputError: two sites have the same name, the method fits the loss of none, or all are wrong in some way.
-        DataError: the checkpoint cannot be used. SolverError: no site could be calibrated.
+        DataError: the checkpoint cannot be used, or its folder is not there. SolverError: no site could be calibrated.
         KeyboardInterrupt: after the checkpoint is written, as for any error; the message says how to go on.
     """
     strategy = strategy or Strategy()
@@ -140,23 +144,28 @@ def candidates(site: Site, strategy: Strategy) -> Array:
 def window(site: Site, length: float) -> Site | None:
     """The part of the record that is explored first: of all that are `length` long after their warm-up, the one
     in which observations vary most, in units of their error. None where that would save little.
+
+    Parts begin a fifth of `length` apart, or further where there would be more than a hundred. One in which the loss is
+    not defined, for lack of observations, is passed over.
     """
     times, lead = site.times, site.warmup
-    if length <= 0 or 2 * length > times[-1] - times[0] - lead:
+    spare = float(times[-1] - times[0]) - lead - length
+    if length <= 0 or spare < length:
         return None
-    every = min(length, 365.0)
-    starts = np.arange(times[0], times[-1] - lead - length + 1e-9 * length, every)
-    best: tuple[float, Site | None] = (0.0, None)
-    for start in starts:
-        first, last = np.searchsorted(times, (start - 1e-9, start + lead + length - 1e-9))
-        part = site.between(int(first), int(last)) if site.observations else None
-        if part is None or not part.observations:
+    every = max(length / PARTS, spare / MOST)
+    slack = SAME * float(times[-1] - times[0])
+    best: tuple[float, tuple[int, int] | None] = (0.0, None)
+    for number in range(int((spare + slack) / every) + 1):
+        start = float(times[0]) + number * every
+        first, last = (int(i) for i in np.searchsorted(times, (start - slack, start + lead + length - slack)))
+        part = site.seen(first, last)
+        if not part or not defined(part, site.loss):
             continue
-        spread = [(o.values - torch.nanmean(o.values)) / o.error for o in part.observations]
+        spread = [(o.values - torch.nanmean(o.values)) / o.error for o in part]
         variation = sum(float(torch.nansum(s**2)) for s in spread)
         if variation > best[0]:
-            best = (variation, part)
-    return best[1]
+            best = (variation, (first, last))
+    return None if best[1] is None else site.between(*best[1])
 
 
 def _duration(site: Site) -> float:
@@ -292,6 +301,9 @@ def _spread(found: Any, active: Any, trial: Array) -> Any:
     if found.selection is not None:
         parts["selection"] = np.full(members, np.inf)
         parts["selection"][active] = found.selection
+    if found.size is not None:
+        parts["size"] = np.ones(members)
+        parts["size"][active] = found.size
     if found.normal is not None:
         parts["normal"] = np.zeros((members, n, n))
         parts["normal"][active] = found.normal
@@ -302,7 +314,9 @@ class _Keeper:
     """Holds the present checkpoint and writes it now and then."""
 
     def __init__(self, path: Path | None, identity: dict[str, Any], resume: bool) -> None:
-        self.path, self.identity, self.saved = path, identity, time.monotonic()
+        self.path, self.identity, self.saved, self.lost = path, identity, time.monotonic(), ""
+        if path is not None and not path.parent.is_dir():  # said before anything is solved
+            raise DataError(f"{path}: the checkpoint cannot be written; there is no folder {path.parent}")
         self.resumed = path is not None and resume and path.exists()
         self.now = load(path, identity) if path is not None and self.resumed else Checkpoint()
         self.written = self.now if self.resumed else None
@@ -313,12 +327,20 @@ class _Keeper:
             self.save()
 
     def save(self) -> None:
-        """Writes what has changed since it was read or written last."""
-        if self.path is not None and self.now is not self.written:
+        """Writes what has changed since it was read or written last.
+
+        A full disk must not end a search whose result may still be had.
+        """
+        self.saved, now = time.monotonic(), self.now
+        if self.path is None or now is self.written or not (now.finished or now.failed or now.site is not None):
+            return
+        try:
             with held_interrupts():
-                save(self.path, self.identity, self.now)
-                self.written = self.now
-        self.saved = time.monotonic()
+                save(self.path, self.identity, now)
+                self.written, self.lost = now, ""
+        except (DataError, OSError) as error:
+            self.lost = f"the checkpoint could not be written ({error})"
+            warnings.warn(f"{self.lost}; the search goes on without it", RuntimeWarning, stacklevel=2)
 
     def where(self) -> str:
         """Where an interrupted run stands, and how to go on."""
@@ -326,4 +348,6 @@ class _Keeper:
         phase = "refining" if state and state[REFINING] else "exploring"
         step = f"after step {int(state['step'])} of {phase}" if state else "before the first step of"
         where = f"{step} site {self.now.site}" if self.now.site else "between sites"
-        return where if self.path is None else f"{where}; the same command goes on from {self.path}"
+        if self.path is None or self.lost:
+            return f"{where}; {self.lost}" if self.lost else where
+        return f"{where}; the same command goes on from {self.path}"

@@ -31,6 +31,8 @@ class Evaluation:
         selection: loss over observations that are held back, `(members,)`.
         normal: `J'J` of the residuals whose squares add up to the loss, `(members, n, n)`.
         why: why a trial failed, for one of those that did.
+        size: what gains are parts of, `(members,)`; the loss where None. Minus the logarithm of a likelihood changes by a
+            constant with the unit of the data, which must not decide when a search ends.
     """
 
     loss: Array
@@ -38,6 +40,11 @@ class Evaluation:
     selection: Array | None = None
     normal: Array | None = None
     why: str = ""
+    size: Array | None = None
+
+    def of(self, member: int) -> float:
+        """What the gain of a member is a part of."""
+        return abs(float((self.loss if self.size is None else self.size)[member]))
 
 
 class Search(Protocol):
@@ -129,7 +136,10 @@ class Adam:
         new["second"][good] = b2 * new["second"][good] + (1 - b2) * g**2
         count = new["count"][good]
         mean, square = new["first"][good] / (1 - b1**count), new["second"][good] / (1 - b2**count)
-        new["trial"][good] -= self.learning_rate * mean / (np.sqrt(square) + 1e-8)
+        # Relative to the largest entry, since a loss may have any unit; where all are zero there is no step.
+        rms = np.sqrt(square)
+        least = np.maximum(1e-8 * rms.max(axis=1, keepdims=True, initial=0.0), np.finfo(float).tiny)
+        new["trial"][good] -= self.learning_rate * mean / (rms + least)
         new["trial"][bad] = (new["trial"][bad] + new["best_x"][bad]) / 2
         new["first"][bad] = 0.0
         # A member that fails where it starts has no point to go back to.
@@ -170,7 +180,7 @@ class BFGS:
     def advance(self, state: State, found: Evaluation) -> State:
         new = advanced(state, found, self.wait)
         for m in np.flatnonzero(~new["done"]):
-            self._member(new, int(m), float(found.loss[m]), found.gradient[m])
+            self._member(new, int(m), float(found.loss[m]), found.gradient[m], found.of(int(m)))
         return new
 
     def _memory(self, members: int, n: int) -> State:
@@ -190,7 +200,7 @@ class BFGS:
     def _direction(self, s: State, m: int, gradient: Array) -> Array:
         return np.asarray(-s["inverse_hessian"][m] @ gradient)
 
-    def _member(self, s: State, m: int, loss: float, gradient: Array) -> None:
+    def _member(self, s: State, m: int, loss: float, gradient: Array, size: float) -> None:
         old, slope = float(s["loss"][m]), float(s["gradient"][m] @ s["direction"][m])
         if not np.isfinite(old):
             s["done"][m] = not np.isfinite(loss)
@@ -198,7 +208,7 @@ class BFGS:
                 s["loss"][m], s["gradient"][m] = loss, gradient
                 self._restart(s, m)
         elif np.isfinite(loss) and loss <= old + self.sufficient * float(s["length"][m]) * slope:
-            self._accept(s, m, loss, gradient)
+            self._accept(s, m, loss, gradient, size)
         else:
             self._shorten(s, m, loss, slope)
         if not s["done"][m]:
@@ -209,15 +219,15 @@ class BFGS:
         self._forget(s, m)
         s["fresh"][m] = True
         s["direction"][m] = -s["gradient"][m]
-        size = float(np.linalg.norm(s["gradient"][m]))
-        s["done"][m] = size == 0.0
-        s["length"][m] = self.first_step / size if size > 0 else 0.0
+        steepness = float(np.linalg.norm(s["gradient"][m]))
+        s["done"][m] = steepness == 0.0
+        s["length"][m] = self.first_step / steepness if steepness > 0 else 0.0
 
-    def _accept(self, s: State, m: int, loss: float, gradient: Array) -> None:
+    def _accept(self, s: State, m: int, loss: float, gradient: Array, size: float) -> None:
         gain = float(s["loss"][m]) - loss
         move, bend = s["trial"][m] - s["x"][m], gradient - s["gradient"][m]
         s["x"][m], s["loss"][m], s["gradient"][m] = s["trial"][m], loss, gradient
-        s["slow"][m] = s["slow"][m] + 1 if gain < self.tolerance * abs(loss) else 0
+        s["slow"][m] = s["slow"][m] + 1 if gain < self.tolerance * size else 0
         if s["slow"][m] >= self.patience:
             s["done"][m] = True
             return

@@ -15,8 +15,8 @@ from ..errors import BoundsError, DataError, InputError
 from ..losses import LOSSES
 from ..model import Model, Parameter
 from ..models import ExpHydro
-from ..transforms import bounded
-from .objective import SQUARES, Prior
+from ..transforms import Bounded, bounded
+from .objective import SQUARES, Prior, check_mean, check_priors
 from .strategy import METHODS, Strategy
 from .table import (
     Days,
@@ -145,9 +145,15 @@ def read_settings(path: str | Path) -> Settings:
     within = output.take("within", lambda v: as_within(v, 0, 1e6), "a number that is not negative", 0.1)
     output.finish()
     strategy, loss, even = _optimiser(table("optimiser"))
+    model = _model(table("model"))
+    if model.priors:
+        try:
+            check_priors(loss, 1)
+        except InputError as error:
+            raise DataError(f"{path}: [model] priors cannot be used: {error}") from error
     return Settings(
         path=path, data=_data(table("data"), path.parent), periods=_periods(table("periods")),
-        model=_model(table("model")), solve=_solve(table("solve")), strategy=strategy, loss=loss,
+        model=model, solve=_solve(table("solve")), strategy=strategy, loss=loss,
         even_years=even, output=file, within=within, text=text, tables=tables,
     )  # fmt: skip
 
@@ -243,6 +249,12 @@ def _model(t: Table) -> ModelSettings:
             raise t.fail(
                 f"initial.{entry}", f"must lie in [{states[entry].low:g}, {states[entry].high:g}], got {start}"
             )
+    for entry, prior in priors.items():
+        item = Bounded(entry, *ranged[entry]) if entry in ranged else bounded(parameters[entry], bounds.get(entry))
+        try:
+            check_mean(prior, item, parameters.get(entry))
+        except BoundsError as error:
+            raise t.fail(f"priors.{entry}", f"cannot be used: {error}") from error
     t.finish()
     return ModelSettings(name, bounds, fixed, initial, priors)
 

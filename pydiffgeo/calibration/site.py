@@ -12,19 +12,38 @@ from torch import Tensor
 
 from ..checks import check_within, is_pair
 from ..copies import Made
+from ..engines.base import Options
 from ..engines.structure import fingerprint
 from ..errors import BoundsError, InputError, SolverError, TimeError, UnknownNameError
 from ..fingerprint import digest
-from ..forcing import TimeSeries, check_times
+from ..forcing import check_times
 from ..jacobian import jacobian
 from ..model import Model
 from ..observe import Observation
 from ..solve import Solution, solve
 from ..transforms import Bounded, Transforms, bounded
-from .objective import SQUARES, Prior, check_loss, deviations, least, loss, prior_weight, residuals
+from .objective import (
+    LIKELIHOODS,
+    SQUARES,
+    Prior,
+    check_loss,
+    check_mean,
+    check_priors,
+    check_units,
+    count,
+    deviations,
+    gains,
+    least,
+    loss,
+    residuals,
+    squares_with_priors,
+    with_priors,
+)
+from .record import after_warmup, between, cut, unit_of
 from .search import Array, Evaluation
+from .uncertainty import covariance
 
-# Comparing candidates needs no more than this; a search uses the tolerances of the site.
+# Comparing candidates needs no smaller a relative tolerance; a search uses the tolerances of the site.
 SCREENING = 1e-3
 Values = Mapping[str, Tensor]
 
@@ -37,18 +56,23 @@ class Site(Made):
         name: of the place.
         times: output times `(n + 1,)`, in the time unit of the model.
         forcing: name -> `(n,)`, or whatever `solve` takes, without a batch.
-        observations: what the loss is taken over.
+        observations: what the loss is taken over; what lies in the warm-up is left out when the site is made.
         bounds: what is calibrated: name of a parameter or of an initial value -> `(low, high)`, or None for
             the usual range of a parameter.
         fixed: parameters that are given. initial: initial values that are given.
-        priors: name of a calibrated value -> `Prior`.
+        priors: name of a calibrated value -> `Prior`, whose mean lies within the bounds. With priors the best values are
+            the mode of their posterior. "gaussian" and "heteroscedastic" take the errors of observations as stated;
+            "mean_square", "nse", "mse", "log_nse", "mae" and, of one series, "rmse" estimate their size (see
+            `calibration.objective`). Other losses take no priors.
         selection: observations that are held back from the loss, for early stopping.
-        loss: a loss of `losses.LOSSES`, or a misfit: "gaussian", "heteroscedastic", "mean_square".
+        loss: a loss of `losses.LOSSES`, or a misfit: "gaussian", "heteroscedastic", "mean_square". "mse", "rmse" and
+            "mae" have the unit of the observations, and so take those of one unit only.
         assemble: turns calibrated values, name -> `(members, 1)`, into parameters of the model, name ->
             `(members, 1)` or `(members, cells)`, where they are not themselves parameters: one value for each
             soil horizon, say. Such values need bounds.
         logarithmic: names of values, other than parameters of the model, to be searched on a logarithmic scale.
-        warmup: time at the start of any part of the record that is solved but not compared.
+        warmup: time at the start of any part of the record that is solved but not compared: values before its end, and
+            windows that begin before it, are no part of `observations` and `selection`, whatever the site is used for.
         settings: keywords of `solve`, such as `engine` and `rtol`.
 
     Raises:
@@ -97,9 +121,24 @@ class Site(Made):
         except TimeError as error:
             raise TimeError(f"site {self.name}: {error}") from error
         object.__setattr__(self, "transforms", self._transforms())
-        for name in self.priors:
-            if name not in self.transforms.names:
-                raise UnknownNameError(f"site {self.name}: a prior is given for {name!r}, which is not calibrated")
+        try:
+            for key in ("observations", "selection"):
+                object.__setattr__(self, key, after_warmup(getattr(self, key), self.times, self.warmup, key))
+            units = {o.what: unit_of(self.model, o) for o in self.observations}
+            check_units(self.loss, {what: unit for what, unit in units.items() if unit is not None})
+            self._check_priors()
+        except InputError as error:
+            raise type(error)(f"site {self.name}: {error}") from error
+
+    def _check_priors(self) -> None:
+        if self.priors:
+            check_priors(self.loss, len(self.observations))
+        items = {item.name: item for item in self.transforms.items}
+        parameters = {p.name: p for p in self.model.parameters}
+        for name, prior in self.priors.items():
+            if name not in items:
+                raise UnknownNameError(f"a prior is given for {name!r}, which is not calibrated")
+            check_mean(prior, items[name], parameters.get(name))
 
     def _transforms(self) -> Transforms:
         parameters = {p.name: p for p in self.model.parameters}
@@ -161,18 +200,26 @@ class Site(Made):
         )  # fmt: skip
 
     def between(self, first: int, last: int) -> Site:
-        """The site over `times[first:last + 1]`, with the observations after its own warm-up; none held back."""
+        """The site over `times[first:last + 1]`, with the observations after its own warm-up; none held back.
+
+        Raises:
+            InputError: there are none.
+        """
         times = self.times[first : last + 1]
-        seen = [_within(o, times[0] + self.warmup, times[-1]) for o in self.observations]
         return replace(
-            self, times=times, forcing={k: _cut(v, first, last) for k, v in self.forcing.items()},
-            observations=tuple(o for o in seen if o is not None), selection=(),
+            self, times=times, forcing={k: cut(v, first, last) for k, v in self.forcing.items()},
+            observations=tuple(self.seen(first, last)), selection=(),
         )  # fmt: skip
 
+    def seen(self, first: int, last: int) -> list[Observation]:
+        """The observations from `times[first]`, after a warm-up from there, to `times[last]`."""
+        return between(self.observations, self.times[first] + self.warmup, self.times[min(last, len(self.times) - 1)])
+
     def coarse(self) -> Site:
-        """The site with tolerances that are enough to compare candidates."""
-        loose = {k: max(float(self.settings.get(k, SCREENING)), SCREENING) for k in ("rtol", "atol")}
-        return replace(self, settings={**self.settings, **loose})
+        """The site with tolerances that are enough to compare candidates, both looser by the same factor."""
+        given = {key: float(self.settings.get(key, getattr(Options, key))) for key in ("rtol", "atol")}
+        looser = max(SCREENING / given["rtol"], 1.0)
+        return replace(self, settings={**self.settings, **{key: looser * value for key, value in given.items()}})
 
     def evaluate(self, x: Array, *, gradient: bool = True, normal: bool = False) -> Evaluation:
         """Loss and derivatives at the rows of `x`, `(members, n)`. A member that cannot be solved has an infinite loss.
@@ -199,17 +246,17 @@ class Site(Made):
         # An adjoint that fails shows only now.
         members[~solution.ok.reshape(-1).numpy()] = np.inf
         slope = variable.grad.numpy() if variable.grad is not None else np.zeros_like(x)
-        return Evaluation(members, slope, held_back, None, next(solution.failures(), ""))
+        size = gains(members, self.observations, self.loss, bool(self.priors))
+        return Evaluation(members, slope, held_back, None, next(solution.failures(), ""), size)
 
     def _evaluate_squares(self, x: Array) -> Evaluation:
         self._need_squares()
-        (r, j), held_back, solution = self._linearised(x)
-        good = solution.ok.reshape(-1).numpy()
-        members = np.where(good, np.einsum("mr,mr->m", r, r) + least(self.observations, self.loss), np.inf)
-        slope = 2 * np.einsum("mrn,mr->mn", j, r)
-        return Evaluation(
-            members, slope, held_back, np.einsum("mrn,mrk->mnk", j, j), next(solution.failures(), "")
-        )  # fmt: skip
+        parts, held_back, solution = self._linearised(x)
+        loss, slope, normal = squares_with_priors(*parts, self.loss, count(self.observations))
+        smallest = least(self.observations, self.loss)
+        members = np.where(solution.ok.reshape(-1).numpy(), loss.numpy() + smallest, np.inf)
+        size = gains(members, self.observations, self.loss, bool(self.priors))
+        return Evaluation(members, slope.numpy(), held_back, normal.numpy(), next(solution.failures(), ""), size)
 
     def objective(self, x: Tensor) -> tuple[Tensor, Solution]:
         """What a search makes small, `(members,)`, at the rows of `x`, `(members, n)`, and the solutions; differentiable.
@@ -224,22 +271,19 @@ class Site(Made):
     def standard_errors(self, x: Array) -> dict[str, float]:
         """Standard errors of the values at `x`, `(1, n)`; see `Calibration.standard_errors`."""
         self._need_squares()
-        (r, j), _, solution = self._linearised(x)
+        parts, _, solution = self._linearised(x)
         if why := next(solution.failures(), ""):
             raise SolverError(f"site {self.name}: {why}")
-        r, j = r[0], j[0]
-        data, n = int((r != 0).sum()), x.shape[1]
-        variance = 0.5 if self.loss == "gaussian" else float(r @ r) / max(data - n, 1)
-        normal = j.T @ j
-        scale = np.sqrt(np.diag(normal))
-        if not (scale > 0).all() or np.linalg.cond(normal / np.outer(scale, scale)) > 1e14:
-            raise InputError(
-                f"site {self.name}: the observations say nothing about some of {list(self.transforms.names)}"
-            )
-        spread = np.sqrt(variance * np.diag(np.linalg.inv(normal)))
+        try:
+            r, j, z, slopes = (part[0].numpy() for part in parts)
+            stated = self.loss in LIKELIHOODS
+            known = covariance(r, j, z, slopes, count(self.observations), stated=stated)
+        except InputError as error:
+            raise InputError(f"site {self.name}: {error} (calibrated are {list(self.transforms.names)})") from error
         at = torch.from_numpy(np.array(x)).requires_grad_()
-        (slopes,) = torch.autograd.grad(torch.cat([*self.transforms.unpack(at).values()]).sum(), at)
-        return dict(zip(self.transforms.names, (spread * slopes[0].numpy()).tolist(), strict=True))
+        (scale,) = torch.autograd.grad(torch.cat([*self.transforms.unpack(at).values()]).sum(), at)
+        spread = np.sqrt(np.diag(known)) * scale[0].numpy()
+        return dict(zip(self.transforms.names, spread.tolist(), strict=True))
 
     def _need_squares(self) -> None:
         if self.loss not in SQUARES:
@@ -250,7 +294,7 @@ class Site(Made):
         total = loss(kept, self.observations, self.loss)
         if self.priors:
             z = deviations({k: v[good] for k, v in values.items()}, self.priors)
-            total = total + prior_weight(self.observations, self.loss) * 0.5 * (z**2).sum(-1)
+            total = with_priors(total, z, self.loss, count(self.observations))
         return total
 
     def _selection(self, solution: Solution, good: Tensor) -> Array | None:
@@ -261,46 +305,29 @@ class Site(Made):
             found[good.numpy()] = loss(solution.select(good), self.selection, self.loss).detach().numpy()
         return found
 
-    def _linearised(self, x: Array) -> tuple[tuple[Array, Array], Array | None, Solution]:
-        """Residuals `(members, m)` and their derivatives to `x` `(members, m, n)`, the loss over what is held back,
-        and the solution, of which only the status is of use. Residuals of members that failed are zero.
+    def _linearised(self, x: Array) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], Array | None, Solution]:
+        """Residuals `(members, m)` and their derivatives to `x` `(members, m, n)`, deviations from priors `(members, k)` and
+        theirs, the loss over what is held back, and the solution, of which only the status is of use. All are zero of
+        members that failed.
         """
-        seen: list[Solution] = []
+        solved: list[Solution] = []
 
         def of(variable: Tensor) -> Tensor:
             values = self.transforms.unpack(variable)
-            seen.append(self.solve(values))
-            parts = [residuals(seen[-1], self.observations, self.loss)]
-            if self.priors:
-                weight = (0.5 * prior_weight(self.observations, self.loss)) ** 0.5
-                parts.append(weight * deviations(values, self.priors))
-            parts.append(residuals(seen[-1], self.selection, self.loss) if self.selection else variable[:, :0])
+            solved.append(self.solve(values))
+            parts = [residuals(solved[-1], self.observations, self.loss)]
+            parts.append(deviations(values, self.priors) if self.priors else variable[:, :0])
+            parts.append(residuals(solved[-1], self.selection, self.loss) if self.selection else variable[:, :0])
             return torch.cat(parts, dim=1)
 
         value, derivative = jacobian(of, torch.from_numpy(np.array(x)))
-        good = seen[-1].ok.reshape(-1, 1)
+        good = solved[-1].ok.reshape(-1, 1)
         value, derivative = torch.where(good, value, 0.0), torch.where(good.unsqueeze(-1), derivative, 0.0)
-        late = sum(o.values.shape[-1] for o in self.selection)
-        count = value.shape[1] - late
+        lengths = [sum(o.values.shape[-1] for o in self.observations), len(self.priors)]
+        r, z, late = (part.detach() for part in value.tensor_split((lengths[0], sum(lengths)), 1))
+        j, slopes, _ = (part.detach() for part in derivative.tensor_split((lengths[0], sum(lengths)), 1))
         held_back: Array | None = None
         if self.selection:
-            squares = (value[:, count:] ** 2).sum(1) + least(self.selection, self.loss)
+            squares = (late**2).sum(1) + least(self.selection, self.loss)
             held_back = torch.where(good[:, 0], squares, torch.inf).numpy()
-        return (value[:, :count].numpy(), derivative[:, :count].numpy()), held_back, seen[-1]
-
-
-def _within(o: Observation, start: float, end: float) -> Observation | None:
-    """The observation from `start` to `end`; None where nothing is left of it."""
-    times = np.asarray(o.times).reshape(len(o.times), -1)
-    inside = (times[:, 0] >= start) & (times[:, -1] <= end)
-    if not inside.any():
-        return None
-    error = o.error[..., torch.from_numpy(inside)] if o.error.ndim and o.error.shape[-1] > 1 else o.error
-    return replace(o, times=o.times[inside], values=o.values[..., torch.from_numpy(inside)], error=error)
-
-
-def _cut(value: Any, first: int, last: int) -> Any:
-    """One value per interval, from `times[first]` to `times[last]`; time series keep their own axis."""
-    if isinstance(value, TimeSeries) or np.ndim(value) == 0:
-        return value
-    return value[first:last]
+        return (r, j, z, slopes), held_back, solved[-1]

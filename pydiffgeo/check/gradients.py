@@ -192,8 +192,7 @@ def _run(
             Derivative(rtol, adjoint, forward, slope, uncertainty, scale, sides, "; ".join(filter(None, notes)))
         )
 
-    conserved = any(f.balance for f in solution.model.fluxes)
-    balance = float(solution.balance.max()) if conserved else None
+    balance = max((float(error.max()) for error in solution.balances.values()), default=None)
     status = "; ".join(log.problems) or Status.SUCCESS.value
     return Run(rtol, atol, not log.problems, status, float(value.detach()), balance, seconds), found, solution.stats
 

@@ -9,15 +9,30 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from ..errors import AdjointError, InputError, TangentError
-from .base import Engine, Forward, Gradients, Options, Problem, Status, Tangents
+from ..errors import AdjointError, TangentError
+from .base import Engine, Forward, Gradients, Options, Problem, Status, Tangents, add_stats
 from .kernels import System
 
-NO_VMAP = "torch.vmap over the inputs of a solve is not supported; give `solve` inputs with a batch dimension"
+ONCE = (
+    "a solve can be differentiated once, and second derivatives were asked for: by a derivative of a derivative, such as "
+    "torch.func.hessian or what follows create_graph=True. Difference the gradients of two solves; or take the product of "
+    "two Jacobians (pydiffgeo.jacobian) for the Hessian of a sum of squares; or torch.func.jvp, which needs first "
+    "derivatives only, for torch.autograd.functional.jvp"
+)
+
+
+# The older of PyTorch's two kinds of `vmap` serves these, and passes by what a function says of mapping over it.
+OLD_VMAP = (
+    "is_grads_batched=True, and vectorize=True of torch.autograd.functional, cannot pass through a solve; "
+    "use torch.func.jacrev or torch.func.jacfwd, or leave them out"
+)
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.ascontiguousarray(tensor.detach().numpy())
+    try:
+        return np.ascontiguousarray(tensor.detach().numpy())
+    except RuntimeError as error:
+        raise AdjointError(OLD_VMAP) from error
 
 
 class _Call:
@@ -42,7 +57,22 @@ class _Call:
                 f"the {what} failed for {len(bad)} of {len(result.status)} members; "
                 f"member {bad[0]}: {found.status[bad[0]].value} {found.reasons.get(bad[0], '')}".rstrip()
             )
-        result.stats.update(found.stats)
+        add_stats(result.stats, found.stats)
+
+
+def _moved(x: Tensor, dim: int | None, size: int, at: int) -> Tensor:
+    """`x` of a `vmap`, with what is mapped over as axis `at`; repeated along it where `x` is the same for all."""
+    return x.unsqueeze(at).expand(*x.shape[:at], size, *x.shape[at:]) if dim is None else x.movedim(dim, at)
+
+
+def _as_members(x: Tensor, dim: int | None, size: int, lead: int = 0) -> Tensor:
+    """What is mapped over joins the members, the axis after `lead` leading ones."""
+    return _moved(x, dim, size, lead).flatten(lead, lead + 1)
+
+
+def _apart(x: Tensor, size: int, lead: int = 0) -> Tensor:
+    """The inverse of `_as_members`."""
+    return x.unflatten(lead, (size, -1))
 
 
 class _Solve(torch.autograd.Function):
@@ -55,23 +85,12 @@ class _Solve(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         *tensors, ctx.call = inputs
+        ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, y_bar: Tensor, q_bar: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            raise AdjointError(
-                "a solve can be differentiated once: create_graph=True would drop its second derivatives"
-            )
-        call: _Call = ctx.call
-        # A failed member has no solution to differentiate: what arrives for it is set aside.
-        good = torch.tensor([s.ok for s in call.result.status]).reshape(-1, 1, 1)
-        seeds = [_array(torch.where(good, bar, torch.zeros_like(bar))) for bar in (y_bar, q_bar)]
-        if not all(np.isfinite(s).all() for s in seeds):
-            raise AdjointError("the gradient that reaches the solution is not finite; look at the loss")
-        gradients = call.engine.backward(call.problem, call.result, *seeds)
-        call.check(gradients, Status.ADJOINT, AdjointError, "adjoint solve")
-        return torch.from_numpy(gradients.y0), torch.from_numpy(gradients.p), torch.from_numpy(gradients.f), None
+        return (*_Pull.apply(y_bar, q_bar, *ctx.saved_tensors, ctx.call), None)
 
     @staticmethod
     def jvp(ctx: Any, *dots: Any) -> tuple[Tensor, Tensor]:
@@ -80,16 +99,88 @@ class _Solve(torch.autograd.Function):
         return _Push.apply(*given, *inputs, ctx.call)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> Any:
-        # Never called where only directions are mapped over, and not the inputs themselves.
-        raise InputError(NO_VMAP)
+    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, tuple[int, int]]:
+        """What is mapped over are members of one batch. (Never called where only directions are mapped over.)"""
+        *tensors, call = inputs
+        members = [_as_members(x, dim, info.batch_size) for x, dim in zip(tensors, in_dims[:3], strict=True)]
+        # Only here, outside of the map, do tensors say what is asked of them.
+        call.differentiate |= any(map(moves, members))
+        return tuple(_apart(x, info.batch_size) for x in _Solve.apply(*members, call)), (0, 0)
 
 
-class _Push(torch.autograd.Function):
-    """Directions of the inputs of a solve, with any leading axes, to those of its results.
+class _Linear(torch.autograd.Function):
+    """What is linear in its first arguments and depends on the inputs of the solve, the three before the call, as well.
 
-    The inputs themselves are arguments because the derivatives depend on them, too.
+    The linear arguments may have leading axes, the same for all. Under `vmap` what is mapped over becomes members
+    where the inputs of the solve are mapped over, as in `_Solve`, and one more leading axis where they are not.
     """
+
+    axes: int  # of the first argument, without leading ones
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        pass
+
+    @classmethod
+    def map_over(cls, info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, Any]:
+        *linear, y0, p, f, call = inputs
+        dims, size = in_dims[: len(linear)], info.batch_size
+        if all(dim is None for dim in in_dims[len(linear) : -1]):
+            found = cls.apply(*(_moved(x, dim, size, 0) for x, dim in zip(linear, dims, strict=True)), y0, p, f, call)
+            return found, (0,) * len(found)
+        solved = [_as_members(x, dim, size) for x, dim in zip((y0, p, f), in_dims[len(linear) : -1], strict=True)]
+        lead = linear[0].ndim - (dims[0] is not None) - cls.axes
+        joined = [_as_members(x, dim, size, lead) for x, dim in zip(linear, dims, strict=True)]
+        found = cls.apply(*joined, *solved, call)
+        return tuple(_apart(x, size, lead) for x in found), (lead,) * len(found)
+
+
+class _Pull(_Linear):
+    """Gradients to the results of a solve, with any leading axes, to those to its inputs."""
+
+    axes = 3
+
+    @staticmethod
+    def forward(
+        y_bar: Tensor, q_bar: Tensor, y0: Tensor, p: Tensor, f: Tensor, call: _Call
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        leading = y_bar.shape[:-3]
+        # A failed member has no solution to differentiate: what arrives for it is set aside.
+        good = torch.tensor([s.ok for s in call.result.status]).reshape(-1, 1, 1)
+        seeds = [
+            _array(torch.where(good, bar, torch.zeros_like(bar)).reshape(leading.numel(), *bar.shape[-3:]))
+            for bar in (y_bar, q_bar)
+        ]
+        if not all(np.isfinite(s).all() for s in seeds):
+            raise AdjointError("the gradient that reaches the solution is not finite; look at the loss")
+        found = []
+        for seed in zip(*seeds, strict=True):
+            gradients = call.engine.backward(call.problem, call.result, *seed)
+            call.check(gradients, Status.ADJOINT, AdjointError, "adjoint solve")
+            found.append((gradients.y0, gradients.p, gradients.f))
+        y0_bar, p_bar, f_bar = (
+            torch.from_numpy(np.stack([one[k] for one in found])).reshape(*leading, *x.shape)
+            for k, x in enumerate((y0, p, f))
+        )
+        return y0_bar, p_bar, f_bar
+
+    @staticmethod
+    def backward(ctx: Any, *dots: Tensor) -> Any:
+        raise AdjointError(ONCE)
+
+    @staticmethod
+    def jvp(ctx: Any, *dots: Any) -> Any:
+        raise AdjointError(ONCE)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, Any]:
+        return _Pull.map_over(info, in_dims, *inputs)
+
+
+class _Push(_Linear):
+    """Directions of the inputs of a solve, with any leading axes, to those of its results."""
+
+    axes = 2
 
     @staticmethod
     def forward(
@@ -107,34 +198,29 @@ class _Push(torch.autograd.Function):
         return y_dot.reshape(*leading, *y_dot.shape[1:]), q_dot.reshape(*leading, *q_dot.shape[1:])
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        pass
-
-    @staticmethod
     def backward(ctx: Any, *bars: Tensor) -> Any:
-        raise AdjointError("a solve can be differentiated once: its tangents have no derivatives")
+        raise AdjointError(ONCE)
 
     @staticmethod
     def jvp(ctx: Any, *dots: Any) -> Any:
-        raise TangentError("a solve can be differentiated once: its tangents have no derivatives")
+        raise TangentError(ONCE)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, tuple[int, int]]:
-        """All directions of a `vmap` in one call of the engine."""
-        *tensors, call = inputs
-        dims = in_dims[:6]
-        if any(dim is not None for dim in dims[3:]):
-            raise InputError(NO_VMAP)
-        moved = [
-            x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
-            for x, dim in zip(tensors[:3], dims[:3], strict=True)
-        ]
-        return _Push.apply(*moved, *tensors[3:], call), (0, 0)
+    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, Any]:
+        return _Push.map_over(info, in_dims, *inputs)
 
 
-def _moves(x: Tensor) -> bool:
+def has_tangent(x: Tensor) -> bool:
+    """Is `x` a dual tensor of forward mode, or may it be one?"""
+    try:
+        return forward_ad.unpack_dual(x).tangent is not None
+    except RuntimeError:  # what `torch.vmap` maps over does not say, within a level of forward mode
+        return True
+
+
+def moves(x: Tensor) -> bool:
     """May derivatives be asked for, backward or forward?"""
-    return (x.requires_grad and torch.is_grad_enabled()) or forward_ad.unpack_dual(x).tangent is not None
+    return (x.requires_grad and torch.is_grad_enabled()) or has_tangent(x)
 
 
 def differentiable_solve(
@@ -149,6 +235,6 @@ def differentiable_solve(
         AdjointError: in the backward pass, where an adjoint solve fails and `throw` is set.
         TangentError: where derivatives along the directions of dual tensors fail and `throw` is set.
     """
-    call = _Call(engine, system, options, breaks, throw, any(_moves(x) for x in (y0, p, f)))
+    call = _Call(engine, system, options, breaks, throw, any(map(moves, (y0, p, f))))
     y, q = _Solve.apply(y0, p, f, call)
     return y, q, call.result

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +25,20 @@ class Status(Enum):
     ERROR_TEST = "The error test failed repeatedly, even with small steps."
     TIME_LIMIT = "The time allowed was over before the end."
     NOT_FINITE = "The model produced a value that is not finite."
+    OUT_OF_RANGE = "The model left the range in which it has a meaning."
     LINEAR_SOLVER = "A linear system could not be solved."
     ADJOINT = "The forward solve succeeded but the adjoint solve failed."
     TANGENT = "The forward solve succeeded but its derivatives along given directions failed."
+    JUMP = "The rates jump at a value of a state in a way that leaves the solution without a derivative that is known."
     FAILED = "The solver stopped for a reason it does not name."
 
     @property
     def ok(self) -> bool:
         return self is Status.SUCCESS
+
+
+# What no other method would change.
+FINAL = (Status.TIME_LIMIT, Status.OUT_OF_RANGE)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,64 @@ class Problem:
         return len(self.breaks) - 1
 
 
+class Stats(TypedDict):
+    """What is known of a solve; the same keys whatever the engine, from the start on.
+
+    What is known of each member is a list, or a dictionary of some members; the rest is of all members together.
+    """
+
+    engine: str
+    """Name of the engine; `why` says how it was chosen."""
+    why: str
+    solver: str
+    """The method used; `solver_why` says how it was chosen."""
+    solver_why: str
+    sensitivity: str
+    """How gradients are found: "adjoint" (continuous), "discrete", "gauss" or "forward"."""
+    sensitivity_why: str
+    rtol: float
+    """Relative tolerance asked for."""
+    atol: float
+    """Absolute tolerance asked for."""
+    compiled: bool
+    """Whether the model runs as machine code; it always does in Julia."""
+    setup_seconds: float
+    """Time to build the model for the engine; next to nothing where it was built before."""
+    forward_seconds: float
+    backward_seconds: float
+    """Time of all adjoint passes so far; `tangent_seconds` that of forward mode."""
+    tangent_seconds: float
+    steps: list[int] | None
+    """Steps of each member; None where the engine does not count them (SUNDIALS)."""
+    rejections: list[int] | None
+    """Steps of each member that were taken again, smaller."""
+    kept_bytes: float
+    """Memory kept for the derivatives, all members together."""
+    fallbacks: dict[int, str]
+    """Member -> the method that solved it where the first one failed, and why that failed."""
+    adjoint_fallbacks: dict[int, str]
+    """The same of adjoint passes; `tangent_fallbacks` of forward mode."""
+    tangent_fallbacks: dict[int, str]
+
+
+def make_stats(**known: Any) -> Stats:
+    """Statistics with what is known so far; the rest is empty."""
+    blank = Stats(
+        engine="", why="", solver="", solver_why="", sensitivity="", sensitivity_why="", rtol=float("nan"),
+        atol=float("nan"), compiled=False, setup_seconds=0.0, forward_seconds=0.0, backward_seconds=0.0,
+        tangent_seconds=0.0, steps=None, rejections=None, kept_bytes=0.0, fallbacks={}, adjoint_fallbacks={},
+        tangent_fallbacks={},
+    )  # fmt: skip
+    return cast(Stats, {**blank, **known})
+
+
+def add_stats(stats: Stats, more: Mapping[str, Any]) -> None:
+    """Adds what a pass for derivatives took to the statistics of a solve; of several passes, all count."""
+    whole = cast(dict[str, Any], stats)
+    for name, value in more.items():
+        whole[name] = whole[name] | value if isinstance(value, dict) else whole[name] + value
+
+
 @dataclass(eq=False)
 class Forward:
     """Result of a forward solve.
@@ -89,7 +153,7 @@ class Forward:
         y: `(members, intervals + 1, states)` at the breaks; NaN after the point of failure.
         q: `(members, intervals, fluxes)` integrals over each interval; NaN likewise.
         status: one per member; `reasons` the solver's own words for those that failed.
-        stats: what is known of each member is a list, or a dictionary of some members; the rest is of all together.
+        stats: see `Stats`.
         tape: whatever the engine needs for derivatives.
     """
 
@@ -97,7 +161,7 @@ class Forward:
     q: Array
     status: list[Status]
     reasons: dict[int, str]
-    stats: dict[str, Any] = field(default_factory=dict)
+    stats: Stats = field(default_factory=make_stats)
     tape: Any = None
 
     def report_of(self, members: Sequence[int]) -> Forward:
@@ -110,13 +174,13 @@ class Forward:
                 return {k: part[i] for k, i in enumerate(members) if i in part}
             return part
 
-        stats = {name: some(part) for name, part in self.stats.items()}
+        stats = make_stats(**{name: some(part) for name, part in self.stats.items()})
         return replace(self, status=some(self.status), reasons=some(self.reasons), stats=stats)
 
 
 @dataclass(eq=False)
 class Gradients:
-    """Result of an adjoint solve, shaped like `y0`, `p` and `f` of the problem."""
+    """Result of an adjoint solve, shaped like `y0`, `p` and `f` of the problem; `stats` are some of `Stats`."""
 
     y0: Array
     p: Array

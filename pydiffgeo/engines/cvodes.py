@@ -12,6 +12,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,11 +20,14 @@ import casadi as ca
 import numpy as np
 
 from ..errors import EngineError, InputError
-from .base import Array, Options, Status
+from .base import FINAL, Array, Options, Status
+from .decisions import events
 from .interrupts import interrupted
-from .kernels import System
+from .jumps import Jumping
+from .kernels import Kernel, System
+from .limits import Guards, guarded
 from .members import Failure, Watch
-from .rosenbrock import Rosenbrock
+from .rosenbrock import SHORTEST, Rosenbrock
 
 RULES: dict[str, Any] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
@@ -32,6 +36,9 @@ RULES: dict[str, Any] = {
     "lt": lambda a, b: a < b, "le": lambda a, b: a <= b, "and": ca.logic_and, "or": ca.logic_or,
     "not": ca.logic_not, "where": lambda c, a, b: ca.if_else(c, a, b),
 }  # fmt: skip
+
+# What derivatives take powers apart into.
+LOWERED: dict[str, Any] = {"lnabs": lambda x: ca.log(ca.fabs(x)), "raise": lambda x, y, logarithm: x**y}
 
 # What CVODES calls its failures, and what they mean to a user.
 FLAGS = {
@@ -57,6 +64,8 @@ STEPS_PER_CHECKPOINT = 500
 BACKWARD_STEPS = 500
 # CVODES has a part of the steps allowed, of one call forward and of all backwards, before it gives up.
 FORWARD_SHARE, BACKWARD_SHARE = 0.2, 0.1
+# Places in an interval at which CVODES leaves word of how far it came.
+PLACES = 64
 # The fallback's own tolerances, as a share of those asked for.
 FALLBACK_FACTOR = 0.005
 
@@ -96,6 +105,17 @@ def rates(system: System, v: Any) -> Any:
             )
             total += ca.mtimes(spread, _column(results[s.output], len(s.target)))
     return total
+
+
+def sides_of(functions: Sequence[Jumping], v: Any) -> Any:
+    """A sum over items, for each function and decision, of which side it is on; weights let no two turns cancel."""
+    found = []
+    for function in functions:
+        kernel, items = function.kernel, function.kernel.gather.shape[1]
+        sides = events(kernel.program, function.moving).run(_inputs(kernel, v), RULES | LOWERED)
+        weights = 1 + np.sqrt(np.arange(items)) % 1
+        found += [ca.dot(ca.DM(weights), _column(sides[f"side.{k}"], items)) for k in function.which]
+    return ca.vertcat(*found)
 
 
 def solver_of(options: Options) -> str:
@@ -175,6 +195,12 @@ class Interval:
         # Forward, the integrated fluxes are states: Newton's method then keeps the balance to
         # round-off. Backward, they are quadratures, which keeps the adjoint system small.
         closed = {"x": ca.vertcat(y, q), "p": par, "t": s, "ode": total}
+
+        def run(kernel: Kernel) -> dict[str, Any]:
+            found = kernel.program.run(_inputs(kernel, v), RULES)
+            return {k: _column(value, kernel.gather.shape[1]) for k, value in found.items()}
+
+        self.guards, self.since = Guards(system, options, [y, par, s], run), 0.0
         # Not of the system itself, by which intervals are kept as long as it lives.
         self._steepness = partial(steepness, system.controls, v, n)
         self._lean = {"x": y, "p": par, "t": s, "ode": total[:n], "quad": total[n:]}
@@ -184,55 +210,110 @@ class Interval:
             "steps_per_checkpoint": STEPS_PER_CHECKPOINT,
             "linear_multistep_method": SOLVERS[solver],
             "disable_internal_warnings": True,
+            "show_eval_warnings": False,
+            # Without it, CVODES goes on with steps that change nothing where a guard turns rates to NaN.
+            "min_step_size": SHORTEST if system.guards else 0.0,
         }
         self.compiled = options.compiled and shutil.which("cc") is not None
         self._closed = closed
         self._fallback: Rosenbrock | None = None
-        integrator = self._integrator("forward", closed)
+        self._guarded = closed | {"ode": guarded(system, total, run, options)}
+        integrator = self._integrator("forward", self._guarded)
         self._forward = _Call(integrator, {0: n + n_fluxes, 2: self._size}, {0: n + n_fluxes})
+        self._symbols = [y, par, s]
+        self._values = v
+        self._locator: _Call | None = None
+        self._turning: dict[Any, tuple[Any, _Call]] = {}
         self._backward: _Call | None = None
         self._tangents: dict[int, _Call] = {}
         self._zeros = np.zeros(n_fluxes)
         self.setup_seconds = time.perf_counter() - started
 
-    def _integrator(self, name: str, dae: dict[str, Any], **more: Any) -> Any:
+    def _integrator(self, name: str, dae: dict[str, Any], grid: Any = 1.0, **more: Any) -> Any:
         """Compiled to C where asked for and possible: without a compiler that works, CasADi interprets."""
         started = time.perf_counter()
         try:
-            return self._built(name, dae, self._setup | more)
+            return self._built(name, dae, grid, self._setup | more)
         finally:
             self.watch.uncounted(time.perf_counter() - started)
 
-    def _built(self, name: str, dae: dict[str, Any], setup: dict[str, Any]) -> Any:
+    def _built(self, name: str, dae: dict[str, Any], grid: Any, setup: dict[str, Any]) -> Any:
         if self.compiled:
             jit = {"jit": True, "compiler": "shell", "jit_options": {"compiler": "cc", "flags": ["-O2"]}}
             try:
-                return ca.integrator(name, "cvodes", dae, 0.0, 1.0, setup | jit)
+                return ca.integrator(name, "cvodes", dae, 0.0, grid, setup | jit)
             except RuntimeError:
                 self.compiled = False
-        return ca.integrator(name, "cvodes", dae, 0.0, 1.0, setup)
+        return ca.integrator(name, "cvodes", dae, 0.0, grid, setup)
 
     def forward(self, y: Array, par: Array) -> tuple[Array, Array, str]:
         """States at the end, integrated fluxes, and why CVODES gave up, where it did; raises `Failure`."""
         start, n = np.concatenate([y, self._zeros]), self.n_states
-        end, why = self._or_fallback(
-            lambda: self._forward(start, par)[0].copy(), lambda: self.fallback.forward(start, par, self.watch)
-        )
+
+        def attempt() -> Array:
+            try:
+                end = self._forward(start, par)[0].copy()
+            except Failure as failure:
+                if self.guards and failure.status in (Status.NOT_FINITE, Status.CONVERGENCE):
+                    self._locate(start, par)
+                raise
+            self._look(end, par, 1.0)
+            return end
+
+        end, why = self._or_fallback(attempt, lambda: self.fallback.forward(start, par, self.watch, self._look))
         return end[:n], end[n:], why
+
+    def _look(self, x: Array, par: Array, t: float) -> None:
+        self.guards.look(x[: self.n_states], par, t, self.since)
+
+    def _locate(self, start: Array, par: Array) -> None:
+        """Raises `Failure` if it was a range that stopped CVODES: how far it came, and a method to be watched, tell."""
+        if self._locator is None:
+            grid = self._integrator("locator", self._guarded, np.linspace(0.0, 1.0, PLACES + 1)[1:].tolist())
+            self._locator = _Call(grid, {0: len(start), 2: self._size}, {0: len(start) * PLACES})
+        reached = self._locator.outputs[0]
+        reached[:] = np.nan
+        with suppress(Failure):
+            self._locator(start, par)
+        rows = np.vstack([start, reached.reshape(PLACES, -1)])
+        last = int(np.isfinite(rows).all(axis=1).sum()) - 1
+        self.fallback.walk(rows[last], par, self.watch, self._look, last / PLACES, min(1.0, (last + 2) / PLACES))
+
+    def turned(self, functions: Sequence[Jumping], y: Array, par: Array) -> bool:
+        """Has a decision of one of these functions turned within the interval? It counts as such if CVODES cannot tell.
+
+        The sides that decisions are on are integrated beside the states: a sum that is constant in the interval is,
+        integrated, what it was at the start or, where the solution begins on a switch, is at the end.
+        """
+        key = tuple((id(f.kernel), f.which) for f in functions)
+        if key not in self._turning:
+            sides = sides_of(functions, self._values)
+            integrator = self._integrator("turning", {**self._lean, "quad": sides})
+            call = _Call(integrator, {0: self.n_states, 2: self._size}, {0: self.n_states, 2: sides.numel()})
+            self._turning[key] = ca.Function("sides", self._symbols, [sides]), call
+        now, call = self._turning[key]
+        try:
+            end, mean = (part.copy() for part in call(y, par))
+        except Failure as failure:
+            if failure.status is Status.TIME_LIMIT:
+                raise
+            return True
+        ends = [np.array(now(at, par, t)).ravel() for at, t in ((y, 0.0), (end, 1.0))]
+        return bool(np.all([np.abs(mean - e).max() > 1e-9 * np.abs(e).max(initial=1.0) for e in ends]))
 
     def _or_fallback(self, attempt: Callable[[], T], instead: Callable[[], T]) -> tuple[T, str]:
         """What `attempt` returns, or where CVODES gives up in it, `instead`, with the reason."""
         try:
             return attempt(), ""
         except Failure as failure:
-            if not self.falls_back or failure.status is Status.TIME_LIMIT:
+            if not self.falls_back or failure.status in FINAL:
                 raise
             first = failure
         said = first.reason.strip("()") or "CVODES: NOT_FINITE"
         try:
             return instead(), f"({said})"
         except Failure as second:
-            if second.status is Status.TIME_LIMIT:
+            if second.status in FINAL:
                 raise
             raise Failure(first.status, f"({said}; Rodas5P: {second.status.name})") from second
 

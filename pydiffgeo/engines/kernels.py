@@ -48,6 +48,35 @@ class Kernel:
 
 
 @dataclass(frozen=True, eq=False)
+class Guard:
+    """A `Limit` over all its items: what an engine looks at after every step.
+
+    Attributes:
+        kernel: gives `low`, `value` and `high`, and scatters nothing.
+        cells: number of the cell of each item.
+    """
+
+    kernel: Kernel
+    name: str
+    unit: str
+    cells: Index
+    remedy: str
+
+    def message(self, item: int, low: float, value: float, high: float, when: str) -> str:
+        """What is wrong with an item, where and when, and what may be done about it."""
+        unit = "" if self.unit == "1" else f" {self.unit}"
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return (
+            f"{self.name!r} in cell {self.cells[item]}{when} is {value:.6g}{unit}, "
+            f"and must lie in [{low:.6g}, {high:.6g}]{unit}{remedy}"
+        )
+
+
+# How far out of its range an error of the solver may take what is limited: in tolerances.
+SLACK = 10.0
+
+
+@dataclass(frozen=True, eq=False)
 class System:
     """A model with a layout of its parameters, ready for an engine.
 
@@ -64,6 +93,7 @@ class System:
         controls: `(state, closure value, size)` positions and sizes of closure values whose error
             counts besides that of a state; -1 stands for the state itself.
         prepared: what computes the prepared values, from `[ given parameters | constants ]`.
+        guards: ranges that must hold after every step.
     """
 
     name: str
@@ -81,3 +111,4 @@ class System:
     fluxes: tuple[str, ...]
     controls: tuple[tuple[int, int, float], ...] = ()
     prepared: tuple[Kernel, ...] = ()
+    guards: tuple[Guard, ...] = ()

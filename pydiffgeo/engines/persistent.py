@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Array, Engine, Forward, Gradients, Problem, Status, Tangents
+from .base import FINAL, Array, Engine, Forward, Gradients, Problem, Status, Tangents, add_stats, make_stats
+
+COUNTS: tuple[Literal["steps", "rejections"], ...] = ("steps", "rejections")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Part:
 class Persistent:
     """An engine that falls back on `methods`, in their order, where its own choice fails.
 
-    A solver that was asked for by name is the only one, and time that is over stays over. What each member
+    A solver that was asked for by name is the only one, time that is over stays over, and no method saves a model from
+    itself. What each member
     needed is in `stats["fallbacks"]`.
     """
 
@@ -45,12 +48,10 @@ class Persistent:
         started, limit = time.monotonic(), problem.options.max_seconds
         first = self.engine.forward(problem, differentiate)
         parts = [Part(np.arange(problem.members), problem, first)]
-        status, reasons, stats = [*first.status], dict(first.reasons), first.stats | {"fallbacks": {}}
+        status, reasons, stats = [*first.status], dict(first.reasons), make_stats(**first.stats)
         result = replace(first, status=status, reasons=reasons, stats=stats, tape=parts)
         for method in self.methods if problem.options.solver in (None, "auto") else ():
-            failed = np.array(
-                [i for i, s in enumerate(result.status) if not s.ok and s is not Status.TIME_LIMIT], np.int64
-            )
+            failed = np.array([i for i, s in enumerate(result.status) if not s.ok and s not in FINAL], np.int64)
             left = limit - (time.monotonic() - started)
             if not len(failed) or left <= 0:
                 break
@@ -73,13 +74,18 @@ class Persistent:
         """Puts what a method solved in the place of what failed, and notes what it did not."""
         for i, m in enumerate(int(m) for m in part.members):
             status, why = part.forward.status[i], result.reasons[m]
+            if status is Status.OUT_OF_RANGE:
+                result.status[m], result.reasons[m] = status, part.forward.reasons[i]
+                continue
             if not status.ok:
                 result.reasons[m] = f"{why[:-1]}; {method.name}: {status.name})"
                 continue
             result.y[m], result.q[m], result.status[m] = part.forward.y[i], part.forward.q[i], status
             result.stats["fallbacks"][m] = f"{method.name}, after {result.reasons.pop(m)}"
-            for name in ("steps", "rejections"):
-                result.stats[name][m] = part.forward.stats[name][i]
+            for mine, theirs in ((result.stats[k], part.forward.stats[k]) for k in COUNTS):
+                if mine is not None and theirs is not None:
+                    mine[m] = theirs[i]
+        add_stats(result.stats, {k: part.forward.stats[k] for k in ("forward_seconds", "kept_bytes")})
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
         y0, p, f = np.zeros_like(problem.y0), np.zeros_like(problem.p), np.zeros_like(problem.f)

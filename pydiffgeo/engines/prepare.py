@@ -78,7 +78,8 @@ def hoist(system: System) -> System:
         prepared.append(Kernel(inner, gather, tuple(scatter)))
         return outer, new
 
-    pieces = [(kernel, *cut(kernel)) for kernel in (*system.closures, *system.kernels)]
+    guarded = tuple(guard.kernel for guard in system.guards)
+    pieces = [(kernel, *cut(kernel)) for kernel in (*system.closures, *system.kernels, *guarded)]
     if not prepared:
         return system
 
@@ -95,13 +96,14 @@ def hoist(system: System) -> System:
         if i < len(system.closures):
             scatter = tuple(replace(s, target=shifted(s.target)) for s in scatter)
         kernels.append(Kernel(program, np.array(rows, np.int64).reshape(len(rows), items), scatter))
-    count = len(system.closures)
+    count, adding = len(system.closures), len(system.closures) + len(system.kernels)
     return replace(
         system,
         n_parameters=system.n_parameters + added,
         n_values=system.n_values + added,
         closures=tuple(kernels[:count]),
-        kernels=tuple(kernels[count:]),
+        kernels=tuple(kernels[count:adding]),
+        guards=tuple(replace(g, kernel=k) for g, k in zip(system.guards, kernels[adding:], strict=True)),
         prepared=tuple(prepared),
         controls=tuple((state, value + added if value >= 0 else value, size) for state, value, size in system.controls),
     )

@@ -24,7 +24,7 @@ class Programs:
     """The local functions of a model as they were when traced.
 
     Attributes:
-        boundaries: one per boundary of the model, in their order.
+        boundaries, limits: one for each of the model, in their order.
         output: None too where the function cannot be traced; it is then called as it is.
         untraced: digest of such a function.
     """
@@ -33,13 +33,14 @@ class Programs:
     source: Program | None
     flux: Program | None
     boundaries: tuple[Program, ...]
+    limits: tuple[Program, ...]
     output: Program | None
     untraced: str = ""
 
     @cached_property
     def key(self) -> tuple[Any, ...]:
         """Equal for equal programs, whatever the model is called."""
-        programs = (self.closure, self.source, self.flux, *self.boundaries, self.output)
+        programs = (self.closure, self.source, self.flux, *self.boundaries, *self.limits, self.output)
         return (self.untraced, *(None if p is None else (p.nodes, tuple(p.outputs.items())) for p in programs))
 
 
@@ -50,7 +51,8 @@ def trace_model(model: Model) -> Programs:
         ModelError: a local function cannot be traced; names it, its line and what is wrong.
     """
     on_cell = [p.name for p in model.parameters if p.on == "cell"]
-    cell = [*(s.name for s in model.states), *on_cell, *model.graph.cell]
+    bare = [*(s.name for s in model.states), *on_cell, *model.graph.cell]
+    cell = bare
     face = [*(p.name for p in model.parameters if p.on == "face"), *model.graph.face]
     forcing = [f.name for f in model.forcings]
     closure = source = flux = output = None
@@ -74,13 +76,25 @@ def trace_model(model: Model) -> Programs:
         )
         for b in model.boundaries
     )
+    sides = {b.name: b for b in model.boundaries}
+    limits = []
+    for limit in model.limits:
+        spaces = [("cell", bare)]
+        if limit.boundary:
+            side = sides[limit.boundary]
+            spaces = [
+                ("cell", [*bare, *(s.name for s in side.states)]),
+                ("forcing", forcing),
+                ("face", [*side.geometry]),
+            ]
+        limits.append(trace(f"{model.name}.limit of {limit.name}", limit.complete, spaces))
     if model.output is not None:
         try:
             output = trace(f"{model.name}.output", model.output, [("cell", cell)])
         except UnsupportedOperationError:
             # No engine evaluates outputs, so they may use all of PyTorch.
             untraced = digest(model.output)
-    return Programs(closure, source, flux, boundaries, output, untraced)
+    return Programs(closure, source, flux, boundaries, tuple(limits), output, untraced)
 
 
 def evaluate_outputs(model: Model, programs: Programs, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

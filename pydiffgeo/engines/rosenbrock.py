@@ -12,6 +12,7 @@ and gradients are the exact ones of the steps taken: CasADi differentiates throu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import casadi as ca
@@ -41,6 +42,8 @@ C = (
 )  # fmt: skip
 TIMES = (0.0, 0.6358126895828704, 0.4095798393397535, 0.9769306725060716, 0.4288403609558664, 1.0, 1.0, 1.0)
 D = (GAMMA, -0.42387512638858027, -0.3384627126235924, 1.8046452872882734, 2.325825639765069, 0.0, 0.0, 0.0)
+
+Look = Callable[[Array, Array, float], None]
 
 # A step grows or shrinks by these at most, and aims at a bit less than the error allowed.
 SHRINK, GROW, SAFETY = 0.2, 5.0, 0.9
@@ -79,9 +82,13 @@ class Rosenbrock:
         self._back: Any = None
         self._push: Any = None
 
-    def forward(self, x: Array, par: Array, watch: Watch) -> Array:
-        """`x` at the end of the interval; raises `Failure`."""
-        return self._march(x, par, watch)[1]
+    def forward(self, x: Array, par: Array, watch: Watch, look: Look = lambda x, par, t: None) -> Array:
+        """`x` at the end of the interval; raises `Failure`, as `look` may, which sees the end of each step."""
+        return self._march(x, par, watch, look)[1]
+
+    def walk(self, x: Array, par: Array, watch: Watch, look: Look, t: float, end: float) -> None:
+        """Goes from `t` to `end`, and lets `look` see the end of each step; raises `Failure`."""
+        self._march(x, par, watch, look, t, end)
 
     def backward(self, x: Array, par: Array, bar: Array, watch: Watch) -> tuple[Array, Array]:
         """Pulls the gradient `bar` to the end back to `x` and `par`; raises `Failure`."""
@@ -109,13 +116,15 @@ class Rosenbrock:
             )
         return _finite(x_dot)
 
-    def _march(self, x: Array, par: Array, watch: Watch) -> tuple[list[tuple[Array, float, float]], Array]:
+    def _march(
+        self, x: Array, par: Array, watch: Watch, look: Look = lambda x, par, t: None, t: float = 0.0, end: float = 1.0
+    ) -> tuple[list[tuple[Array, float, float]], Array]:
         """Start, time and size of each step, and the end."""
         taken: list[tuple[Array, float, float]] = []
-        t, h = 0.0, FIRST
+        h = FIRST
         for _ in range(self.max_steps):
             watch.look()
-            h = min(h, 1.0 - t)
+            h = min(h, end - t)
             after, error, steep = (np.array(v).ravel() for v in self._step(x, par, t, h))
             relative = 1 / (self.atol + self.rtol * np.maximum(np.abs(x), np.abs(after)))
             with np.errstate(over="ignore", invalid="ignore"):  # a step that is far too long is refused
@@ -124,7 +133,8 @@ class Rosenbrock:
             if good:
                 taken.append((x, t, h))
                 x, t = after, t + h
-                if t >= 1.0 - SHORTEST:
+                look(x, par, t)
+                if t >= end - SHORTEST:
                     return taken, x
             # In this order `max` answers an error that is not a number with the strongest shrinking.
             h *= min(GROW if good else 1.0, max(SHRINK, SAFETY * max(size, 1e-10) ** -0.2))

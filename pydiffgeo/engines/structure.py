@@ -39,6 +39,7 @@ def fingerprint(model: Model, programs: Programs | None = None) -> str:
         [(f.name, f.unit, f.low, f.high, f.on, f.default) for f in model.forcings],
         [(q.name, q.unit, q.balance) for q in model.fluxes], [(o.name, o.unit) for o in model.outputs],
         [(b.cells, b.geometry, [s.name for s in b.states]) for b in model.boundaries],
+        [(limit.name, limit.unit, limit.boundary) for limit in model.limits],
         [(c.names, c.holds) for c in model.constraints], model.initial, model.initial_names,
     )  # fmt: skip
 

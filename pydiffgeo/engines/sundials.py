@@ -16,8 +16,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from .base import Array, Forward, Gradients, Problem, Status, Tangents
+from .base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
 from .cvodes import Interval, solver_of
+from .jumps import jumping_along, message
 from .kernels import System
 from .members import Failure, Watch, each_member
 
@@ -61,24 +62,28 @@ class SundialsEngine:
         q = np.full((members, problem.intervals, s.n_fluxes), np.nan)
         y[:, 0] = problem.y0
         solver = problem.options.solver
-        stats: dict[str, Any] = {"engine": self.name, "solver": solver_of(problem.options)}
-        stats["solver_why"] = "stiff models need an implicit method" if solver in (None, "auto") else "asked for"
-
+        stats = make_stats(
+            engine=self.name,
+            solver=solver_of(problem.options),
+            solver_why="stiff models need an implicit method" if solver in (None, "auto") else "asked for",
+            sensitivity="adjoint",
+            sensitivity_why="the adjoint of CVODES is what this engine has",
+        )
         rescued: Rescued = {}
 
         def solve(m: int, watch: Watch) -> None:
             with self._interval(problem, watch) as interval:
-                stats.update(compiled=interval.compiled, setup_seconds=interval.setup_seconds)
+                stats["compiled"], stats["setup_seconds"] = interval.compiled, interval.setup_seconds
                 for j, par in enumerate(_parameters(problem, m)):
                     watch.look()
+                    interval.since = problem.breaks[j]
                     y[m, j + 1], q[m, j], why = interval.forward(y[m, j], par)
                     if why:
                         rescued[m, j] = why
 
         status, reasons = each_member(problem.options, range(members), members, solve)
-        stats |= {"fallbacks": _fallbacks({key: why for key, why in rescued.items() if status[key[0]].ok})}
-        stats |= {"sensitivity": "adjoint", "sensitivity_why": "the adjoint of CVODES is what this engine has"}
-        stats |= {"forward_seconds": time.perf_counter() - started}
+        stats["fallbacks"] = _fallbacks({key: why for key, why in rescued.items() if status[key[0]].ok})
+        stats["forward_seconds"] = time.perf_counter() - started
         return Forward(y, q, status, reasons, stats, tape=rescued)
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
@@ -86,6 +91,7 @@ class SundialsEngine:
         s, members = problem.system, problem.members
         y0_bar, p_bar, f_bar = np.zeros_like(problem.y0), np.zeros_like(problem.p), np.zeros_like(problem.f)
         rescued: Rescued = {}
+        jumps = jumping_along(problem, forward)
 
         def pull(m: int, watch: Watch) -> None:
             carried, par_sum = np.zeros(s.n_states), np.zeros(s.n_parameters)
@@ -100,6 +106,8 @@ class SundialsEngine:
                         continue
                     seeds = carried / size, q_bar[m, j] / size
                     again = (m, j) in forward.tape
+                    if jumps and interval.turned(jumps, forward.y[m, j], pars[j]):
+                        raise Failure(Status.JUMP, message(jumps, "the adjoint of CVODES"))
                     carried, bar, why = interval.backward(forward.y[m, j], pars[j], *seeds, again)
                     if why:
                         rescued[m, j] = why
@@ -123,10 +131,14 @@ class SundialsEngine:
         directions, members, count = len(y0_dot), problem.members, problem.intervals
         y_dot, q_dot = (np.zeros((directions, *part.shape)) for part in (forward.y, forward.q))
         rescued: Rescued = {}
+        jumps = jumping_along(problem, forward)
 
         def push(m: int, watch: Watch) -> None:
             pars = _parameters(problem, m)
             with self._interval(problem, watch) as interval:
+                for j in range(count) if jumps else ():
+                    if interval.turned(jumps, forward.y[m, j], pars[j]):
+                        raise Failure(Status.JUMP, message(jumps, "CVODES"))
                 for some in (slice(k, k + DIRECTIONS) for k in range(0, directions, DIRECTIONS)):
                     y_dot[some, m, 0] = y0_dot[some, m]
                     for j in range(count):

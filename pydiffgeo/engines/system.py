@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..model import Model
-from .kernels import Array, Index, Kernel, Scatter, System
+from .kernels import Array, Guard, Index, Kernel, Scatter, System
 from .prepare import hoist
 from .program import Program
 from .programs import Programs
@@ -75,6 +75,7 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
     volume = graph.cell["volume"]
     closures: list[Kernel] = []
     kernels: list[Kernel] = []
+    bare = dict(cell)
     cell_forcing = {k: _spread(v, graph.cells) for k, v in forcings.items()}
 
     def targets(program: Program, put: Mapping[str, list[tuple[Index, Array]]], amount: Array) -> tuple[Scatter, ...]:
@@ -124,6 +125,18 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
         put |= {s.name: [(rates[s.name], np.ones(len(touched)))] for s in boundary.states}
         spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
         kernels.append(_kernel(program, spaces, targets(program, put, area), len(touched)))
+    guards: list[Guard] = []
+    sides = {b.name: (b, g) for b, g in zip(model.boundaries, outside, strict=True)}
+    for limit, program in zip(model.limits, programs.limits, strict=True):
+        touched, spaces = np.arange(graph.cells), {"cell": bare}
+        if limit.boundary:
+            side, geometry = sides[limit.boundary]
+            touched = np.asarray(side.cells)
+            seen = _at(bare, touched) | {s.name: states[s.name] for s in side.states}
+            spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
+        if set(program.outputs) != {"low", "value", "high"}:
+            raise ModelError(f"{program.name} returns {sorted(program.outputs)}; it needs 'value', and 'low' or 'high'")
+        guards.append(Guard(_kernel(program, spaces, (), len(touched)), limit.name, limit.unit, touched, limit.remedy))
     controls: list[tuple[int, int, float]] = []
     for s in model.all_states:
         if not s.size > 0:
@@ -156,6 +169,7 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
         forcings={k: v - n_states - n_parameters for k, v in forcings.items()},
         fluxes=flux_names,
         controls=tuple(controls),
+        guards=tuple(guards),
     )
     return hoist(system) if prepared else system
 

@@ -106,10 +106,11 @@ def provenance(
     if solution is not None:
         found["source"] += f", {solution.model.reference}" if solution.model.reference else ""
         found |= {"title": f"{solution.model.name} solved with pydiffgeo"}
-        found |= {"engine": str(solution.stats["engine"]), "solver": str(solution.stats["solver"])}
-        found |= {"engine_why": str(solution.stats["why"])} if "why" in solution.stats else {}
-        rtol, atol = (solution.stats.get(k) if v is None else v for k, v in (("rtol", rtol), ("atol", atol)))
-        if needed := solution.stats.get("fallbacks"):
+        found |= {"engine": solution.stats["engine"], "solver": solution.stats["solver"]}
+        found |= {"engine_why": solution.stats["why"]}
+        rtol = solution.stats["rtol"] if rtol is None else rtol
+        atol = solution.stats["atol"] if atol is None else atol
+        if needed := solution.stats["fallbacks"]:
             found |= {"fallbacks": "; ".join(f"member {m}: {method}" for m, method in needed.items())}
     found |= {"rtol": rtol, "atol": atol, "seed": seed, "configuration": configuration, "date_created": now}
     found |= {"python": platform.python_version(), "pydiffgeo": own}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -88,9 +89,14 @@ def solution_dataset(
             attributes["cell_methods"] = "interval: sum"
         single = names.count(name) == 1 and name not in coordinates
         data[name if single else f"{kind}_{name}"] = (dims, values.reshape(shape), attributes)
-    balance = solution.balance.detach().numpy() if len(times) > 1 else np.full(solution.ok.shape, np.nan)
-    unit = next((f.unit for f in model.fluxes if f.balance), "1")
-    data["balance_error"] = (lead, balance, {"units": unit, "long_name": "largest closure error of the balance"})
+    closures = solution.balances if len(times) > 1 else {}
+    for unit, error in closures.items():
+        name = "balance_error" if len(closures) == 1 else f"balance_error_{re.sub(r'[^A-Za-z0-9]+', '_', unit)}"
+        data[name] = (
+            lead,
+            error.numpy(),
+            {"units": unit, "long_name": f"largest closure error of the balance in {unit}"},
+        )
     status = np.array([s.value for s in solution.status], dtype=object)
     data["status"] = (lead, status if solution.batched else status[0], {"long_name": "how the solve ended"})
     return xr.Dataset(data, coordinates, {"title": f"{model.name} solved with pydiffgeo"})
@@ -102,8 +108,9 @@ def _variables(solution: Solution) -> Iterator[tuple[str, str, Any, Any, tuple[s
     boundary = {s.name: f"{b.name}_cell" for b in model.boundaries for s in b.states}
     for s in model.all_states:
         yield "state", s.name, s, solution.states[s.name].detach().numpy(), ("time", boundary.get(s.name, "cell"))
+    outputs = solution.outputs
     for o in model.outputs:
-        yield "output", o.name, o, solution.outputs[o.name].detach().numpy(), ("time", "cell")
+        yield "output", o.name, o, outputs[o.name].detach().numpy(), ("time", "cell")
     for f in model.fluxes:
         yield "flux", f.name, f, solution.fluxes[f.name].detach().numpy(), ("interval",)
     count = len(solution.status)

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from ..closures import Closure, smooth_minimum, smooth_ramp, withdrawal
+import torch
+
+from ..closures import Closure, smooth_ramp, withdrawal
 from ..graph import Graph
-from ..model import Boundary, ForcingVariable, IntegratedFlux, Local, State
+from ..model import Boundary, ForcingVariable, IntegratedFlux, Limit, Local, State
 
 # Limits of the atmosphere begin to act over this difference of rates (m/d): a hundredth of a
 # millimetre a day, far below what rain or evaporation is known to.
 ROUNDING = 1e-5
+# The soil begins to limit evaporation over this share of the demand.
+DRYING = 0.02
 # Time (d) in which water on the surface is passed on to the soil or runs off: about a minute and a half.
 PASSAGE = 1e-3
 # Depth of water (m) that the surface holds before it presses on the soil or runs off: a wet film.
 FILM = 1e-5
-# Head (m) of air-dry soil, at which the surface stops giving water to the air (Feddes et al. 1974).
-AIR_DRY = -150.0
+# Added to suctions, as a share of that of air-dry soil, so that wet soil has one as well.
+SHIFT = 1e-3
+# A given flux may ask for a little more than the soil takes: water as deep as this share of half the first cell.
+ALLOWANCE = 0.25
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What one may choose of a surface: the depth (m) of water it holds, and the head (m) of air-dry soil."""
+
+    max_ponding: float
+    air_dry: float
 
 
 @dataclass(frozen=True)
@@ -28,22 +43,59 @@ class Side:
     boundaries: tuple[Boundary, ...]
     forcings: tuple[ForcingVariable, ...]
     fluxes: tuple[IntegratedFlux, ...]
+    limits: tuple[Limit, ...] = ()
 
 
 def _top(graph: Graph, function: Local, *states: State) -> tuple[Boundary, ...]:
     return (Boundary("top", (0,), function, {"distance": graph.cell["thickness"][0] / 2}, states),)
 
 
-def given_flux(soil: Closure, graph: Graph, max_ponding: float) -> Side:
-    """Flux into the soil, whatever the soil makes of it."""
+def infiltration_capacity(head: Any, conductivity: Any, pond: Any, cell: SimpleNamespace, face: SimpleNamespace) -> Any:
+    """Flux into soil under water of depth `pond`: Darcy's law with the mean of cell and saturated surface."""
+    return 0.5 * (conductivity + cell.K_s) * ((pond - head) / face.distance + 1.0)
+
+
+def evaporation_supply(
+    head: Any, conductivity: Any, soil: Closure, air_dry: float, cell: SimpleNamespace, face: SimpleNamespace
+) -> Any:
+    """Flux that soil with this head and conductivity brings up to an air-dry surface.
+
+    Conductivity falls by orders of magnitude on the way, so that a mean of the two ends says little. What counts is
+    its integral over the head, K times a length: Gardner 1958, Soil Sci. 85. Here K falls like a power of suction, with
+    the exponent that it has between the suction of the cell and about twice that. Gravity acts as in his soil of the
+    same length, for which the result is exact.
+    """
+    shift = -SHIFT * air_dry
+    suction = torch.clamp(-head, min=0.0)
+    drier = soil.conductivity(-2 * suction - shift, cell)
+    none = 1e-100 * cell.K_s
+    power = torch.clamp(torch.log((conductivity + none) / (drier + none)) / math.log(2.0) - 1.0, min=0.5)
+    length = (suction + shift) / power * (1.0 - ((suction + shift) / (shift - air_dry)) ** power)
+    # Where there is no way left to air-dry soil, nothing flows.
+    return conductivity / (torch.exp(face.distance / torch.clamp(length, min=face.distance / 50.0)) - 1.0)
+
+
+def given_flux(soil: Closure, graph: Graph, surface: Surface) -> Side:
+    """Flux into the soil, as long as it can take or give that much between a wet and an air-dry surface."""
+
+    def range_of(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+        head, conductivity = soil.head_and_conductivity(cell.theta, cell)
+        # Of a surface that conducts as well as it can: a first cell on its way to saturation holds nothing up.
+        capacity = infiltration_capacity(head, cell.K_s, ALLOWANCE * face.distance, cell, face)
+        supply = evaporation_supply(head, conductivity, soil, surface.air_dry, cell, face)
+        # Without a flux the surface is a lid, under which soil may be under pressure, or as dry as can be.
+        return {"value": forcing.flux, "low": -supply, "high": torch.clamp(capacity, min=0.0)}
+
+    remedy = "top='atmosphere' takes rain and evaporation, and limits them to what the soil can take and give"
     return Side(
         _top(graph, lambda cell, forcing, face: {"theta": forcing.flux, "infiltration": forcing.flux}),
         (ForcingVariable("flux", "m d-1", "flux into the soil"),),
         (IntegratedFlux("infiltration", "m", "water entering through the surface", +1),),
+        (Limit("flux", "m d-1", range_of, "top", remedy),),
     )
 
 
-def given_head(soil: Closure, graph: Graph, max_ponding: float) -> Side:
+def given_head(soil: Closure, graph: Graph, surface: Surface) -> Side:
     """Head at the surface; the conductivity there is the mean of surface and first cell."""
 
     def function(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
@@ -58,22 +110,23 @@ def given_head(soil: Closure, graph: Graph, max_ponding: float) -> Side:
     )
 
 
-def atmosphere(soil: Closure, graph: Graph, max_ponding: float) -> Side:
+def atmosphere(soil: Closure, graph: Graph, surface: Surface) -> Side:
     """Rain infiltrates up to the capacity of the soil; the rest ponds, and runs off above `max_ponding`.
 
     Evaporation takes what is wet on the surface first, then what the soil can bring up against an
-    air-dry surface.
+    air-dry surface. Without demand there is none, and without water on the surface nothing infiltrates.
     """
 
     def function(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
-        wet = forcing.precipitation + cell.pond / PASSAGE
-        from_surface = smooth_minimum(forcing.potential_evaporation, wet, ROUNDING)
-        conductivity = 0.5 * (cell.K + cell.K_s)
-        capacity = conductivity * ((smooth_ramp(cell.pond, FILM) - cell.head) / face.distance + 1.0)
-        into = smooth_minimum(wet - from_surface, capacity, ROUNDING)
-        supply = 0.5 * cell.K * ((cell.head - AIR_DRY) / face.distance - 1.0)
-        from_soil = withdrawal(forcing.potential_evaporation - from_surface, smooth_ramp(supply, ROUNDING), ROUNDING)
-        runoff = smooth_ramp(cell.pond - max_ponding, FILM) / PASSAGE
+        wet = forcing.precipitation + smooth_ramp(cell.pond, FILM) / PASSAGE
+        from_surface = withdrawal(forcing.potential_evaporation, wet, ROUNDING)
+        capacity = infiltration_capacity(cell.head, cell.K, smooth_ramp(cell.pond, FILM), cell, face)
+        # Where the soil is under pressure, it gives off water.
+        into = withdrawal(wet - from_surface, torch.clamp(capacity, min=0.0), ROUNDING) + torch.clamp(capacity, max=0.0)
+        supply = evaporation_supply(cell.head, cell.K, soil, surface.air_dry, cell, face)
+        demand = forcing.potential_evaporation - from_surface
+        from_soil = withdrawal(demand, supply, ROUNDING + DRYING * demand)
+        runoff = smooth_ramp(cell.pond - surface.max_ponding, FILM) / PASSAGE
         return {
             "theta": into - from_soil,
             "pond": forcing.precipitation - from_surface - into - runoff,
@@ -84,7 +137,7 @@ def atmosphere(soil: Closure, graph: Graph, max_ponding: float) -> Side:
         }
 
     return Side(
-        _top(graph, function, State("pond", "m", "depth of water on the surface", default=0.0)),
+        _top(graph, function, State("pond", "m", "depth of water on the surface", default=0.0, low=0.0)),
         (
             ForcingVariable("precipitation", "m d-1", "rain", low=0.0),
             ForcingVariable("potential_evaporation", "m d-1", "evaporation of a wet surface", low=0.0),

@@ -87,7 +87,8 @@ def hydrograph(
         axes["flow"].set_ylim(bottom=min(0.0, axes["flow"].get_ylim()[0]))
         if falling is not None:
             axes["rain"].fill_between(times[inside], falling[inside], color=RAIN, step="pre", lw=0)
-            axes["rain"].set_ylim(max(1e-9, np.nan_to_num(falling[inside]).max(initial=0.0)) * 1.05, 0.0)
+            most = float(np.nan_to_num(falling[inside]).max(initial=0.0))
+            axes["rain"].set_ylim(1.05 * most if most > 0 else 1.0, 0.0)
             axes["rain"].set_ylabel(label("rain", rain_unit))
             axes["rain"].spines["bottom"].set_visible(False)
             axes["rain"].spines["top"].set_visible(True)

@@ -232,10 +232,12 @@ def quantities(**given: tuple[Any, str]) -> tuple[Quantity, ...]:
 
 
 def balance_of(solution: Solution, bound: float = 1e-8) -> Balance:
-    """Closure error as a share of all signed fluxes, or of the storage where there are none."""
-    through = sum(float(solution.fluxes[f.name].abs().sum()) for f in solution.model.fluxes if f.balance)
-    whole = through or float(solution.storage.abs().max())
-    return Balance(float(solution.balance) / whole, bound)
+    """Closure error as a share of all signed fluxes, or of the storage, which is to stay, where there are none."""
+    signed = [f for f in solution.model.fluxes if f.balance]
+    if not signed:
+        storage = solution.storage
+        return Balance(float((storage - storage[0]).abs().max() / storage.abs().max()), bound)
+    return Balance(float(solution.balance) / sum(float(solution.fluxes[f.name].abs().sum()) for f in signed), bound)
 
 
 def worst_balance(solutions: Sequence[Solution], bound: float = 1e-8) -> Balance:

@@ -9,9 +9,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ...errors import InputError
-from ..base import Array, Forward, Gradients, Problem, Status, Tangents
+from ..base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
+from ..decisions import decisions, events, pull_events, sided
 from ..derive import bend, branches, pull, slopes, values
-from ..kernels import Kernel, System
+from ..jumps import jumping_along, message
+from ..kernels import Guard, Kernel, System
 from ..persistent import Method
 from .session import Owned, in_julia
 from .transpile import julia_loop
@@ -27,7 +29,8 @@ CODES = {
     "Success": Status.SUCCESS, "MaxIters": Status.MAX_STEPS, "DtLessThanMin": Status.STEP_TOO_SMALL,
     "DtNaN": Status.NOT_FINITE, "Unstable": Status.NOT_FINITE, "NotFinite": Status.NOT_FINITE,
     "ConvergenceFailure": Status.CONVERGENCE, "SingularMatrix": Status.LINEAR_SOLVER,
-    "TimeLimit": Status.TIME_LIMIT,
+    "TimeLimit": Status.TIME_LIMIT, "OutOfRange": Status.OUT_OF_RANGE,
+    "JumpNotCrossed": Status.JUMP, "JumpOfJump": Status.JUMP,
 }  # fmt: skip
 
 
@@ -46,7 +49,7 @@ class JuliaEngine:
             self._models[system] = Owned(package.build(
                 s.n_states, s.n_parameters, s.n_forcings, s.n_fluxes, s.n_values, s.constants,
                 [_kernel(k, s) for k in s.closures], [_kernel(k, s) for k in s.kernels],
-                *_controls(s),
+                *_controls(s), [_guard(g) for g in s.guards],
             ))  # fmt: skip
         return self._models[system]
 
@@ -66,15 +69,17 @@ class JuliaEngine:
             )  # fmt: skip
             y, q = _array(result.y), _array(result.q)
             status, reasons = _status(str(result.codes))
-            stats = {
-                "engine": self.name,
+            reasons |= _ranges(problem, str(result.codes), y)
+            stats = make_stats(
+                engine=self.name,
                 **chosen,
-                "steps": [int(n) for n in result.steps],
-                "rejections": [int(n) for n in result.rejections],
-                "kept_bytes": float(package.kept_bytes(result.tape)),
-                "setup_seconds": built - started,
-                "forward_seconds": time.perf_counter() - built,
-            }
+                compiled=True,
+                steps=[int(n) for n in result.steps],
+                rejections=[int(n) for n in result.rejections],
+                kept_bytes=float(package.kept_bytes(result.tape)),
+                setup_seconds=built - started,
+                forward_seconds=time.perf_counter() - built,
+            )
             return Forward(y, q, status, reasons, stats, tape=Owned(model.values[0], result.tape))
 
         return in_julia(call)
@@ -82,6 +87,9 @@ class JuliaEngine:
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
         started = time.perf_counter()
         good = np.flatnonzero([s.ok for s in forward.status]) + 1
+        if why := _unseen_jumps(problem, forward):
+            y0, p, f = (np.zeros_like(part) for part in (problem.y0, problem.p, problem.f))
+            return Gradients(y0, p, f, *_refused(good, problem.members, why))
 
         def call(package: Any) -> Gradients:
             result = package.backward(
@@ -101,6 +109,9 @@ class JuliaEngine:
                 "Rodas5P, or sensitivity='forward'"
             )
         good = np.flatnonzero([s.ok for s in forward.status]) + 1
+        if why := _unseen_jumps(problem, forward):
+            y_dot, q_dot = (np.zeros((len(y0_dot), *part.shape)) for part in (forward.y, forward.q))
+            return Tangents(y_dot, q_dot, *_refused(good, problem.members, why))
 
         def call(package: Any) -> Tangents:
             result = package.tangent(
@@ -111,6 +122,20 @@ class JuliaEngine:
             return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
 
         return in_julia(call)
+
+
+def _unseen_jumps(problem: Problem, forward: Forward) -> str:
+    """Why there are no derivatives, where rates may jump in a way that only the discrete adjoint and tangent know of."""
+    kind = forward.stats["sensitivity"]
+    found = jumping_along(problem, forward) if kind in ("gauss", "forward") else []
+    return message(found, f"the sensitivity '{kind}'") if found else ""
+
+
+def _refused(good: Any, members: int, why: str) -> tuple[list[Status], dict[int, str]]:
+    status = [Status.SUCCESS] * members
+    for m in good - 1:
+        status[m] = Status.JUMP
+    return status, {int(m): why for m in good - 1}
 
 
 def _controls(system: System) -> tuple[Any, Any, Any]:
@@ -147,6 +172,18 @@ def _choose(problem: Problem) -> dict[str, str]:
     return {"solver": solver, "solver_why": why, "sensitivity": sensitivity, "sensitivity_why": reason}
 
 
+def _guard(guard: Guard) -> tuple[Any, ...]:
+    """The arguments of a kernel in Julia for a guard, of which only values are asked for."""
+    kernel = guard.kernel
+    names = list(kernel.program.inputs)
+    source = julia_loop(values(kernel.program), {"x": names}, {"out": ["low", "value", "high"]}, len(guard.cells))
+    return (
+        (source,) * 4, len(guard.cells), _flat(kernel.gather + 1), np.array([1, 2, 3]),
+        _flat(np.ones((3, len(guard.cells)), np.int64)), _flat(np.zeros((3, len(guard.cells)))),
+        (len(names), len(names), len(names), 0),
+    )  # fmt: skip
+
+
 def _kernel(kernel: Kernel, system: System) -> tuple[Any, ...]:
     """The arguments of a kernel in Julia, counted from one.
 
@@ -159,14 +196,17 @@ def _kernel(kernel: Kernel, system: System) -> tuple[Any, ...]:
     names = [kernel.program.inputs[i] for i in order]
     active, along, variable = (int((kind < k).sum()) for k in (1, 2, 3))
     outputs = list(dict.fromkeys(s.output for s in kernel.scatter))
-    switches = branches(kernel.program, names[:along])
     items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
+    switches, free = branches(kernel.program, names[:along]), names[:variable]
+    sources = (*_sources(kernel, names, outputs, along, variable, items),
+               julia_loop(switches, {"x": names}, {"marks": [*switches.outputs]}, items))  # fmt: skip
+    if count := decisions(kernel.program, names[:along]):
+        sources += _jump_sources(kernel, names, outputs, names[:along], free, count)
     return (
-        (*_sources(kernel, names, outputs, along, variable, items),
-         julia_loop(switches, {"x": names}, {"marks": [*switches.outputs]}, items)), items,
+        sources, items,
         _flat(kernel.gather[order] + 1), np.array([outputs.index(s.output) + 1 for s in kernel.scatter]),
         _flat(np.array([s.target for s in kernel.scatter]) + 1), _flat(np.array([s.weight for s in kernel.scatter], float)),
-        (active, along, variable, len(switches.outputs)),
+        (active, along, variable, len(switches.outputs), count),
     )  # fmt: skip
 
 
@@ -188,6 +228,26 @@ def _sources(
     )
 
 
+def _jump_sources(
+    kernel: Kernel, inputs: list[str], outputs: list[str], moving: list[str], free: list[str], count: int
+) -> tuple[str, ...]:
+    """The function with its decisions given, what decides and on which side it is, and the gradient of the former."""
+    program, x = kernel.program, {"x": inputs}
+    each = range(count)
+    return (
+        julia_loop(sided(program, moving), {"sides": [f"side.{k}" for k in each], **x}, {"out": outputs}, 1),
+        julia_loop(
+            events(program, moving), x, {"events": [f"{what}.{k}" for what in ("event", "side") for k in each]}, 1
+        ),
+        julia_loop(
+            pull_events(program, moving, free),
+            {"w": [f"w.{k}" for k in each], **x},
+            {"bars": [f"bar.{i}" for i in free]},
+            1,
+        ),
+    )
+
+
 def _flat(array: Any) -> Any:
     """All values as one contiguous vector: one type of array crosses to Julia, and is compiled for once."""
     return np.ascontiguousarray(array).reshape(-1)
@@ -198,7 +258,20 @@ def _array(value: Any) -> Array:
     return np.array(np.asarray(value).T, dtype=np.float64, order="C")
 
 
+def _ranges(problem: Problem, codes: str, y: Array) -> dict[int, str]:
+    """What members that left a range were told to say: which range it was, where and when."""
+    told = {}
+    for m, code in enumerate(codes.split(",")):
+        if code.startswith("OutOfRange"):
+            guard, item, low, value, high, t = map(float, code.split(";")[1:])
+            # The interval in which a member failed is the first without an end.
+            begun = int(np.isfinite(y[m]).all(axis=1).sum()) - 1
+            when = f" at {problem.breaks[begun] + t:.6g}"
+            told[m] = f"({problem.system.guards[int(guard)].message(int(item), low, value, high, when)})"
+    return told
+
+
 def _status(codes: str) -> tuple[list[Status], dict[int, str]]:
     names = codes.split(",")
-    status = [CODES.get(name, Status.FAILED) for name in names]
+    status = [CODES.get(name.partition(";")[0], Status.FAILED) for name in names]
     return status, {i: f"(SciML: {name})" for i, name in enumerate(names) if name != "Success"}

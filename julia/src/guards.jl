@@ -1,0 +1,28 @@
+# Guards: ranges outside of which the model means nothing. Looked at after every step that was taken.
+
+# How far out of its range an error of the solver may take a value: in tolerances.
+const SLACK = 10.0
+
+"""
+Throws a `Failure` where a range does not hold at `u`, the end of a step, at time `t` of the interval. Its code tells
+which guard and item it was, both counted from zero, and lower bound, value, upper bound and time.
+"""
+function guard!(w::Work, u, t, rtol, atol)
+    isempty(w.model.guards) && return nothing
+    set_point!(w, u, t)
+    for (number, k, s) in zip(eachindex(w.guards), w.model.guards, w.guards)
+        value!(k, s.out, gather!(s.x, w.v, k, 1:inputs(k)))
+        for i in 1:items(k)
+            low, value, high = s.out[i, 1], s.out[i, 2], s.out[i, 3]
+            inside = low - SLACK * (rtol * abs(low) + atol) <= value <= high + SLACK * (rtol * abs(high) + atol)
+            inside || throw(Failure(out_of_range(number - 1, i - 1, low, value, high, t)))
+        end
+    end
+    return nothing
+end
+
+out_of_range(guard, item, numbers...) = Symbol(join(("OutOfRange", guard, item, Float64.(ForwardDiff.value.(numbers))...), ';'))
+
+"Has a solver that steps by itself look at the guards: the condition of a callback is asked for after every step taken."
+watched(w::Work, s::Settings) =
+    SciMLBase.DiscreteCallback((u, t, integrator) -> (guard!(w, u, t, s.rtol, s.atol); false), identity; save_positions = (false, false))

@@ -1,0 +1,134 @@
+"""Which stores and fluxes of a model make up a balance: one for each unit in which fluxes declare one.
+
+A state of the cells is an amount per volume and counts with the volume of its cell, one of a boundary is an amount per
+area and counts with that. Volumes and areas are powers of a length, whatever the graph (a column of unit area has
+volumes in m, a raster in m2), so a store belongs to the balance in `MJ m-2` if its unit is that times a power of a
+length, as `MJ m-3` is, and `mm` is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+from .model import IntegratedFlux, Model, State
+
+Unit = frozenset[tuple[str, int]]
+LENGTHS = {"m", "mm", "cm", "dm", "km", "um", "nm", "ft", "in"}
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """Something that is stored and flows.
+
+    Attributes:
+        unit: of amounts, that of its fluxes; empty where none is declared.
+        weights: state -> what makes amounts of its values, `(cells,)`: volumes, or areas of a boundary.
+        fluxes: those that add to it or take away.
+    """
+
+    unit: str
+    weights: Mapping[str, NDArray[np.float64]]
+    fluxes: tuple[IntegratedFlux, ...]
+
+
+def quantities(model: Model) -> tuple[Quantity, ...]:
+    """One for each unit in which fluxes of the model declare a balance; none where none does.
+
+    Raises:
+        InputError: units do not tell which stores belong to the fluxes.
+    """
+    declared = defaultdict[Unit, list[IntegratedFlux]](list)
+    for flux in model.fluxes:
+        if flux.balance:
+            declared[_parsed(flux.unit)].append(flux)
+    stores = _stores(model)
+    weights = model.storage_weights()
+    found = []
+    taken: dict[str, str] = {}
+    for unit, fluxes in declared.items():
+        own = {name: place for name, (place, state) in stores.items() if _lengths_apart(_parsed(state.unit), unit)}
+        if not own and len(declared) == 1:
+            own = {name: place for name, (place, _) in stores.items()}
+        text = fluxes[0].unit
+        _check_alike(model, own, f"the balance of fluxes in {text!r}")
+        if not own:
+            raise InputError(
+                f"{model.name}: fluxes in {text!r} declare a balance, but no state is stored in a unit like it; the "
+                f"model has {_listed(model, stores)}"
+            )
+        for name in own:
+            if name in taken:
+                raise InputError(
+                    f"{model.name}: state {name!r} ({stores[name][1].unit}) fits fluxes in {taken[name]!r} and in "
+                    f"{text!r}; let the fluxes of one balance have one unit"
+                )
+            taken[name] = text
+        found.append(Quantity(text, {name: weights[name] for name in own}, tuple(fluxes)))
+    return tuple(found)
+
+
+def single(model: Model) -> Quantity:
+    """All that a model stores, as one quantity.
+
+    Raises:
+        InputError: there are several, which do not add up.
+    """
+    stores, known = _stores(model), quantities(model)
+    if known:
+        if len(known) == 1 and known[0].weights.keys() == stores.keys():
+            return known[0]
+        raise InputError(
+            f"{model.name} stores more than one quantity, which do not add up: {_listed(model, stores)}; `storages` has "
+            "those with declared fluxes, and a state with stored=False is left out"
+        )
+    _check_alike(model, {name: place for name, (place, _) in stores.items()}, "what it stores")
+    return Quantity("", model.storage_weights(), ())
+
+
+def _stores(model: Model) -> dict[str, tuple[str, State]]:
+    """Stored states with their place: "" for the cells, or a boundary."""
+    found = {s.name: ("", s) for s in model.states if s.stored}
+    return found | {s.name: (b.name, s) for b in model.boundaries for s in b.states if s.stored}
+
+
+def _check_alike(model: Model, own: Mapping[str, str], what: str) -> None:
+    """Raises `InputError` where states of one place have different units, or places units of different kinds."""
+    stores = _stores(model)
+    units = [(place, _parsed(stores[name][1].unit)) for name, place in own.items()]
+    for place, unit in units:
+        for other, another in units:
+            if (unit != another) if place == other else not _lengths_apart(unit, another):
+                raise InputError(
+                    f"{model.name}: {what} would add up states of different units, {_listed(model, own)}; give them one "
+                    "unit, or stored=False to those that do not belong to it"
+                )
+
+
+def _listed(model: Model, names: Mapping[str, object]) -> str:
+    stores = _stores(model)
+    return ", ".join(f"{name!r} ({stores[name][1].unit})" for name in names) or "no stored state"
+
+
+def _parsed(unit: str) -> Unit:
+    """A unit as powers of symbols: `m3 m-3`, `m3/m3` and `1` are the same."""
+    powers = defaultdict[str, int](int)
+    for slash, word in re.findall(r"(/?)\s*([^\s/*.·]+)", unit.replace("**", "^")):
+        symbol, power = re.fullmatch(r"(.*?)\^?([-+]?\d+)?", word).groups()  # type: ignore[union-attr]
+        if symbol not in ("", "-"):
+            powers[symbol] += int(power or 1) * (-1 if slash else 1)
+    return frozenset((symbol, power) for symbol, power in powers.items() if power)
+
+
+def _lengths_apart(one: Unit, other: Unit) -> bool:
+    """Are two units the same but for powers of lengths?"""
+    powers = defaultdict[str, int](int, dict(one))
+    for symbol, power in other:
+        powers[symbol] -= power
+    return {symbol for symbol, power in powers.items() if power} <= LENGTHS

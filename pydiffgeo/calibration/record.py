@@ -1,0 +1,71 @@
+"""Parts of a record: what was observed after a warm-up, and what drives a model meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import InputError, TimeError
+from ..forcing import TimeSeries
+from ..model import Model
+from ..observe import SAME, Observation
+from .search import Array
+
+
+def after_warmup(
+    observations: Sequence[Observation], times: Array, warmup: float, what: str
+) -> tuple[Observation, ...]:
+    """What was observed in a record from `times[0]`, without its warm-up.
+
+    Raises:
+        TimeError: something was observed before or after the record.
+        InputError: nothing is left.
+    """
+    first, last = float(times[0]), float(times[-1])
+    slack = SAME * (last - first)
+    for o in observations:
+        if o.times.min() < first - slack or o.times.max() > last + slack:
+            raise TimeError(
+                f"{o.what} is observed from {o.times.min():g} to {o.times.max():g}, beyond the record, which goes from "
+                f"{first:g} to {last:g}"
+            )
+    kept = between(observations, first + warmup, last) if warmup > 0 else [*observations]
+    if observations and not kept:
+        raise InputError(f"none of the {what} lie after the warm-up, which ends at {first + warmup:g}")
+    return tuple(kept)
+
+
+def between(observations: Sequence[Observation], start: float, end: float) -> list[Observation]:
+    """What of the observations lies from `start` to `end`; series of which nothing is left are left out."""
+    kept, slack = [], SAME * abs(end - start)
+    for o in observations:
+        times = o.times.reshape(len(o.times), -1)
+        inside = (times[:, 0] >= start - slack) & (times[:, -1] <= end + slack)
+        if inside.all():
+            kept.append(o)
+        elif inside.any():
+            at = torch.from_numpy(inside)
+            error = o.error[..., at] if o.error.ndim and o.error.shape[-1] > 1 else o.error
+            kept.append(replace(o, times=o.times[inside], values=o.values[..., at], error=error))
+    return kept
+
+
+def cut(forcing: Any, first: int, last: int) -> Any:
+    """One value per interval, from `times[first]` to `times[last]`; time series keep their own axis."""
+    if isinstance(forcing, TimeSeries) or np.ndim(forcing) == 0:
+        return forcing
+    return forcing[first:last]
+
+
+def unit_of(model: Model, observation: Observation) -> str | None:
+    """The unit of what is observed; None where the model has nothing of that name."""
+    name, kind = observation.name, observation.kind
+    if kind == "value":
+        units = {v.name: v.unit for v in model.outputs} | {v.name: v.unit for v in model.all_states}
+        return units.get(name)
+    unit = next((flux.unit for flux in model.fluxes if flux.name == name), None)
+    return f"{unit} {model.time_unit}-1" if unit is not None and kind == "flux_mean" else unit

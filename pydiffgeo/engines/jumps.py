@@ -1,0 +1,154 @@
+"""Do rates jump at values that states can take? Asked before a gradient is given that could not know of it.
+
+An adjoint that does not locate the switches of a model is right where rates are continuous across them, as at the
+branches of a retention curve that meet at saturation, and wrong where they are not. Which is the case is seen at
+points on the switch itself, next to those that the solution went through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Forward, Problem
+from .decisions import decisions, events, pull_events
+from .kernels import Kernel, System
+from .program import Program
+
+Array = NDArray[np.float64]
+Rules = dict[str, Callable[..., Any]]
+
+# Programs on NumPy arrays; those of derivatives have powers taken apart.
+RULES: Rules = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power, "neg": np.negative,
+    "abs": np.abs, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "sin": np.sin, "cos": np.cos,
+    "minimum": np.minimum, "maximum": np.maximum, "lt": np.less, "le": np.less_equal, "and": np.logical_and,
+    "or": np.logical_or, "not": np.logical_not, "where": np.where,
+    "lnabs": lambda x: np.log(np.abs(x)), "raise": lambda x, y, logarithm: np.power(x, y),
+}  # fmt: skip
+
+# Newton steps to a switch, and how near, relative to the size of what moves there, the function is looked at.
+STEPS, NEAR, NEARER = 6, 1e-6, 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class Jumping:
+    """A local function that jumps at some decisions.
+
+    Attributes:
+        moving: the inputs that change during a solve.
+        which: numbers of the decisions, as `events` counts them.
+    """
+
+    kernel: Kernel
+    moving: tuple[str, ...]
+    which: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return self.kernel.program.name
+
+
+def jumping(system: System, y: Array, p: Array, f: Array, linear: bool) -> list[Jumping]:
+    """The local functions whose results jump at a switch that states, or forcings that change in time, can reach.
+
+    Args:
+        y: `(samples, states)` that a solution went through; p: `(samples, parameters)`; f: `(samples, forcings)`.
+        linear: whether forcings change within intervals.
+    """
+    candidates = [(k, moving) for k, moving in _movable(system, linear) if decisions(k.program, moving)]
+    if not candidates:
+        return []
+    samples = len(y)
+    v = np.concatenate([y, p, f, np.broadcast_to(system.constants, (samples, len(system.constants)))], axis=1)
+    found = []
+    with np.errstate(all="ignore"):
+        for kernel in system.closures:
+            results = kernel.program.run(_inputs(kernel.program, kernel, v), RULES)
+            v = np.concatenate([v, *(_rows(results[s.output], samples, len(s.target)) for s in kernel.scatter)], axis=1)
+        for kernel, moving in candidates:
+            inputs = {name: rows.ravel() for name, rows in _inputs(kernel.program, kernel, v).items()}
+            count = decisions(kernel.program, moving)
+            which = tuple(k for k in range(count) if _jumps(kernel.program, moving, inputs, k))
+            if which:
+                found.append(Jumping(kernel, moving, which))
+    return found
+
+
+def jumping_along(problem: Problem, forward: Forward, samples: int = 64) -> list[Jumping]:
+    """`jumping` at points that the members which were solved went through."""
+    good = np.flatnonzero([status.ok for status in forward.status])
+    pairs = [(m, j) for m in good for j in range(problem.intervals)]
+    if not pairs:
+        return []
+    chosen = [pairs[i] for i in np.unique(np.linspace(0, len(pairs) - 1, samples).astype(int))]
+    m, j = np.array(chosen).T
+    return jumping(problem.system, forward.y[m, j], problem.p[m], problem.f[m, j, 0], problem.f.shape[2] == 2)
+
+
+def message(functions: Sequence[Jumping], method: str) -> str:
+    """What is said where a gradient is refused."""
+    names = " and ".join(dict.fromkeys(f.name for f in functions))
+    return (
+        f"({names} jumps where a comparison turns, which {method} does not see: use Rodas5P of the engine 'julia', or "
+        "write the function so that its branches meet)"
+    )
+
+
+def _movable(system: System, linear: bool) -> list[tuple[Kernel, tuple[str, ...]]]:
+    """Each local function with the inputs that change during a solve."""
+    first_f, first_c = (system.n_states + system.n_parameters + n for n in (0, system.n_forcings))
+    base = first_c + len(system.constants)
+
+    def moves(row: Any) -> bool:
+        at = row[0] if len(row) else base
+        return at < system.n_states or at >= base or (linear and first_f <= at < first_c)
+
+    return [
+        (k, tuple(n for n, row in zip(k.program.inputs, k.gather, strict=True) if moves(row)))
+        for k in (*system.closures, *system.kernels)
+    ]
+
+
+def _inputs(program: Program, kernel: Kernel, v: Array) -> dict[str, Array]:
+    return {name: v[:, row] for name, row in zip(program.inputs, kernel.gather, strict=True)}
+
+
+def _rows(value: Any, samples: int, items: int) -> Array:
+    return np.broadcast_to(np.asarray(value, float), (samples, items))
+
+
+def _jumps(program: Program, moving: Sequence[str], inputs: dict[str, Array], k: int) -> bool:
+    """Do results jump where comparison `k` turns, at the points on the switch next to `inputs`?"""
+    change, gradient = events(program, moving), pull_events(program, moving, moving)
+    weights = {f"w.{i}": float(i == k) for i in range(decisions(program, moving))}
+    size = {name: np.abs(inputs[name]) + 1e-3 * np.abs(inputs[name]).max(initial=1e-3) for name in moving}
+    at = dict(inputs)
+    for _ in range(STEPS):
+        g = change.run(at, RULES)[f"event.{k}"]
+        bars = gradient.run(at | weights, RULES)
+        steep = {name: size[name] ** 2 * bars[f"bar.{name}"] for name in moving}
+        total = sum(bars[f"bar.{name}"] * steep[name] for name in moving)
+        at |= {name: np.where(total > 0, at[name] - g * steep[name] / total, at[name]) for name in moving}
+    norm = np.sqrt(total)
+    reached = np.abs(change.run(at, RULES)[f"event.{k}"]) <= 1e-3 * NEARER * norm
+
+    def across(distance: float) -> Array:
+        """The change of each result over a short way across the switch, zero where rounding explains it."""
+        sides = [
+            program.run({**at, **{n: at[n] + way * distance * steep[n] / norm for n in moving}}, RULES)
+            for way in (1, -1)
+        ]
+        found = []
+        for o in program.outputs:
+            a, b = (np.broadcast_to(np.asarray(side[o], float), np.shape(norm)) for side in sides)
+            found.append(np.where(np.abs(a - b) > 1e-10 * (np.abs(a) + np.abs(b)), np.abs(a - b), 0.0))
+        return np.array(found)
+
+    # What is continuous changes by as much less as the way is shorter; a jump stays as it is.
+    near, nearer = across(NEAR), across(NEARER)
+    return bool((reached & (nearer > 0.5 * near) & (nearer > 0)).any())

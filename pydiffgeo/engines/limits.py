@@ -1,0 +1,71 @@
+"""Ranges that must hold after every step: on CasADi symbols for CVODES, on numbers between steps and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import casadi as ca
+import numpy as np
+
+from .base import Array, Options, Status
+from .kernels import SLACK, Guard, Kernel, System
+from .members import Failure
+
+Run = Callable[[Kernel], dict[str, Any]]
+
+
+def guarded(system: System, rates: Any, run: Run, options: Options) -> Any:
+    """`rates`, but NaN where a range does not hold: CVODES, which nobody can watch step by step, stops there.
+
+    `run` evaluates a kernel, each result a column with an entry for each of its items.
+    """
+    rates = type(rates)(rates)
+    for guard in system.guards:
+        found = run(guard.kernel)
+        low, value, high = (found[k] for k in ("low", "value", "high"))
+        within = ca.logic_and(value >= low - _slack(low, options, ca), value <= high + _slack(high, options, ca))
+        # Spoilt is the rate of a state that the range is about, so that the Jacobian has no more entries than before.
+        about = [row for row in guard.kernel.gather if (row < system.n_states).all()]
+        at = about[0].tolist() if about else [0] * len(guard.cells)
+        for i, target in enumerate(at):
+            rates[target] += ca.if_else(within[i], 0.0, ca.SX(np.nan))
+    return rates
+
+
+def _slack(bound: Any, options: Options, library: Any) -> Any:
+    return SLACK * (options.rtol * library.fabs(bound) + options.atol)
+
+
+class Guards:
+    """The ranges of a system in one interval, in time scaled to [0, 1].
+
+    Args:
+        arguments: symbols of the states, `par` and the time.
+        run: as in `guarded`, on these symbols.
+    """
+
+    def __init__(self, system: System, options: Options, arguments: list[Any], run: Run) -> None:
+        # Not the system itself, by which intervals are kept as long as it lives.
+        self._guards: tuple[Guard, ...] = system.guards
+        self._options = options
+        rows = [ca.horzcat(*(run(g.kernel)[k] for k in ("low", "value", "high"))) for g in system.guards]
+        self._table = ca.Function("limits", arguments, [ca.densify(ca.vertcat(*rows))]) if rows else None
+
+    def __bool__(self) -> bool:
+        return self._table is not None
+
+    def look(self, y: Array, par: Array, t: float, since: float) -> None:
+        """Raises `Failure` where a range does not hold; `since` is when the interval began."""
+        if self._table is None:
+            return
+        table = self._table(y, par, t).full()
+        low, value, high = table.T
+        within = (value >= low - _slack(low, self._options, np)) & (value <= high + _slack(high, self._options, np))
+        if within.all():
+            return
+        row = int(np.argmin(within))
+        items = [(guard, item) for guard in self._guards for item in range(len(guard.cells))]
+        guard, item = items[row]
+        when = f" at {since + t * float(par[-1]):.6g}"
+        raise Failure(Status.OUT_OF_RANGE, f"({guard.message(item, low[row], value[row], high[row], when)})")

@@ -1,0 +1,257 @@
+"""Warm-ups are cut once and everywhere; no window or tolerance in a unit assumed; what was found is written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from calibration import write_basins, write_config
+from test_sites import DAYS, QUICK, RESERVOIR, observations, site, truth
+
+import pydiffgeo as dg
+from pydiffgeo.baselines import LinearRegression
+from pydiffgeo.basin import BasinData
+from pydiffgeo.calibration import Prior, Site, calibrate, calibrate_file, check_site, run, site_dataset
+from pydiffgeo.calibration import config as files
+from pydiffgeo.calibration import result as results
+from pydiffgeo.calibration.scores import BASELINES, baseline_scores
+from pydiffgeo.calibration.search import Adam, Evaluation
+from pydiffgeo.errors import BoundsError, DataError, InputError, SolverError, TimeError
+from pydiffgeo.observe import Observation
+
+ONCE = replace(QUICK, candidates=4, starts=1, finalists=1, steps=2)
+
+
+def stored(times, **changes):
+    """Storage as it truly was, at some times."""
+    values = dg.observe.values_at(truth(), "storage", times).numpy()
+    return Observation("storage", "value", times, values, error=1.0, **changes)
+
+
+# --- the warm-up ---------------------------------------------------------------------------------
+
+
+def test_what_was_observed_in_the_warm_up_counts_nowhere():
+    # The store does not begin as it truly did, which is forgotten after twenty days.
+    wrong = {"initial": {"storage": 80.0}, "loss": "mean_square"}
+    times = np.arange(1.0, DAYS)
+    made = site(seen=(stored(times),), selection=(stored(times),), warmup=20.0, **wrong)
+    late = site(seen=(stored(times[times >= 20]),), selection=(stored(times[times >= 20]),), **wrong)
+    for o in (*made.observations, *made.selection):
+        np.testing.assert_array_equal(o.times, times[times >= 20])
+    x = np.array([[0.1, 0.2]])
+    for normal in (False, True):
+        a, b = made.evaluate(x, normal=normal), late.evaluate(x, normal=normal)
+        np.testing.assert_array_equal([a.loss, a.selection], [b.loss, b.selection])
+        np.testing.assert_array_equal(a.gradient, b.gradient)
+    assert made.standard_errors(x) == late.standard_errors(x)
+    assert site(seen=(stored(times),), **wrong).evaluate(x).loss > 3 * made.evaluate(x).loss
+    np.testing.assert_array_equal(made.between(0, DAYS).observations[0].times, made.observations[0].times)
+    found = calibrate([made], ONCE, progress=False)
+    data = site_dataset(found, "reservoir")
+    assert data.storage_0_observed.size == (times >= 20).sum()
+    assert data.attrs["warmup"] == "20 d"
+    shown = check_site(made, rtols=[1e-6]).runs[0].loss
+    middle = made.objective(torch.zeros((1, 2), dtype=torch.float64))[0].item()
+    assert shown == pytest.approx(middle, rel=1e-4)
+
+
+def test_a_window_that_begins_in_the_warm_up_is_left_out():
+    outflow, _ = observations()
+    made = site(seen=(outflow,), warmup=2.5)
+    assert made.observations[0].times[0].tolist() == [3.0, 4.0]
+    assert made.observations[0].values.shape == (DAYS - 3,)
+    # To a hair: three times a tenth is more than three tenths.
+    fine = Site(
+        "x", RESERVOIR, np.array([0.0, 0.3, 1.0]), {"rain": 1.0}, (stored([0.3, 1.0]),), {"k": None}, warmup=3 * 0.1
+    )
+    assert len(fine.observations[0].times) == 2
+
+
+def test_a_prior_weighs_against_what_is_compared():
+    times = np.arange(1.0, DAYS)
+    given = {"loss": "nse", "priors": {"k": Prior(0.5, 0.1)}}
+    made = site(seen=(stored(times),), warmup=30.0, **given)
+    late = site(seen=(stored(times[times >= 30]),), **given)
+    assert made.evaluate(np.zeros((1, 2))).loss == late.evaluate(np.zeros((1, 2))).loss
+
+
+@pytest.mark.parametrize("key", ["observations", "selection"])
+def test_observations_that_are_never_compared_are_refused(key):
+    early, good = (stored([1.0, 2.0]),), (stored([20.0, 30.0]),)
+    with pytest.raises(InputError, match=f"site reservoir: none of the {key} lie after the warm-up, which ends at 10"):
+        site(warmup=10.0, **{"seen": good, {"observations": "seen"}.get(key, key): early})
+    beyond = (Observation("storage", "value", [-1.0, 3.0], [1.0, 2.0], error=1.0),)
+    for warmup in (0.0, 2.0):
+        with pytest.raises(TimeError, match=r"site reservoir: storage is observed from -1 to 3, beyond the record"):
+            site(warmup=warmup, **{"seen": good, {"observations": "seen"}.get(key, key): beyond})
+
+
+# --- units ---------------------------------------------------------------------------------------
+
+
+def test_the_part_that_is_explored_does_not_depend_on_the_unit_of_time():
+    random = np.random.default_rng(2)
+    days = np.arange(0.0, 4001.0, 4.0)
+    values = random.normal(size=len(days)) * np.where((days > 2300) & (days < 2700), 3.0, 1.0)
+    values[(days > 1000) & (days < 1500)] = np.nan
+    chosen = []
+    for unit, per in (("d", 1.0), ("h", 24.0), ("s", 86400.0), ("a", 1 / 365.25)):
+        model = replace(RESERVOIR, time_unit=unit)
+        o = Observation("storage", "value", days * per, values, error=1.0)
+        made = Site("x", model, days * per, {"rain": 1.0}, (o,), {"k": None}, warmup=200.0 * per, loss="nse")
+        part = run.window(made, 500.0 * per)
+        chosen.append(part.times[[0, -1]] / per)
+        assert run.window(made, 0.01 * per).times[-1] > 0  # of many thousand parts a hundred are looked at
+    np.testing.assert_allclose(chosen, [chosen[0]] * 4)
+    # By every start there is, it is as good as the best to the fifth by which starts are apart.
+    inside = [np.nansum(values[(days >= s + 200) & (days <= s + 700)] ** 2) for s in days[days <= 3300]]
+    at = (days >= chosen[0][0] + 200) & (days <= chosen[0][1])
+    assert np.nansum(values[at] ** 2) > 0.8 * max(inside)
+
+
+def test_parts_without_enough_observations_are_passed_over():
+    early = stored(np.arange(1.0, 8.0))
+    made = site(seen=(early, stored([30.0])), loss="nse")
+    part = run.window(made, 10.0)
+    assert [o.times[0] for o in part.observations] == [1.0] or len(part.observations) == 1
+
+
+def test_candidates_are_compared_with_both_tolerances_as_far_apart_as_they_were():
+    for given, wanted in (
+        ({"rtol": 1e-8, "atol": 1e-14}, (1e-3, 1e-9)), ({"rtol": 1e-4, "atol": 1e-4}, (1e-3, 1e-3)),
+        ({"rtol": 1e-2, "atol": 1e-6}, (1e-2, 1e-6)), ({}, (1e-3, 1e-5)),
+    ):  # fmt: skip
+        coarse = site(settings={"engine": "sundials", **given}).coarse().settings
+        assert (coarse["rtol"], coarse["atol"]) == pytest.approx(wanted)
+
+
+def test_adam_does_not_mind_the_unit_of_the_loss():
+    def path(unit):
+        search, state = Adam(0.1), Adam(0.1).start(np.array([[1.0, -2.0]]))
+        for _ in range(20):
+            x = state["trial"]
+            state = search.advance(state, Evaluation(unit * (x**2 * [1.0, 30.0]).sum(1), unit * 2 * x * [1.0, 30.0]))
+        return state["trial"]
+
+    np.testing.assert_allclose(path(1e-14), path(1.0), rtol=1e-9)
+
+
+# --- baselines -----------------------------------------------------------------------------------
+
+
+def test_the_regression_that_a_model_has_to_beat_knows_the_three_days_before():
+    random = np.random.default_rng(0)
+    rain, n = random.gamma(0.5, 8.0, 400), 400
+    dates = np.datetime64("2001-01-01") + np.arange(n)
+    for lag, reached in ((0, True), (3, True), (4, False)):
+        runoff = np.concatenate([np.ones(lag), 0.5 * rain[: n - lag]])
+        data = BasinData("a", dates, rain, random.normal(size=n), np.full(n, 12.0), runoff, "made up")
+        found = dict(zip(BASELINES, baseline_scores("nse", data, slice(10, 200), slice(200, n)), strict=True))
+        train, validation = found["linear regression"]
+        assert (min(train, validation) > 1 - 1e-9) == reached, lag
+        assert reached or validation < 0.2
+
+
+def test_a_regression_does_not_depend_on_the_units_of_its_drivers():
+    random = np.random.default_rng(1)
+    rain, warmth = random.gamma(0.5, 8.0, 300), 280 + random.normal(size=300)
+    flow = 1 + 0.5 * rain - 0.2 * warmth
+    for unit in (1.0, 1e-15, 1e9):
+        drivers = {"rain": unit * rain, "warmth": warmth}
+        predicted = LinearRegression.fit(drivers, flow, lags=1).predict(drivers, slice(5, 300))
+        np.testing.assert_allclose(predicted, flow[5:], rtol=1e-9)
+
+
+# --- what was found is written -------------------------------------------------------------------
+
+SHORT = (("\nsteps = 6", "\nsteps = 1"), ("window = 40", "window = 0"), ("candidates = 8", "candidates = 4"))
+
+
+@pytest.fixture
+def config(tmp_path):
+    write_basins(tmp_path)
+    return write_config(tmp_path, *SHORT)
+
+
+def refuse(*_args, **_given):
+    raise BoundsError("it does not like that")
+
+
+def test_a_part_that_cannot_be_had_costs_that_part_alone(config, monkeypatch):
+    monkeypatch.setattr(results, "_prior_runoff", refuse)
+    monkeypatch.setattr(files, "_together", refuse)
+    with xr.open_dataset(calibrate_file(config, progress=False)) as data:
+        assert data.status.values.tolist() == ["ok", "ok"]
+        assert "no ensemble: it does not like that; no runoff_prior: it does not like that" in str(data.notes.values[0])
+        assert np.isfinite(data.nse).all()
+        assert np.isnan(data.runoff_prior).all()
+        assert np.isnan(data.ensemble_nse).all()
+
+
+def test_values_are_written_of_basins_that_cannot_be_solved_any_more(config, monkeypatch):
+    whole = files._whole
+    monkeypatch.setattr(files, "_whole", lambda b, f: refuse() if b.site.name == "01000002" else whole(b, f))
+    with xr.open_dataset(calibrate_file(config, progress=False)) as data:
+        assert data.status.values[0] == "ok"
+        assert data.status.values[1] == "could not be solved over the whole record: it does not like that"
+        assert np.isfinite(data.f).all()
+        assert np.isfinite(data.finalist_loss.values[1]).any()
+        assert np.isnan(data.nse.values[1]).all()
+
+
+def test_values_are_written_even_where_no_basin_can_be_solved_any_more(config, monkeypatch):
+    monkeypatch.setattr(files, "_whole", refuse)
+    with pytest.raises(SolverError, match=r"over the whole record; .*; what was found is in .*result.nc"):
+        calibrate_file(config, progress=False)
+    with xr.open_dataset(config.parent / "result.nc") as data:
+        assert np.isfinite(data.f).all()
+        assert (data.f.attrs["valid_min"], data.f.attrs["valid_max"]) == (0.01, 0.1)
+
+
+def test_a_result_that_cannot_be_written_is_kept_in_the_checkpoint(config, monkeypatch):
+    monkeypatch.setattr(files, "write_result", lambda *_: (_ for _ in ()).throw(DataError("the disk is full")))
+    with pytest.raises(
+        DataError, match=r"the disk is full; what was found is in .*checkpoint.npz, from which the same"
+    ):
+        calibrate_file(config, progress=False)
+    monkeypatch.undo()
+    steps = []
+    assert calibrate_file(config, progress=False, callback=steps.append).exists()
+    assert steps == []
+
+
+def test_a_mistake_of_a_callback_loses_nothing(tmp_path):
+    def mistaken(step):
+        if step.number == 2:
+            raise ZeroDivisionError
+
+    sites, checkpoint = [site("a", loss="nse"), site("b", loss="nse")], tmp_path / "c.npz"
+    with pytest.raises(ZeroDivisionError):
+        calibrate(sites, ONCE, checkpoint=checkpoint, progress=False, callback=mistaken)
+    steps = []
+    calibrate(sites, ONCE, checkpoint=checkpoint, progress=False, callback=steps.append)
+    assert [(s.site, s.step) for s in steps] == [("b", 2)]
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_no_result(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match="there is no folder"):
+        calibrate([site()], ONCE, checkpoint=tmp_path / "absent" / "c.npz", progress=False)
+    monkeypatch.setattr(run, "save", lambda *_: (_ for _ in ()).throw(DataError("the disk is full")))
+    with pytest.warns(RuntimeWarning, match="the checkpoint could not be written .the disk is full."):
+        found = calibrate([site()], ONCE, checkpoint=tmp_path / "c.npz", progress=False)
+    assert [*found.found] == ["reservoir"]
+
+
+def test_ensembles_with_priors_are_what_they_are_in_the_loss():
+    made = site(seen=observations()[1:], loss="nse", priors={"k": Prior(0.3, 1e3)})
+    x = np.array([[0.0, 0.0], [1.0, -1.0], [-1.0, 1.0]])
+    plain = replace(made, priors={}).evaluate(x, gradient=False).loss
+    state = {"best_x": x, "best_loss": made.evaluate(x, gradient=False).loss, "best_selection": np.full(3, np.inf)}
+    found = dg.calibration.Calibration({"reservoir": made}, {"reservoir": state}, {})
+    # A prior as wide as this says nothing: members are those whose plain loss is within the part that is asked for.
+    for within in (0.0, 0.5 * (np.sort(plain)[1] / plain.min() - 1), 1.01 * (np.sort(plain)[1] / plain.min() - 1), 1e6):
+        assert len(found.ensemble("reservoir", within)["k"]) == (plain <= (1 + within) * plain.min() * (1 + 1e-9)).sum()
