@@ -33,7 +33,7 @@ EXCHANGED = {
 }
 # Calls whose first two arguments may be exchanged without a change, or are of different types.
 NO_PAIRS = {"minimum", "maximum", "min", "max", "zip", "map", "isinstance", "getattr", "range", "replace", "divmod", "slice",
-            "positive", "between", "total", "mean", "cls"}  # fmt: skip
+            "positive", "between", "total", "mean", "cls", "areas_of"}  # fmt: skip
 # Calls that declare or check and compute nothing.
 DECLARATIONS = (
     "require",

@@ -201,6 +201,8 @@ def test_curves_join_smoothly_at_saturation(name: str) -> None:
         scale = slope.abs().max()
         assert ((curve(right) - curve(left)).abs() <= 1e-11 * scale).all()
         assert ((slopes(curve, right) - slope).abs() <= 0.01 * slope.abs() + 1e-5 * scale).all()
+        # Where the published curve ends, what goes on from it has its slope.
+        assert slopes(curve, right)[0].item() == pytest.approx(slope[0].item(), rel=2e-5)
     jump = closure.head_and_conductivity(right, values)[1] - closure.head_and_conductivity(left, values)[1]
     assert (jump.abs() <= 1e-8 * values.K_s).all()
 
