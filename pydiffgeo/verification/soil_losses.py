@@ -28,7 +28,7 @@ def _drying(bench: Bench, thickness: Array, rtol: float = 1e-6) -> Solution:
 
 def _rising(bench: Bench, cells: int) -> Solution:
     # The head falls without end towards the surface: cells are thin there.
-    thickness = stretched(WATER_TABLE, cells, 400.0)
+    thickness = stretched(WATER_TABLE, cells, 50.0)
     model = RichardsColumn(WATER_TABLE, cells, top="atmosphere", bottom="head", closure="gardner", thickness=thickness)
     depth = torch.from_numpy(model.graph.coordinates["depth"].copy())
     forcing = {"precipitation": 0.0, "potential_evaporation": 0.1, "bottom_head": 0.0}
@@ -43,7 +43,7 @@ def bare_soil_evaporation(bench: Bench) -> Outcome:
     # What a surface without water takes out, less what gravity would have carried down through it.
     lost = WET * span * (exact.ogata_banks_inflow(days, velocity, dispersion) - velocity * days)
     drying = _drying(bench, stretched(4.0, bench.pick(120, 240), 400.0))
-    rising = _rising(bench, bench.pick(40, 80))
+    rising = _rising(bench, bench.pick(80, 160))
     rate = GARDNER["K_s"] / np.expm1(GARDNER["alpha"] * WATER_TABLE)
     height, at = WATER_TABLE - rising.model.graph.coordinates["depth"], np.array([0.1, 0.2, 0.3, 0.4])
     head = rising.outputs["head"][-1].numpy()
@@ -129,7 +129,7 @@ def root_uptake(bench: Bench) -> Outcome:
     source = "steady flow to exponential roots in Gardner's soil, as Yuan and Lu 2005, integrated in closed form"
     checks = (
         check("head, by depth", "m", [f"{z:g} m" for z in at], np.interp(at, depth, head), _rooted(at),
-              bench.pick(1e-3, 3e-4), source),
+              bench.pick(3e-4, 1e-4), source),
         check("uptake, and what rises from the water table for it", "m/d", ["uptake", "rise"],
               [float(sol.fluxes["transpiration"][-1]) / 10, -float(sol.fluxes["drainage"][-1]) / 10],
               [TRANSPIRATION, TRANSPIRATION - RAIN], 1e-6, "what is asked for, less what it rains", relative=True),
