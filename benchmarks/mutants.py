@@ -7,10 +7,10 @@ annotations and defaults are left alone: they are no formulas.
 from __future__ import annotations
 
 import ast
-import difflib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 # Numbers outside this range only keep a logarithm or a quotient finite.
 TINY, HUGE = 1e-8, 1e20
@@ -79,7 +79,7 @@ def chosen(file: str, source: str, scope: str, count: int, seed: int) -> list[Mu
     Raises:
         ValueError: there is no such function.
     """
-    root = _find(ast.parse(source), scope.split("."))
+    root = _find(_parsed(source), scope.split("."))
     if root is None:
         raise ValueError(f"{file} has no {scope!r}; mend the table of targets")
     found = [*_changes(root)]
@@ -102,7 +102,7 @@ def chosen(file: str, source: str, scope: str, count: int, seed: int) -> list[Mu
         put = after if isinstance(node, (ast.Call, ast.Constant)) and not after.startswith("-") else f"({after})"
         text = (source.encode()[:begin] + put.encode() + source.encode()[end:]).decode()
         name = f"{file} {scope}: {before} -> {after}"
-        if name not in mutants and ast.dump(ast.parse(text)) != ast.dump(ast.parse(source)):
+        if name not in mutants and before != after:
             mutants[name] = _mutant(name, file, source, text)
         if len(mutants) == count:
             break
@@ -111,9 +111,14 @@ def chosen(file: str, source: str, scope: str, count: int, seed: int) -> list[Mu
 
 def _mutant(name: str, file: str, source: str, text: str) -> Mutant:
     ast.parse(text)
-    lines = [*difflib.unified_diff(source.splitlines(), text.splitlines(), lineterm="", n=0)][3:]
-    old, new = (next((line[1:].strip() for line in lines if line[0] == sign), "") for sign in "-+")
+    pairs = zip(source.splitlines(), text.splitlines(), strict=False)
+    old, new = next((a.strip(), b.strip()) for a, b in pairs if a != b)
     return Mutant(name, file, text, (old, new))
+
+
+@cache
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)
 
 
 def _find(tree: ast.AST, names: list[str]) -> ast.AST | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import json
 import multiprocessing
 import os
 import queue
@@ -23,7 +24,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,6 @@ class Outcome:
 
     mutant: Mutant
     by: str | None
-    seconds: float
 
 
 def mutants(only: str = "") -> list[Mutant]:
@@ -133,48 +133,50 @@ def _pytest(folder: str, said: str, tests: list[str]) -> None:
     sys.exit(int(pytest.main(["-x", "-q", "-k", "not julia", "-p", "no:cacheprovider", *tests])))
 
 
-def unmutated(space: Workspace, chosen_ones: Iterable[Mutant]) -> dict[str, float]:
-    """Seconds that each test file takes on the code as it is.
+def outcomes_of(wanted: Sequence[Mutant], jobs: int, kept: Path | None) -> list[Outcome]:
+    """The outcome of each mutant, in their order. What `kept` says was caught in earlier runs is not tested again.
 
     Raises:
-        SystemExit: a test fails.
+        SystemExit: a test fails without any mutant.
     """
-    seconds: dict[str, float] = {}
-    for test in dict.fromkeys(t for m in chosen_ones for t in tests_of(m)):
-        why, seconds[test] = space.run([test], 600.0)
-        print(f"  {test}: {seconds[test]:.0f} s", flush=True)
-        if why is not None:
-            raise SystemExit(f"{test} fails without any mutant: {why}")
-    return seconds
-
-
-def tested(wanted: Sequence[Mutant], jobs: int) -> list[Outcome]:
-    """The outcome of each mutant, in their order."""
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(jobs) as pool:
         spaces: queue.Queue[Workspace] = queue.Queue()
         for job in range(jobs):
             spaces.put(Workspace(Path(folder) / str(job)))
-        space = spaces.get()
-        print("Without a mutant:", flush=True)
-        usual = unmutated(space, wanted)
-        spaces.put(space)
+        usual: dict[str, float] = {}
+        lines = kept.read_text().splitlines() if kept and kept.exists() else []
+        known = {name: by for name, by in map(json.loads, lines) if by is not None}
+        left = [m for m in wanted if m.name not in known]
 
-        def one(mutant: Mutant) -> Outcome:
+        def run(tests: Sequence[str], limit: float, mutant: Mutant | None = None) -> tuple[str | None, float]:
             space = spaces.get()
             try:
-                tests = tests_of(mutant)
-                limit = LEAST + TIMES * sum(usual[t] for t in tests)
-                by, seconds = space.run(tests, limit, mutant)
-                if by == TOO_LONG:  # the machine may have been busy
-                    by, seconds = space.run(tests, 2 * limit, mutant)
+                return space.run(tests, limit, mutant)
             finally:
                 spaces.put(space)
-            print(f"{'SURVIVED' if by is None else 'caught'}, {seconds:.0f} s: {mutant.name}"
-                  f"{'' if by is None else f' [{by}]'}", flush=True)  # fmt: skip
-            return Outcome(mutant, by, seconds)
 
-        with ThreadPoolExecutor(jobs) as pool:
-            return [*pool.map(one, wanted)]
+        def before(test: str) -> str | None:
+            why, usual[test] = run([test], 600.0)
+            print(f"{test}: {usual[test]:.0f} s without a mutant", flush=True)
+            return why and f"{test} fails without any mutant: {why}"
+
+        def one(mutant: Mutant) -> Outcome:
+            tests = tests_of(mutant)
+            limit = LEAST + TIMES * sum(usual[t] for t in tests)
+            by, seconds = run(tests, limit, mutant)
+            if by == TOO_LONG:  # the machine may have been busy
+                by, seconds = run(tests, 2 * limit, mutant)
+            outcome = "SURVIVED" if by is None else "caught"
+            print(f"{outcome}, {seconds:.0f} s: {mutant.name} [{by}]", flush=True)
+            if kept:
+                with open(kept, "a") as file:
+                    file.write(json.dumps([mutant.name, by]) + "\n")
+            return Outcome(mutant, by)
+
+        if wrong := [why for why in pool.map(before, dict.fromkeys(t for m in left for t in tests_of(m))) if why]:
+            raise SystemExit("\n".join(wrong))
+        found = {outcome.mutant.name: outcome for outcome in pool.map(one, left)}
+        return [found.get(m.name) or Outcome(m, known[m.name]) for m in wanted]
 
 
 def report(outcomes: Sequence[Outcome]) -> str:
@@ -190,7 +192,7 @@ def report(outcomes: Sequence[Outcome]) -> str:
     ]  # fmt: skip
     for file in dict.fromkeys(o.mutant.file for o in outcomes):
         own = [o for o in outcomes if o.mutant.file == file]
-        tests = ", ".join(f"`{t}`" for t in TARGETS[file].tests)
+        tests = ", ".join(f"`{t}`" for t in dict.fromkeys(t.split("::")[0] for t in TARGETS[file].tests))
         lines.append(f"| `{file}` | {len(own)} | {sum(o.by is not None for o in own)} | {tests} |")
     lines += ["", "## Survivors", ""]
     survivors = [o.mutant for o in outcomes if o.by is None]
@@ -223,6 +225,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="mutants whose file and name match this regular expression")
     parser.add_argument("--jobs", type=int, default=1, help="how many are tested at a time")
     parser.add_argument("--report", type=Path, help="file to write in Markdown")
+    parser.add_argument(
+        "--kept", type=Path, help="file of outcomes, to go on from: what was caught is not tested again"
+    )
     parser.add_argument("--list", action="store_true", help="list mutants, and run nothing")
     options = parser.parse_args()
     wanted = mutants(options.only)
@@ -230,7 +235,7 @@ def main() -> int:
         print(*(m.name for m in wanted), f"{len(wanted)} mutants", sep="\n")
         return 0 if wanted else 1
     os.environ["OMP_NUM_THREADS"] = "1"
-    outcomes = tested(wanted, options.jobs)
+    outcomes = outcomes_of(wanted, options.jobs, options.kept)
     if options.report:
         options.report.write_text(report(outcomes))
     share = sum(o.by is not None for o in outcomes) / len(outcomes)
