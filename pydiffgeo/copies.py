@@ -25,6 +25,9 @@ class Made:
         check_functions(getattr(self, "name", type(self).__name__), self._functions())
         return type(self), self._fields()
 
+    def __copy__(self) -> Any:
+        return type(self)(*self._fields())
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         # Functions are never copied, so that none needs to be one that can be pickled.
         return type(self)(*copy.deepcopy(self._fields(), memo))
@@ -42,8 +45,8 @@ def check_functions(owner: str, functions: Mapping[str, Any]) -> None:
             raise ModelError(
                 f"{owner}: {what} cannot be pickled, so that it can neither be saved nor sent to another process: "
                 f"{getattr(function, '__qualname__', repr(function))}{where}, is a lambda or a function within a function, "
-                f"or holds what cannot be pickled ({error}); define it by `def` at the top of a module, or send what "
-                "makes the model"
+                f"or holds what cannot be pickled ({error}); define it by `def` at the top of a module, or let the "
+                "model be pickled as a call of what makes it, by `Model.made_by`"
             ) from error
 
 

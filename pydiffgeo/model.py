@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .copies import Made, call
+from .copies import Made, call, check_functions
 from .errors import ModelError
 from .graph import Graph
 
@@ -317,13 +317,16 @@ class Model(Made):
     def made_by(self, make: Callable[..., Model], *arguments: Any, **choices: Any) -> Model:
         """Lets the model be pickled as a call of `make`, a function at the top of a module; returns the model.
 
-        The arguments must not change later.
+        For models whose local functions are lambdas or defined within `make`. The arguments must not change later.
         """
         object.__setattr__(self, "_recipe", (call, (make, arguments, choices)))
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self._recipe or super().__reduce__()
+        if self._recipe is None:
+            return super().__reduce__()
+        check_functions(self.name, {"the function it was made by": self._recipe[1][0]})
+        return self._recipe
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
         # Nothing of a model changes, and functions are never copied.

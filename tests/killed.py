@@ -128,7 +128,7 @@ def go_on(kind: str, folder: str) -> None:
                 os._exit(4)
         kind_of_stop = (signal.SIGKILL, signal.SIGINT)[attempt % 2]
         # Long enough that something is done between stops, at whatever speed.
-        time.sleep(chance.uniform(0.05, 0.5) * duration)
+        time.sleep(chance.uniform(0.03, 0.3) * duration)
         os.kill(pid, kind_of_stop)
         _, status = os.waitpid(pid, 0)
         code = os.waitstatus_to_exitcode(status)
@@ -138,7 +138,7 @@ def go_on(kind: str, folder: str) -> None:
         stops[kind_of_stop] += 1
     print("stops", dict(stops), "seconds undisturbed", duration)
     assert code == 0
-    assert min(stops.values()) >= 2
+    assert min(stops.values()) >= 1
 
 
 if __name__ == "__main__":

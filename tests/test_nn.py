@@ -324,15 +324,23 @@ def test_where_the_reference_period_is_not_known_or_not_there_nothing_is_guessed
     with pytest.raises(
         InputError, match=r"\['f', 'D_f'\] follow from the weather of a reference period.*normalise\(.*reference="
     ):
-        dg.nn.predict(net, early, **SETTINGS)
+        dg.nn.predict(net, early, warmup=0, **SETTINGS)
     net = climatic(reference=("2000-01-01", "2000-03-20"))
     with pytest.raises(
         DataError,
         match=r"weather of 2000-01-01 to 2000-03-20, the reference period.*give data of these days as climate=",
     ):
-        dg.nn.predict(net, late, **SETTINGS)
+        dg.nn.predict(net, late, warmup=0, **SETTINGS)
+    brief = dg.nn.Training(steps=1, batch=3, window=20, warmup=10, learning_rate=1e-12, settings=SETTINGS)
+    with pytest.raises(DataError, match="give data of these days as climate="):
+        dg.nn.train(net, late, brief)
+    before = net(late.attributes, climate=net.climate(early))["D_f"]
+    dg.nn.train(net, late, brief, climate=early)
+    torch.testing.assert_close(dg.nn.predict(net, late, warmup=0, climate=early, **SETTINGS).parameters["D_f"], before)
+    with pytest.raises(InputError, match="warmup=365 days of the record are to be run ahead of it, and it has 102"):
+        dg.nn.predict(net, late, climate=early, **SETTINGS)
     with pytest.raises(InputError, match="climate must hold the sites of the data in their order"):
-        dg.nn.predict(net, late, climate=early.take(early.names[::-1]), **SETTINGS)
+        dg.nn.predict(net, late, climate=early.take(early.names[::-1]), warmup=0, **SETTINGS)
     for wrong, error in (
         (("2000-02-01", "2000-01-01"), InputError),
         (("2000-02-01",), InputError),

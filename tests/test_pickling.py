@@ -139,7 +139,22 @@ def test_what_cannot_be_pickled_is_named() -> None:
     made = site(assemble=lambda values: values)
     with pytest.raises(ModelError, match="plot: its function 'assemble' cannot be pickled"):
         pickle.dumps(made)
-    assert copy.deepcopy(made).assemble is made.assemble
+    assert copy.deepcopy(made).assemble is copy.copy(made).assemble is made.assemble
+
+
+def scaled_reservoir(factor: float) -> dg.Model:
+    """With a function of its own that no other module can see."""
+    made = reservoir(source=lambda c, f: {"storage": -factor * c.k * c.storage, "out": factor * c.k * c.storage})
+    return made.made_by(scaled_reservoir, factor)
+
+
+def test_a_model_can_be_pickled_as_a_call_of_what_makes_it() -> None:
+    back = by_pickle(scaled_reservoir(0.5))
+    # What is left of three millimetres after three days at a rate of 0.5 * 0.3 per day.
+    torch.testing.assert_close(run(back).states["storage"][-1].item(), 3.0 * np.exp(-0.45), rtol=1e-4, atol=0.0)
+    hidden = reservoir().made_by(lambda: reservoir())
+    with pytest.raises(ModelError, match="Reservoir: the function it was made by cannot be pickled"):
+        pickle.dumps(hidden)
 
 
 def observations() -> tuple[dg.observe.Observation, ...]:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..checks import check_whole
+from ..errors import InputError
 from ..solve import Solution
 from .network import ParameterNetwork
 from .sites import SiteData
@@ -33,10 +35,14 @@ def predict(
 
     Raises:
         SolverError: a site cannot be solved and `throw` is set.
-        DataError: the reference period is not in the data. InputError: `climate` has other sites.
+        DataError: the reference period is not in the data.
+        InputError: `climate` has other sites, or the record is shorter than the warm-up.
     """
+    check_whole(0, warmup=warmup)
+    if warmup > (days := data.observed.shape[1]):
+        raise InputError(f"warmup={warmup} days of the record are to be run ahead of it, and it has {days}")
     lead = {k: torch.cat([v[:, :warmup], v], dim=1) for k, v in data.forcing.items()}
-    times = np.arange(data.observed.shape[1] + warmup + 1.0) - warmup
+    times = np.arange(days + warmup + 1.0) - warmup
     weather = replace(data, forcing=lead).weather(network.weather) if network.varying else None
     with torch.no_grad():
         return network.simulate(

@@ -46,6 +46,7 @@ def train(
     training: Training | None = None,
     *,
     flux: str = "runoff",
+    climate: SiteData | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = True,
     progress: bool = True,
@@ -64,6 +65,7 @@ def train(
             known takes the days for training.
         data: the sites for training, over the days for training.
         flux: compared with `data.observed`, as a daily mean; the time unit of the model is a day.
+        climate: the same sites over the reference period of the network, where `data` do not hold it; see `predict`.
         checkpoint: a file that is kept up to date. A run that was stopped, or killed, at any moment goes on from it
             to the same weights, to the last bit; the network is given as it was at first, or as the stop left it.
             The file is refused where it belongs to another training.
@@ -72,11 +74,11 @@ def train(
 
     Raises:
         InputError: the record is shorter than warm-up and window, or a site has no spread.
-        DataError: the checkpoint cannot be used. SolverError: no site of a step could be solved.
+        DataError: the checkpoint cannot be used, or the reference period is not in the data. SolverError: no site of a step could be solved.
         KeyboardInterrupt: after the checkpoint is written; the message says where the training stands.
     """
     training = training or Training()
-    run = _Run(network, data, training, flux, None if checkpoint is None else Path(checkpoint))
+    run = _Run(network, data, training, flux, None if checkpoint is None else Path(checkpoint), climate)
     if resume and run.path is not None and run.path.exists():
         run.load()
     bar = tqdm(
@@ -106,7 +108,10 @@ def train(
 class _Run:
     """What a training has to do, which does not change, and the state it is in."""
 
-    def __init__(self, network: ParameterNetwork, data: SiteData, training: Training, flux: str, path: Path | None):
+    def __init__(
+        self, network: ParameterNetwork, data: SiteData, training: Training, flux: str, path: Path | None,
+        climate: SiteData | None = None,
+    ) -> None:  # fmt: skip
         self.data, self.training, self.flux, self.path = data, training, flux, path
         days = data.observed.shape[1] - training.selection
         if days < training.warmup + training.window:
@@ -121,7 +126,7 @@ class _Run:
         if tuple(data.inputs) != network.inputs:
             raise InputError(f"the network takes {list(network.inputs)}, the data hold {list(data.inputs)}")
         network.prepare(data.days(slice(0, days)))
-        self.climate = network.climate(data)
+        self.climate = network.climate(data, climate)
         # Steps are made with a network of their own, so that nobody else's work is in them.
         self.network, self.shown = copy.deepcopy(network), network
         weights = copied(network.state_dict())
@@ -294,7 +299,7 @@ class _Run:
         settings = {k: digest(v) for k, v in self.training.settings.items()}
         training, data = asdict(replace(self.training, settings=settings)), self.data
         return {"pydiffgeo": __version__, "training": training, "model": fingerprint(self.network.model),
-                "network": self.network.settings, "flux": self.flux, "sites": list(data.names), "data": digest(data.dates, data.forcing, data.observed, data.attributes)}  # fmt: skip
+                "network": self.network.settings, "flux": self.flux, "sites": list(data.names), "data": digest(data.dates, data.forcing, data.observed, data.attributes, self.climate)}  # fmt: skip
 
     def where(self) -> str:
         """Where a training that was stopped stands, and how to go on."""
