@@ -171,7 +171,7 @@ def run(path: Path) -> Any:
         torch.from_numpy(random.random((2, 20))), torch.tensor([[1.0], [2.0]]), ("aridity",),
     )  # fmt: skip
     network = ParameterNetwork(MODEL, ["aridity"], hidden=(2,), seed=1)
-    return _Run(network, data, Training(steps=2, warmup=5, window=5), "runoff", path)
+    return _Run(network, data, Training(steps=2, warmup=5, window=5, settings={"engine": "sundials"}), "runoff", path)
 
 
 def read_training(path: Path) -> Any:
