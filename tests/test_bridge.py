@@ -81,9 +81,12 @@ def test_a_failed_solve_and_bad_input_are_typed_errors(robertson) -> None:
 
 def test_diffeqpy_problem(robertson) -> None:
     diffeqpy = pytest.importorskip("diffeqpy", reason="diffeqpy is not installed")
-    # A part of SciML that the engine brings along; the umbrella package OrdinaryDiffEq is not needed.
-    solvers = diffeqpy.load_julia_packages("OrdinaryDiffEqRosenbrock")
     from juliacall import Main
+
+    # A part of SciML that the engine brings along: found there, it need not be added to the project, nor need the
+    # umbrella package OrdinaryDiffEq.
+    Main.seval("import PydiffgeoSolvers; push!(LOAD_PATH, pkgdir(PydiffgeoSolvers))")
+    solvers = diffeqpy.load_julia_packages("OrdinaryDiffEqRosenbrock")
 
     ode = Main.seval("PydiffgeoSolvers.SciMLBase")
     assert hasattr(solvers, "Rodas5P")

@@ -22,7 +22,8 @@ torch.set_default_dtype(torch.float64)
 
 CELLS, TIMES = 5, [0.0, 1.0, 2.0, 3.0]
 FLUX = torch.tensor([0.02, 0.001, 0.01])
-COLUMN = dg.models.RichardsColumn(0.5, CELLS)
+# Without its limits, so that water can be forced in until the steps run out.
+COLUMN = replace(dg.models.RichardsColumn(0.5, CELLS), limits=())
 # Enough steps for a column at rest, too few for one that water is forced into.
 FEW_STEPS = 60
 REST, FLOOD = [0.001, 0.001, 0.001], [0.001, 1.0, 0.001]
