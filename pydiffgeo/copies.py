@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-import pickle
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 from .errors import ModelError
@@ -34,20 +36,32 @@ class Made:
 
 
 def check_functions(owner: str, functions: Mapping[str, Any]) -> None:
-    """Raises `ModelError` that names the first function which cannot be pickled."""
+    """Raises `ModelError` that names the first function which cannot be pickled: one that its module does not name."""
     for what, function in functions.items():
-        try:
-            pickle.dumps(function)
-        # Whatever a callable holds may fail in a way of its own.
-        except Exception as error:
-            code = getattr(function, "__code__", None)
+        within = _unnamed(function)
+        if within is not None:
+            code = getattr(within, "__code__", None)
             where = f", line {code.co_firstlineno} of {code.co_filename}" if code else ""
             raise ModelError(
                 f"{owner}: {what} cannot be pickled, so that it can neither be saved nor sent to another process: "
-                f"{getattr(function, '__qualname__', repr(function))}{where}, is a lambda or a function within a function, "
-                f"or holds what cannot be pickled ({error}); define it by `def` at the top of a module, or let the "
-                "model be pickled as a call of what makes it, by `Model.made_by`"
-            ) from error
+                f"{getattr(within, '__qualname__', repr(within))}{where}, is a lambda or a function within a function; "
+                "define it by `def` at the top of a module, or let the model be pickled as a call of what makes it, by "
+                "`Model.made_by`"
+            )
+
+
+def _unnamed(function: Any) -> Any:
+    """The function, or one that it is made of, that cannot be found again by its name; None where all can."""
+    if isinstance(function, partial):
+        return _unnamed(function.func)
+    if isinstance(function, MethodType):
+        return _unnamed(type(function.__self__))
+    if not isinstance(function, FunctionType | type):
+        return None if function is None else _unnamed(type(function))
+    found: Any = sys.modules.get(function.__module__)
+    for name in function.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return None if found is function else function
 
 
 def call(function: Any, arguments: tuple[Any, ...], choices: Mapping[str, Any]) -> Any:

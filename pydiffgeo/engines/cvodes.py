@@ -287,8 +287,8 @@ class Interval:
         last = int(np.isfinite(rows).all(axis=1).sum()) - 1
         self.fallback.walk(rows[last], par, self.watch, self._look, last / PLACES, min(1.0, (last + 2) / PLACES))
 
-    def turned(self, functions: Sequence[Jumping], y: Array, par: Array) -> bool:
-        """Has a decision of one of these functions turned within the interval? It counts as such if CVODES cannot tell.
+    def turned(self, functions: Sequence[Jumping], y: Array, end: Array, par: Array) -> bool:
+        """Has a decision of one of these functions turned within the interval, from `y` to `end`, with a jump of the rates?
 
         The sides that decisions are on are integrated beside the states: a sum that is constant in the interval is,
         integrated, what it was at the start or, where the solution begins on a switch, is at the end.
@@ -301,13 +301,40 @@ class Interval:
             self._turning[key] = ca.Function("sides", self._symbols, [sides]), call
         now, call = self._turning[key]
         try:
-            end, mean = (part.copy() for part in call(y, par))
+            _, mean = (part.copy() for part in call(y, par))
         except Failure as failure:
             if failure.status is Status.TIME_LIMIT:
                 raise
-            return True
+            # An interval for the fallback: what turned and turned back within it is not seen.
+            sides = [np.array(now(at, par, t)).ravel() for at, t in ((y, 0.0), (end, 1.0))]
+            return not np.array_equal(*sides) and self._jumps_between(now, y, end, par)
         ends = [np.array(now(at, par, t)).ravel() for at, t in ((y, 0.0), (end, 1.0))]
-        return bool(np.all([np.abs(mean - e).max() > 1e-9 * np.abs(e).max(initial=1.0) for e in ends]))
+        if not all(np.abs(mean - e).max() > 1e-9 * np.abs(e).max(initial=1.0) for e in ends):
+            return False
+        return self._jumps_between(now, y, end, par)
+
+    def _jumps_between(self, now: Any, y: Array, end: Array, par: Array) -> bool:
+        """Do the rates really jump at the turns on the straight way between two states? What turns twice counts as such."""
+        rates = ca.Function("rates", self._symbols, [ca.vertcat(self._lean["ode"], self._lean["quad"])])
+
+        def along(function: Any, t: float) -> Array:
+            return np.array(function(y + t * (end - y), par, t)).ravel()
+
+        start, turns = 0.0, 0
+        while not np.array_equal(along(now, start), along(now, 1.0)):
+            low, high, side = start, 1.0, along(now, start)
+            for _ in range(60):
+                middle = 0.5 * (low + high)
+                low, high = (middle, high) if np.array_equal(along(now, middle), side) else (low, middle)
+            near, nearest = (
+                np.abs(along(rates, max(low - w, 0.0)) - along(rates, min(high + w, 1.0))) for w in (1e-6, 1e-10)
+            )
+            if (nearest > np.maximum(0.5 * near, 1e-9 * np.abs(along(rates, high)))).any():
+                return True
+            start, turns = min(high + 1e-12, 1.0), turns + 1
+            if turns > 100:
+                return True
+        return turns == 0
 
     def _or_fallback(self, attempt: Callable[[], T], instead: Callable[[], T]) -> tuple[T, str]:
         """What `attempt` returns, or where CVODES gives up in it, `instead`, with the reason."""

@@ -127,7 +127,7 @@ class SundialsEngine:
                         continue
                     seeds = carried / size, q_bar[m, j] / size
                     again = (m, j) in forward.tape
-                    if jumps and interval.turned(jumps, forward.y[m, j], pars[j]):
+                    if jumps and interval.turned(jumps, forward.y[m, j], forward.y[m, j + 1], pars[j]):
                         raise Failure(Status.JUMP, message(jumps, "the adjoint of CVODES"))
                     carried, bar, why = interval.backward(forward.y[m, j], pars[j], *seeds, again)
                     if why:
@@ -158,7 +158,7 @@ class SundialsEngine:
             pars = _parameters(problem, m)
             with self._interval(problem, watch) as interval:
                 for j in range(count) if jumps else ():
-                    if interval.turned(jumps, forward.y[m, j], pars[j]):
+                    if interval.turned(jumps, forward.y[m, j], forward.y[m, j + 1], pars[j]):
                         raise Failure(Status.JUMP, message(jumps, "CVODES"))
                 for some in (slice(k, k + DIRECTIONS) for k in range(0, directions, DIRECTIONS)):
                     y_dot[some, m, 0] = y0_dot[some, m]

@@ -92,7 +92,9 @@ def _spelled(text: str) -> str:
     """A unit in the way of UDUNITS, such as `kg m-2 s-1` or `mm.day^{-1}`, in the way of pint."""
     text = _DEGREES.sub(lambda found: "deg" + found[1][0].upper(), text.strip())
     text = text.replace("\u2212", "-").replace("^", "**")
-    text = re.sub(r"\{([+-]?\d+)\}", r"\1", text)
+    text = re.sub(
+        r"\{([+-]?\d+)\}|(?<=\*\*)\(([+-]?\d+)\)|(?<=\^)\(([+-]?\d+)\)", lambda m: next(filter(None, m.groups())), text
+    )
     # Points and hyphens multiply where they stand between names.
     text = re.sub(r"(?<=[A-Za-z0-9])[.·](?=[A-Za-z])|(?<=[A-Za-z])-(?=[A-Za-z])", "*", text)
     # A number that follows a name at once is its power.
