@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -89,23 +91,42 @@ def _numbers(name: str, values: Any, source: str) -> Array:
         raise DataError(f"{source}: {name} does not hold numbers ({error})") from error
 
 
-def day(what: str, value: Any) -> Any:
-    """A date as `datetime64[D]`; raises `DataError` where it is none."""
+def moment(what: str, value: Any, unit: str) -> Any:
+    """A date as `datetime64[unit]`, of the year 1 to 9999.
+
+    Raises:
+        DataError: it is none; a number, of which nobody knows since when it counts; or one in a time zone.
+    """
+    wrong = f"{what} must be a date such as 1980-10-01, got {value!r}"
+    zoned = getattr(value, "tzinfo", None) is not None or (
+        isinstance(value, str) and re.search(r":\d\d(\.\d*)?\s*(Z|[+-]\d{2}(:?\d{2})?)$|\dZ$", value.strip())
+    )
+    if zoned:
+        raise DataError(
+            f"{what} must be a date without a time zone, got {value!r}; leave the zone out to use its clock"
+        )
+    if not isinstance(value, (str, dt.date, np.datetime64)):
+        raise DataError(wrong)
     try:
-        found = np.datetime64(value, "D")
+        found: Any = np.array(value, f"datetime64[{unit}]")[()]
     except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"{what} must be a date such as 1980-10-01, got {value!r}") from error
-    if np.isnat(found):
-        raise DataError(f"{what} must be a date such as 1980-10-01, got {value!r}")
+        raise DataError(wrong) from error
+    if np.isnat(found) or not -719162 <= found.astype("datetime64[D]").astype(np.int64) <= 2932896:
+        raise DataError(wrong)
     return found
+
+
+def day(what: str, value: Any) -> Any:
+    """A date as `datetime64[D]`; raises `DataError` where it is none, see `moment`."""
+    return moment(what, value, "D")
 
 
 def check_calendar(dates: Any, source: str) -> Dates:
     """`dates` as `datetime64[D]`; raises `DataError` unless they are consecutive days."""
-    try:
-        days = np.asarray(dates).astype("datetime64[D]")
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{source}: the days are no dates ({error})") from error
+    given = np.asarray(dates)
+    if given.dtype.kind != "M":
+        given = np.array([moment(f"{source}: a day", d.item() if isinstance(d, np.generic) else d, "D") for d in given.ravel()], "datetime64[D]").reshape(given.shape)  # fmt: skip
+    days = given.astype("datetime64[D]")
     if days.ndim != 1 or len(days) == 0:
         raise DataError(f"{source}: there are no days")
     if np.isnat(days).any():
@@ -139,6 +160,13 @@ def check_values(name: str, values: Array, dates: Dates, source: str) -> None:
             f"{source}: {name} is {values[wrong][0]:g} on {dates[wrong][0]} ({wrong.sum()} such days); "
             f"allowed is [{low:g}, {high:g}] {unit}"
         )
+
+
+def label(value: Any) -> str:
+    """The label of a basin as text, without the blanks and zero bytes that fixed lengths pad it with."""
+    value = value.item() if isinstance(value, np.ndarray) else value
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return text.strip(" \t\n\0")
 
 
 def unknown_basin(basin: str, known: Iterable[str], source: str) -> UnknownSiteError:

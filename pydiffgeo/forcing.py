@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +22,9 @@ class TimeSeries:
     """A forcing that brings its own time axis.
 
     Attributes:
-        times: increasing break points `(nodes,)`, in the time unit of the model.
+        times: increasing break points `(nodes,)`, in the time unit of the model. Those that differ from an output
+            time, or a break of another series, by less than a millionth of an interval are taken to be that:
+            sums of steps carry rounding errors.
         values: tensor with the time axis last, or second to last where it varies over cells.
             `kind="constant"`: one value per interval, `nodes - 1` of them.
             `kind="linear"`: one value per node, linear in between.
@@ -69,6 +72,23 @@ def check_times(times: ArrayLike, what: str = "times") -> Times:
     return array
 
 
+# Break points as far apart, as a share of an interval of their series, are the same but for rounding.
+ROUNDING = 1e-6
+
+
+def align(series: Mapping[str, TimeSeries], times: Times) -> dict[str, TimeSeries]:
+    """The series with break points that differ from `times`, or from each other's, by rounding made equal to them."""
+    known, aligned = times, {}
+    for name, s in series.items():
+        own = np.asarray(s.times, np.float64)
+        after = np.searchsorted(known, own).clip(1, len(known) - 1)
+        nearest = np.where(own - known[after - 1] < known[after] - own, known[after - 1], known[after])
+        close = np.abs(nearest - own) <= ROUNDING * np.diff(own).min()
+        aligned[name] = replace(s, times=np.where(close, nearest, own))
+        known = np.union1d(known, np.asarray(aligned[name].times))
+    return aligned
+
+
 def merge_breaks(times: Times, series: list[Times]) -> Times:
     """All break points between the first and the last of `times`, each once."""
     inside = [s[(s > times[0]) & (s < times[-1])] for s in series]
@@ -88,8 +108,8 @@ def interval_values(
     """
     if own[0] > breaks[0] or own[-1] < breaks[-1]:
         raise TimeError(
-            f"forcing {name!r} covers {own[0]:g} to {own[-1]:g}, but the times run from "
-            f"{breaks[0]:g} to {breaks[-1]:g}; extend its time axis"
+            f"forcing {name!r} covers {own[0]:.9g} to {own[-1]:.9g}, but the times run from "
+            f"{breaks[0]:.9g} to {breaks[-1]:.9g}; extend its time axis"
         )
     # The interval of `own` that holds each interval of `breaks`; both grids share their breaks.
     index = np.searchsorted(own, breaks[:-1], side="right") - 1

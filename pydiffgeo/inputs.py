@@ -21,7 +21,7 @@ from .engines.autograd import has_tangent
 from .engines.kernels import SLACK
 from .engines.system import Layout
 from .errors import BoundsError, DtypeError, InputError, MissingNameError, ShapeError, UnknownNameError
-from .forcing import Times, TimeSeries, check_times, interval_values, merge_breaks
+from .forcing import Times, TimeSeries, align, check_times, interval_values, merge_breaks
 from .looking import look
 from .model import Constraint, Limit, Model, Parameter, State
 
@@ -76,7 +76,7 @@ def check_inputs(
     output_times = check_times(times)
 
     packed = {p.name: _parameter(model, p, given) for p in model.parameters}
-    series = {f.name: _series(f.name, forced, f.default, output_times) for f in model.forcings}
+    series = align({f.name: _series(f.name, forced, f.default, output_times) for f in model.forcings}, output_times)
     forcings = {f.name: _forcing_values(model, f, series[f.name]) for f in model.forcings}
     initials = {k: _initial(model, k, v) for k, v in start.items()}
     batch = _batch({**{f"parameter {k!r}": v for k, v in packed.items() if v.ndim == 2},

@@ -172,8 +172,15 @@ class Limit(Made):
         return {"function": self.function}
 
     def complete(self, *spaces: SimpleNamespace) -> Mapping[str, Any]:
-        """`low`, `value` and `high`; a bound that the function leaves out is infinite."""
-        return {"low": -inf, "high": inf, **self.function(*spaces)}
+        """`low`, `value` and `high`; a bound that the function leaves out is infinite.
+
+        Raises:
+            ModelError: it returns something else.
+        """
+        found = {"low": -inf, "high": inf, **self.function(*spaces)}
+        if set(found) != {"low", "value", "high"}:
+            raise ModelError(f"limit of {self.name!r} returns {sorted(found)}; it needs 'value', and 'low' or 'high'")
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -109,6 +109,7 @@ def test_engines_know_no_process() -> None:
         ("h5netcdf", IO),
         ("netCDF4", IO),
         ("pint", {"io.units"}),
+        ("cf_xarray", {"io.units"}),
         ("zarr", set()),
         ("matplotlib", PLOTS | {"verification.figures"}),
     ],

@@ -81,9 +81,15 @@ def test_a_failed_solve_and_bad_input_are_typed_errors(robertson) -> None:
 
 def test_diffeqpy_problem(robertson) -> None:
     diffeqpy = pytest.importorskip("diffeqpy", reason="diffeqpy is not installed")
-    ode = diffeqpy.load_julia_packages("OrdinaryDiffEq")
     from juliacall import Main
 
+    # A part of SciML that the engine brings along: found there, it need not be added to the project, nor need the
+    # umbrella package OrdinaryDiffEq.
+    Main.seval("import PydiffgeoSolvers; push!(LOAD_PATH, pkgdir(PydiffgeoSolvers))")
+    solvers = diffeqpy.load_julia_packages("OrdinaryDiffEqRosenbrock")
+
+    ode = Main.seval("PydiffgeoSolvers.SciMLBase")
+    assert hasattr(solvers, "Rodas5P")
     decay = Main.seval("(du, u, p, t) -> (du .= -p[1] .* u)")
     problem = ode.ODEProblem(decay, [1.0], (0.0, 1.0), [2.0])
     p = torch.tensor([2.0], dtype=torch.float64, requires_grad=True)

@@ -40,6 +40,10 @@ SOILS: dict[str, tuple[str, dict[str, float]]] = {
     ),
     "gardner": ("gardner", {"theta_r": 0.06, "theta_s": 0.4, "alpha": 3.0, "K_s": 0.24, "S_s": 1e-4}),
     "haverkamp": ("haverkamp", HAVERKAMP_SAND),
+    # Of an air-entry head of five centimetres.
+    "brooks_corey": (
+        "brooks_corey", {"theta_r": 0.04, "theta_s": 0.42, "alpha": 20.0, "lambda_": 0.6, "K_s": 0.5, "S_s": 1e-4},
+    ),
 }  # fmt: skip
 
 
@@ -124,7 +128,15 @@ def haverkamp(
     return theta_r + (theta_s - theta_r) * A_theta / (A_theta + (-h) ** B_theta), K_s * A_K / (A_K + (-h) ** B_K)
 
 
-PUBLISHED = {"van_genuchten": van_genuchten, "gardner": gardner, "haverkamp": haverkamp}
+def brooks_corey(
+    h: float, theta_r: float, theta_s: float, alpha: float, lambda_: float, K_s: float
+) -> tuple[float, float]:
+    """Brooks and Corey 1964, eqs 2 and 12, in terms of suction."""
+    drier = alpha * -h
+    return theta_r + (theta_s - theta_r) * drier**-lambda_, K_s * drier ** -(2 + 3 * lambda_)
+
+
+PUBLISHED = {"van_genuchten": van_genuchten, "gardner": gardner, "haverkamp": haverkamp, "brooks_corey": brooks_corey}
 
 
 @pytest.mark.parametrize("name", SOILS)
@@ -179,8 +191,8 @@ def test_curves_join_smoothly_at_saturation(name: str) -> None:
     joints = values.theta_s + torch.stack([-NEAR * (values.theta_s - values.theta_r), numbers(0.0)[0],
                                            numbers(CORNER)[0]])  # fmt: skip
     left, right = joints - 1e-12, joints + 1e-12
-    # Gardner's conductivity reaches K_s with a kink, as published; all else has a continuous slope.
-    for which in (0,) if name == "gardner" else (0, 1):
+    # Conductivities that are powers or exponentials reach K_s with a kink, as published; all else has a continuous slope.
+    for which in (0,) if name in ("gardner", "brooks_corey") else (0, 1):
 
         def curve(t: Tensor, which: int = which) -> Tensor:
             return closure.head_and_conductivity(t, values)[which]
@@ -189,6 +201,8 @@ def test_curves_join_smoothly_at_saturation(name: str) -> None:
         scale = slope.abs().max()
         assert ((curve(right) - curve(left)).abs() <= 1e-11 * scale).all()
         assert ((slopes(curve, right) - slope).abs() <= 0.01 * slope.abs() + 1e-5 * scale).all()
+        # Where the published curve ends, what goes on from it has its slope.
+        assert slopes(curve, right)[0].item() == pytest.approx(slope[0].item(), rel=2e-5)
     jump = closure.head_and_conductivity(right, values)[1] - closure.head_and_conductivity(left, values)[1]
     assert (jump.abs() <= 1e-8 * values.K_s).all()
 

@@ -199,7 +199,7 @@ def test_describe_shows_bounds() -> None:
         ({"top": "rain"}, ["top='rain'", "'atmosphere'"]),
         ({"bottom": "drain"}, ["bottom='drain'", "'free_drainage'"]),
         ({"closure": "van genuchten"}, ["closure='van genuchten'", "'van_genuchten'"]),
-        ({"face_conductivity": "harmonic"}, ["face_conductivity='harmonic'", "'geometric'"]),
+        ({"face_conductivity": "logarithmic"}, ["face_conductivity='logarithmic'", "'geometric'"]),
         ({"root_depth": 0.0}, ["root_depth must be positive", "0.0"]),
         ({"depth": -1.0}, ["depth must be positive", "-1.0"]),
     ],
@@ -245,9 +245,10 @@ def test_a_ready_model_is_made_once() -> None:
     assert dg.models.ExpHydro() is dg.models.ExpHydro()
     assert column(1.0, 10, top="head") is column(1.0, 10, top="head")
     assert column(1.0, 10) is not column(1.0, 11)
-    # Arrays are not compared, and wrong arguments are refused every time.
-    thickness = np.full(10, 0.1)
-    assert column(1.0, 10, thickness=thickness) is not column(1.0, 10, thickness=thickness)
+    # Arrays are compared by their values, and wrong arguments are refused every time.
+    thickness, other = np.full(10, 0.1), np.repeat([0.05, 0.15], 5)
+    assert column(1.0, 10, thickness=thickness) is column(1.0, 10, thickness=thickness.copy())
+    assert column(1.0, 10, thickness=thickness) is not column(1.0, 10, thickness=other)
     for _ in range(2):
         with pytest.raises(ModelError, match="cells"):
             column(1.0, True)

@@ -81,7 +81,7 @@ def test_different_values_have_different_digests() -> None:
     assert digest([1, 2], [3]) != digest([1], [2, 3])
 
 
-@pytest.mark.parametrize("value", [v for v in DIFFERENT if not callable(v)], ids=str)
+@pytest.mark.parametrize("value", [v for v in DIFFERENT if not callable(v)], ids=lambda v: type(v).__name__)
 def test_copies_have_the_same_digest(value: Any) -> None:
     assert digest(copy.deepcopy(value)) == digest(value)
 

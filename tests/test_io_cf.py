@@ -340,3 +340,71 @@ def test_a_missing_package_says_how_to_install_it(stored, monkeypatch, tmp_path)
             patch.setattr(units, "find_spec", lambda name, gone=package: None if name == gone else find(name))
             with pytest.raises(MissingPackageError, match=rf"needs {package}: pip install 'pydiffgeo\[io\]'"):
                 read()
+
+
+# --- what names mean -----------------------------------------------------------------------------
+
+
+def named(name: str, unit: str = "degC", **attributes: str) -> xr.Dataset:
+    values = (("basin", "time"), np.ones((1, 10)), {"units": unit, **attributes})
+    other = (("basin", "time"), np.full((1, 10), 3.0), {"units": "mm d-1"})
+    return xr.Dataset({name: values, "q_obs": other}, {"basin": ["a"], "time": DAYS})
+
+
+AIR = {"standard_name": "air_temperature"}
+
+
+@pytest.mark.parametrize(
+    ("data", "quantity"),
+    [
+        (named("tmean", **AIR), "temperature"), (named("x", **AIR), "temperature"), (named("tmin", **AIR), "temperature_min"),
+        (named("x", **AIR, cell_methods="area: maximum time: mean"), "temperature"),
+        (named("x", **AIR, cell_methods="time: minimum (interval: 1 hour)"), "temperature_min"),
+        (named("x", **AIR, cell_methods="lat: lon: mean time: maximum within days"), "temperature_max"),
+        # The standard name, or the method, says that it is something else than its name.
+        (named("tmean", standard_name="soil_temperature"), None), (named("temperature", standard_name="sea_surface_temperature"), None),
+        (named("tmean", **AIR, cell_methods="time: standard_deviation"), None), (named("tmean", **AIR, cell_methods="time: range"), None),
+        (named("tmean", cell_methods="time: minimum"), None), (named("tmin", cell_methods="time: maximum"), None),
+        (named("x", **AIR, cell_methods="time: sum"), None), (named("prcp", "mm d-1", standard_name="convective_precipitation_flux"), None),
+        (named("dayl", "h", standard_name="duration_of_sunshine"), None),
+    ],
+)  # fmt: skip
+def test_names_and_methods_are_read_together(stored, data, quantity):
+    read = dg.io.open_cf(stored(data))
+    assert {*read.data_vars} == {"runoff", *([quantity] if quantity else [])}
+    if quantity is None:
+        assert read.attrs["left_out"] in data.data_vars
+
+
+def test_a_standard_name_does_not_replace_the_unit(stored):
+    for data in (named("x", "mm", standard_name="lwe_precipitation_rate"), named("x", "1", **AIR),
+                 named("x", "kg m-2", standard_name="runoff_flux").drop_vars("q_obs")):  # fmt: skip
+        with pytest.raises(UnitError, match=r"any\.nc: x has the unit"):
+            dg.io.open_cf(stored(data))
+
+
+def test_methods_follow_the_axis_of_times_when_it_is_renamed(stored):
+    data = named("x", **AIR, cell_methods="date: minimum").rename(time="date")
+    assert "temperature_min" in dg.io.open_cf(stored(data), dimensions=("basin", "date"))
+
+
+@pytest.mark.parametrize("kind", ["S5", "U5"])  # bytes are stored as arrays of characters
+def test_names_of_basins_without_what_they_are_padded_with(stored, kind):
+    names = np.array(["A1   ", "B22 \0", "  C3 "])
+    data = xr.Dataset(
+        {"prcp": (("station", "time"), np.arange(3.0)[:, None] + np.zeros((3, 10)), {"units": "mm d-1"})},
+        {"time": DAYS},
+    )
+    data["name"] = ("station", names.astype(kind), {"cf_role": "timeseries_id"})
+    path = stored(data)
+    assert dg.io.open_cf(path).basin.values.tolist() == ["A1", "B22", "C3"]
+    assert dg.io.open_cf(path, basins=["B22"]).precipitation.values[0, 0] == 1
+    with pytest.raises(DataError, match="no basin 'A2'"):
+        dg.io.open_cf(path, basins=["A2"])
+    # A dataset that another reader made.
+    bytes_ = dg.io.open_cf(path).assign_coords(basin=np.array([b"A1  ", b"B22", b"C3"]))
+    with pytest.raises(DataError, match="no temperature"):
+        dg.io.basin_data(bytes_, "A1", latitude=45.0)
+    twice = data.isel(station=[0, 0])
+    with pytest.raises(DataError, match="basin A1 appears 2 times"):
+        dg.io.open_cf(stored(twice))

@@ -170,3 +170,32 @@ def test_data_of_basins_go_out_and_in(tmp_path):
     second = dg.io.open_cf(dg.io.write_dataset(tmp_path / "out.nc", first))
     xr.testing.assert_equal(first, second)
     assert second.precipitation.attrs == first.precipitation.attrs
+
+
+def test_standard_names_are_those_of_what_a_variable_is():
+    """Not of its name: potential temperature is called theta as well as water content."""
+    air = dg.Model(
+        name="Air", graph=dg.column(100.0, 3), states=(dg.State("theta", "1", "share of the air", default=0.3),),
+        fluxes=(dg.IntegratedFlux("precipitation", "kg m-2", "rain", 0),),
+        source=lambda cell, forcing: {"theta": -0.1 * cell.theta, "precipitation": 0 * cell.theta + 1},
+    )  # fmt: skip
+    data = dg.io.solution_dataset(dg.solve(air, {}, times=[0, 1], engine="sundials"))
+    assert not [k for k in data.variables if data[k].attrs.get("standard_name") not in (None, "time")]
+    # Nor does anybody know in what such a model measures its depth.
+    assert "units" not in data.depth.attrs
+    assert data.depth.attrs["comment"].startswith("unit not stated")
+
+
+@pytest.mark.parametrize(
+    ("head", "said", "unit"), [("cm", None, "cm"), ("m", None, "m"), ("hPa", None, None), ("hPa", "cm", "cm")]
+)
+def test_the_depth_is_in_the_unit_of_the_head(tmp_path, head, said, unit):
+    column = dg.Model(
+        name="Column", graph=dg.column(100.0, 4), states=(dg.State("theta", "1", "water content", default=0.3),),
+        outputs=(dg.Output("head", head, "pressure head"),), output=lambda cell: {"head": -1 / cell.theta},
+        source=lambda cell, forcing: {"theta": -0.1 * cell.theta},
+    )  # fmt: skip
+    data = dg.io.solution_dataset(dg.solve(column, {}, times=[0, 1], engine="sundials"), length_unit=said)
+    assert data.depth.attrs.get("units") == unit
+    read = dg.io.read_dataset(dg.io.write_dataset(tmp_path / "r.nc", data))
+    assert read.depth.attrs == data.depth.attrs

@@ -352,3 +352,8 @@ def test_likelihoods_reach_their_error_model():
         heteroscedastic_log_likelihood(s, o, 1.0, -0.1)
     with pytest.raises(ShapeError, match="sigma"):
         gaussian_log_likelihood(s, o, torch.ones(3))
+
+
+def test_the_flow_duration_curve_of_two_flows_ends_with_the_lower():
+    found = fms(torch.tensor([6.0, 2.0], dtype=torch.float64), [8.0, 4.0])
+    assert found.item() == pytest.approx(100 * (np.log(6 / 2) / np.log(8 / 4) - 1), rel=1e-12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -21,7 +22,8 @@ torch.set_default_dtype(torch.float64)
 
 CELLS, TIMES = 5, [0.0, 1.0, 2.0, 3.0]
 FLUX = torch.tensor([0.02, 0.001, 0.01])
-COLUMN = dg.models.RichardsColumn(0.5, CELLS)
+# Without its limits, so that water can be forced in until the steps run out.
+COLUMN = replace(dg.models.RichardsColumn(0.5, CELLS), limits=())
 # Enough steps for a column at rest, too few for one that water is forced into.
 FEW_STEPS = 60
 REST, FLOOD = [0.001, 0.001, 0.001], [0.001, 1.0, 0.001]
@@ -294,7 +296,11 @@ def test_auto_takes_julia_where_it_is_ready(julia_engine: str, monkeypatch: pyte
 def test_compiled_solves_equal_interpreted_ones_and_fall_back(compiler: str, monkeypatch, tmp_path) -> None:
     from pydiffgeo.engines import cvodes
 
-    monkeypatch.chdir(tmp_path)  # where CasADi leaves its temporary files
+    work, temporary = tmp_path / "work", tmp_path / "temporary"
+    work.mkdir()
+    temporary.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     if compiler == "cc" and shutil.which("cc") is None:
         pytest.skip("no C compiler")
     if compiler == "none":
@@ -310,6 +316,10 @@ def test_compiled_solves_equal_interpreted_ones_and_fall_back(compiler: str, mon
     assert found.stats["compiled"] is (compiler == "cc")
     for name, value in expected.states.items():
         assert torch.allclose(found.states[name], value, rtol=1e-6)
+    # The adjoint and tangents are compiled as well. None of it leaves anything behind.
+    leaves = {k: v.requires_grad_() for k, v in case.tensors().items()}
+    case.solve(leaves, model, engine="sundials", compiled=True).fluxes["runoff"].sum().backward()
+    assert [*work.iterdir()] == [*temporary.iterdir()] == []
 
 
 def test_a_solution_shows_itself_in_a_line() -> None:

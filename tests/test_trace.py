@@ -262,7 +262,7 @@ def overflows(c: Any) -> dict[str, Any]:
         (branches, "if c.x", ModelError, ["branches on a value", "torch.where"]),
         (misreads, "conductivity", ModelError, ["does not declare", "'conductivity'"]),
         (uses_math, "math.exp", ModelError, ["torch operations only", "not math.exp"]),
-        (uses_numpy, "np.exp", ModelError, ["torch operations only", "ufuncs"]),
+        (uses_numpy, "np.exp", ModelError, ["torch operations only", "use that of torch"]),
         (takes_the_least_of_one, "torch.min", UnsupportedOperationError, ["torch.min takes two values"]),
         (takes_the_largest_along_an_axis, "torch.max", UnsupportedOperationError, ["torch.max takes two values"]),
         (clamps_to_nothing, "torch.clamp", UnsupportedOperationError, ["needs min, max, or both"]),

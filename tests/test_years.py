@@ -128,3 +128,11 @@ def test_a_checkpoint_knows_the_errors(tmp_path):
     (observation,) = sites[0].observations
     other = replace(sites[0], observations=(replace(observation, error=0.2 * observation.error),))
     assert other.fingerprint != sites[0].fingerprint
+
+
+def test_years_begin_on_the_day_of_the_first():
+    dates = np.arange("1999-10-15", "2002-03-01", dtype="datetime64[D]")
+    flow = np.random.default_rng(1).gamma(0.5, 1.0, len(dates))
+    error = even_years(dates, flow, 1.0).numpy()
+    begins = dates[1:][np.diff(error) != 0]
+    assert begins.astype(str).tolist() == ["2000-10-15", "2001-10-15"]

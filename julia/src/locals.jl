@@ -67,6 +67,10 @@ end
 @inline whole(x, ::Val{N}) where {N} = N < 0 ? inv(whole(x, Val(-N))) : N == 0 ? one(x) : N == 1 ? x :
     iseven(N) ? (h = whole(x, Val(N ÷ 2)); h * h) : x * whole(x, Val(N - 1))
 
+# Julia's own throw an error at infinity.
+@inline sine(x::Float64) = (far = !(abs(x) < Inf); ifelse(far, NaN, sin(ifelse(far, 0.0, x))))
+@inline cosine(x::Float64) = (far = !(abs(x) < Inf); ifelse(far, NaN, cos(ifelse(far, 0.0, x))))
+
 @inline root(x::Float64) = ifelse(x >= 0.0, Base.sqrt_llvm(x), NaN)
 @inline pick(condition, a::Float64, b::Float64) = ifelse(condition, a, b)
 # Unlike `ifelse(b < a, b, a)` these keep a NaN of either argument.
@@ -78,6 +82,8 @@ end
 @inline exponential(x) = exp(x)
 @inline hyperbolic(x) = tanh(x)
 @inline logarithm(x) = x >= 0 ? log(x) : oftype(log(one(x)), NaN)
+@inline sine(x) = isfinite(x) ? sin(x) : oftype(sin(one(x)), NaN)
+@inline cosine(x) = isfinite(x) ? cos(x) : oftype(cos(one(x)), NaN)
 @inline root(x) = x >= 0 ? sqrt(x) : oftype(sqrt(one(x)), NaN)
 @inline pick(condition, a, b) = ((x, y) = promote(a, b); ifelse(condition, x, y))
 # Of equal numbers the first one counts, as where slopes are written out: tangent and adjoint agree.
@@ -112,7 +118,7 @@ The local function written in `source`, in a module of its own that knows the fu
 """
 function compile(source::AbstractString)
     space = Module(:Local)
-    Core.eval(space, :(const power, logarithm, exponential, hyperbolic, root, pick, lesser, greater, whole =
-        $power, $logarithm, $exponential, $hyperbolic, $root, $pick, $lesser, $greater, $whole))
+    Core.eval(space, :(const power, logarithm, exponential, hyperbolic, root, sine, cosine, pick, lesser, greater, whole =
+        $power, $logarithm, $exponential, $hyperbolic, $root, $sine, $cosine, $pick, $lesser, $greater, $whole))
     return Core.eval(space, Meta.parse(source))
 end

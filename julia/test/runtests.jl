@@ -2,8 +2,8 @@ using LinearAlgebra, SparseArrays, Test
 using PydiffgeoSolvers
 # ForwardDiff too comes with the solvers: the environment of Python names them alone.
 using PydiffgeoSolvers: Elimination, ForwardDiff, Kept, Kernel, Model, Record, SciMLBase, SOLVERS, Settings, StepAdjoint, Work,
-    backward, build, collect_parameters!, core_of, derived, exponential, forward, hyperbolic, init, jacobian!, logarithm,
-    ode_problem, power, pull!, pull_steps!, rates!, ready!, remember!, set_forcing!, set_interval!, set_parameters!,
+    backward, build, collect_parameters!, core_of, cosine, derived, exponential, forward, hyperbolic, init, jacobian!, logarithm,
+    ode_problem, power, pull!, pull_steps!, rates!, ready!, remember!, set_forcing!, set_interval!, set_parameters!, sine,
     set_point!, step!, tangent
 
 # A column of cells with a closure: exchange depends on a nonlinear function of the state, the first
@@ -44,6 +44,11 @@ end
     @test logarithm.([0.0, 5e-324, Inf]) == [-Inf, log(5e-324), Inf] && all(isnan, logarithm.([-1.0, NaN]))
     @test units(hyperbolic.(x), tanh.(x)) <= 8
     @test hyperbolic.([-Inf, Inf]) == [-1, 1] && isnan(hyperbolic(NaN))
+    @test sine.(y) == sin.(y) && cosine.(y) == cos.(y)
+    for f in (sine, cosine), edge in (-Inf, Inf, NaN)
+        @test isnan(f(edge)) && isnan(f(ForwardDiff.Dual(edge, 1.0)))
+    end
+    @test ForwardDiff.derivative(sine, 0.4) == cos(0.4) && ForwardDiff.derivative(cosine, 0.4) == -sin(0.4)
 end
 
 @testset "elimination, with integrated fluxes: $kind" for kind in ("few states", "a column")

@@ -118,8 +118,9 @@ def _probes(data: xr.Dataset, solution: Solution, probes: Sequence[Observation],
         return data
     when = np.unique(np.concatenate([o.times for o in probes]))
     depth = np.array([o.depth for o in probes], np.float64)
+    about = {k: v for k, v in data["depth"].attrs.items() if k in ("units", "comment")}
     data = data.assign_coords(
-        probe_depth=("probe", depth, {"units": data["depth"].attrs["units"], "long_name": "depth of the probe"}),
+        probe_depth=("probe", depth, {**about, "long_name": "depth of the probe"}),
         when=("when", *_axis(solution, when, start)),
     )
     for name in dict.fromkeys(o.name for o in probes):

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from copy import copy
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,13 +22,14 @@ import numpy as np
 
 from ..errors import EngineError, InputError
 from .base import FINAL, Array, Options, Status
+from .compiling import compiling
 from .decisions import events
 from .interrupts import interrupted
 from .jumps import Jumping
 from .kernels import Kernel, System
 from .limits import Guards, guarded
 from .members import Failure, Watch
-from .rosenbrock import SHORTEST, Rosenbrock
+from .rosenbrock import SHORTEST, Rosenbrock, steepness
 
 RULES: dict[str, Any] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
@@ -79,19 +81,6 @@ def closed_values(system: System, y: Any, p: Any, f: Any) -> Any:
         results = kernel.program.run(_inputs(kernel, v), RULES)
         v = ca.vertcat(v, *(_column(results[s.output], len(s.target)) for s in kernel.scatter))
     return v
-
-
-def steepness(controls: Sequence[tuple[int, int, float]], v: Any, n_states: int) -> Any:
-    """By how much, relative to its size, that through which each state is controlled changes with the state."""
-    found: list[Any] = [0.0] * n_states
-    slopes = ca.jacobian(v[[value for _, value, _ in controls if value >= 0]], v[:n_states])
-    row = 0
-    for state, value, size in controls:
-        steep = 1 / size
-        if value >= 0:
-            steep, row = ca.fabs(slopes[row, state]) / (ca.fabs(v[value]) + size), row + 1
-        found[state] = ca.fmax(found[state], steep)
-    return ca.vertcat(*found)
 
 
 def rates(system: System, v: Any) -> Any:
@@ -210,6 +199,7 @@ class Interval:
             "steps_per_checkpoint": STEPS_PER_CHECKPOINT,
             "linear_multistep_method": SOLVERS[solver],
             "disable_internal_warnings": True,
+            # A value that is not finite is met with a smaller step, or told by the status.
             "show_eval_warnings": False,
             # Without it, CVODES goes on with steps that change nothing where a guard turns rates to NaN.
             "min_step_size": SHORTEST if system.guards else 0.0,
@@ -218,15 +208,15 @@ class Interval:
         self._closed = closed
         self._fallback: Rosenbrock | None = None
         self._guarded = closed | {"ode": guarded(system, total, run, options)}
-        integrator = self._integrator("forward", self._guarded)
-        self._forward = _Call(integrator, {0: n + n_fluxes, 2: self._size}, {0: n + n_fluxes})
+        self._functions: dict[Any, Any] = {}
+        self._zeros = np.zeros(n_fluxes)
+        self._forward = self._forward_call()
         self._symbols = [y, par, s]
         self._values = v
         self._locator: _Call | None = None
         self._turning: dict[Any, tuple[Any, _Call]] = {}
         self._backward: _Call | None = None
         self._tangents: dict[int, _Call] = {}
-        self._zeros = np.zeros(n_fluxes)
         self.setup_seconds = time.perf_counter() - started
 
     def _integrator(self, name: str, dae: dict[str, Any], grid: Any = 1.0, **more: Any) -> Any:
@@ -239,12 +229,30 @@ class Interval:
 
     def _built(self, name: str, dae: dict[str, Any], grid: Any, setup: dict[str, Any]) -> Any:
         if self.compiled:
-            jit = {"jit": True, "compiler": "shell", "jit_options": {"compiler": "cc", "flags": ["-O2"]}}
             try:
-                return ca.integrator(name, "cvodes", dae, 0.0, grid, setup | jit)
+                with compiling() as jit:
+                    return ca.integrator(name, "cvodes", dae, 0.0, grid, setup | jit)
             except RuntimeError:
                 self.compiled = False
         return ca.integrator(name, "cvodes", dae, 0.0, grid, setup)
+
+    def twin(self) -> Interval:
+        """Another one for another thread, with the same functions and memory of its own."""
+        other = copy(self)
+        other._forward, other._backward, other._tangents, other._fallback = other._forward_call(), None, {}, None
+        other._locator, other._turning, other.setup_seconds = None, {}, 0.0
+        return other
+
+    def _function(self, key: Any, make: Callable[[], Any]) -> Any:
+        """One function for all twins; of two that build it at a time, one is kept."""
+        if key not in self._functions:
+            self._functions.setdefault(key, make())
+        return self._functions[key]
+
+    def _forward_call(self) -> _Call:
+        size = self.n_states + len(self._zeros)
+        integrator = self._function("forward", lambda: self._integrator("forward", self._guarded))
+        return _Call(integrator, {0: size, 2: self._size}, {0: size})
 
     def forward(self, y: Array, par: Array) -> tuple[Array, Array, str]:
         """States at the end, integrated fluxes, and why CVODES gave up, where it did; raises `Failure`."""
@@ -351,7 +359,9 @@ class Interval:
         if count not in self._tangents:
             # Derivatives count in the error test, and so do those of the integrated fluxes.
             tight = _tolerances(self.options, SENSITIVITY_FACTOR)
-            beside = self._integrator("tangent", self._lean, nfwd=count, quad_err_con=True, **tight)
+            beside = self._function(
+                count, lambda: self._integrator("tangent", self._lean, nfwd=count, quad_err_con=True, **tight)
+            )
             sizes = {0: (1 + count) * len(y), 2: (1 + count) * self._size}
             self._tangents[count] = _Call(beside, sizes, {0: (1 + count) * len(y), 2: (1 + count) * len(self._zeros)})
         parts = self._tangents[count](np.append(y, y_dot), np.append(par, par_dot))
@@ -380,7 +390,9 @@ class Interval:
         if self._backward is None:
             # Gradients to parameters and forcings are quadratures: they count in the error test.
             tight = _tolerances(self.options, SENSITIVITY_FACTOR)
-            adjoint = self._integrator("backward", self._lean, nadj=1, quad_err_con=True, **tight)
+            adjoint = self._function(
+                "backward", lambda: self._integrator("backward", self._lean, nadj=1, quad_err_con=True, **tight)
+            )
             sizes = {0: len(y), 2: self._size, 4: len(y_bar), 6: len(q_bar)}
             self._backward = _Call(adjoint, sizes, {3: len(y), 5: self._size})
         try:

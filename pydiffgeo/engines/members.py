@@ -39,12 +39,17 @@ class Watch:
         self._deadline += seconds
 
 
+def processors() -> int:
+    """How many this process may use, which a batch system may have limited."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def each_member(
     options: Options, some: Sequence[int], members: int, work: Callable[[int, Watch], None]
 ) -> tuple[list[Status], dict[int, str]]:
     """Does `work(member, watch)` for `some` of the `members`; returns a status for each, and reasons of failures."""
     status, reasons = [Status.SUCCESS] * members, dict[int, str]()
-    threads = min(options.threads or os.cpu_count() or 1, len(some))
+    threads = min(options.threads or processors(), len(some))
     with noted_interrupts() as interrupt:
         watch = Watch(options.max_seconds, interrupt)
 

@@ -96,6 +96,10 @@ class Builder:
         if op == "pow" and known[1] in (1.0, 2.0, 0.5):
             return {1.0: lambda: args[0], 2.0: lambda: self.apply("mul", args[0], args[0]),
                     0.5: lambda: self.apply("sqrt", args[0])}[known[1]]()  # fmt: skip
+        if (dry := self._clamped(op, args)) is not None:
+            below, safe = self.apply("lt", dry, self.constant(0.0)), self.constant(1.0)
+            result = self.apply(op, self.apply("where", below, safe, dry), *args[1:])
+            return self.apply("where", below, self.constant(0.0), result)
         if (op in ("add", "sub") and known[1] == 0.0) or (op in ("mul", "div") and known[1] == 1.0):
             return args[0]
         if (op == "add" and known[0] == 0.0) or (op == "mul" and known[0] == 1.0):
@@ -103,6 +107,19 @@ class Builder:
         if op == "mul" and 0.0 in known:
             return self.constant(0.0)
         return self._append(Node(op, args))
+
+    def _clamped(self, op: str, args: tuple[Ref, ...]) -> Ref | None:
+        """x where the operation is a root, or a power below one, of x clamped at zero; None where it is not.
+
+        Its slope is infinite at zero, and times that of the clamp not a number below: a store that runs dry would end
+        the solve, if the two were not chosen together.
+        """
+        if op != "sqrt" and not (op == "pow" and 0.0 < (self.value(args[1]) or 0.0) < 1.0):
+            return None
+        inner = self.nodes[args[0]]
+        if inner.op != "maximum" or 0.0 not in (values := [self.value(a) for a in inner.args]):
+            return None
+        return inner.args[1 - values.index(0.0)]
 
     def copy(self, program: Program, rule: Callable[[Ref, Node, list[Ref]], Ref | None]) -> list[Ref]:
         """Appends the nodes of `program` and returns where each is now.

@@ -12,7 +12,7 @@ and gradients are the exact ones of the steps taken: CasADi differentiates throu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import casadi as ca
@@ -141,6 +141,19 @@ class Rosenbrock:
             if h < SHORTEST:
                 raise Failure(Status.STEP_TOO_SMALL, "(Rodas5P)")
         raise Failure(Status.MAX_STEPS, "(Rodas5P)")
+
+
+def steepness(controls: Sequence[tuple[int, int, float]], v: Any, n_states: int) -> Any:
+    """By how much, relative to its size, that through which each state is controlled changes with the state."""
+    found: list[Any] = [0.0] * n_states
+    slopes = ca.jacobian(v[[value for _, value, _ in controls if value >= 0]], v[:n_states])
+    row = 0
+    for state, value, size in controls:
+        steep = 1 / size
+        if value >= 0:
+            steep, row = ca.fabs(slopes[row, state]) / (ca.fabs(v[value]) + size), row + 1
+        found[state] = ca.fmax(found[state], steep)
+    return ca.vertcat(*found)
 
 
 def _finite(values: Array) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -22,6 +23,8 @@ from .jumps import jumping_along, message
 from .kernels import System
 from .members import Failure, Watch, each_member
 
+# Settings (tolerances and the like) of which built functions are kept for each system.
+KEPT = 4
 # Directions that are solved for beside the states at a time.
 DIRECTIONS = 8
 # Why CVODES gave up, by member and interval, where the fallback went on.
@@ -33,27 +36,44 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
 
 
+class _Built:
+    """What is built for a system and settings: functions that all threads share, and memory for each to run them."""
+
+    def __init__(self, first: Interval) -> None:
+        self.first, self.idle = first, [first]
+
+
 class SundialsEngine:
-    """CVODES by interval. Built functions are kept per system, tolerance and kind of forcing."""
+    """CVODES by interval.
+
+    Built functions are kept per system, tolerances, solver and kind of forcing: of the last `KEPT` of these settings
+    with each system, as long as the system lives.
+    """
 
     name = "sundials"
 
     def __init__(self) -> None:
-        self._idle: WeakKeyDictionary[System, dict[Any, list[Interval]]] = WeakKeyDictionary()
+        self._built: WeakKeyDictionary[System, OrderedDict[Any, _Built]] = WeakKeyDictionary()
 
     @contextmanager
     def _interval(self, problem: Problem, watch: Watch) -> Iterator[Interval]:
-        """Lends an interval solver to one thread; builds one where all are in use."""
+        """Lends an interval solver to one thread; makes one where all are in use."""
         o, nodes = problem.options, problem.f.shape[2]
         key = (o.rtol, o.atol, o.solver, o.max_steps, o.compiled, nodes)
         with _building:
-            idle = self._idle.setdefault(problem.system, {}).setdefault(key, [])
-            interval = idle.pop() if idle else Interval(problem.system, o, nodes, watch)
+            known = self._built.setdefault(problem.system, OrderedDict())
+            if key not in known:
+                known[key] = _Built(Interval(problem.system, o, nodes, watch))
+            known.move_to_end(key)
+            while len(known) > KEPT:
+                known.popitem(last=False)
+            built = known[key]
+            interval = built.idle.pop() if built.idle else built.first.twin()
         interval.watch = watch
         try:
             yield interval
         finally:
-            idle.append(interval)
+            built.idle.append(interval)
 
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
         started = time.perf_counter()
@@ -73,7 +93,8 @@ class SundialsEngine:
 
         def solve(m: int, watch: Watch) -> None:
             with self._interval(problem, watch) as interval:
-                stats["compiled"], stats["setup_seconds"] = interval.compiled, interval.setup_seconds
+                stats["compiled"] = interval.compiled
+                stats["setup_seconds"], interval.setup_seconds = stats["setup_seconds"] + interval.setup_seconds, 0.0
                 for j, par in enumerate(_parameters(problem, m)):
                     watch.look()
                     interval.since = problem.breaks[j]

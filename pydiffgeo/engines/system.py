@@ -134,8 +134,6 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
             touched = np.asarray(side.cells)
             seen = _at(bare, touched) | {s.name: states[s.name] for s in side.states}
             spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
-        if set(program.outputs) != {"low", "value", "high"}:
-            raise ModelError(f"{program.name} returns {sorted(program.outputs)}; it needs 'value', and 'low' or 'high'")
         guards.append(Guard(_kernel(program, spaces, (), len(touched)), limit.name, limit.unit, touched, limit.remedy))
     controls: list[tuple[int, int, float]] = []
     for s in model.all_states:

@@ -326,9 +326,8 @@ def trace(
     except AttributeError as error:
         raise ModelError(f"{name}: {_last_line(error)} reads a name the model does not declare: {error}") from error
     except (TypeError, RuntimeError, ValueError, ArithmeticError) as error:
-        raise ModelError(
-            f"{name}: {_last_line(error)}: {error} (local functions take torch operations only)"
-        ) from error
+        said = "calls a function of NumPy; use that of torch" if "ufunc" in str(error) else error
+        raise ModelError(f"{name}: {_last_line(error)}: {said} (local functions take torch operations only)") from error
     if not isinstance(result, Mapping):
         raise ModelError(f"{name} must return a dictionary, got {type(result).__name__}")
     tracer.done = True

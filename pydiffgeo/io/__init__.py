@@ -8,7 +8,7 @@ dg.io.write_dataset("result.nc", dg.io.solution_dataset(sol), dg.io.provenance(s
 
 from ..basin import BasinData
 from .archive import read_archive, write_archive
-from .basins import basin_data
+from .basins import basin_data, daily
 from .camels import open_camels
 from .caravan import open_caravan
 from .cf import open_cf
@@ -19,6 +19,7 @@ __all__ = [
     "BasinData",
     "Variable",
     "basin_data",
+    "daily",
     "open_camels",
     "open_caravan",
     "open_cf",

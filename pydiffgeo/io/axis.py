@@ -1,4 +1,4 @@
-"""Time axes: dates of a file, checked; gaps filled; series of several files brought to one axis."""
+"""Time axes: checked; gaps filled; series of several files brought to one axis."""
 
 from __future__ import annotations
 
@@ -6,94 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import xarray as xr
 
 from ..basin import Array, Dates, day
 from ..errors import DataError, TimeAxisError
-from .units import require
+from .dates import check_choice, nanoseconds
 
 Gaps = Literal["fill", "refuse"]
-Calendar = Literal["refuse", "convert"]
-STANDARD = ("standard", "gregorian", "proleptic_gregorian")
 # More times than a record in steps of minutes has: a single stray one would fill the memory.
 LONGEST = 50_000_000
-CONVERTIBLE = ("noleap", "365_day", "360_day")
-
-
-def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Raises `DataError` unless an argument is one of the `allowed`."""
-    if value not in allowed:
-        raise DataError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-
-
-def decode(data: xr.Dataset, time: str, file: str, calendar: Calendar = "refuse") -> xr.Dataset:
-    """Fill values become NaN, once values are looked at, and the time axis dates of the standard calendar.
-
-    Args:
-        data: a dataset opened with `decode_cf=False`.
-        calendar: what to do with calendars of 365 or 360 days: refuse them, or convert them. Days of a
-            year without 29 February keep their dates. Days of a year of 360 are spread over the real one.
-            Days that are left over are gaps.
-
-    Raises:
-        TimeAxisError: there is no time axis, or it has no dates, or a calendar that cannot be used.
-        MissingPackageError: cftime is needed and not installed.
-    """
-    check_choice("calendar", calendar, ("refuse", "convert"))
-    if time not in data.variables or data[time].dims != (time,):
-        raise TimeAxisError(f"{file}: no time axis {time!r}; dimensions are {sorted(map(str, data.dims))}", file=file)
-    attributes = data[time].attrs
-    # Absent means standard, by the CF conventions.
-    name = str(attributes.get("calendar", "standard")).lower()
-    if name not in (*STANDARD, *CONVERTIBLE) or (name in CONVERTIBLE and calendar == "refuse"):
-        hint = '; calendar="convert" brings it to the standard calendar' if name in CONVERTIBLE else ""
-        raise TimeAxisError(
-            f"{file}: {time!r} is in the calendar {name!r}, not the standard one{hint}", file=file, calendar=name
-        )
-    if " since " not in str(attributes.get("units", "")) and data[time].dtype.kind != "M":
-        raise TimeAxisError(
-            f"{file}: {time!r} does not hold dates, but {data[time].dtype} in {attributes.get('units', 'no unit')!r}; "
-            f"its units must be such as 'days since 1980-01-01'",
-            file=file,
-        )
-    if name in CONVERTIBLE:
-        require("cftime", f"{file}: the calendar {name!r}")
-    try:
-        # Day lengths in seconds are numbers here, never time deltas.
-        data = xr.decode_cf(data, decode_timedelta=False)
-        if name in CONVERTIBLE:
-            spread = name == "360_day"
-            data = data.convert_calendar("standard", dim=time, align_on="year" if spread else None, use_cftime=False)
-    # Attributes of a file can be anything, and what they break differs: a KeyError or LookupError as well.
-    except Exception as error:
-        raise TimeAxisError(f"{file}: {time!r} cannot be decoded as dates ({error})", file=file) from error
-    if data[time].dtype.kind != "M":
-        raise TimeAxisError(f"{file}: {time!r} reaches beyond the dates that can be represented", file=file)
-    if name == "360_day":
-        # Spread days carry times of day that mean nothing.
-        days = data[time].values.astype("datetime64[D]")
-        if (np.diff(days) == np.timedelta64(0, "D")).any() and len(np.unique(data[time].values)) == len(days):
-            raise TimeAxisError(
-                f"{file}: steps of less than a day cannot be converted from the calendar {name!r}",
-                file=file, calendar=name,
-            )  # fmt: skip
-        data = data.assign_coords({time: days.astype("datetime64[ns]")})
-    return data
-
-
-def unpacked(data: xr.Dataset, file: str) -> xr.Dataset:
-    """`data` in memory.
-
-    Raises:
-        DataError: its values cannot be read, or not unpacked as their attributes say.
-    """
-    try:
-        return data.load()
-    # What libraries raise where a file is damaged differs.
-    except Exception as error:
-        raise DataError(
-            f"{file}: values cannot be read, or not unpacked as the attributes of their variable say ({error})"
-        ) from error
 
 
 def check_times(times: Any, file: str) -> None:
@@ -121,7 +41,7 @@ def regular(times: Any, file: str, gaps: Gaps = "fill") -> Dates:
     """
     check_choice("gaps", gaps, ("fill", "refuse"))
     check_times(times, file)
-    times = np.asarray(times).astype("datetime64[ns]")
+    times = nanoseconds(times, file)
     if len(times) < 2:
         return times
     steps = np.diff(times).astype(np.int64)
@@ -129,8 +49,8 @@ def regular(times: Any, file: str, gaps: Gaps = "fill") -> Dates:
     if (steps % step).any():
         at = int(np.flatnonzero(steps % step)[0])
         raise TimeAxisError(
-            f"{file}: steps of {_length(step)} and, after {_short(times[at])}, of {_length(int(steps[at]))}: "
-            f"the time axis is not regular",
+            f"{file}: steps of {length_of(step)} and, after {_short(times[at])}, of {length_of(int(steps[at]))}: "
+            f"the time axis is not regular; where its times are rounded, say to what: rounding='1 h', or another step",
             file=file,
         )
     if gaps == "refuse" and (steps > step).any():
@@ -143,7 +63,7 @@ def regular(times: Any, file: str, gaps: Gaps = "fill") -> Dates:
     count = int((times[-1] - times[0]).astype(np.int64)) // step + 1
     if count > LONGEST:
         raise TimeAxisError(
-            f"{file}: the smallest step, {_length(step)} after {_short(times[int(steps.argmin())])}, would make "
+            f"{file}: the smallest step, {length_of(step)} after {_short(times[int(steps.argmin())])}, would make "
             f"{count} times out of {len(times)}",
             file=file,
         )
@@ -175,8 +95,8 @@ def together(
         offset = int((axis[0] - every[0]).astype(np.int64))
         if step != min(steps, default=step) or offset % step:
             raise TimeAxisError(
-                f"{file}: its times, every {_length(step)} from {_short(axis[0])}, do not meet those of the other basins, "
-                f"every {_length(min(steps))} from {_short(every[0])}",
+                f"{file}: its times, every {length_of(step)} from {_short(axis[0])}, do not meet those of the other basins, "
+                f"every {length_of(min(steps))} from {_short(every[0])}",
                 file=file,
             )
     # Two basins far apart in time leave a gap between them that no single one of them has.
@@ -196,7 +116,8 @@ def _short(time: Any) -> str:
     return text.removesuffix("T00:00:00")
 
 
-def _length(nanoseconds: int) -> str:
+def length_of(nanoseconds: int) -> str:
+    """A step of time in days, or hours."""
     hours = nanoseconds / 3.6e12
     return f"{hours / 24:g} d" if hours % 24 == 0 else f"{hours:g} h"
 

@@ -1,4 +1,4 @@
-"""One basin of a dataset, complete enough to calibrate."""
+"""One basin of a dataset, complete enough to calibrate; daily values of those that come more often."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..basin import FORCINGS, QUANTITIES, RANGES, BasinData, daylength, unknown_basin
+from ..basin import FORCINGS, QUANTITIES, RANGES, BasinData, daylength, label, unknown_basin
 from ..checks import is_number, shown
 from ..errors import DataError
-from .axis import days_within
+from .axis import days_within, length_of, regular
+from .quantities import SERIES
 from .units import convert
+
+DAY = 86400 * 10**9  # in nanoseconds
 
 
 def basin_data(
@@ -44,13 +47,13 @@ def basin_data(
             raise DataError(f"{source}: no dimension {dimension!r} with labels; it has {sorted(map(str, data.dims))}")
     if data["time"].dtype.kind != "M":
         raise DataError(f"{source}: 'time' does not hold dates, but {data['time'].dtype}")
-    labels = [str(b) for b in data["basin"].values]
+    labels = [label(b) for b in data["basin"].values]
     if basin not in labels:
         raise unknown_basin(basin, labels, source)
     one = data.isel(basin=labels.index(basin))
     if "files" in one.coords:  # of a folder with files of each basin
         source = str(one["files"].item())
-    days = one["time"].values.astype("datetime64[D]")
+    days = _days(one["time"], source)
     inside = days_within(days, start, end, source)
 
     def values(name: str, unit: str) -> Any:
@@ -78,6 +81,58 @@ def basin_data(
             raise _absent("daylength", data, source, ", or a latitude to compute it from")
         series["daylength"] = daylength(float(one["gauge_lat"]) if latitude is None else latitude, days)
     return BasinData(basin, days, source=source, **series)
+
+
+def _days(time: xr.DataArray, source: str) -> Any:
+    """The days of daily values, `datetime64[D]`.
+
+    Raises:
+        DataError: there are several values a day.
+    """
+    days = time.values.astype("datetime64[D]")
+    steps = np.diff(time.values).astype("timedelta64[ns]").astype(np.int64)
+    if len(steps) and 0 < steps.min() < DAY and (np.diff(days) == np.timedelta64(0, "D")).any():
+        raise DataError(
+            f"{source}: the values come every {length_of(int(steps.min()))}, and daily ones are needed: "
+            f"daily(data) makes means of whole days"
+        )
+    return days
+
+
+def daily(data: xr.Dataset) -> xr.Dataset:
+    """Daily values of a dataset with several values a day, as `open_cf` returns it, whose times are starts of steps.
+
+    Rates and temperatures become means, extremes of temperature the extreme of each day. A day that lacks a step has
+    no value.
+
+    Args:
+        data: with the dimensions `(basin, time)`, and steps that divide a day.
+
+    Raises:
+        DataError: steps repeat, are unsorted or irregular, or longer than a day, or do not divide it.
+    """
+    source = str(data.attrs.get("source", "the dataset"))
+    times = regular(data["time"].values, source, "fill")
+    step = int(np.diff(times[:2]).astype(np.int64)[0]) if len(times) > 1 else DAY
+    if step > DAY or DAY % step:
+        raise DataError(f"{source}: steps of {length_of(step)} do not make whole days")
+    every = data.reindex(time=times)
+    days = xr.DataArray(times.astype("datetime64[D]").astype("datetime64[ns]"), dims="time", name="day")
+    count = DAY // step
+    made = {}
+    for name, variable in every.data_vars.items():
+        if "time" not in variable.dims:
+            made[name] = variable
+            continue
+        groups = variable.groupby(days)
+        how = SERIES[str(name)].method if name in SERIES else "mean"
+        found = {"minimum": groups.min, "maximum": groups.max, "mean": groups.mean}[how]("time", skipna=False)
+        whole = groups.count("time") == count
+        made[name] = found.where(whole).rename(day="time").transpose(*variable.dims).assign_attrs(variable.attrs)
+    result = xr.Dataset(made, attrs=data.attrs)
+    result = result.assign_coords({k: v for k, v in data.coords.items() if "time" not in v.dims})
+    result["time"].attrs = data["time"].attrs
+    return result
 
 
 def _absent(quantity: str, data: xr.Dataset, source: str, else_give: str) -> DataError:

@@ -19,7 +19,8 @@ from ..basin import Array, Dates, mean_of, unknown_basin
 from ..errors import DataError
 from .arguments import check_labels, check_path, texts
 from .attributes import CAMELS_UNITS, read_table, read_tables
-from .axis import Gaps, check_choice, together
+from .axis import Gaps, together
+from .dates import check_choice
 from .quantities import FILES, SERIES
 from .text import Forcing, find_files, only_file, read_flow, read_forcing
 from .units import convert

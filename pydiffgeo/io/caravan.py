@@ -16,12 +16,15 @@ import numpy as np
 import xarray as xr
 
 from ..basin import unknown_basin
-from ..errors import DataError
+from ..errors import DataError, TimeAxisError
 from .arguments import check_arguments, check_labels, check_path
 from .attributes import CARAVAN_UNITS, read_tables
-from .axis import Calendar, Gaps, check_choice, decode, together, unpacked
-from .cf import Areas, Names, open_raw, renamed, series_of
+from .axis import Gaps, together
+from .cf import open_raw, renamed
+from .dates import Calendar, Dating, Labels, check_choice, decode
+from .packed import unpacked
 from .quantities import FILES
+from .series import Areas, Names, series_of
 from .units import check_known, compatible
 
 # An entry of the attribute that lists the units of a file: `streamflow: Observed streamflow [mm/d]`.
@@ -39,13 +42,15 @@ def open_caravan(
     missing: Sequence[float] = (),
     area: Areas | None = None,
     quantities: Sequence[str] | None = None,
+    labels: Labels | None = None,
+    rounding: str | None = None,
 ) -> xr.Dataset:
     """Series and attributes of many basins from a folder of Caravan or of NeuralHydrology's generic layout.
 
     Args:
         root: the folder that holds `timeseries` or `time_series`.
         basins: names of the files without `.nc`; all of them where not given.
-        variables, units, calendar, gaps, missing, quantities: as in `open_cf`. Units that files of Caravan list
+        variables, units, calendar, gaps, missing, quantities, labels, rounding: as in `open_cf`. Units that files of Caravan list
             for the file as a whole are found; daily sums in mm are read as mm d-1. Attributes of Caravan have
             their documented units; the generic layout states none, so say that of the area where stream flow is
             a volume per time: units={"area": "km2"}.
@@ -59,7 +64,7 @@ def open_caravan(
         DataError, UnitError, TimeAxisError, MissingPackageError: as `open_cf`; name the file.
     """
     check_choice("gaps", gaps, ("fill", "refuse"))
-    root = check_path(root)
+    root, how = check_path(root), Dating(calendar, labels, rounding)
     check_labels(basins)
     check_arguments(variables=variables, units=units, missing=missing, area=area, quantities=quantities)
     files = _files(root)
@@ -68,24 +73,30 @@ def open_caravan(
             raise unknown_basin(basin, files, str(root))
     wanted = [*files] if basins is None else [*basins]
     static = _static(root, {b: files[b] for b in wanted}, units or {})
-    series, about, left_out = [], dict[str, dict](), dict[str, None]()
+    series, about, left_out, zones = [], dict[str, dict](), dict[str, None](), list[str]()
     for i, basin in enumerate(wanted):
-        data = _one(files[basin], basin, {k: v[i] for k, v in static.items()}, variables, units or {}, calendar, gaps,
+        data = _one(files[basin], basin, {k: v[i] for k, v in static.items()}, variables, units or {}, how, gaps,
                     missing, area, quantities)  # fmt: skip
         values = {str(k): v.values[0] for k, v in data.data_vars.items() if v.dims == ("basin", "time")}
         series.append((data["time"].values, values))
+        zones.append(data["time"].attrs.get("time_zone", ""))
         left_out |= dict.fromkeys(filter(None, data.attrs["left_out"].split(", ")))
         for name in values:
             if about.setdefault(name, data[name].attrs) != data[name].attrs:
                 raise DataError(f"{files[basin]}: {name} differs from that of other basins: {data[name].attrs}")
     times, joined = together(series, [str(files[b]) for b in wanted], gaps)
+    if len({*zones}) > 1 and (np.diff(times) < np.timedelta64(1, "D")).any():
+        raise TimeAxisError(
+            f"{root}: hourly values in several time zones, {', '.join(sorted({z or 'UTC' for z in zones}))}, do not meet"
+        )
     result = xr.Dataset(
         {**{k: xr.Variable(("basin",), v.values, v.attrs) for k, v in static.items() if k not in joined},
          **{k: (("basin", "time"), v, about[k]) for k, v in joined.items()}},
         {"basin": wanted, "time": times, "files": ("basin", [str(files[b]) for b in wanted], FILES)},
         {"source": str(root), "left_out": ", ".join(left_out)},
     )  # fmt: skip
-    result["time"].attrs = {"standard_name": "time", "long_name": "time", "axis": "T"}
+    zone = {"time_zone": zones[0]} if len({*zones}) == 1 and zones[0] else {}
+    result["time"].attrs = {"standard_name": "time", "long_name": "time", "axis": "T", **zone}
     result["basin"].attrs = {"long_name": "basin identifier", "cf_role": "timeseries_id"}
     return result
 
@@ -143,18 +154,19 @@ def _table(
 
 def _one(
     path: Path, basin: str, static: Mapping[str, xr.Variable], variables: Names | None, units: Mapping[str, str],
-    calendar: Calendar, gaps: Gaps, missing: Sequence[float], area: Areas | None,
+    how: Dating, gaps: Gaps, missing: Sequence[float], area: Areas | None,
     quantities: Sequence[str] | None,
 ) -> xr.Dataset:  # fmt: skip
     """The series of one basin; dimensions basin, of length one, and time."""
     with open_raw(path) as raw:
         time = next((t for t in ("date", "time") if t in raw.variables), "date")
-        data = unpacked(decode(raw, time, str(path), calendar), str(path))
+        data = unpacked(decode(raw, time, str(path), how), str(path))
     if time != "time":
         data = renamed(data, time, "time", str(path))
     stated = _stated_units(data)
     # Coordinates besides time, such as the identifier of the gauge, are no series.
-    data = data.drop_vars([c for c in data.coords if c != "time"]).expand_dims({"basin": [basin]})
+    kept = ("time", data["time"].attrs.get("bounds"))
+    data = data.drop_vars([c for c in data.coords if c not in kept]).expand_dims({"basin": [basin]})
     for name, value in static.items():
         if name not in data:
             data[name] = xr.Variable(("basin",), np.array([value.values]), value.attrs)

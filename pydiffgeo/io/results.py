@@ -21,6 +21,7 @@ from ..errors import DataError, MissingPackageError, UnitError
 from ..solve import Solution
 from .attributes import UNSTATED
 from .cf import open_raw
+from .dates import nanoseconds
 
 CONVENTIONS = "CF-1.10"
 PACKAGES = ("numpy", "torch", "casadi", "juliacall", "xarray")
@@ -73,7 +74,7 @@ def _array(variable: Variable) -> xr.DataArray:
     attributes |= variable.attributes
     values = np.asarray(variable.values)
     if values.dtype.kind == "M":
-        values = values.astype("datetime64[ns]")
+        values = nanoseconds(values, variable.description)
     return xr.DataArray(values, dims=variable.dimensions, attrs=attributes)
 
 
@@ -163,8 +164,10 @@ def write_dataset(path: str | Path, data: xr.Dataset, attributes: Mapping[str, A
         if variable.dtype.kind == "c" or "/" in name:
             what = "holds complex numbers" if variable.dtype.kind == "c" else "has a slash in its name"
             raise DataError(f"{path}: {name} {what}, which NetCDF has no place for; it is not written")
-        # Attributes whose unit nobody states are written as they are: their comment says so.
-        unstated = variable.dims == ("basin",) and UNSTATED in str(variable.attrs.get("comment", ""))
+        # Attributes and places whose unit nobody states are written as they are: their comment says so.
+        unstated = variable.dims in (("basin",), ("cell",), ("probe",)) and UNSTATED in str(
+            variable.attrs.get("comment", "")
+        )
         if variable.dtype.kind in "fiu" and "units" not in variable.attrs and name not in bounds and not unstated:
             raise UnitError(
                 f"{path}: {name} has no attribute 'units', so it is not written", file=str(path), variable=name

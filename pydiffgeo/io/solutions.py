@@ -9,17 +9,24 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..basin import moment
 from ..errors import DataError
+from ..model import Model
 from ..solve import Solution
+from .attributes import UNSTATED
 
-# Names of the CF table, for variables of models whose unit agrees with theirs: (kind, name) -> standard name.
+# Names of the CF table for variables of ready models: (model, kind, name, unit) -> standard name. Another model may
+# call something else so, and a name of the table also states what is measured and in which kind of unit.
 STANDARD_NAMES = {
-    ("state", "theta"): "volume_fraction_of_condensed_water_in_soil",
-    ("state", "snow_storage"): "lwe_thickness_of_surface_snow_amount",
-    ("parameter", "K_s"): "soil_hydraulic_conductivity_at_saturation",
-    ("flux", "precipitation"): "lwe_thickness_of_precipitation_amount",
-    ("flux", "evapotranspiration"): "lwe_thickness_of_water_evaporation_amount",
+    ("RichardsColumn", "state", "theta", "1"): "volume_fraction_of_condensed_water_in_soil",
+    ("RichardsColumn", "parameter", "K_s", "m d-1"): "soil_hydraulic_conductivity_at_saturation",
+    ("RichardsColumn", "flux", "precipitation", "m"): "lwe_thickness_of_precipitation_amount",
+    ("ExpHydro", "state", "snow_storage", "mm"): "lwe_thickness_of_surface_snow_amount",
+    ("ExpHydro", "flux", "precipitation", "mm"): "lwe_thickness_of_precipitation_amount",
+    ("ExpHydro", "flux", "evapotranspiration", "mm"): "lwe_thickness_of_water_evaporation_amount",
 }
+LENGTHS = ("m", "cm", "mm", "km", "ft")
+_FIRST, _BEYOND = (float(np.datetime64(d, "ms").astype(np.int64)) for d in ("1678-01-01", "2262-01-01"))
 _SECONDS = {"d": 86400, "h": 3600, "min": 60, "s": 1}
 
 
@@ -28,7 +35,7 @@ def solution_dataset(
     *,
     start: Any = None,
     members: Sequence[str] | None = None,
-    length_unit: str = "m",
+    length_unit: str | None = None,
 ) -> xr.Dataset:
     """A solution as a dataset, ready for `write_dataset`.
 
@@ -36,7 +43,8 @@ def solution_dataset(
         solution: from `solve`; gradients are left behind.
         start: date of time zero of the model; without it, times are numbers in the unit of the model.
         members: labels of the batch, such as basins; numbers where not given.
-        length_unit: of the coordinates of the cells.
+        length_unit: of the coordinates of the cells; where not given, that of the head, which has the same as the
+            depth by Darcy's law. Of a model without a head nobody knows, and a comment says so.
 
     Returns:
         Dataset with the dimensions `(member, time, cell)`; `member` only where there is a batch,
@@ -44,7 +52,8 @@ def solution_dataset(
         end, with bounds. Names that states, outputs, fluxes and parameters share get the kind before them.
 
     Raises:
-        DataError: the labels do not fit the batch; the unit of time of the model has no dates.
+        DataError: the labels do not fit the batch; the unit of time of the model has no dates, or its times reach
+            beyond those that can be represented, 1678 to 2261.
     """
     model = solution.model
     times = solution.times.detach().cpu().numpy()
@@ -68,12 +77,10 @@ def solution_dataset(
     elif members is not None:
         raise DataError("members are named, but the solution has no batch")
     if model.graph.cells > 1:
+        unit = length_unit or _length_unit(model)
+        of_length = {"units": unit} if unit else {"comment": UNSTATED}
         for name, values in model.graph.coordinates.items():
-            coordinates[name] = (
-                "cell",
-                values,
-                {"units": length_unit, "long_name": f"{name} of the centre of the cell"},
-            )
+            coordinates[name] = ("cell", values, {**of_length, "long_name": f"{name} of the centre of the cell"})
 
     lead = ("member",) if solution.batched else ()
     variables = [*_variables(solution)]
@@ -83,8 +90,8 @@ def solution_dataset(
         if dims and dims[-1] not in ("time", "interval", "member") and shape[-1] == 1:
             shape, dims = shape[:-1], dims[:-1]
         attributes = {"units": declared.unit, "long_name": declared.description}
-        if (kind, name) in STANDARD_NAMES:
-            attributes["standard_name"] = STANDARD_NAMES[kind, name]
+        if (key := (model.name, kind, name, declared.unit)) in STANDARD_NAMES:
+            attributes["standard_name"] = STANDARD_NAMES[key]
         if kind == "flux":
             attributes["cell_methods"] = "interval: sum"
         single = names.count(name) == 1 and name not in coordinates
@@ -121,14 +128,31 @@ def _variables(solution: Solution) -> Iterator[tuple[str, str, Any, Any, tuple[s
             yield "parameter", p.name, p, values, (p.on,)
 
 
+def _length_unit(model: Model) -> str | None:
+    """The unit of a head of the model; None where it has none."""
+    declared: Sequence[Any] = (*model.all_states, *model.outputs)
+    unit = next((str(v.unit) for v in declared if v.name == "head"), None)
+    return unit if unit in LENGTHS else None
+
+
 def as_dates(times: Any, unit: str, start: Any) -> Any:
-    """Times of a model as dates, to the millisecond; raises `DataError` where they cannot be."""
+    """Times of a model as dates, to the millisecond.
+
+    Raises:
+        DataError: the unit has no dates, `start` is none or has a time zone, or a date lies beyond those that can
+            be represented.
+    """
     if unit not in _SECONDS:
         raise DataError(f"times in {unit!r} cannot become dates; leave out start, or use {', '.join(_SECONDS)}")
-    seconds = _SECONDS[unit]
-    milliseconds = np.rint(times * seconds * 1000).astype(np.int64).astype("timedelta64[ms]")
-    try:
-        first = np.datetime64(start, "ms")
-    except (ValueError, TypeError) as error:
-        raise DataError(f"start must be a date such as 1980-10-01, got {start!r}") from error
-    return (first + milliseconds).astype("datetime64[ns]")
+    first = moment("start", start, "ms")
+    milliseconds = np.rint(np.asarray(times, np.float64) * _SECONDS[unit] * 1000)
+    # The offset of the start, in floating point: what is out of range must not wrap before it is seen.
+    since = milliseconds + float(first.astype(np.int64))
+    beyond = ~((since >= _FIRST) & (since < _BEYOND))
+    if beyond.any():
+        at = np.flatnonzero(beyond.ravel())[0]
+        raise DataError(
+            f"start {start} with the time {np.ravel(times)[at]:g} {unit} lies outside the dates that can be represented, "
+            f"1678 to 2261; leave out start, so that times stay numbers, or choose another"
+        )
+    return (first + milliseconds.astype(np.int64).astype("timedelta64[ms]")).astype("datetime64[ns]")

@@ -24,6 +24,8 @@ PASSAGE = 1e-3
 FILM = 1e-5
 # Added to suctions, as a share of that of air-dry soil, so that wet soil has one as well.
 SHIFT = 1e-3
+# The factor in suction over which the exponent is taken.
+STEP = 1.25
 # A given flux may ask for a little more than the soil takes: water as deep as this share of half the first cell.
 ALLOWANCE = 0.25
 
@@ -62,14 +64,13 @@ def evaporation_supply(
 
     Conductivity falls by orders of magnitude on the way, so that a mean of the two ends says little. What counts is
     its integral over the head, K times a length: Gardner 1958, Soil Sci. 85. Here K falls like a power of suction, with
-    the exponent that it has between the suction of the cell and about twice that. Gravity acts as in his soil of the
-    same length, for which the result is exact.
+    the exponent that it has near the cell. Gravity acts as in his soil with that length.
     """
     shift = -SHIFT * air_dry
     suction = torch.clamp(-head, min=0.0)
-    drier = soil.conductivity(-2 * suction - shift, cell)
+    drier = soil.conductivity(-suction - (STEP - 1) * (suction + shift), cell)
     none = 1e-100 * cell.K_s
-    power = torch.clamp(torch.log((conductivity + none) / (drier + none)) / math.log(2.0) - 1.0, min=0.5)
+    power = torch.clamp(torch.log((conductivity + none) / (drier + none)) / math.log(STEP) - 1.0, min=0.5)
     length = (suction + shift) / power * (1.0 - ((suction + shift) / (shift - air_dry)) ** power)
     # Where there is no way left to air-dry soil, nothing flows.
     return conductivity / (torch.exp(face.distance / torch.clamp(length, min=face.distance / 50.0)) - 1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import basins, infiltration, pollution, soil_exact, soil_weather, stiff, transport
+from . import basins, infiltration, pollution, soil_exact, soil_losses, soil_weather, stiff, transport
 from .problem import Problem, Quantity, quantities
 
 GRID = (
@@ -95,6 +95,16 @@ PROBLEMS: dict[str, Problem] = {p.name: p for p in (
             _given(soil_weather.TEN_YEARS, initial_head=(-3.59, "m"), depth=(1.5, "m"), cells=(15, "1")),
             "cumulative drainage and storage at the end of each year, on the same cells",
             "same cells, so only the errors of two solvers remain", "K_s", soil_weather.ten_years),
+    Problem("bare-soil-evaporation", "Evaporation of bare soil: drying, and from a water table (exact)",
+            "Gardner 1958, Soil Sci. 85, 228-232 (steady); for the drying, Gardner's closures with the solution of Ogata and Banks 1961",
+            _given(soil_losses.GARDNER, depth_of_water_table=(soil_losses.WATER_TABLE, "m"), saturation_before=(soil_losses.WET, "1")),
+            "cumulative evaporation of a wet soil, and rate and heads of steady flow to an air-dry surface", GRID, "K_s",
+            soil_losses.bare_soil_evaporation),
+    Problem("root-uptake", "Roots above a water table (exact)",
+            "Yuan and Lu 2005, Vadose Zone J. 4, 1210-1218: steady flow to exponential roots in Gardner's soil",
+            _given(soil_losses.ROOTED, rain=(soil_losses.RAIN, "m/d"), transpiration=(soil_losses.TRANSPIRATION, "m/d"),
+                   root_depth=(soil_losses.ROOT_DEPTH, "m")),
+            "heads at five depths, uptake, and what rises from the water table", GRID, "alpha", soil_losses.root_uptake),
     Problem("diffusion-raster", "Diffusion on a raster", "Crank 1975, The mathematics of diffusion: a Fourier mode on the unit square",
             quantities(D=(1.0, "m2/d"), end=(0.02, "d")), "concentrations at seven cells", GRID, "D", transport.diffusion_raster),
     Problem("heat-sine", "Heat conduction between two cold ends", "Carslaw and Jaeger 1959, Conduction of heat in solids, section 3.3",

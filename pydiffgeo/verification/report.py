@@ -65,7 +65,7 @@ def _numbers(result: Result) -> dict[str, Any]:
         ]  # fmt: skip
         found["convergence"] = [
             {"kind": s.kind, "sizes": list(s.sizes), "errors": [_finite(e) for e in s.errors], "unit": s.unit,
-             "observed": _finite(s.observed), "expected": s.expected, "allowed": [s.low, s.high], "passed": s.passed}
+             "observed": _finite(s.observed), "expected": s.expected, "allowed": [s.low, s.high], "within": s.within, "passed": s.passed}
             for s in result.outcome.convergence
         ]  # fmt: skip
         if balance := result.outcome.balance:
@@ -166,7 +166,7 @@ def _comparisons(outcomes: Mapping[str, Outcome]) -> list[str]:
         for s in outcome.convergence:
             word = "passed" if s.passed else "FAILED"
             rows.append([escape(f"{s.kind}, {engine}"), "; ".join(f"{a:.3g}: {e:.2e}" for a, e in zip(s.sizes, s.errors, strict=True)),
-                         f"<span class={word}>{s.observed:.2f}</span>", f"{s.expected:g} ({s.low:g} to {s.high:g})",
+                         f"<span class={word}>{s.observed:.2f}</span>", f"{s.expected:g} ({s.low:g} to {s.high:g}{f', or errors below {s.within:g} {s.unit} times it' if s.within else ''})",
                          escape(s.reason)])  # fmt: skip
     if rows:
         head = ("study", "size or tolerance: error", "order", "expected (allowed)", "reason")

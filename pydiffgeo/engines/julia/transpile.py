@@ -13,7 +13,7 @@ from ..program import Node, Program
 RULES: dict[str, str] = {
     "add": "({0} + {1})", "sub": "({0} - {1})", "mul": "({0} * {1})", "div": "({0} / {1})",
     "pow": "power({0}, {1})", "neg": "(-{0})", "abs": "abs({0})", "exp": "exponential({0})",
-    "log": "logarithm({0})", "sqrt": "root({0})", "tanh": "hyperbolic({0})", "sin": "sin({0})", "cos": "cos({0})",
+    "log": "logarithm({0})", "sqrt": "root({0})", "tanh": "hyperbolic({0})", "sin": "sine({0})", "cos": "cosine({0})",
     "minimum": "lesser({0}, {1})", "maximum": "greater({0}, {1})", "lt": "({0} < {1})", "le": "({0} <= {1})",
     "and": "({0} & {1})", "or": "({0} | {1})", "not": "(!{0})", "where": "pick({0}, {1}, {2})",
     "lnabs": "logarithm(abs({0}))", "raise": "power({0}, {1}, {2})",
