@@ -149,6 +149,24 @@ def test_an_error_of_the_callback_costs_nothing(sites, tmp_path):
     assert equal(weights(net), weights(whole))
 
 
+def test_the_default_type_of_pytorch_may_change_between(sites, tmp_path):
+    def stop(step, loss):
+        if step == 3:
+            raise KeyboardInterrupt
+
+    whole, net, before = network(), network(), torch.get_default_dtype()
+    seen = dg.nn.train(whole, sites, BRIEF)
+    try:
+        torch.set_default_dtype(torch.float32)
+        with pytest.raises(KeyboardInterrupt):
+            dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz", callback=stop)
+        torch.set_default_dtype(torch.float64)
+        assert dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz").loss == seen.loss
+    finally:
+        torch.set_default_dtype(before)
+    assert equal(weights(net), weights(whole))
+
+
 def test_random_layers_of_ones_own_network_go_on_as_well(sites, tmp_path):
     def dropping():
         net = network()

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..checks import check_whole, is_number
-from ..errors import DataError
 from .training import Trained
 
 Weights = Mapping[str, Tensor]
@@ -84,7 +83,7 @@ def from_arrays(
         parameters: what the optimiser changes, in its order.
 
     Raises:
-        DataError: (or another error) it is no state of this training.
+        ValueError: (or another error) it is no state of this training.
     """
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
     for key, value in arrays.items():
@@ -94,13 +93,13 @@ def from_arrays(
     check_whole(0, step=step, stale=stale, solves=seen.solves)
     numbers = (*seen.loss, *seen.selection, *seen.checked, *seen.failures.values(), seen.seconds)
     if not all(map(is_number, numbers)):
-        raise DataError("what the training went through must be numbers")
+        raise ValueError("what the training went through must be numbers")
     if len(seen.loss) != step or len(seen.selection) != len(seen.checked) or bool(parts["best"]) != bool(seen.checked):
-        raise DataError("its parts do not fit each other")
+        raise ValueError("its parts do not fit each other")
     shapes = _shapes(first.weights)
     for part, wanted in (("weights", True), ("average", bool(first.average)), ("best", bool(seen.checked))):
         if _shapes(parts[part]) != (shapes if wanted else {}):
-            raise DataError(f"{part} have other names, shapes or types than those of this training")
+            raise ValueError(f"{part} have other names, shapes or types than those of this training")
     _check_moments(parts["moments"], parameters, step)
     return State(int(step), parts["weights"], parts["average"], parts["best"], parts["moments"], int(stale), seen)
 
@@ -109,9 +108,12 @@ def _check_moments(moments: Weights, parameters: Sequence[Tensor], step: int) ->
     known: dict[str, tuple[Any, ...]] = {}
     for i in dict.fromkeys(int(key.partition("/")[0]) for key in moments):
         like = (tuple(parameters[i].shape), parameters[i].dtype)
-        known |= {f"{i}/step": ((), torch.float32), f"{i}/exp_avg": like, f"{i}/exp_avg_sq": like}
+        # Steps are counted in the default type of PyTorch, whichever that was.
+        count = moments.get(f"{i}/step", torch.zeros(()))
+        steps = ((), count.dtype if count.dtype.is_floating_point else torch.float64)
+        known |= {f"{i}/step": steps, f"{i}/exp_avg": like, f"{i}/exp_avg_sq": like}
     if _shapes(moments) != known or bool(moments) != bool(step):
-        raise DataError("moments are not those of the optimiser of this training")
+        raise ValueError("moments are not those of the optimiser of this training")
 
 
 def _shapes(weights: Weights) -> dict[str, tuple[Any, ...]]:
