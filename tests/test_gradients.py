@@ -32,7 +32,7 @@ def directional(case: Case, model, tensors, name: str, direction: torch.Tensor, 
         with torch.no_grad():
             return loss(case.solve(moved, model, **settings)).item()
 
-    central = [(at(h) - at(-h)) / (2 * h) for h in (4e-2, 2e-2, 1e-2, 5e-3, 2.5e-3)]
+    central = [(at(h) - at(-h)) / (2 * h) for h in (2e-2, 1e-2, 5e-3, 2.5e-3, 1.25e-3, 6.25e-4)]
     first = [(4 * b - a) / 3 for a, b in pairwise(central)]
     second = [(16 * b - a) / 15 for a, b in pairwise(first)]
     changes = [abs(b - a) for a, b in pairwise(second)]
