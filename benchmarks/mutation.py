@@ -23,11 +23,13 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mutants import Mutant, chosen, named
 from mutation_targets import NAMED, REASONS, TARGETS
@@ -38,6 +40,8 @@ WANTED = 0.95
 # Seconds, and how often the time that the tests take without a mutant, before a run counts as caught.
 LEAST, TIMES = 60.0, 5.0
 TOO_LONG = "time-out"
+RUNNING: set[Any] = set()
+STOPPED = threading.Event()
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["torch", "casadi", "xarray", "matplotlib", "hypothesis", "pytest"])
 
@@ -100,7 +104,11 @@ class Workspace:
         said, started = self.folder / "said", time.monotonic()
         process = CONTEXT.Process(target=_pytest, args=(str(self.folder), str(said), [*tests]))
         process.start()
+        RUNNING.add(process)
         process.join(limit)
+        RUNNING.discard(process)
+        if STOPPED.is_set():
+            raise RuntimeError("stopped")
         if process.is_alive():
             os.killpg(process.pid, signal.SIGKILL)
             process.join()
@@ -220,6 +228,15 @@ def _plain(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def _stop(*_: object) -> None:
+    """Ends the tests that run, so that none goes on by itself, and lets folders be removed; no outcome is taken from them."""
+    STOPPED.set()
+    for process in [*RUNNING]:
+        if process.is_alive():
+            os.killpg(process.pid, signal.SIGKILL)
+    sys.exit(130)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="mutants whose file and name match this regular expression")
@@ -235,6 +252,8 @@ def main() -> int:
         print(*(m.name for m in wanted), f"{len(wanted)} mutants", sep="\n")
         return 0 if wanted else 1
     os.environ["OMP_NUM_THREADS"] = "1"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     outcomes = outcomes_of(wanted, options.jobs, options.kept)
     if options.report:
         options.report.write_text(report(outcomes))
