@@ -47,6 +47,20 @@ def test_bfgs_does_not_mind_the_scale_of_the_loss():
         np.testing.assert_allclose(state["best_x"], 0.5, atol=1e-2)
 
 
+@pytest.mark.parametrize(
+    ("loss", "gradient", "accepted"),
+    [(0.5 + 1e-7, 0.01, True), (0.5 + 1e-7, -0.1, True), (0.5 + 1e-7, -0.24, False), (0.5 + 1e-4, 0.01, False)],
+)
+def test_bfgs_goes_by_the_slope_where_the_loss_is_known_no_better(loss, gradient, accepted):
+    method = BFGS(tolerance=1e-3)
+    state = method.start(np.array([[1.0]]))
+    for value, slope in ((1.0, 1.0), (0.5, 0.25)):
+        state = method.advance(state, Evaluation(np.array([value]), np.array([[slope]])))
+    trial = state["trial"].copy()
+    state = method.advance(state, Evaluation(np.array([loss]), np.array([[gradient]])))
+    assert (state["x"] == trial).all() == accepted
+
+
 def test_adam_finds_the_minimum_of_a_bowl():
     state = run(Adam(learning_rate=0.1), bowl, START, 300)
     np.testing.assert_allclose(state["best_x"], 0.5, atol=1e-2)

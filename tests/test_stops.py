@@ -16,6 +16,7 @@ import pydiffgeo as dg
 from pydiffgeo.calibration import Calibration, Prior, Site, Strategy, calibrate, run
 from pydiffgeo.engines.interrupts import held_interrupts
 from pydiffgeo.errors import DataError
+from pydiffgeo.io import read_archive, write_archive
 
 DECAY = dg.Model(
     name="Decay",
@@ -77,6 +78,17 @@ def test_a_calibration_that_is_stopped_at_any_call_leaves_no_trace(
                 stops += 1
         assert_same(calibrate(sites(), STRATEGY, checkpoint=path, progress=False), known)
     assert stops >= 8
+
+
+def test_ctrl_c_at_any_call_while_a_file_is_written_is_ctrl_c(tmp_path: Path) -> None:
+    path, old, new = tmp_path / "a.npz", {"x": np.arange(3.0)}, {"x": np.arange(4.0), "y": np.ones(2)}
+    with stopped_at() as calls:
+        write_archive(path, {}, old)
+    for call in range(1, calls[0]):
+        with pytest.raises(KeyboardInterrupt), stopped_at(call):
+            write_archive(path, {}, new)
+        assert {*read_archive(path)[1]} in ({*old}, {*new})
+        write_archive(path, {}, old)
 
 
 def test_an_error_of_a_callback_costs_a_calibration_nothing(

@@ -155,7 +155,8 @@ class BFGS:
     `patience` successive steps each gain less than `tolerance` of its loss, or when no step along the
     gradient gains anything.
 
-    Source: Nocedal and Wright 2006, Numerical Optimization, algorithms 3.1 and 6.1.
+    Source: Nocedal and Wright 2006, Numerical Optimization, algorithms 3.1 and 6.1; Hager and Zhang 2005, SIAM J.
+    Optim. 16, eq 4.1 (a hundredth of the usual tolerance is the rise that they allow).
     """
 
     tolerance: float = 1e-4
@@ -207,12 +208,22 @@ class BFGS:
             if not s["done"][m]:
                 s["loss"][m], s["gradient"][m] = loss, gradient
                 self._restart(s, m)
-        elif np.isfinite(loss) and loss <= old + self.sufficient * float(s["length"][m]) * slope:
+        elif self._good(loss - old, float(s["length"][m]), slope, float(gradient @ s["direction"][m]), size):
             self._accept(s, m, loss, gradient, size)
         else:
             self._shorten(s, m, loss, slope)
         if not s["done"][m]:
             s["trial"][m] = s["x"][m] + s["length"][m] * s["direction"][m]
+
+    def _good(self, rise: float, length: float, slope: float, slope_there: float, size: float) -> bool:
+        """Whether a trial is low enough.
+
+        Close to the minimum a loss changes by less than it is known to: there the slope decides, which may not have
+        turned to the other side by more than four fifths (the approximate Wolfe condition).
+        """
+        if rise <= self.sufficient * length * slope:
+            return True
+        return rise <= 0.01 * self.tolerance * size and slope_there <= -0.8 * slope
 
     def _restart(self, s: State, m: int) -> None:
         """Steepest descent with a first step of a fixed size; the scale of the loss is not known."""

@@ -21,8 +21,14 @@ def write_archive(path: str | Path, about: Mapping[str, Any], arrays: Mapping[st
     """
 
     def write(temporary: str) -> None:
-        with open(temporary, "wb") as file:
-            np.savez(file, about=np.array(json.dumps(about)), **arrays)
+        try:
+            with open(temporary, "wb") as file:
+                np.savez(file, about=np.array(json.dumps(about)), **arrays)
+        except ValueError as error:
+            # Ctrl-C in the wrong moment leaves a member of the archive open, of which zipfile then complains instead.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None
+            raise
 
     return write_whole(Path(path), write)
 
