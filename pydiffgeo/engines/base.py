@@ -106,6 +106,8 @@ class Stats(TypedDict):
     """Relative tolerance asked for."""
     atol: float
     """Absolute tolerance asked for."""
+    tolerance_share: float
+    """The share of both with which steps were chosen, smaller than 1 where gradients as accurate as asked take it."""
     compiled: bool
     """Whether the model runs as machine code; it always does in Julia."""
     setup_seconds: float
@@ -131,7 +133,7 @@ def make_stats(**known: Any) -> Stats:
     """Statistics with what is known so far; the rest is empty."""
     blank = Stats(
         engine="", why="", solver="", solver_why="", sensitivity="", sensitivity_why="", rtol=float("nan"),
-        atol=float("nan"), compiled=False, setup_seconds=0.0, forward_seconds=0.0, backward_seconds=0.0,
+        atol=float("nan"), tolerance_share=1.0, compiled=False, setup_seconds=0.0, forward_seconds=0.0, backward_seconds=0.0,
         tangent_seconds=0.0, steps=None, rejections=None, kept_bytes=0.0, fallbacks={}, adjoint_fallbacks={},
         tangent_fallbacks={},
     )  # fmt: skip

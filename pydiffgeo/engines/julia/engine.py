@@ -22,10 +22,11 @@ SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
 # What is tried where the solver of the engine's own choice fails. A stall at loose tolerances is mostly one of
 # slopes that jump; multistep methods with Newton's iteration meet them differently.
 FALLBACKS = (Method("Rodas5P at a hundredth of the tolerances", "Rodas5P", 0.01), Method("FBDF", "FBDF"))
-# Where small changes of a state are large ones of the head, as in saturated and layered soil, the error of a step changes
-# with the parameters far more than the step itself: gradients of the steps taken are twenty to eighty times further
-# off than asked. With this share of the tolerances they are as asked, at two to three times the steps.
-GRADIENT_SHARE = 0.01
+# What is differentiated is the solution of the steps taken, whose error may change with the parameters faster than itself.
+# Gradients are as accurate as asked with these shares of the tolerances. Where rates have kinks (a tenth): without, the
+# gradient of a basin is up to twenty times further off than asked. Where small changes of a state are large ones of the
+# head, as in saturated and layered soil (a hundredth, two to three times the steps): without, twenty to eighty times.
+KINKS_SHARE, STEEP_SHARE = 0.1, 0.01
 SENSITIVITIES = ("auto", "adjoint", "discrete", "gauss", "forward")
 
 # SciML's return codes, and what they mean to a user.
@@ -44,17 +45,21 @@ class JuliaEngine:
     name = "julia"
 
     def __init__(self) -> None:
-        self._models: WeakKeyDictionary[System, Any] = WeakKeyDictionary()
+        self._models: WeakKeyDictionary[System, tuple[Owned, float]] = WeakKeyDictionary()
         in_julia(lambda package: None)  # starts Julia, so that a missing one is noticed here
 
-    def _model(self, package: Any, system: System) -> Owned:
+    def _model(self, package: Any, system: System) -> tuple[Owned, float]:
+        """The built model, and the share of the tolerances with which its gradients are as asked."""
         if system not in self._models:
             s = system
-            self._models[system] = Owned(package.build(
+            closures, kernels = ([_kernel(k, s) for k in group] for group in (s.closures, s.kernels))
+            built = package.build(
                 s.n_states, s.n_parameters, s.n_forcings, s.n_fluxes, s.n_values, s.constants,
-                [_kernel(k, s) for k in s.closures], [_kernel(k, s) for k in s.kernels],
-                *_controls(s), [_guard(g) for g in s.guards],
-            ))  # fmt: skip
+                closures, kernels, *_controls(s), [_guard(g) for g in s.guards],
+            )  # fmt: skip
+            kinks = any(switches for *_, (_, _, _, switches, _) in (*closures, *kernels))
+            steep = any(value >= 0 for _, value, _ in s.controls)
+            self._models[system] = Owned(built), STEEP_SHARE if steep else KINKS_SHARE if kinks else 1.0
         return self._models[system]
 
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
@@ -63,8 +68,8 @@ class JuliaEngine:
         o, f = problem.options, problem.f
 
         def call(package: Any) -> Forward:
-            model = self._model(package, problem.system)
-            share = _share(problem.system, chosen["solver"], differentiate)
+            model, share = self._model(package, problem.system)
+            share = share if differentiate and chosen["solver"] == "Rodas5P" else 1.0
             settings = package.Settings(chosen["solver"], share * o.rtol, share * o.atol, o.max_steps, o.memory)
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
@@ -78,6 +83,7 @@ class JuliaEngine:
             stats = make_stats(
                 engine=self.name,
                 **chosen,
+                tolerance_share=share,
                 compiled=True,
                 steps=[int(n) for n in result.steps],
                 rejections=[int(n) for n in result.rejections],
@@ -127,12 +133,6 @@ class JuliaEngine:
             return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
 
         return in_julia(call)
-
-
-def _share(system: System, solver: str, differentiate: bool) -> float:
-    """The tolerances to solve with, as a share of those asked for."""
-    through = any(value >= 0 for _, value, _ in system.controls)
-    return GRADIENT_SHARE if differentiate and through and solver == "Rodas5P" else 1.0
 
 
 def _unseen_jumps(problem: Problem, forward: Forward) -> str:
