@@ -67,7 +67,7 @@ def solve(
             fails: in Julia Rodas5P, Rodas5P at a hundredth of the tolerances, then FBDF; in SUNDIALS CVODES, and
             Rodas5P for the intervals in which it gives up. `stats["fallbacks"]` names what solved which member.
         rtol, atol: relative and absolute tolerance of states, integrated fluxes and adjoints. Where an input needs a
-            gradient, steps may be shorter (`stats["tolerance_share"]`), so that it is as accurate as asked too.
+            gradient, steps may be shorter (`stats["tolerance_shares"]`), so that it is as accurate as asked too.
         sensitivity: how gradients are found; "auto" lets the engine choose.
         max_steps: solver steps allowed in one interval between breaks, to each method that is tried.
         threads: how many members of a batch are solved at a time; 0 is the engine's choice.

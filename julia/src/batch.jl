@@ -18,6 +18,7 @@ struct ForwardResult
     codes::String           # return code of each member, joined by commas
     steps::Vector{Int}
     rejections::Vector{Int}
+    shares::Vector{Float64} # of the tolerances, the smallest that a step of a member was taken with
     tape::Tape
 end
 
@@ -128,7 +129,8 @@ function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::
                   forward!(into..., given..., sensitivity == "gauss", counts[m], clock)
     end
     tape = Tape(breaks, p, f, y, settings, kept)
-    return ForwardResult(y, q, join(codes, ","), [c.steps for c in counts], [c.rejections for c in counts], tape)
+    return ForwardResult(y, q, join(codes, ","), [c.steps for c in counts], [c.rejections for c in counts],
+                         [c.share for c in counts], tape)
 end
 
 """

@@ -62,7 +62,7 @@ function remember!(r::Record, integrator, start, t, h)
 end
 
 function stepper(w::Work{Float64}, alg, J, s::Settings)
-    w.resolution, w.rtol, w.atol = s.rtol, s.rtol, s.atol
+    w.resolution, w.rtol, w.atol, w.steep_share = s.rtol, s.rtol, s.atol, s.steep_share
     return init(ode_problem(w, zeros(size_of(w.model)), J), alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
                 save_everystep = false, save_start = false, save_end = false, dense = false, verbose = QUIET,
                 isoutofdomain = switched, internalnorm = EmphasisNorm(w))
@@ -128,6 +128,7 @@ end
 "Solves one member; returns what its discrete adjoint needs where `keep` is set."
 function forward_steps!(y, q, lane::Lane, breaks, p, f, s::Settings, keep::Bool, counts::Counts)
     w = set_parameters!(lane.integrator.p, p)
+    w.share = 1.0
     record, taken = keep ? empty!(lane.scratch) : nothing, zeros(Int, length(breaks) - 1)
     tried = zeros(length(taken))
     for j in eachindex(taken)
@@ -136,6 +137,7 @@ function forward_steps!(y, q, lane::Lane, breaks, p, f, s::Settings, keep::Bool,
         taken[j] = counts.steps - before
         record !== nothing && bytes(record) > s.memory && (record = nothing)
     end
+    counts.share = w.share
     return keep ? Kept(record === nothing ? nothing : copy(record), taken, tried) : nothing
 end
 

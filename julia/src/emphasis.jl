@@ -2,9 +2,19 @@
 # large one of the head: states that are controlled through a closure value count by as much more as that
 # value is steeper than its size, so that the tolerance holds for both.
 
-"Sets how much the error of each state counts in the step that starts at `u`, where slopes were just evaluated."
+# A step is steep from where a value changes by more than as many percent as this when its state changes by one: moist
+# loam has up to seven, clay a dozen, soil close to saturation up to a million. With 50 showers on clay are missed.
+const STEEP = 10.0
+
+"""
+Sets how much the error of each state counts in the step that starts at `u`, where slopes were just evaluated. Where they
+are steep, the step is taken with a share of the tolerances: its error there changes with the parameters far faster
+than itself, and gradients of the steps taken would be twenty to two hundred times further off than asked.
+"""
 function emphasise!(w::Work{Float64}, u)
-    isempty(w.model.controls) || fill!(w.emphasis, 1.0)
+    isempty(w.model.controls) && return nothing
+    fill!(w.emphasis, 1.0)
+    steepest = 0.0
     @inbounds for c in w.model.controls
         usual = w.atol + w.rtol * abs(u[c.state])
         if c.value == 0
@@ -12,7 +22,13 @@ function emphasise!(w::Work{Float64}, u)
             continue
         end
         value, slope = w.v[w.model.base+c.value], abs(w.slopes[c.slope, c.value])
-        w.emphasis[c.state] = max(w.emphasis[c.state], usual * slope / (w.rtol * (abs(value) + c.size)))
+        steepness = usual * slope / (w.rtol * (abs(value) + c.size))
+        steepest = max(steepest, steepness)
+        w.emphasis[c.state] = max(w.emphasis[c.state], steepness)
+    end
+    if steepest > STEEP && w.steep_share < 1
+        w.emphasis ./= w.steep_share
+        w.share = w.steep_share
     end
     return nothing
 end

@@ -1,23 +1,28 @@
 # One member, solved interval by interval. The type of the problem is the same for every model.
 
-"How to solve; `memory` bounds what is kept for the discrete adjoint of a member, in bytes."
+"""
+How to solve; `memory` bounds what is kept for the discrete adjoint of a member, in bytes. `steep_share` is the share of
+the tolerances with which Rodas5P takes steps from where values that control the error are steep.
+"""
 struct Settings
     solver::String
     rtol::Float64
     atol::Float64
     max_steps::Int
     memory::Float64
+    steep_share::Float64
 end
 
-Settings(solver, rtol, atol, max_steps) = Settings(solver, rtol, atol, max_steps, 1e9)
+Settings(solver, rtol, atol, max_steps, memory = 1e9) = Settings(solver, rtol, atol, max_steps, memory, 1.0)
 
-"Work done: accepted and rejected steps."
+"Work done: accepted and rejected steps, and the smallest share of the tolerances that one was taken with."
 mutable struct Counts
     steps::Int
     rejections::Int
+    share::Float64
 end
 
-Counts() = Counts(0, 0)
+Counts() = Counts(0, 0, 1.0)
 
 
 function rhs!(du, u, w::Work, t)

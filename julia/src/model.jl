@@ -117,6 +117,8 @@ mutable struct Work{T}
     const emphasis::Vector{Float64}   # by how much more the error of each rate counts
     rtol::Float64
     atol::Float64
+    steep_share::Float64        # of the tolerances, for steps from where values are steep
+    share::Float64              # the smallest share that a step of this member was taken with
     resolution::Float64         # how closely switches are located, as a share of the interval
     const clock::Clock
     look_at::UInt64             # when to look at the clock next
@@ -128,7 +130,7 @@ function Work{T}(m::Model, linear::Bool; adjoint = false, clock = Clock()) where
     forcing() = zeros(T, m.n_forcings)
     spaces(kernels) = Space{T}[Space{T}(k, adjoint) for k in kernels]
     return Work{T}(m, v, spaces(m.closures), spaces(m.kernels), Space{T}[Space{T}(k, false) for k in m.guards], forcing(), forcing(), zeros(T, nnz(m.pattern)),
-                   zeros(T, maximum(m.depends; init = 0), length(m.depends)), linear, 1.0, 0.0, ones(size_of(m)), 0.0, 0.0, 0.0,
+                   zeros(T, maximum(m.depends; init = 0), length(m.depends)), linear, 1.0, 0.0, ones(size_of(m)), 0.0, 0.0, 1.0, 1.0, 0.0,
                    clock, next_look(clock))
 end
 

@@ -106,8 +106,9 @@ class Stats(TypedDict):
     """Relative tolerance asked for."""
     atol: float
     """Absolute tolerance asked for."""
-    tolerance_share: float
-    """The share of both with which steps were chosen, smaller than 1 where gradients as accurate as asked take it."""
+    tolerance_shares: list[float] | None
+    """The smallest share of both that a step of each member was chosen with, below 1 where a gradient as accurate as
+    asked takes it; None where all are taken with both as they are (SUNDIALS)."""
     compiled: bool
     """Whether the model runs as machine code; it always does in Julia."""
     setup_seconds: float
@@ -133,7 +134,7 @@ def make_stats(**known: Any) -> Stats:
     """Statistics with what is known so far; the rest is empty."""
     blank = Stats(
         engine="", why="", solver="", solver_why="", sensitivity="", sensitivity_why="", rtol=float("nan"),
-        atol=float("nan"), tolerance_share=1.0, compiled=False, setup_seconds=0.0, forward_seconds=0.0, backward_seconds=0.0,
+        atol=float("nan"), tolerance_shares=None, compiled=False, setup_seconds=0.0, forward_seconds=0.0, backward_seconds=0.0,
         tangent_seconds=0.0, steps=None, rejections=None, kept_bytes=0.0, fallbacks={}, adjoint_fallbacks={},
         tangent_fallbacks={},
     )  # fmt: skip

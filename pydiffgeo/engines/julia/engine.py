@@ -23,9 +23,9 @@ SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
 # slopes that jump; multistep methods with Newton's iteration meet them differently.
 FALLBACKS = (Method("Rodas5P at a hundredth of the tolerances", "Rodas5P", 0.01), Method("FBDF", "FBDF"))
 # What is differentiated is the solution of the steps taken, whose error may change with the parameters faster than itself.
-# Gradients are as accurate as asked with these shares of the tolerances. Where rates have kinks (a tenth): without, the
-# gradient of a basin is up to twenty times further off than asked. Where small changes of a state are large ones of the
-# head, as in saturated and layered soil (a hundredth, two to three times the steps): without, twenty to eighty times.
+# Gradients are as accurate as asked with these shares of the tolerances: a tenth where rates have kinks (without, the
+# gradient of a basin is up to twenty times further off), and a hundredth in steps from where small changes of a state
+# are large ones of the head (without, two hundred times in layered soil, and a loam filled to the surface had wrong ones).
 KINKS_SHARE, STEEP_SHARE = 0.1, 0.01
 SENSITIVITIES = ("auto", "adjoint", "discrete", "gauss", "forward")
 
@@ -57,9 +57,8 @@ class JuliaEngine:
                 s.n_states, s.n_parameters, s.n_forcings, s.n_fluxes, s.n_values, s.constants,
                 closures, kernels, *_controls(s), [_guard(g) for g in s.guards],
             )  # fmt: skip
-            kinks = any(switches for *_, (_, _, _, switches, _) in (*closures, *kernels))
-            steep = any(value >= 0 for _, value, _ in s.controls)
-            self._models[system] = Owned(built), STEEP_SHARE if steep else KINKS_SHARE if kinks else 1.0
+            kinks = any(switches for *_, (_, _, _, switches, _) in kernels)
+            self._models[system] = Owned(built), KINKS_SHARE if kinks else 1.0
         return self._models[system]
 
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
@@ -69,8 +68,10 @@ class JuliaEngine:
 
         def call(package: Any) -> Forward:
             model, share = self._model(package, problem.system)
-            share = share if differentiate and chosen["solver"] == "Rodas5P" else 1.0
-            settings = package.Settings(chosen["solver"], share * o.rtol, share * o.atol, o.max_steps, o.memory)
+            share, steep = (
+                (share, STEEP_SHARE / share) if differentiate and chosen["solver"] == "Rodas5P" else (1.0, 1.0)
+            )
+            settings = package.Settings(chosen["solver"], share * o.rtol, share * o.atol, o.max_steps, o.memory, steep)
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
             result = package.forward(
@@ -83,10 +84,10 @@ class JuliaEngine:
             stats = make_stats(
                 engine=self.name,
                 **chosen,
-                tolerance_share=share,
                 compiled=True,
                 steps=[int(n) for n in result.steps],
                 rejections=[int(n) for n in result.rejections],
+                tolerance_shares=[share * float(s) for s in result.shares],
                 kept_bytes=float(package.kept_bytes(result.tape)),
                 setup_seconds=built - started,
                 forward_seconds=time.perf_counter() - built,
