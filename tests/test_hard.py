@@ -41,22 +41,23 @@ def test_hard_physics_is_solved_within_bounds(engine: str, name: str) -> None:
     assert gradient["K_s"].abs().max() > 0
 
 
-# Steps of the usual size give some of these gradients wrong by more than their size.
-@pytest.mark.parametrize(
-    "name", ["loam filled to the surface", "showers on clay", "clay over sand", "head on dry sand"]
-)
+@pytest.mark.parametrize("name", ["showers on clay", "clay over sand", "head on dry sand"])
 @pytest.mark.parametrize("rtol", [1e-3, 1e-5])
 def test_gradients_are_as_accurate_as_asked(julia_engine: str, name: str, rtol: float) -> None:
     def gradient(rtol: float) -> list[torch.Tensor]:
+        """What a change of each parameter by a share of it does."""
         solution, parameters = replace(HARD[name], rtol=rtol).solve(julia_engine)
         assert solution.stats["tolerance_shares"][0] < 1
         theta = solution.states["theta"]
         total = theta[-1].sum() + theta[len(theta) // 2].sum() + sum(v.sum() for v in solution.fluxes.values())
-        # Elastic storage shows next to nothing of itself in these sums.
-        return list(torch.autograd.grad(total, [v for k, v in parameters.items() if k != "S_s"]))
+        values = list(parameters.values())
+        return [v * g for v, g in zip(values, torch.autograd.grad(total, values), strict=True)]
 
-    for found, exact in zip(gradient(rtol), gradient(1e-7), strict=True):
-        assert (found - exact).norm() <= 5 * rtol * exact.norm()
+    exact = gradient(1e-7)
+    # Elastic storage shows next to nothing of itself in these sums.
+    least = 1e-3 * max(e.norm() for e in exact)
+    for found, e in zip(gradient(rtol), exact, strict=True):
+        assert (found - e).norm() <= 5 * rtol * max(e.norm(), least)
 
 
 @pytest.mark.parametrize("name", HARD)
