@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from ..errors import ModelError, UnsupportedOperationError
 from ..fingerprint import digest
 from ..model import Model
+from .captured import Captured, captured
 from .program import Program
 from .tensors import RULES
 from .trace import trace
@@ -44,12 +46,32 @@ class Programs:
         return (self.untraced, *(None if p is None else (p.nodes, tuple(p.outputs.items())) for p in programs))
 
 
+# Of each model, what its functions were when traced, and what they could see then.
+_traced: WeakKeyDictionary[Model, tuple[Programs, Captured]] = WeakKeyDictionary()
+
+
 def trace_model(model: Model) -> Programs:
-    """Traces all local functions of `model`, with what they close over as it is now.
+    """All local functions of `model` as programs, with what they close over as it is now.
+
+    They are traced anew unless it is certain that all they can see is what it was.
 
     Raises:
         ModelError: a local function cannot be traced; names it, its line and what is wrong.
     """
+    known = _traced.get(model)
+    if known is not None and known[1].unchanged():
+        return known[0]
+    own = (model.closure, model.source, model.flux, *(b.function for b in model.boundaries),
+           *(limit.function for limit in model.limits), model.output)  # fmt: skip
+    seen = captured(f for f in own if f is not None)
+    programs = _trace_all(model)
+    # An output that no engine evaluates may use all of PyTorch, and is known by a digest of its own.
+    if seen is not None and seen.unchanged() and not programs.untraced:
+        _traced[model] = programs, seen
+    return programs
+
+
+def _trace_all(model: Model) -> Programs:
     on_cell = [p.name for p in model.parameters if p.on == "cell"]
     bare = [*(s.name for s in model.states), *on_cell, *model.graph.cell]
     cell = bare

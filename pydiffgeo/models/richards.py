@@ -99,7 +99,7 @@ def RichardsColumn(
             states["theta"] = soil.water_content(given["head"], cell)
         return states
 
-    names = {p.name for p in soil.parameters}
+    names = frozenset(p.name for p in soil.parameters)
     roots = root_depth is not None
     transpiration = IntegratedFlux("transpiration", "m", "root water uptake", -1)
     demand = ForcingVariable("potential_transpiration", "m d-1", "transpiration of unstressed roots", low=0.0)
@@ -139,7 +139,7 @@ def RichardsColumn(
     )
 
 
-def _water_content(names: set[str], max_head: float) -> Limit:
+def _water_content(names: frozenset[str], max_head: float) -> Limit:
     """Between the residual and the saturated water content, with elastic storage up to `max_head`.
 
     A closure without such parameters sets no bounds.
