@@ -46,4 +46,9 @@ def look(see: Callable[..., None], *tensors: Tensor) -> None:
     Within `torch.vmap` they have what is mapped over as further leading axes, so `see` must be elementwise, and
     broadcast.
     """
-    _Look.apply(see, *(x.detach() for x in tensors))
+    plain = [x.detach() for x in tensors]
+    # Outside of transforms there is nothing to see through, and calling a function of autograd takes a while.
+    if torch._C._are_functorch_transforms_active():
+        _Look.apply(see, *plain)
+    else:
+        see(*plain)
