@@ -61,6 +61,12 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def usual_engine() -> str:
+    """The engine that `engine="auto"` takes where Julia is set up: for what takes minutes on the other one."""
+    return "sundials" if julia_absent() else "julia"
+
+
+@pytest.fixture
 def julia_engine() -> str:
     if why := julia_absent():
         pytest.skip(why)

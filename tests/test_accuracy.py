@@ -102,9 +102,9 @@ def test_gradients_under_ponding_converge(julia_engine: str) -> None:
         (sol.states["theta"][1:] - 0.25).square().mean(-1).sum().backward()
         return k_s.grad
 
-    exact = gradient(1e-7)
-    errors = [((gradient(rtol) - exact).abs().max() / exact.abs().max()).item() for rtol in (1e-3, 1e-5)]
-    assert errors[0] < 2e-2
+    exact = gradient(1e-6)
+    errors = [((gradient(rtol) - exact).abs().max() / exact.abs().max()).item() for rtol in (1e-3, 1e-4)]
+    assert errors[0] < 5e-3
     assert errors[1] < 1e-3
 
 

@@ -8,9 +8,10 @@ import time
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
+import torch
 from cases import CASES
 
 import pydiffgeo as dg
@@ -31,6 +32,10 @@ def rate(cell: Any) -> Any:
 class Law:
     slope: float
     parts: tuple[Any, ...] = ()
+    shared: ClassVar[list[float]] = [1.0]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", [1.0])
 
     def of(self, y: Any) -> Any:
         return self.steep() * y
@@ -42,8 +47,23 @@ class Law:
     def double(self) -> float:
         return 2 * self.slope
 
+    def all_of_it(self) -> float:
+        return self.slope * self.shared[0] * self.hidden[0]  # type: ignore[attr-defined]
+
     def __call__(self, y: Any) -> Any:
         return self.slope * y
+
+
+class Pair(NamedTuple):
+    first: float
+
+    def of(self, y: Any) -> Any:
+        return TABLE["rate"] * self.first * y
+
+
+class Share(float):
+    def of(self, y: Any) -> Any:
+        return TABLE["rate"] * self * y
 
 
 def model(source: Callable[..., Any]) -> dg.Model:
@@ -61,6 +81,7 @@ def with_default(cell: Any, forcing: Any, by: float = 1.0) -> dict[str, Any]:
 def ways() -> dict[str, tuple[Callable[..., Any], Callable[[], Any]]]:
     """What is seen -> a local function that sees it, and what changes it without a word to the model."""
     number, law, inner, box = 1.0, Law(1.0), Law(1.0, ([1.0],)), [1.0]
+    pair, share = Pair(1.0), Share(1.0)
     part = functools.partial(scaled, by=1.0)
     settings.rate, settings.sub = 1.0, types.ModuleType("sub")
     settings.sub.rate = 1.0
@@ -100,6 +121,14 @@ def ways() -> dict[str, tuple[Callable[..., Any], Callable[[], Any]]]:
         "a field of what is frozen": (lambda c, f: {"y": law.of(c.y)}, lambda: object.__setattr__(law, "slope", 2.0)),
         "one behind a property": (lambda c, f: {"y": law.double * c.y}, lambda: object.__setattr__(law, "slope", 2.0)),
         "one behind a call": (lambda c, f: {"y": law(c.y)}, lambda: object.__setattr__(law, "slope", 2.0)),
+        "a list of its class": (lambda c, f: {"y": law.all_of_it() * c.y}, lambda: Law.shared.__setitem__(0, 2.0)),
+        "an attribute that is no field": (
+            lambda c, f: {"y": law.all_of_it() * c.y},
+            lambda: law.hidden.__setitem__(0, 2.0),  # type: ignore[attr-defined]
+        ),
+        "a method of a named tuple": (lambda c, f: {"y": pair.of(c.y)}, lambda: TABLE.update(rate=2.0)),
+        "a method of a number": (lambda c, f: {"y": share.of(c.y)}, lambda: TABLE.update(rate=2.0)),
+        "chance in torch": (lambda c, f: {"y": torch.rand(()) * c.y}, lambda: None),
         "a method": (lambda c, f: {"y": law.of(c.y)}, lambda: setattr(Law, "steep", lambda self: 5.0)),
         "a list within what is frozen": (
             lambda c, f: {"y": inner.of(c.y)},
@@ -131,6 +160,7 @@ def restored() -> Any:
     globals().update(kept)
     Law.steep, with_default.__defaults__ = steep, (1.0,)
     TABLE.pop("more", None)
+    Law.shared[0] = 1.0
 
 
 @pytest.mark.parametrize("what", ways())

@@ -25,21 +25,21 @@ def test_soil_heat_recovers_its_conductivity(engine: str) -> None:
     assert load(ROOT / "examples" / "soil_heat.py").main(days=30, steps=10, engine=engine) < 0.02
 
 
-def test_one_basin_beats_climatology(engine: str) -> None:
-    found = load(ROOT / "examples" / "one_basin.py").main(years=5, steps=8, engine=engine)
+def test_one_basin_beats_climatology(usual_engine: str) -> None:
+    found = load(ROOT / "examples" / "one_basin.py").main(years=5, steps=8, engine=usual_engine)
     assert found["nse"] > 0.9
     assert found["nse"] > found["climatology"]
 
 
-def test_many_basins_learns_for_basins_held_out(engine: str, tmp_path: Path) -> None:
+def test_many_basins_learns_for_basins_held_out(usual_engine: str, tmp_path: Path) -> None:
     found = load(ROOT / "examples" / "many_basins.py").main(
-        basins=8, years=2, steps=60, engine=engine, file=str(tmp_path / "network.npz")
+        basins=8, years=2, steps=60, engine=usual_engine, file=str(tmp_path / "network.npz")
     )
     assert 1 - found["after"] < 0.5 * (1 - found["before"])
 
 
-def test_soil_probes_find_both_horizons(engine: str) -> None:
-    found = load(ROOT / "examples" / "soil_probes.py").main(days=40, cells=20, engine=engine)
+def test_soil_probes_find_both_horizons(usual_engine: str) -> None:
+    found = load(ROOT / "examples" / "soil_probes.py").main(days=40, cells=20, engine=usual_engine)
     assert found.pop("fit") < 1.2
     assert max(found.values()) < 0.4
     assert found["n_sand"] < 0.03

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import dis
-import enum
 import functools
 import types
 from collections.abc import Iterable, Mapping
@@ -22,8 +21,9 @@ import torch
 from ..model import Model
 
 MISSING = object()
-# Numbers and the like, which cannot change; whoever puts another one in their place is seen.
-FIXED = (type(None), int, float, complex, str, bytes, enum.Enum, np.generic, torch.dtype, torch.device)
+# Numbers and the like, which cannot change; whoever puts another one in their place is seen. Not what is derived from
+# them, which may have methods.
+FIXED = {type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device}
 # Packages that stay what they are.
 LASTING = ("torch", "math", "operator", "builtins", "_operator")
 # Functions of Python through which anything may be read, or called another time with another result.
@@ -35,6 +35,13 @@ OPEN = {
 UNCALLED = {
     "__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__", "__post_init__", "__replace__",
     "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__copy__", "__deepcopy__",
+}  # fmt: skip
+
+
+# Of torch: what is another one at each call.
+CHANGING = {
+    "rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "randperm", "normal", "bernoulli", "poisson",
+    "multinomial", "dropout", "seed", "initial_seed", "get_rng_state", "empty", "empty_like", "load", "distributions",
 }  # fmt: skip
 
 
@@ -75,7 +82,7 @@ class Captured:
 
     def _walk(self, value: Any, attributes: frozenset[str] | None) -> None:
         """Goes on to all that is seen of `value` by code that reads these attributes; None where that is unknown."""
-        if isinstance(value, FIXED) or (id(value), attributes) in self._seen:
+        if type(value) in FIXED or isinstance(value, np.generic) or (id(value), attributes) in self._seen:
             return
         self._seen[id(value), attributes] = value
         if isinstance(value, types.FunctionType):
@@ -88,7 +95,7 @@ class Captured:
                 self._walk(part, None)
         elif isinstance(value, types.ModuleType):
             self._module(value, attributes)
-        elif isinstance(value, tuple | frozenset):
+        elif type(value) in (tuple, frozenset):
             for item in value:
                 self._walk(item, None)
         elif type(value) is dict:
@@ -108,7 +115,7 @@ class Captured:
         if _lasting(function):
             return
         names, attributes = _reads(function.__code__)
-        if function.__dict__:
+        if function.__dict__ or not CHANGING.isdisjoint(names | attributes):
             raise _OutOfSightError
         self._codes.append((function, function.__code__, function.__defaults__, function.__kwdefaults__))
         for part in (function.__defaults__ or (), function.__kwdefaults__ or {}):
@@ -134,8 +141,9 @@ class Captured:
     def _dataclass(self, value: Any, attributes: frozenset[str] | None) -> None:
         if not value.__dataclass_params__.frozen or not hasattr(value, "__dict__"):
             raise _OutOfSightError
-        for field in dataclasses.fields(value):
-            self._entry(vars(value), field.name, vars(value).get(field.name), None)
+        own = {f.name for f in dataclasses.fields(value)} | (set(vars(value)) if attributes is None else attributes)
+        for name in own:
+            self._entry(vars(value), name, vars(value).get(name, MISSING), None)
         members = {k: v for kind in reversed(type(value).__mro__[:-1]) for k, v in vars(kind).items()}
         called = set(members) if attributes is None else {k for k in members if k in attributes or k[:2] == "__"}
         waiting = [*called - UNCALLED]
@@ -145,8 +153,9 @@ class Captured:
             member = members[name]
             for way in ("fget", "func", "__func__"):  # of properties, cached ones, and methods of classes
                 member = getattr(member, way, member)
-            if isinstance(member, types.FunctionType):
+            if name[:2] != "__" or isinstance(member, types.FunctionType):
                 self._walk(member, None)
+            if isinstance(member, types.FunctionType):
                 more = {k for k in _reads(member.__code__)[1] if k in members} - called
                 called |= more
                 waiting += more
