@@ -24,6 +24,8 @@ def _of(file: str, *tests: str) -> tuple[str, ...]:
 
 POSTERIOR = _of(
     "test_priors.py", "standard_errors_of_a_line_are_those_of_least_squares", "what_its_prior_alone_knows_has_the_spread_of_the_prior",
+    "the_covariance_is_that_of_the_posterior_whose_errors_are_estimated",
+    "what_observations_do_not_tell_is_told_by_a_prior", "what_gains_are_measured_by_does_not_depend_on_the_unit",
     "modes_and_standard_errors_with_priors_are_those_of_the_posterior", "standard_errors_that_cannot_be_told_are_refused",
 )  # fmt: skip
 LOSS = _of(
@@ -34,7 +36,8 @@ LOSS = _of(
 )
 STEPS = _of(
     "test_training.py", "steps_are_those_of_adamw_at_a_rate_that_falls_along_a_cosine", "the_logarithm_of_the_error_is_taken_of_each_site",
-    "noise_is_in_units_of_each_attribute", "weights_are_averaged_over_the_steps", "days_held_back_choose_the_weights",
+    "noise_is_in_units_of_each_attribute", "noise_is_normal_with_the_spread_given",
+    "weights_are_averaged_over_the_steps", "days_held_back_choose_the_weights",
 )  # fmt: skip
 PARABOLAS = _of(
     "test_training.py",
@@ -85,7 +88,7 @@ TARGETS: dict[str, Target] = {
     "calibration/least_squares.py": Target(
         ("test_search.py",), {"GaussNewton._step": 2, "GaussNewton._member": 2}
     ),
-    "calibration/scores.py": Target(("test_calibration_results.py", *_of("test_warmup.py", "the_regression_that_a_model_has_to_beat_knows_the_three_days_before")), {"_prediction": 1}),
+    "calibration/scores.py": Target(("test_calibration_results.py", *_of("test_baselines.py", "persistence_begins_on_the_day_after_the_first_that_was_seen"), *_of("test_warmup.py", "the_regression_that_a_model_has_to_beat_knows_the_three_days_before")), {"_prediction": 1}),
     "observe.py": Target(
         ("test_observe.py",),
         {**_each(1, "values_at", "flux_means", "misfit", "_mean_square"), **_each(2, "flux_sums", "depth_weights", "_place")},

@@ -10,6 +10,8 @@ import torch
 
 import pydiffgeo as dg
 from pydiffgeo.baselines import Climatology, LinearRegression, Persistence, compare
+from pydiffgeo.basin import BasinData
+from pydiffgeo.calibration.scores import _prediction
 from pydiffgeo.errors import InputError, ShapeError, UnknownNameError
 
 NAN = float("nan")
@@ -87,6 +89,16 @@ def test_persistence_carries_the_last_known_value():
         Persistence().predict([NAN, NAN, 1.0], slice(1, None))
     with pytest.raises(InputError, match="lead"):
         Persistence(0)
+
+
+def test_persistence_begins_on_the_day_after_the_first_that_was_seen():
+    runoff = np.where(np.arange(10) < 3, np.nan, np.arange(10.0))
+    days = np.arange("2000-01-01", "2000-01-11", dtype="datetime64[D]")
+    zero = np.zeros(10)
+    data = BasinData("b", days, zero, zero, zero + 10.0, runoff, "a file")
+    found, predicted = _prediction("persistence", data, slice(0, 10), slice(0, 10))
+    assert predicted == slice(4, 10)
+    np.testing.assert_array_equal(found, np.arange(3.0, 9.0))
 
 
 def test_persistence_does_not_look_ahead():

@@ -101,6 +101,13 @@ def test_units_are_converted(stored, variable, quantity, unit, stored_as):
     np.testing.assert_allclose(getattr(read_one(stored(data), "01000001"), quantity), expected, rtol=1e-12, atol=1e-12)
 
 
+def test_a_snow_pack_in_metres_of_water_is_read_in_millimetres(stored):
+    data = dataset()
+    data["swe"] = (("basin", "time"), np.full((2, len(DAYS)), 0.25), {"units": "m"})
+    read = open_cf(stored(data), quantities=["snow_water_equivalent"])
+    np.testing.assert_allclose(read.snow_water_equivalent, 250.0, rtol=1e-12)
+
+
 @pytest.mark.parametrize("unit", ["mm d-1", "mm/d", "mm/day", "mm day-1", "mm d^-1", "mm.day**-1", " mm/day "])
 def test_spellings_of_one_unit(unit):
     assert convert(np.array([2.0]), unit, "mm d-1", file="file", variable="q") == 2.0

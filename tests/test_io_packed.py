@@ -72,6 +72,13 @@ def test_unsigned_numbers_in_signed_types(tmp_path):
     one_gone(found, np.array([1, 100, 255, 200, 0]) * 0.25)
 
 
+def test_valid_ranges_of_unsigned_numbers_in_signed_types(tmp_path):
+    # Bits of the limits are read as those of the data: -2 stands for 254.
+    values = np.array([1, 100, -1, -56, 0], np.int8)
+    found = read(tmp_path, values, _Unsigned="true", valid_range=np.array([0, -2], np.int8))
+    np.testing.assert_array_equal(found, [1, 100, np.nan, 200, 0])
+
+
 def test_zero_and_tiny_numbers_are_not_the_same(tmp_path):
     values = np.array([1e-50, 1.0, 0.0, -1e-60])
     found = read(tmp_path, values, missing_value=0.0)

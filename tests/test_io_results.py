@@ -50,6 +50,14 @@ def test_a_batch_of_columns(column):
     assert data.status.values.tolist() == [s.value for s in column.status]
 
 
+@pytest.mark.parametrize(("unit", "seconds"), [("d", 86400), ("h", 3600), ("min", 60), ("s", 1)])
+def test_times_of_any_unit_become_dates(unit, seconds):
+    model = dg.Model(name="M", graph=dg.single_cell(), states=(dg.State("y", "1", "y", default=1.0),), time_unit=unit,
+                     source=lambda cell, forcing: {"y": -cell.y})  # fmt: skip
+    data = dg.io.solution_dataset(dg.solve(model, times=[0.0, 1.5], engine="sundials"), start="2000-02-28")
+    assert data.time.values[1] == np.datetime64("2000-02-28", "ms") + np.timedelta64(1500 * seconds, "ms")
+
+
 @pytest.mark.parametrize("start", [None, "2000-02-28", "2000-02-28T12:00"])
 @pytest.mark.parametrize("which", ["column", "basin"])
 def test_what_is_written_comes_back_the_same(which, start, request, tmp_path):

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from calibration import write_basins, write_config
 from test_sites import observations as reservoir_observations
 from test_sites import site as reservoir
@@ -14,6 +15,7 @@ from test_sites import site as reservoir
 import pydiffgeo as dg
 from pydiffgeo.calibration import Prior, Site, Strategy, calibrate, calibrate_file
 from pydiffgeo.calibration import site as module
+from pydiffgeo.calibration.objective import gains
 from pydiffgeo.calibration.uncertainty import covariance
 from pydiffgeo.errors import BoundsError, DataError, InputError
 from pydiffgeo.observe import Observation
@@ -211,6 +213,63 @@ def test_standard_errors_that_cannot_be_told_are_refused():
     assert covariance(r, one, np.zeros(0), np.zeros((0, 1)), 3, stated=False).item() == pytest.approx(2 / 2 / 3)
     with pytest.raises(InputError, match="exclude each other"):
         covariance(r, 1e-3 * one, np.array([9.0]), np.ones((1, 1)), 3, stated=False)
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.3, 5.0])
+def test_the_covariance_is_that_of_the_posterior_whose_errors_are_estimated(spread):
+    random = np.random.default_rng(4)
+    jacobian, y, n = random.normal(size=(12, 2)), random.normal(size=12), 12
+    mean = np.array([0.7])
+
+    def parts(x):
+        x = torch.as_tensor(x)
+        r = torch.from_numpy(jacobian) @ x - torch.from_numpy(y)
+        return r, (x[:1] - torch.from_numpy(mean)) / spread
+
+    def minus_log(x, power):
+        r, z = parts(x)
+        return power / 2 * torch.log(r @ r) + 0.5 * (z @ z)
+
+    prior = np.diag([1 / spread**2, 0.0])
+    best = np.zeros(2)
+    for _ in range(500):  # where n J'r / r'r + Z'z = 0
+        weight = n / ((jacobian @ best - y) ** 2).sum()
+        best = np.linalg.solve(weight * jacobian.T @ jacobian + prior, weight * jacobian.T @ y + prior[:, 0] * mean)
+    r, z = (v.numpy() for v in parts(best))
+
+    def spare(freedom):
+        data = freedom / (r @ r) * jacobian.T @ jacobian
+        return n - np.trace(np.linalg.solve(data + prior, data)) - freedom
+
+    low, high = 0.0, float(n)
+    for _ in range(60):
+        freedom = (low + high) / 2
+        low, high = (freedom, high) if spare(freedom) > 0 else (low, freedom)
+    second = torch.autograd.functional.hessian(lambda x: minus_log(x, freedom), torch.from_numpy(best)).numpy()
+    slopes = np.array([[1 / spread, 0.0]])
+    found = covariance(r, jacobian, z, slopes, n, stated=False)
+    np.testing.assert_allclose(found, np.linalg.inv(second), rtol=1e-4)
+
+
+def test_what_observations_do_not_tell_is_told_by_a_prior():
+    # The second value has no effect on what is observed: its spread is that of its prior.
+    jacobian = np.stack([np.ones(6), np.zeros(6)], axis=1)
+    r = np.array([1.0, -1.0, 0.5, -0.5, 2.0, -2.0])
+    found = covariance(r, jacobian, np.zeros(1), np.array([[0.0, 1 / 0.3]]), 6, stated=False)
+    np.testing.assert_allclose(found, np.diag([(r @ r) / 5 / 6, 0.09]), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["gaussian", "heteroscedastic"])
+def test_what_gains_are_measured_by_does_not_depend_on_the_unit(loss):
+    found = []
+    for unit, factor in (("mm", 1.0), ("km", 1e-6)):
+        made = emptied(loss, unit, factor, priors={})
+        found.append(gains(made.evaluate(np.array([[-1.5], [0.5]])).loss, made.observations, loss, priors=False))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    # Half the squares of deviations by their errors.
+    k = emptied(loss).values(np.array([[-1.5], [0.5]]))["k"].flatten().tolist()
+    if loss == "gaussian":
+        np.testing.assert_allclose(found[0], [np.nansum((outflow(v) - SEEN) ** 2) / 2 / 0.1**2 for v in k], rtol=1e-5)
 
 
 # --- what is refused -----------------------------------------------------------------------------

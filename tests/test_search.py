@@ -145,6 +145,16 @@ def test_gauss_newton_finds_the_minimum_in_few_steps():
     np.testing.assert_array_equal(state["best_loss"], squares(state["best_x"]).loss)
 
 
+@pytest.mark.parametrize("restraint", [0.5, 10.0])
+def test_gauss_newton_goes_a_bounded_way_along_what_the_loss_hardly_depends_on(restraint):
+    method = GaussNewton(restraint=restraint)
+    state = method.start(np.zeros((1, 2)))
+    found = Evaluation(np.ones(1), np.array([[0.3, -0.1]]), normal=1e-12 * np.eye(2)[None])
+    step = method.advance(state, found)["trial"][0]
+    # No longer than half the reciprocal of the restraint, along the gradient.
+    np.testing.assert_allclose(step, np.array([-1.0, 1 / 3]) / (2 * restraint), rtol=1e-6)
+
+
 def test_gauss_newton_steps_back_from_what_fails():
     method = GaussNewton()
     state = method.advance(method.start(START), squares(START))

@@ -126,6 +126,17 @@ def test_a_flux_through_the_base_has_its_limits(engine: str) -> None:
     assert "max_head" in solution.reasons[0]
 
 
+def test_a_base_lets_through_what_gravity_takes(engine: str) -> None:
+    # Sand under -0.3 m: with the gradient of gravity alone it conducts K (van Genuchten 1980, eq 8). Through half a
+    # thick cell suction alone would bring less.
+    m = 1 - 1 / SAND["n"]
+    se = (1 + (SAND["alpha"] * 0.3) ** SAND["n"]) ** -m
+    conductivity = SAND["K_s"] * se**0.5 * (1 - (1 - se ** (1 / m)) ** m) ** 2
+    solution = dg.solve(dg.models.RichardsColumn(2.0, 4, bottom="flux"), SAND, forcing={"flux": 0.0, "bottom_flux": conductivity},
+                        initial={"head": -0.3}, times=[0.0, 0.01], engine=engine)  # fmt: skip
+    assert solution.fluxes["drainage"].item() == pytest.approx(0.01 * conductivity, rel=1e-9)
+
+
 def test_a_closed_column_that_is_filled_ends_when_it_is_full(engine: str) -> None:
     rain = 0.02
     solution = failing(engine, column(bottom="no_flow"), LOAM, -1.0, [0.0, 1.0, 100.0], flux=rain)

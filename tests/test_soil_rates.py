@@ -107,6 +107,18 @@ def test_rain_below_capacity_infiltrates_and_wet_surfaces_evaporate_first(engine
     assert sol.fluxes["infiltration"][-1].item() == pytest.approx(0.008, rel=1e-4)
 
 
+def test_water_runs_off_above_the_depth_to_which_it_ponds(engine: str) -> None:
+    model = dg.models.RichardsColumn(1.0, CELLS, top="atmosphere", bottom="no_flow", max_ponding=0.02)
+    sol = dg.solve(model, {"K_s": 1e-3}, forcing={"precipitation": 0.5, "potential_evaporation": 0.0},
+                   initial={"head": -0.5}, times=[0.0, 0.03, 0.2], engine=engine)  # fmt: skip
+    taken, pond = sol.fluxes["infiltration"].cumsum(0), sol.states["pond"][:, 0]
+    assert sol.fluxes["runoff"][0].item() == 0.0
+    assert pond[1].item() == pytest.approx(0.015 - taken[0].item(), rel=1e-6)
+    # A film on top of it runs off as fast as it rains.
+    assert pond[2].item() == pytest.approx(0.02, abs=2e-3)
+    assert sol.fluxes["runoff"][1].item() == pytest.approx(0.1 - taken[1].item() - pond[2].item(), rel=1e-6)
+
+
 @pytest.mark.parametrize(("head", "within"), [(-2.0, 0.12), (-5.0, 0.06), (-10.0, 0.04), (-30.0, 0.03), (-100.0, 0.03)])
 @pytest.mark.parametrize("air_dry", [-150.0, -1500.0])
 def test_supply_of_bare_soil(engine: str, head: float, within: float, air_dry: float) -> None:

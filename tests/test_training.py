@@ -333,6 +333,22 @@ def test_noise_is_in_units_of_each_attribute(sites):
     assert dg.nn.train(network(), sites, calm).loss[0] != seen[0][0]
 
 
+def test_noise_is_normal_with_the_spread_given(sites, monkeypatch):
+    added, real = [], dg.nn.ParameterNetwork._known
+
+    def known(self, attributes, noise):
+        added.append(noise)
+        return real(self, attributes, noise)
+
+    monkeypatch.setattr(dg.nn.ParameterNetwork, "_known", known)
+    training = dg.nn.Training(steps=12, batch=9, window=40, warmup=20, noise=0.25, settings=SETTINGS)
+    dg.nn.train(network(), sites, training)
+    drawn = torch.cat([n.flatten() for n in added if n is not None])
+    assert len(drawn) >= 100
+    assert drawn.std().item() == pytest.approx(0.25, rel=0.25)
+    assert drawn.abs().max() < 5 * 0.25
+
+
 def test_days_held_back_choose_the_weights(sites):
     training = dg.nn.Training(
         steps=60, batch=9, window=40, warmup=20, selection=60, check_every=2, patience=1, learning_rate=1.0,

@@ -34,6 +34,13 @@ def stored(times, **changes):
 # --- the warm-up ---------------------------------------------------------------------------------
 
 
+def test_a_warm_up_counts_from_the_start_of_a_record_that_does_not_begin_at_zero():
+    times = np.arange(100.0, 161.0)
+    seen = Observation("storage", "value", times[::5], np.ones(13), error=1.0)
+    made = Site("s", RESERVOIR, times, {"rain": np.ones(60)}, (seen,), bounds={"k": None}, warmup=21.0)
+    np.testing.assert_array_equal(made.observations[0].times, np.arange(125.0, 161.0, 5.0))
+
+
 def test_what_was_observed_in_the_warm_up_counts_nowhere():
     # The store does not begin as it truly did, which is forgotten after twenty days.
     wrong = {"initial": {"storage": 80.0}, "loss": "mean_square"}
