@@ -1,4 +1,4 @@
-"""Which mistakes in the formulas the tests notice: makes some 150 small ones, one at a time, and runs the tests of each.
+"""Which mistakes in the formulas the tests notice: makes some 230 small ones, one at a time, and runs the tests of each.
 
     python benchmarks/mutation.py --jobs 2 --report benchmarks/MUTATION.md
     python benchmarks/mutation.py --only "root uptake"

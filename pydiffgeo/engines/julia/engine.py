@@ -25,7 +25,7 @@ FALLBACKS = (Method("Rodas5P at a hundredth of the tolerances", "Rodas5P", 0.01)
 # What is differentiated is the solution of the steps taken, whose error may change with the parameters faster than itself.
 # Gradients are as accurate as asked with these shares of the tolerances: a tenth where rates have kinks (without, the
 # gradient of a basin is up to twenty times further off), and a hundredth in steps from where small changes of a state
-# are large ones of the head, as in clay and close to saturation (without, up to two hundred times).
+# are large ones of the head, as in clay and close to saturation. Chosen on the cases of tests/hard.py and one basin.
 KINKS_SHARE, STEEP_SHARE = 0.1, 0.01
 SENSITIVITIES = ("auto", "adjoint", "discrete", "gauss", "forward")
 
