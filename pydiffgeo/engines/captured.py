@@ -82,9 +82,13 @@ class Captured:
 
     def _walk(self, value: Any, attributes: frozenset[str] | None) -> None:
         """Goes on to all that is seen of `value` by code that reads these attributes; None where that is unknown."""
-        if type(value) in FIXED or isinstance(value, np.generic) or (id(value), attributes) in self._seen:
+        if type(value) in FIXED or isinstance(value, np.generic):
             return
-        self._seen[id(value), attributes] = value
+        partly = isinstance(value, types.ModuleType) or dataclasses.is_dataclass(value)
+        key = id(value), attributes if partly else None
+        if key in self._seen:
+            return
+        self._seen[key] = value
         if isinstance(value, types.FunctionType):
             self._function(value)
         elif isinstance(value, types.MethodType):

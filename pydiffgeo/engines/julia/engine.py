@@ -67,10 +67,9 @@ class JuliaEngine:
         o, f = problem.options, problem.f
 
         def call(package: Any) -> Forward:
-            model, share = self._model(package, problem.system)
-            share, steep = (
-                (share, STEEP_SHARE / share) if differentiate and chosen["solver"] == "Rodas5P" else (1.0, 1.0)
-            )
+            model, least = self._model(package, problem.system)
+            shorter = differentiate and chosen["solver"] == "Rodas5P"
+            share, steep = (least, STEEP_SHARE / least) if shorter else (1.0, 1.0)
             settings = package.Settings(chosen["solver"], share * o.rtol, share * o.atol, o.max_steps, o.memory, steep)
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
