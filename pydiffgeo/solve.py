@@ -15,7 +15,6 @@ from .engines.autograd import differentiable_solve
 from .engines.base import Forward, Options
 from .engines.choose import choose_engine
 from .engines.kernels import System
-from .engines.prepare import prepare
 from .engines.programs import Programs
 from .engines.structure import system_of
 from .errors import InputError, SolverError
@@ -64,7 +63,7 @@ def solve(
         initial: name -> initial state, shaped like a parameter; missing ones take defaults.
         engine: "julia", "sundials", or "auto": Julia where it is ready to use, else SUNDIALS.
         solver: a name the engine knows; None or "auto" leaves the choice to it, and lets it try others where that
-            fails: in Julia Rodas5P, Rodas5P at a hundredth of the tolerances, then FBDF; in SUNDIALS CVODES, and
+            fails: in Julia Rodas5P, then Rodas5P and FBDF at a hundredth of the tolerances; in SUNDIALS CVODES, and
             Rodas5P for the intervals in which it gives up. `stats["fallbacks"]` names what solved which member.
         rtol, atol: relative and absolute tolerance of states, integrated fluxes and adjoints. Where an input needs a
             gradient, steps may be shorter (`stats["tolerance_shares"]`), so that it is as accurate as asked too.
@@ -104,9 +103,7 @@ def solve(
         float("inf") if max_seconds is None else float(max_seconds),
     )  # fmt: skip
     y0 = _pack_states(system, inputs)
-    y, q, report = differentiable_solve(
-        chosen, system, options, inputs.breaks, y0, prepare(system, inputs.p), inputs.f, throw
-    )
+    y, q, report = differentiable_solve(chosen, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
     report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, options.rtol, options.atol
     solution = _unpack(model, programs, system, inputs, y, q, report)
     failed = list(solution.failures())

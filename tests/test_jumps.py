@@ -229,7 +229,7 @@ def test_starting_on_the_switch_is_no_turn() -> None:
 )
 def test_jumps_are_told_from_kinks(value: Any, jumps: bool) -> None:
     system, _ = system_of(model(lambda c, f: {"x": -c.a, "y": value(c), "z": c.x}), Layout({"a": 1, "b": 1, "c": 1}))
-    p = prepare(system, torch.tensor([[2.0, 1.0, 0.25]], dtype=torch.float64)).numpy()
+    p = prepare(system, np.array([[2.0, 1.0, 0.25]]))
     y = np.array([[x, 0.1] for x in np.linspace(0.05, 1.0, 7)])
     found = jumping(system, y, np.repeat(p, 7, axis=0), np.zeros((7, 1)), linear=False)
     assert bool(found) is jumps
@@ -241,9 +241,9 @@ def test_jumps_are_told_from_kinks(value: Any, jumps: bool) -> None:
 def test_soil_columns_have_kinks_only(top: str, mean: str) -> None:
     column = dg.models.RichardsColumn(1.0, 6, top=top, face_conductivity=mean)
     system, _ = system_of(column, Layout({p.name: 1 for p in column.parameters}))
-    values = torch.tensor([[p.default for p in column.parameters]], dtype=torch.float64)
+    values = np.array([[p.default for p in column.parameters]])
     wet = np.linspace(0.1, 0.43, 20)[:, None]
     y = np.broadcast_to(wet, (20, system.n_states))
-    p, f = prepare(system, values).numpy(), np.full((20, system.n_forcings), 0.01)
+    p, f = prepare(system, values), np.full((20, system.n_forcings), 0.01)
     assert jumping(system, y, np.repeat(p, 20, axis=0), f, linear=False) == []
     assert math.isfinite(y.sum())

@@ -47,10 +47,12 @@ finish_of(r::Record, step, at, y, j) = step + 1 < r.first[at+1] ? point(r, step 
 stage_vectors(integrator) = integrator.cache.ks
 tableau(integrator) = integrator.cache.tab
 
-function remember!(r::Record, integrator, start, t, h)
+function remember!(r::Record, integrator, t, h)
     push!(r.sizes, h)
     push!(r.starts, t)
-    append!(r.points, start)
+    at = length(r.points)
+    resize!(r.points, at + r.n)
+    copyto!(r.points, at + 1, integrator.uprev, 1, r.n)
     at = length(r.stages)
     resize!(r.stages, at + STAGES * r.n)
     for (i, k) in enumerate(stage_vectors(integrator))
@@ -75,35 +77,37 @@ in each interval, what the solver would have gone on with from the one before; w
 start, the solver finds one, which is small and costs more than a refused step does.
 """
 function march!(record, tried, y, q, w::Work{Float64}, breaks, f, intervals, s::Settings, counts::Counts, integrator)
-    n = w.model.n_states
-    u0, start = zeros(size_of(w.model)), zeros(n)
+    n, u = w.model.n_states, integrator.u
     for j in intervals
         set_interval!(w, view(f, :, :, j), breaks[j+1] - breaks[j])
-        u0[1:n] .= view(y, :, j)
+        @inbounds for i in eachindex(u)
+            u[i] = i <= n ? y[i, j] : 0.0
+        end
         integrator.opts.dtmax = w.length
         fill!(w.emphasis, 1.0)
-        SciMLBase.reinit!(integrator, u0; t0 = 0.0, tf = w.length, reset_dt = tried[j] == 0)
+        SciMLBase.reinit!(integrator, u; t0 = 0.0, tf = w.length, reset_dt = tried[j] == 0)
         tried[j] == 0 || (integrator.dt = integrator.dtpropose = min(tried[j], w.length))
         longest = 0.0
         accepted, rejected = integrator.stats.naccept, integrator.stats.nreject
         while integrator.t < w.length
-            record === nothing || copyto!(start, 1, integrator.u, 1, n)
             t = integrator.t
             tick!(w)
             step!(integrator)
             check(SciMLBase.check_error(integrator))
             guard!(w, integrator.u, integrator.t, s.rtol, s.atol)
-            record === nothing || remember!(record, integrator, start, t, integrator.dt)
+            record === nothing || remember!(record, integrator, t, integrator.dt)
             longest = max(longest, integrator.t - t)
         end
         # The last step was cut short by the end of the interval, and says less than the longest one.
         j < length(tried) && (tried[j+1] = max(longest, SciMLBase.get_proposed_dt(integrator)))
         counts.steps += integrator.stats.naccept - accepted
         counts.rejections += integrator.stats.nreject - rejected
-        all(isfinite, integrator.u) || throw(Failure(:NotFinite))
+        u = integrator.u
+        all(isfinite, u) || throw(Failure(:NotFinite))
         record === nothing || push!(record.first, steps(record) + 1)
-        y[:, j+1] .= view(integrator.u, 1:n)
-        q[:, j] .= view(integrator.u, n+1:size_of(w.model))
+        @inbounds for i in eachindex(u)
+            i <= n ? (y[i, j+1] = u[i]) : (q[i-n, j] = u[i])
+        end
     end
     return nothing
 end

@@ -57,6 +57,7 @@ end
 "Rates at the point set in `w` with all decisions on given sides; leaves the closure values of these."
 function sided_rates!(rates, w::Work, sides)
     m, count = w.model, length(w.model.closures)
+    forget!(w)
     on_side!(k, s, given) = k.decisions > 0 ? k.sided!(s.out, given, gather!(s.x, w.v, k, 1:k.active)) :
                             value!(k, s.out, gather!(s.x, w.v, k, 1:k.active))
     for (k, s, given) in zip(m.closures, w.closures, view(sides, 1:count))

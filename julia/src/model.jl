@@ -100,6 +100,9 @@ function transpose_states(pattern, n)
     return SparseMatrixCSC(n, n, turned.colptr, turned.rowval, zeros(nnz(turned))), nonzeros(turned)
 end
 
+# Solvers ask for rates, for slopes and whether a step may stand at the same point, one after the other.
+@enum Knowledge NOTHING CLOSURES SLOPES
+
 "What the right-hand side reads and overwrites: one per task."
 mutable struct Work{T}
     const model::Model
@@ -111,8 +114,11 @@ mutable struct Work{T}
     const finish::Vector{T}     # forcing at its end
     const entries::Vector{T}    # values of the Jacobian's pattern
     const slopes::Matrix{T}     # of closure values to the states they depend on
+    known::Knowledge            # what has been computed at the point that is set
+    looked::Bool                # and at its switches
     linear::Bool                # does the forcing change within the interval?
     length::Float64             # of the interval; time counts from its start
+    time::Float64               # of the point that is set
     step_start::Float64
     const emphasis::Vector{Float64}   # by how much more the error of each rate counts
     rtol::Float64
@@ -129,9 +135,10 @@ function Work{T}(m::Model, linear::Bool; adjoint = false, clock = Clock()) where
     copyto!(v, m.base - length(m.constants) + 1, m.constants, 1, length(m.constants))
     forcing() = zeros(T, m.n_forcings)
     spaces(kernels) = Space{T}[Space{T}(k, adjoint) for k in kernels]
-    return Work{T}(m, v, spaces(m.closures), spaces(m.kernels), Space{T}[Space{T}(k, false) for k in m.guards], forcing(), forcing(), zeros(T, nnz(m.pattern)),
-                   zeros(T, maximum(m.depends; init = 0), length(m.depends)), linear, 1.0, 0.0, ones(size_of(m)), 0.0, 0.0, 1.0, 1.0, 0.0,
-                   clock, next_look(clock))
+    return Work{T}(m, v, spaces(m.closures), spaces(m.kernels), Space{T}[Space{T}(k, false) for k in m.guards],
+                   forcing(), forcing(), zeros(T, nnz(m.pattern)),
+                   zeros(T, maximum(m.depends; init = 0), length(m.depends)), NOTHING, false, linear, 1.0, 0.0, 0.0, ones(size_of(m)), 0.0, 0.0, 1.0, 1.0,
+                   0.0, clock, next_look(clock))
 end
 
 "Looks at the clock: called in every step."
@@ -143,18 +150,25 @@ end
     foreach(f, w.model.kernels, w.kernels)
 end
 
+forget!(w::Work) = (w.known = NOTHING; w.looked = false; nothing)
+
 "Sets the parameters; what does not move during a solve is gathered here, once."
 function set_parameters!(w::Work, p)
     w.v[parameters(w.model)] .= p
-    each((k, s) -> gather!(s.x, w.v, k, k.along+1:inputs(k)), w)
+    unmoved!(k, s) = gather!(s.x, w.v, k, k.along+1:inputs(k))
+    each(unmoved!, w)
+    foreach(unmoved!, w.model.guards, w.guards)
+    forget!(w)
     return w
 end
 
 "Sets the interval, `size` long; `f` is `(forcings, 1 or 2)`."
 function set_interval!(w::Work, f::AbstractMatrix, size)
     w.length = size
-    w.start .= @view f[:, 1]
-    w.finish .= @view f[:, end]
+    # Loops: for a few forcings, and a step or two in an interval, broadcasting costs more than the rest.
+    @inbounds for i in eachindex(w.start)
+        w.start[i], w.finish[i] = f[i, begin], f[i, end]
+    end
     set_forcing!(w, 0.0)
     return w
 end
@@ -165,22 +179,38 @@ function set_forcing!(w::Work, fraction)
         w.v[offset+i] = w.start[i] + fraction * (w.finish[i] - w.start[i])
     end
     each((k, s) -> gather!(s.x, w.v, k, k.active+1:k.along), w)
+    forget!(w)
     return w
 end
 
-"Sets the states, and the forcing at time `t` after the start of the interval."
+"Sets the states, and the forcing at time `t` after the start of the interval; what is known stays known at the same point."
 @inline function set_point!(w::Work, u, t)
+    w.known != NOTHING && here(w, u, t) && return w
     copyto!(w.v, 1, u, 1, w.model.n_states)
     w.linear && set_forcing!(w, t / w.length)
+    w.time = t
+    forget!(w)
     return w
 end
+
+function here(w::Work{Float64}, u, t)
+    w.linear && t != w.time && return false
+    for i in 1:w.model.n_states
+        @inbounds w.v[i] === u[i] || return false
+    end
+    return true
+end
+
+here(w::Work, u, t) = false
 
 "Computes the closure values at the point set in `w`."
 function assign_closures!(w::Work)
+    w.known == NOTHING || return nothing
     for (k, s) in zip(w.model.closures, w.closures)
         value!(k, s.out, gather!(s.x, w.v, k, 1:k.active))
         assign!(w.v, s.out, k)
     end
+    w.known = CLOSURES
     return nothing
 end
 
@@ -198,6 +228,7 @@ end
 
 "Values of the Jacobian of all rates to the states at the point set in `w`, in the order of the pattern."
 function jacobian!(w::Work)
+    w.known == SLOPES && return w.entries
     m = w.model
     for (k, s) in zip(m.closures, w.closures)
         slopes!(k, s.out, s.slopes, gather!(s.x, w.v, k, 1:k.active))
@@ -209,6 +240,7 @@ function jacobian!(w::Work)
         slopes!(k, s.out, s.slopes, gather!(s.x, w.v, k, 1:k.active))
         add_jacobian!(w.entries, s.slopes, w.slopes, m.depends, slots, m.n_states, m.base, k)
     end
+    w.known = SLOPES
     return w.entries
 end
 

@@ -11,18 +11,26 @@ const LEAP = 1e-4
 "Notes on which side the switches are at the start of a step; its Jacobian has just been evaluated."
 function mark!(w::Work{Float64}, t)
     w.step_start = t
-    each(mark!, w)
+    w.model.switches && each((k, s) -> mark!(k, s, w.looked), w)
     return nothing
 end
 
 mark!(w::Work, t) = nothing
 
-function mark!(k::Kernel, s::Space)
+function mark!(k::Kernel, s::Space, looked)
     k.branches > 0 || return nothing
-    k.branch!(s.marks, s.x)
-    copyto!(s.x_start, 1, s.x, 1, length(s.x_start))
-    copyto!(s.out_start, s.out)
+    # At the end of the step before, which is here, it was seen on which side they are.
+    looked ? keep!(s.marks, s.marks_then) : k.branch!(s.marks, s.x)
+    keep!(s.x_start, s.x)
+    keep!(s.out_start, s.out)
     return nothing
+end
+
+function keep!(kept, x)
+    @inbounds @simd for i in eachindex(kept)
+        kept[i] = x[i]
+    end
+    return kept
 end
 
 "May a step of size `h` cross a jump?"
@@ -33,9 +41,8 @@ function switched(u, w::Work{Float64}, t)
     w.resolution > 0 && w.model.switches || return false
     short(w, t - w.step_start) && return false
     set_point!(w, u, t)
+    assign_closures!(w)
     for (k, s) in zip(w.model.closures, w.closures)
-        value!(k, s.out, gather!(s.x, w.v, k, 1:k.active))
-        assign!(w.v, s.out, k)
         k.branches > 0 && switched(k, s) && return true
     end
     for (k, s) in zip(w.model.kernels, w.kernels)
@@ -43,6 +50,7 @@ function switched(u, w::Work{Float64}, t)
         gather!(s.x, w.v, k, 1:k.active)
         switched(k, s) && return true
     end
+    w.looked = true
     return false
 end
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch.autograd import forward_ad
 from ..errors import AdjointError, TangentError
 from .base import Engine, Forward, Gradients, Options, Problem, Status, Tangents, add_stats
 from .kernels import System
+from .prepare import prepare, pull_prepared, push_prepared
 
 ONCE = (
     "a solve can be differentiated once, and second derivatives were asked for: by a derivative of a derivative, such as "
@@ -33,6 +36,12 @@ def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
         return np.ascontiguousarray(tensor.detach().numpy())
     except RuntimeError as error:
         raise AdjointError(OLD_VMAP) from error
+
+
+def _signed(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, its signature at hand: PyTorch asks for it at every call, and finding it takes a tenth of one."""
+    forward.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
+    return forward
 
 
 class _Call:
@@ -77,8 +86,10 @@ def _apart(x: Tensor, size: int, lead: int = 0) -> Tensor:
 
 class _Solve(torch.autograd.Function):
     @staticmethod
+    @_signed
     def forward(y0: Tensor, p: Tensor, f: Tensor, call: _Call) -> tuple[Tensor, Tensor]:
-        call.problem = Problem(call.system, call.options, call.breaks, _array(y0), _array(p), _array(f))
+        full = prepare(call.system, _array(p))
+        call.problem = Problem(call.system, call.options, call.breaks, _array(y0), full, _array(f))
         call.result = call.engine.forward(call.problem, call.differentiate)
         return torch.from_numpy(call.result.y), torch.from_numpy(call.result.q)
 
@@ -141,23 +152,23 @@ class _Pull(_Linear):
     axes = 3
 
     @staticmethod
+    @_signed
     def forward(
         y_bar: Tensor, q_bar: Tensor, y0: Tensor, p: Tensor, f: Tensor, call: _Call
     ) -> tuple[Tensor, Tensor, Tensor]:
         leading = y_bar.shape[:-3]
         # A failed member has no solution to differentiate: what arrives for it is set aside.
-        good = torch.tensor([s.ok for s in call.result.status]).reshape(-1, 1, 1)
-        seeds = [
-            _array(torch.where(good, bar, torch.zeros_like(bar)).reshape(leading.numel(), *bar.shape[-3:]))
-            for bar in (y_bar, q_bar)
-        ]
+        bad = [i for i, s in enumerate(call.result.status) if not s.ok]
+        seeds = [_array(bar.reshape(leading.numel(), *bar.shape[-3:])) for bar in (y_bar, q_bar)]
+        if bad:
+            seeds = [np.where(np.isin(np.arange(s.shape[1]), bad)[:, None, None], 0.0, s) for s in seeds]
         if not all(np.isfinite(s).all() for s in seeds):
             raise AdjointError("the gradient that reaches the solution is not finite; look at the loss")
         found = []
         for seed in zip(*seeds, strict=True):
             gradients = call.engine.backward(call.problem, call.result, *seed)
             call.check(gradients, Status.ADJOINT, AdjointError, "adjoint solve")
-            found.append((gradients.y0, gradients.p, gradients.f))
+            found.append((gradients.y0, pull_prepared(call.system, _array(p), gradients.p), gradients.f))
         y0_bar, p_bar, f_bar = (
             torch.from_numpy(np.stack([one[k] for one in found])).reshape(*leading, *x.shape)
             for k, x in enumerate((y0, p, f))
@@ -183,6 +194,7 @@ class _Push(_Linear):
     axes = 2
 
     @staticmethod
+    @_signed
     def forward(
         y0_dot: Tensor, p_dot: Tensor, f_dot: Tensor, y0: Tensor, p: Tensor, f: Tensor, call: _Call
     ) -> tuple[Tensor, Tensor]:
@@ -192,6 +204,7 @@ class _Push(_Linear):
         bad = [i for i, s in enumerate(call.result.status) if not s.ok]
         if not all(np.isfinite(np.delete(dot, bad, axis=1)).all() for dot in dots):
             raise TangentError("the direction that reaches the solve is not finite; look at what its inputs come from")
+        dots[1] = push_prepared(call.system, _array(p), dots[1])
         found = call.engine.tangent(call.problem, call.result, *dots)
         call.check(found, Status.TANGENT, TangentError, "tangent")
         y_dot, q_dot = (torch.from_numpy(part) for part in (found.y, found.q))
@@ -228,7 +241,7 @@ def differentiable_solve(
 ) -> tuple[Tensor, Tensor, Forward]:
     """States at the breaks and integrals between them as differentiable tensors, with the report.
 
-    Tensors are float64 on the CPU, shaped as in `Problem`. A failed member holds NaN; its gradient and
+    Tensors are float64 on the CPU, shaped as in `Problem`, parameters without the prepared ones. A failed member holds NaN; its gradient and
     its tangent are zero.
 
     Raises:

@@ -7,29 +7,20 @@ points on the switch itself, next to those that the solution went through.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import RULES
 from .base import Forward, Problem
 from .decisions import decisions, events, pull_events
 from .kernels import Kernel, System
 from .program import Program
 
 Array = NDArray[np.float64]
-Rules = dict[str, Callable[..., Any]]
-
-# Programs on NumPy arrays; those of derivatives have powers taken apart.
-RULES: Rules = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power, "neg": np.negative,
-    "abs": np.abs, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "sin": np.sin, "cos": np.cos,
-    "minimum": np.minimum, "maximum": np.maximum, "lt": np.less, "le": np.less_equal, "and": np.logical_and,
-    "or": np.logical_or, "not": np.logical_not, "where": np.where,
-    "lnabs": lambda x: np.log(np.abs(x)), "raise": lambda x, y, logarithm: np.power(x, y),
-}  # fmt: skip
 
 # Newton steps to a switch, and how near, relative to the size of what moves there, the function is looked at.
 STEPS, NEAR, NEARER = 6, 1e-6, 1e-8

@@ -1,161 +1,108 @@
-"""What local functions compute from parameters and geometry alone is computed once, before the solve.
-
-`1 - 1/n`, `1/(theta_s - theta_r)` or a power of a parameter would otherwise be evaluated at every step
-of the solver. They are cut out of the programs into kernels of their own, whose results join the
-parameters that an engine sees; PyTorch evaluates them, and carries gradients back through them.
-"""
+"""Prepared values: what `hoist.py` cut out of the local functions, on arrays, before a solve and back through it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from .kernels import Kernel, Scatter, System
-from .program import LOGICAL, Builder, Node, Program, Ref
-from .tensors import RULES
+from . import derive
+from .arrays import RULES
+from .kernels import Kernel, System
+from .program import Program
 
-# Only these are worth a place among the parameters; sums and products are as cheap as reading them.
-COSTLY = {"div", "pow", "exp", "log", "sqrt", "tanh", "sin", "cos"}
+Array = NDArray[np.float64]
 
 
-def prepare(system: System, p: Tensor) -> Tensor:
+def prepare(system: System, p: Array) -> Array:
     """Parameters `(members, given)` with the prepared values beside them, `(members, n_parameters)`."""
     if not system.prepared:
         return p
-    members, constants = p.shape[0], torch.from_numpy(system.constants)
-    known = torch.cat([p, constants.expand(members, -1)], dim=1)
-    parts = [p]
+    known, parts = _known(system, p), [p]
+    with np.errstate(all="ignore"):
+        for kernel in system.prepared:
+            results = kernel.program.run(_inputs(kernel, known), RULES)
+            parts += [_wide(results[s.output], len(p), len(s.target)) for s in kernel.scatter]
+    return np.concatenate(parts, axis=1)
+
+
+def pull_prepared(system: System, p: Array, full_bar: Array) -> Array:
+    """The gradient to the parameters given, `(members, given)`, from that to those prepared from them as well."""
+    given = p.shape[1]
+    if not system.prepared:
+        return full_bar
+    known, places, amounts = _known(system, p), [], []
+    with np.errstate(all="ignore"):
+        for kernel, columns in _columns(system, given):
+            names, wanted = _wanted(kernel, given)
+            weights = {f"w.{s.output}": full_bar[:, at] for s, at in zip(kernel.scatter, columns, strict=True)}
+            bars = _derivative(kernel, derive.pull, names).run(_inputs(kernel, known) | weights, RULES)
+            for name, row in zip(names, wanted, strict=True):
+                places.append(row)
+                amounts.append(_wide(bars[f"bar.{name}"], len(p), len(row)))
+    bar = full_bar[:, :given].copy()
+    if places:
+        place, amount = np.concatenate(places), np.concatenate(amounts, axis=1)
+        for one, more in zip(bar, amount, strict=True):
+            one += np.bincount(place, more, given)
+    return bar
+
+
+def push_prepared(system: System, p: Array, dot: Array) -> Array:
+    """Directions of all parameters, `(directions, members, n_parameters)`, from those of the parameters given."""
+    given = p.shape[1]
+    if not system.prepared:
+        return dot
+    known, parts = _known(system, p), [dot]
+    with np.errstate(all="ignore"):
+        for kernel, columns in _columns(system, given):
+            names, wanted = _wanted(kernel, given)
+            found = _derivative(kernel, derive.slopes, names).run(_inputs(kernel, known), RULES)
+            for s, at in zip(kernel.scatter, columns, strict=True):
+                part = np.zeros((*dot.shape[:2], at.stop - at.start))
+                for name, row in zip(names, wanted, strict=True):
+                    part += found[f"slope.{s.output}.{name}"] * dot[:, :, row]
+                parts.append(part)
+    return np.concatenate(parts, axis=2)
+
+
+# Programs of derivatives, made once for each kernel.
+_derived: WeakKeyDictionary[Kernel, dict[str, Program]] = WeakKeyDictionary()
+
+
+def _derivative(kernel: Kernel, what: Callable[..., Program], names: Sequence[str]) -> Program:
+    known = _derived.setdefault(kernel, {})
+    if what.__name__ not in known:
+        known[what.__name__] = what(kernel.program, [s.output for s in kernel.scatter], names)
+    return known[what.__name__]
+
+
+def _known(system: System, p: Array) -> Array:
+    return np.concatenate([p, np.broadcast_to(system.constants, (len(p), len(system.constants)))], axis=1)
+
+
+def _inputs(kernel: Kernel, known: Array) -> dict[str, Any]:
+    return {name: known[:, row] for name, row in zip(kernel.program.inputs, kernel.gather, strict=True)}
+
+
+def _wanted(kernel: Kernel, given: int) -> tuple[tuple[str, ...], list[Any]]:
+    """The inputs that are parameters, not geometry, and what each gathers."""
+    pairs = [(n, row) for n, row in zip(kernel.program.inputs, kernel.gather, strict=True) if row[0] < given]
+    return tuple(n for n, _ in pairs), [row for _, row in pairs]
+
+
+def _columns(system: System, given: int) -> Iterator[tuple[Kernel, list[slice]]]:
+    """Each kernel with the columns of its results among all parameters, in the order of its scatters."""
+    at = given
     for kernel in system.prepared:
-        rows = [known.index_select(1, torch.from_numpy(row)) for row in kernel.gather]
-        results = kernel.program.run(dict(zip(kernel.program.inputs, rows, strict=True)), RULES)
-        items = kernel.gather.shape[1]
-        for s in kernel.scatter:
-            value = torch.as_tensor(results[s.output], dtype=torch.float64)
-            parts.append(value.expand(members, items))
-    return torch.cat(parts, dim=1)
+        ends = [at + len(kernel.scatter[0].target) * (i + 1) for i in range(len(kernel.scatter))]
+        yield kernel, [slice(end - len(kernel.scatter[0].target), end) for end in ends]
+        at = ends[-1]
 
 
-def hoist(system: System) -> System:
-    """`system` with all costly terms of parameters and geometry cut out of its kernels."""
-    first_p, first_f = system.n_states, system.n_states + system.n_parameters
-    first_c = first_f + system.n_forcings
-    base = first_c + len(system.constants)
-    prepared: list[Kernel] = []
-    added = 0
-
-    def cut(kernel: Kernel) -> tuple[Program, list[np.ndarray[Any, Any]]]:
-        """The rest of the program, and the rows its new inputs gather, counted from the first prepared value."""
-        nonlocal added
-        names = kernel.program.inputs
-        fixed = {
-            name
-            for name, row in zip(names, kernel.gather, strict=True)
-            if ((row >= first_p) & ((row < first_f) | ((row >= first_c) & (row < base)))).all()
-        }
-        program = _with_reciprocals(kernel.program, fixed)
-        chosen = _frontier(program, fixed)
-        if not chosen:
-            return kernel.program, []
-        inner, outer = _split(program, chosen)
-        rows = np.array([kernel.gather[names.index(name)] for name in inner.inputs])
-        # Items that read the same values share them: one for a parameter that does not vary in space.
-        unique, place = np.unique(rows, axis=1, return_inverse=True)
-        place = place.reshape(-1)
-        # Gathers of prepared kernels count from the first parameter; constants follow the given parameters.
-        gather = np.where(unique < first_f, unique - first_p, unique - first_c + system.n_parameters)
-        items = unique.shape[1]
-        scatter, new = [], []
-        for output in inner.outputs:
-            at = added + np.arange(items)
-            scatter.append(Scatter(output, at, np.ones(items)))
-            new.append(at[place])
-            added += items
-        prepared.append(Kernel(inner, gather, tuple(scatter)))
-        return outer, new
-
-    guarded = tuple(guard.kernel for guard in system.guards)
-    pieces = [(kernel, *cut(kernel)) for kernel in (*system.closures, *system.kernels, *guarded)]
-    if not prepared:
-        return system
-
-    def shifted(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        return np.where(rows >= first_f, rows + added, rows)
-
-    kernels = []
-    for i, (kernel, program, new) in enumerate(pieces):
-        old = dict(zip(kernel.program.inputs, kernel.gather, strict=True))
-        place = dict(zip([n for n in program.inputs if n not in old], new, strict=True))
-        rows = [shifted(old[n]) if n in old else first_f + place[n] for n in program.inputs]
-        items = kernel.gather.shape[1]
-        scatter = kernel.scatter
-        if i < len(system.closures):
-            scatter = tuple(replace(s, target=shifted(s.target)) for s in scatter)
-        kernels.append(Kernel(program, np.array(rows, np.int64).reshape(len(rows), items), scatter))
-    count, adding = len(system.closures), len(system.closures) + len(system.kernels)
-    return replace(
-        system,
-        n_parameters=system.n_parameters + added,
-        n_values=system.n_values + added,
-        closures=tuple(kernels[:count]),
-        kernels=tuple(kernels[count:adding]),
-        guards=tuple(replace(g, kernel=k) for g, k in zip(system.guards, kernels[adding:], strict=True)),
-        prepared=tuple(prepared),
-        controls=tuple((state, value + added if value >= 0 else value, size) for state, value, size in system.controls),
-    )
-
-
-def _alone(program: Program, fixed: set[str]) -> list[bool]:
-    """Which nodes depend on `fixed` inputs and constants alone."""
-    alone: list[bool] = []
-    for node in program.nodes:
-        alone.append(node.name in fixed if node.op == "input" else all(alone[a] for a in node.args))
-    return alone
-
-
-def _with_reciprocals(program: Program, fixed: set[str]) -> Program:
-    """Divisions by what is fixed as products with its reciprocal, which can be prepared."""
-    alone, builder = _alone(program, fixed), Builder(program.name)
-
-    def product(ref: Ref, node: Node, arguments: list[Ref]) -> Ref | None:
-        if node.op != "div" or alone[ref] or not alone[node.args[1]]:
-            return None
-        return builder.apply("mul", arguments[0], builder.apply("div", builder.constant(1.0), arguments[1]))
-
-    refs = builder.copy(program, product)
-    return builder.finish({name: refs[r] for name, r in program.outputs.items()})
-
-
-def _frontier(program: Program, fixed: set[str]) -> list[int]:
-    """Nodes that depend on `fixed` inputs alone, cost something, and are used by what does not."""
-    nodes, alone, costly = program.nodes, _alone(program, fixed), [False] * len(program.nodes)
-    for i, node in enumerate(nodes):
-        costly[i] = node.op in COSTLY or any(costly[a] for a in node.args)
-    used = {a for i, node in enumerate(nodes) if not alone[i] for a in node.args} | set(program.outputs.values())
-    # A logical node has no place among numbers; what it is made of has.
-    wanted, stack = set(), [i for i in used if alone[i]]
-    while stack:
-        i = stack.pop()
-        if nodes[i].op in LOGICAL:
-            stack.extend(nodes[i].args)
-        elif costly[i]:
-            wanted.add(i)
-    return sorted(wanted)
-
-
-def _split(program: Program, chosen: Sequence[int]) -> tuple[Program, Program]:
-    """What computes the chosen nodes, and the rest, which takes them as inputs."""
-    inner = Program(program.name, program.nodes, {f"prepared.{k}": i for k, i in enumerate(chosen)})
-    names = {i: f"prepared.{k}" for k, i in enumerate(chosen)}
-    nodes = [Node("input", name=names[i]) if i in names else n for i, n in enumerate(program.nodes)]
-
-    def finished(program: Program) -> Program:
-        builder = Builder(program.name)
-        builder.nodes = list(program.nodes)
-        return builder.finish(program.outputs)
-
-    return finished(inner), finished(Program(program.name, tuple(nodes), program.outputs))
+def _wide(value: Any, members: int, items: int) -> Any:
+    same = isinstance(value, np.ndarray) and value.shape == (members, items)
+    return value if same else np.broadcast_to(np.asarray(value, np.float64), (members, items))

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import ModelError
 from ..model import Model
+from .hoist import hoist
 from .kernels import Array, Guard, Index, Kernel, Scatter, System
-from .prepare import hoist
 from .program import Program
 from .programs import Programs
 
