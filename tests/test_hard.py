@@ -73,3 +73,15 @@ def test_engines_agree_on_hard_physics(julia_engine: str, name: str) -> None:
     largest = max((values[k] * bar).norm() for k, bar in other_bar.items())
     for k, bar in one_bar.items():
         assert (values[k] * (bar - other_bar[k])).norm() < 1e-3 * largest
+
+
+@pytest.mark.parametrize("settings", [{"solver": "FBDF"}, {"solver": "QNDF"}, {"sensitivity": "gauss"}], ids=str)
+def test_what_the_gauss_adjoint_cannot_follow_is_solved_but_has_no_gradient(
+    julia_engine: str, settings: dict[str, str]
+) -> None:
+    case = replace(HARD["showers on clay"], rtol=1e-4)
+    solution, parameters = case.solve(julia_engine, **settings)
+    exact, _ = replace(case, rtol=1e-7).solve(julia_engine)
+    assert (solution.states["theta"] - exact.states["theta"]).abs().max() < 5e-4
+    with pytest.raises(dg.errors.AdjointError, match=r"close to saturation.*use the solver Rodas5P"):
+        torch.autograd.grad(solution.states["theta"].sum(), list(parameters.values()))

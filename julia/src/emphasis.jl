@@ -48,3 +48,6 @@ function (norm::EmphasisNorm)(x::AbstractVector, t)
     end
     return sqrt(sum / length(x))
 end
+
+norm_of(w::Work{Float64}) = EmphasisNorm(w)
+norm_of(w::Work) = OrdinaryDiffEqCore.DiffEqBase.ODE_DEFAULT_NORM

@@ -128,9 +128,10 @@ clock_only(u, w::Work, t) = (tick!(w); false)
 
 "Solves the interval set in `w`, from `u0`, and keeps a dense solution."
 function solve_interval(w::Work, u0, alg, J, s::Settings, dense::Bool, counts::Counts)
+    look!(w, u0, 0.0)
     sol = solve(ode_problem(w, u0, J), alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
                 save_everystep = dense, dense, save_start = dense, verbose = QUIET, isoutofdomain = clock_only,
-                callback = watched(w, s))
+                callback = watched(w, s), internalnorm = norm_of(w))
     counts.steps += sol.stats.naccept
     counts.rejections += sol.stats.nreject
     check(sol.retcode)
@@ -151,6 +152,7 @@ end
 
 function forward!(y, q, model, breaks, p, f, s, dense, counts, clock, alg, J)
     w = set_parameters!(Work{Float64}(model, size(f, 2) == 2; clock), p)
+    w.rtol, w.atol, w.steep_share, w.share = s.rtol, s.atol, s.steep_share, 1.0
     n = model.n_states
     kept = nothing
     for j in 1:length(breaks)-1
@@ -161,5 +163,6 @@ function forward!(y, q, model, breaks, p, f, s, dense, counts, clock, alg, J)
         # Solutions are all of one type; the first one tells which.
         dense && (kept = push!(something(kept, typeof(sol)[]), sol))
     end
+    counts.share = w.share
     return kept
 end

@@ -11,7 +11,7 @@ function guard!(w::Work, u, t, rtol, atol)
     isempty(w.model.guards) && return nothing
     set_point!(w, u, t)
     for (number, k, s) in zip(eachindex(w.guards), w.model.guards, w.guards)
-        value!(k, s.out, gather!(s.x, w.v, k, 1:inputs(k)))
+        value!(k, s.out, gather!(s.x, w.v, k, 1:k.along))
         for i in 1:items(k)
             low, value, high = s.out[i, 1], s.out[i, 2], s.out[i, 3]
             inside = low - SLACK * (rtol * abs(low) + atol) <= value <= high + SLACK * (rtol * abs(high) + atol)
@@ -23,6 +23,17 @@ end
 
 out_of_range(guard, item, numbers...) = Symbol(join(("OutOfRange", guard, item, Float64.(ForwardDiff.value.(numbers))...), ';'))
 
-"Has a solver that steps by itself look at the guards: the condition of a callback is asked for after every step taken."
-watched(w::Work, s::Settings) =
-    SciMLBase.DiscreteCallback((u, t, integrator) -> (guard!(w, u, t, s.rtol, s.atol); false), identity; save_positions = (false, false))
+"""
+Has a solver that steps by itself look at the guards: the condition of a callback is asked for after every step taken.
+Multistep methods keep a Jacobian for many steps, but what an error counts is that of the state it is in.
+"""
+watched(w::Work, s::Settings) = SciMLBase.DiscreteCallback(
+    (u, t, integrator) -> (guard!(w, u, t, s.rtol, s.atol); look!(w, u, t); false), identity; save_positions = (false, false))
+
+function look!(w::Work{Float64}, u, t)
+    isempty(w.model.controls) && return nothing
+    jacobian!(set_point!(w, u, t))
+    return emphasise!(w, u)
+end
+
+look!(w::Work, u, t) = nothing
