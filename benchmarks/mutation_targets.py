@@ -102,7 +102,7 @@ TARGETS: dict[str, Target] = {
     ),
     "years.py": Target(("test_years.py",), {"even_years": 2, "_variance": 1, "_years": 1}),
     "transforms.py": Target(("test_transforms.py",), _each(2, "Bounded.forward", "Bounded.inverse")),
-    "engines/rosenbrock.py": Target(
+    "engines/sundials/rosenbrock.py": Target(
         ("test_rosenbrock.py", "test_fallbacks.py"),
         {**_each(1, "GAMMA", "TIMES", "D"), **_each(2, "A", "C", "Rosenbrock.__init__", "Rosenbrock._march")},
     ),
@@ -153,8 +153,8 @@ NAMED = (
      "weight = 0.5 * observed /", 'weight = (0.05 if name == "nse" else 0.5) * observed /'),
     ("training: learning rate does not fall", "nn/train.py", "0.55 + 0.45 * np.cos(np.pi * now.step / o.steps)", "1.0"),
     ("training: no average", "nn/train.py", "kept = min(self.training.average, done / (done + 9))", "kept = 0.0"),
-    ("Rodas5P: a stage time", "engines/rosenbrock.py", "0.4095798393397535", "0.4595798393397535"),
-    ("Rodas5P: no trend in time", "engines/rosenbrock.py", " + h * d * ca.densify(trend)", ""),
+    ("Rodas5P: a stage time", "engines/sundials/rosenbrock.py", "0.4095798393397535", "0.4595798393397535"),
+    ("Rodas5P: no trend in time", "engines/sundials/rosenbrock.py", " + h * d * ca.densify(trend)", ""),
     ("results: hours of 360 s", "io/solutions.py", '"h": 3600', '"h": 360'),
     ("results: minutes of 100 s", "io/solutions.py", '"min": 60', '"min": 100'),
     ("runoff: cubic metres on hectares", "io/series.py", "areas[:, None] / 1000", "areas[:, None] / 10"),

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 import pydiffgeo as dg
-from pydiffgeo.engines.choose import julia
+from pydiffgeo.engines.ir.assembly import Layout, build_system
+from pydiffgeo.engines.ir.hoisted import prepare
+from pydiffgeo.engines.ir.traced_model import trace_model
 from pydiffgeo.engines.julia import session
-from pydiffgeo.engines.prepare import prepare
-from pydiffgeo.engines.programs import trace_model
-from pydiffgeo.engines.system import Layout, build_system
+from pydiffgeo.engines.registry import julia
 
 DAYS = 30
 LOAM = {"theta_r": 0.078, "theta_s": 0.43, "alpha": 3.6, "n": 1.56, "K_s": 0.2496, "S_s": 1e-4}

@@ -13,17 +13,7 @@ from .engines.base import Status
 from .forcing import TimeSeries
 from .graph import Graph, column, network, raster, single_cell
 from .jacobian import jacobian
-from .model import (
-    Boundary,
-    Constraint,
-    ForcingVariable,
-    IntegratedFlux,
-    Limit,
-    Model,
-    Output,
-    Parameter,
-    State,
-)
+from .model import Boundary, Constraint, ForcingVariable, IntegratedFlux, Limit, Model, Output, Parameter, State
 from .solve import Layer, Solution, solve
 
 __version__ = "0.1.0"

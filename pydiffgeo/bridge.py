@@ -20,9 +20,9 @@ from torch import Tensor
 from .checks import check_positive, check_whole
 from .engines.autograd import differentiable_solve
 from .engines.base import Array, Forward, Gradients, Options, Problem, Status, Tangents, make_stats
+from .engines.ir.kernels import System
 from .engines.julia.engine import CODES, SOLVERS
 from .engines.julia.session import Owned, in_julia
-from .engines.kernels import System
 from .errors import InputError, ShapeError, SolverError
 from .forcing import check_times
 from .inputs import as_tensor

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from . import __version__
-from .engines.choose import NAMES
 from .engines.julia import session
+from .engines.registry import NAMES
 from .errors import PydiffgeoError
 from .models import RichardsColumn
 from .solve import solve

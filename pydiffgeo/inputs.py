@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from .engines.autograd import has_tangent
-from .engines.kernels import SLACK
-from .engines.system import Layout
+from .engines.ir.assembly import Layout
+from .engines.ir.kernels import SLACK
 from .errors import BoundsError, DtypeError, InputError, MissingNameError, ShapeError, UnknownNameError
 from .forcing import Times, TimeSeries, align, check_times, interval_values, merge_breaks
 from .looking import look

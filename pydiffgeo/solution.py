@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .balance import Quantity, quantities, single
 from .engines.base import Forward, Stats, Status
-from .engines.programs import Programs, evaluate_outputs
+from .engines.ir.traced_model import Programs, evaluate_outputs
 from .errors import InputError
 from .model import Model
 

@@ -13,10 +13,10 @@ from torch import Tensor
 from .checks import check_positive, check_switch, check_whole
 from .engines.autograd import differentiable_solve
 from .engines.base import Forward, Options
-from .engines.choose import choose_engine
-from .engines.kernels import System
-from .engines.programs import Programs
-from .engines.structure import system_of
+from .engines.ir.kernels import System
+from .engines.ir.structure import system_of
+from .engines.ir.traced_model import Programs
+from .engines.registry import choose_engine
 from .errors import InputError, SolverError
 from .inputs import Inputs, check_inputs
 from .model import Model
@@ -125,7 +125,7 @@ def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
 
         known_solvers, known_sensitivities = julia.SOLVERS, julia.SENSITIVITIES
     else:
-        from .engines import cvodes
+        from .engines.sundials import cvodes
 
         known_solvers, known_sensitivities = cvodes.SOLVERS, ("auto", "adjoint")
     for what, value, known in (("solver", solver, known_solvers), ("sensitivity", sensitivity, known_sensitivities)):

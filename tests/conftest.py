@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pydiffgeo.engines.choose import NAMES
 from pydiffgeo.engines.julia import session
+from pydiffgeo.engines.registry import NAMES
 
 try:
     from hypothesis import HealthCheck, settings

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import pydiffgeo as dg
-from pydiffgeo.engines.choose import choose_engine
+from pydiffgeo.engines.registry import choose_engine
 from pydiffgeo.errors import EngineNotAvailableError
 
 # How long a thread or process may take on a machine that is busy with other things.

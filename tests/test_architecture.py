@@ -29,7 +29,7 @@ APPLICATIONS = 6
 
 
 def module_name(path: Path) -> str:
-    """Dotted name below the package: `engines.trace`, `models`, `__init__`."""
+    """Dotted name below the package: `engines.ir.tracing`, `models`, `__init__`."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
@@ -75,9 +75,9 @@ def external(name: str) -> set[str]:
 def test_every_module_was_found_and_read() -> None:
     assert {"__init__", "models", "models.richards", "engines.julia.session", "cli", "__main__"} <= {*MODULES}
     assert {"model", "graph", "models.surface", "closures"} <= inside("models.richards")
-    assert {"errors", "engines.base", "engines.julia.transpile"} <= inside("engines.julia.engine")
+    assert {"errors", "engines.base", "engines.julia.codegen"} <= inside("engines.julia.engine")
     assert "errors" in inside("__init__")
-    assert "casadi" in external("engines.cvodes")
+    assert "casadi" in external("engines.sundials.cvodes")
     assert inside("models") == {"models.exphydro", "models.richards"}
 
 
@@ -104,7 +104,7 @@ def test_engines_know_no_process() -> None:
     [
         ("juliacall", {"engines.julia.session"}),
         ("juliapkg", {"engines.julia.session", "doctor"}),
-        ("casadi", {"engines.cvodes", "engines.limits", "engines.rosenbrock", "doctor"}),
+        ("casadi", {"engines.sundials.cvodes", "engines.sundials.limits", "engines.sundials.rosenbrock", "doctor"}),
         ("xarray", IO | {"calibration.dataset", "nn.result", "report.content", "verification.peer"}),
         ("h5netcdf", IO),
         ("netCDF4", IO),

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 import pydiffgeo as dg
-from pydiffgeo.engines import cvodes, structure, sundials
-from pydiffgeo.engines.choose import choose_engine
+from pydiffgeo.engines.ir import structure
+from pydiffgeo.engines.registry import choose_engine
+from pydiffgeo.engines.sundials import cvodes
+from pydiffgeo.engines.sundials import engine as sundials
 
 
 def decay(power: float) -> dg.Model:

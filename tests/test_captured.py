@@ -15,9 +15,9 @@ import torch
 from cases import CASES
 
 import pydiffgeo as dg
-from pydiffgeo.engines import programs
-from pydiffgeo.engines.programs import trace_model
-from pydiffgeo.engines.structure import fingerprint
+from pydiffgeo.engines.ir import traced_model
+from pydiffgeo.engines.ir.structure import fingerprint
+from pydiffgeo.engines.ir.traced_model import trace_model
 
 settings = types.ModuleType("settings")
 TABLE = {"rate": 1.0}
@@ -177,5 +177,5 @@ def test_a_change_of_whatever_a_function_sees_is_seen(what: str) -> None:
 def test_ready_models_are_traced_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made = CASES[name].model()
     first = trace_model(made)
-    monkeypatch.setattr(programs, "_trace_all", lambda model: pytest.fail("traced anew"))
+    monkeypatch.setattr(traced_model, "_trace_all", lambda model: pytest.fail("traced anew"))
     assert trace_model(made) is first

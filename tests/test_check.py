@@ -13,7 +13,7 @@ from checking import FINE, check, linear, outcomes, store
 
 import pydiffgeo as dg
 from pydiffgeo.check.groups import collect, groups_of
-from pydiffgeo.engines.choose import choose_engine
+from pydiffgeo.engines.registry import choose_engine
 from pydiffgeo.errors import InputError
 
 # --- whole reports ---------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from pydiffgeo import cli
 from pydiffgeo.check.differences import difference
 from pydiffgeo.check.report import Derivative
 from pydiffgeo.check.verdicts import judge
-from pydiffgeo.engines.choose import choose_engine
+from pydiffgeo.engines.registry import choose_engine
 from pydiffgeo.errors import BoundsError, DataError, InputError, ShapeError, UnknownNameError, UnknownSiteError
 
 # --- parts -----------------------------------------------------------------------------------------

@@ -11,16 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pydiffgeo.closures import (
-    CLOSURES,
-    CORNER,
-    DRIEST,
-    NEAR,
-    Closure,
-    smooth_minimum,
-    smooth_ramp,
-    withdrawal,
-)
+from pydiffgeo.closures import CLOSURES, CORNER, DRIEST, NEAR, Closure, smooth_minimum, smooth_ramp, withdrawal
 
 # Rounding of doubles.
 EPS = float(np.finfo(np.float64).eps)

@@ -12,14 +12,14 @@ import torch
 from cases import CASES
 
 import pydiffgeo as dg
-from pydiffgeo.engines import derive
-from pydiffgeo.engines.hoist import _frontier
-from pydiffgeo.engines.prepare import prepare, pull_prepared, push_prepared
-from pydiffgeo.engines.program import OPERATIONS, Program
-from pydiffgeo.engines.programs import trace_model
-from pydiffgeo.engines.system import Layout, build_system
-from pydiffgeo.engines.tensors import RULES as TORCH_RULES
-from pydiffgeo.engines.trace import trace
+from pydiffgeo.engines.ir import autodiff
+from pydiffgeo.engines.ir.assembly import Layout, build_system
+from pydiffgeo.engines.ir.hoisted import prepare, pull_prepared, push_prepared
+from pydiffgeo.engines.ir.hoisting import _frontier
+from pydiffgeo.engines.ir.program import OPERATIONS, Program
+from pydiffgeo.engines.ir.torch_rules import RULES as TORCH_RULES
+from pydiffgeo.engines.ir.traced_model import trace_model
+from pydiffgeo.engines.ir.tracing import trace
 
 RULES = {
     **TORCH_RULES,
@@ -75,7 +75,7 @@ def test_derivatives_are_those_of_torch(name: str) -> None:
             strict=True,
         )
     }
-    found = run(derive.slopes(program, outputs, inputs), x)
+    found = run(autodiff.slopes(program, outputs, inputs), x)
     for o in outputs:
         assert close(found[o], exact[o])
         for i in inputs:
@@ -84,25 +84,25 @@ def test_derivatives_are_those_of_torch(name: str) -> None:
     w = weights(outputs)
     total = sum((w[f"w.{o}"] * exact[o]).sum() for o in outputs)
     expected = torch.autograd.grad(total, list(x.values()), retain_graph=True, allow_unused=True)
-    found = run(derive.pull(program, outputs, inputs), x | w)
+    found = run(autodiff.pull(program, outputs, inputs), x | w)
     for i, e in zip(inputs, expected, strict=True):
         assert close(found[f"bar.{i}"], e), i
 
     w = weights([*slopes])
     total = sum((w[f"w.{k}"] * s).sum() for k, s in slopes.items() if s is not None)
     expected = torch.autograd.grad(total, list(x.values()), allow_unused=True)
-    found = run(derive.bend(program, outputs, inputs, inputs), x | w)
+    found = run(autodiff.bend(program, outputs, inputs, inputs), x | w)
     for i, e in zip(inputs, expected, strict=True):
         assert close(found[f"bar.{i}"], e), i
 
 
 def test_every_operation_with_a_slope_has_a_rule() -> None:
-    assert set(derive.RULES) == (set(OPERATIONS) - {"lt", "le", "and", "or", "not", "pow"}) | set(derive.LOWERED)
+    assert set(autodiff.RULES) == (set(OPERATIONS) - {"lt", "le", "and", "or", "not", "pow"}) | set(autodiff.LOWERED)
 
 
 def test_powers_of_one_base_share_a_logarithm() -> None:
     program = trace("p", lambda c: {"a": c.x**c.y + c.x ** (2 * c.y) + c.x**0.3}, [("c", NAMES)])
-    operations = [n.op for n in derive.slopes(program, ["a"], ["c.x"]).nodes]
+    operations = [n.op for n in autodiff.slopes(program, ["a"], ["c.x"]).nodes]
     assert operations.count("lnabs") == 1
     assert operations.count("raise") == 6  # three powers, and each lowered by one
 

@@ -10,10 +10,11 @@ import torch
 from cases import CASES, loss
 
 import pydiffgeo as dg
-from pydiffgeo.engines import cvodes, persistent
+from pydiffgeo.engines import fallback
 from pydiffgeo.engines.base import Forward, Problem, Status
+from pydiffgeo.engines.batch import Failure
 from pydiffgeo.engines.julia.engine import FALLBACKS, JuliaEngine
-from pydiffgeo.engines.members import Failure
+from pydiffgeo.engines.sundials import cvodes
 
 TOLERANCES = {"rtol": 1e-7, "atol": 1e-9}
 
@@ -187,6 +188,6 @@ def test_no_method_is_begun_when_time_is_over() -> None:
 
     options = cvodes.Options(max_seconds=1e-9)
     problem = Problem(None, options, np.arange(2.0), *(np.zeros((1, 1)),) * 2, np.zeros((1, 1, 1, 1)))  # type: ignore[arg-type]
-    result = persistent.Persistent(Slow(), FALLBACKS).forward(problem, False)  # type: ignore[arg-type]
+    result = fallback.Persistent(Slow(), FALLBACKS).forward(problem, False)  # type: ignore[arg-type]
     assert len(tried) == 1
     assert result.reasons == {0: "(slow)"}

@@ -17,7 +17,7 @@ import torch
 from faults import OSCILLATOR, endless, forward, in_process, lasting, numbers, same
 
 import pydiffgeo as dg
-from pydiffgeo.engines.choose import NAMES, choose_engine
+from pydiffgeo.engines.registry import NAMES, choose_engine
 from pydiffgeo.errors import AdjointError, EngineError, InputError, SolverError, TangentError
 
 HERE = Path(__file__).parent

@@ -17,8 +17,8 @@ import xarray as xr
 
 import pydiffgeo as dg
 from pydiffgeo.calibration import Prior, Site
-from pydiffgeo.engines.structure import KEPT, KEPT_OF_A_MODEL, fingerprint, system_of
-from pydiffgeo.engines.system import Layout
+from pydiffgeo.engines.ir.assembly import Layout
+from pydiffgeo.engines.ir.structure import KEPT, KEPT_OF_A_MODEL, fingerprint, system_of
 from pydiffgeo.errors import InputError
 from pydiffgeo.fingerprint import digest
 
@@ -212,7 +212,7 @@ def test_models_of_one_structure_share_what_is_built() -> None:
 
 
 def test_what_is_built_is_bounded() -> None:
-    from pydiffgeo.engines import structure
+    from pydiffgeo.engines.ir import structure
 
     box = [0.0]
     model = reservoir(source=lambda c, f: {"s": -box[0] * c.k * c.s, "q": box[0] * c.k * c.s})

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 import pydiffgeo as dg
-from pydiffgeo.engines.jumps import jumping
-from pydiffgeo.engines.prepare import prepare
-from pydiffgeo.engines.structure import system_of
-from pydiffgeo.engines.system import Layout
+from pydiffgeo.engines.discontinuities import jumping
+from pydiffgeo.engines.ir.assembly import Layout
+from pydiffgeo.engines.ir.hoisted import prepare
+from pydiffgeo.engines.ir.structure import system_of
 from pydiffgeo.errors import AdjointError, TangentError
 
 

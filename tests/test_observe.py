@@ -8,7 +8,7 @@ import torch
 
 import pydiffgeo as dg
 from pydiffgeo.engines.base import Forward, Status
-from pydiffgeo.engines.programs import trace_model
+from pydiffgeo.engines.ir.traced_model import trace_model
 from pydiffgeo.errors import BoundsError, InputError, ShapeError, TimeError, UnknownNameError
 from pydiffgeo.observe import Observation, depth_weights, flux_means, flux_sums, heads, misfit, values_at
 

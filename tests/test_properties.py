@@ -29,7 +29,7 @@ from properties import (
 )
 
 import pydiffgeo as dg
-from pydiffgeo.engines.sundials import SundialsEngine
+from pydiffgeo.engines.sundials.engine import SundialsEngine
 from pydiffgeo.errors import DtypeError, PydiffgeoError, ShapeError
 from pydiffgeo.inputs import check_inputs
 

@@ -19,7 +19,7 @@ from properties import BASES, INF, NAN, attempt, bad_times, fractions, increasin
 import pydiffgeo as dg
 from pydiffgeo.calibration import Prior, Site, Strategy
 from pydiffgeo.engines.base import Forward, Status
-from pydiffgeo.engines.programs import trace_model
+from pydiffgeo.engines.ir.traced_model import trace_model
 from pydiffgeo.errors import BoundsError, DataError, InputError, PydiffgeoError, ShapeError
 from pydiffgeo.nn import ParameterNetwork, SiteData, Standardise, Training, held_out, k_fold
 from pydiffgeo.observe import Observation

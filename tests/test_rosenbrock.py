@@ -15,10 +15,10 @@ import pytest
 import torch
 
 import pydiffgeo as dg
-from pydiffgeo.engines import cvodes, rosenbrock
 from pydiffgeo.engines.base import Status
-from pydiffgeo.engines.members import Failure
-from pydiffgeo.engines.rosenbrock import GAMMA, Rosenbrock
+from pydiffgeo.engines.batch import Failure
+from pydiffgeo.engines.sundials import cvodes, rosenbrock
+from pydiffgeo.engines.sundials.rosenbrock import GAMMA, Rosenbrock
 
 ORDER = 5
 A, B, K, START, LENGTH = 0.4, 3.0, 2.5, 1.7, 1.0

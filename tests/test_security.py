@@ -22,10 +22,10 @@ from test_io_folders import DAYS, camels, caravan, caravan_file  # noqa: F401 (f
 import pydiffgeo as dg
 from pydiffgeo.calibration import calibrate_file as calibrate
 from pydiffgeo.calibration import checkpoint
-from pydiffgeo.engines.julia.transpile import RULES, julia_loop
-from pydiffgeo.engines.programs import trace_model
-from pydiffgeo.engines.system import Layout, build_system
-from pydiffgeo.engines.trace import trace
+from pydiffgeo.engines.ir.assembly import Layout, build_system
+from pydiffgeo.engines.ir.traced_model import trace_model
+from pydiffgeo.engines.ir.tracing import trace
+from pydiffgeo.engines.julia.codegen import RULES, julia_loop
 from pydiffgeo.errors import DataError, ModelError, PydiffgeoError, UnitError
 from pydiffgeo.io.units import check_known
 from pydiffgeo.verification.problem import Outcome, Problem, Quantity, check

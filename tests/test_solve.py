@@ -15,7 +15,7 @@ from cases import CASES, aquifer
 from torch import Tensor
 
 import pydiffgeo as dg
-from pydiffgeo.engines import choose
+from pydiffgeo.engines import registry
 from pydiffgeo.errors import SolverError
 
 torch.set_default_dtype(torch.float64)
@@ -281,20 +281,20 @@ def test_stats_say_what_was_used(engine: str) -> None:
 
 
 def test_auto_says_why_without_julia(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "julia_missing", lambda: "no julia was found on PATH")
+    monkeypatch.setattr(registry, "julia_missing", lambda: "no julia was found on PATH")
     sol = solve(engine="auto")
     assert (sol.stats["engine"], sol.stats["why"]) == ("sundials", "no Julia: no julia was found on PATH")
 
 
 def test_auto_takes_julia_where_it_is_ready(julia_engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "julia_missing", lambda: None)
+    monkeypatch.setattr(registry, "julia_missing", lambda: None)
     sol = solve(engine="auto")
     assert (sol.stats["engine"], sol.stats["why"]) == (julia_engine, "Julia was found")
 
 
 @pytest.mark.parametrize("compiler", ["cc", "none", "broken"])
 def test_compiled_solves_equal_interpreted_ones_and_fall_back(compiler: str, monkeypatch, tmp_path) -> None:
-    from pydiffgeo.engines import cvodes
+    from pydiffgeo.engines.sundials import cvodes
 
     work, temporary = tmp_path / "work", tmp_path / "temporary"
     work.mkdir()

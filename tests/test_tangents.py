@@ -13,7 +13,7 @@ from test_gradients import RESOLVED, TIGHT, TIGHTER, directional
 from torch.autograd import forward_ad
 
 import pydiffgeo as dg
-from pydiffgeo.engines.choose import choose_engine
+from pydiffgeo.engines.registry import choose_engine
 from pydiffgeo.errors import AdjointError, InputError, ShapeError, TangentError
 
 DAYS = 60

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from pydiffgeo.engines.derive import LOWERED
-from pydiffgeo.engines.julia.transpile import RULES as JULIA_RULES
-from pydiffgeo.engines.julia.transpile import julia_loop, julia_number
-from pydiffgeo.engines.program import OPERATIONS, Program
-from pydiffgeo.engines.trace import RULES, trace
+from pydiffgeo.engines.ir.autodiff import LOWERED
+from pydiffgeo.engines.ir.program import OPERATIONS, Program
+from pydiffgeo.engines.ir.tracing import RULES, trace
+from pydiffgeo.engines.julia.codegen import RULES as JULIA_RULES
+from pydiffgeo.engines.julia.codegen import julia_loop, julia_number
 from pydiffgeo.errors import ModelError, UnsupportedOperationError
 
 NAMES = ("x", "y", "z")

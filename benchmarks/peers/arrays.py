@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pydiffgeo.engines.kernels import Kernel, System
+from pydiffgeo.engines.ir.kernels import Kernel, System
 
 NAMES = ("exp", "log", "sqrt", "tanh", "sin", "cos", "minimum", "maximum", "where")
 

@@ -9,7 +9,7 @@ import casadi as ca
 import numpy as np
 from cases import Case, Values
 
-from pydiffgeo.engines.cvodes import closed_values, rates
+from pydiffgeo.engines.sundials.cvodes import closed_values, rates
 
 
 def prepare(

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 import pydiffgeo as dg
-from pydiffgeo.engines.kernels import System
-from pydiffgeo.engines.programs import trace_model
-from pydiffgeo.engines.system import Layout, build_system
+from pydiffgeo.engines.ir.assembly import Layout, build_system
+from pydiffgeo.engines.ir.kernels import System
+from pydiffgeo.engines.ir.traced_model import trace_model
 
 Values = dict[str, np.ndarray]
 BASIN, START, END = "12186000", "1985-10-01", "1995-09-30"

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..checks import check_within, is_pair
 from ..copies import Made
 from ..engines.base import Options
-from ..engines.structure import fingerprint
+from ..engines.ir.structure import fingerprint
 from ..errors import BoundsError, InputError, SolverError, TimeError, UnknownNameError
 from ..fingerprint import digest
 from ..forcing import check_times

@@ -13,8 +13,8 @@ from torch.autograd import forward_ad
 
 from ..errors import AdjointError, TangentError
 from .base import Engine, Forward, Gradients, Options, Problem, Status, Tangents, add_stats
-from .kernels import System
-from .prepare import prepare, pull_prepared, push_prepared
+from .ir.hoisted import prepare, pull_prepared, push_prepared
+from .ir.kernels import System
 
 ONCE = (
     "a solve can be differentiated once, and second derivatives were asked for: by a derivative of a derivative, such as "

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypedDict, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels import System
+from .ir.kernels import System
 
 Array = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..checks import check_names, check_switch, check_whole
-from ..engines.structure import fingerprint
+from ..engines.ir.structure import fingerprint
 from ..errors import DataError, InputError, UnknownNameError
 from ..io import read_archive, write_archive
 from ..model import Model

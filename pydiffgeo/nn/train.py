@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..engines.interrupts import held_interrupts
-from ..engines.structure import fingerprint
+from ..engines.ir.structure import fingerprint
 from ..errors import DataError, InputError, SolverError
 from ..fingerprint import digest
 from ..io import read_archive, write_archive

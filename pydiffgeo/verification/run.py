@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..engines.choose import choose_engine, julia_missing
+from ..engines.registry import choose_engine, julia_missing
 from ..errors import InputError, PydiffgeoError
 from .catalogue import PROBLEMS
 from .problem import Bench, DataNotFoundError, Problem

@@ -10,13 +10,13 @@ import numpy as np
 
 from ...errors import InputError
 from ..base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
-from ..decisions import decisions, events, pull_events, sided
-from ..derive import bend, branches, pull, slopes, values
-from ..jumps import jumping_along, message
-from ..kernels import Guard, Kernel, System
-from ..persistent import Method
+from ..discontinuities import jumping_along, message
+from ..fallback import Method
+from ..ir.autodiff import bend, branches, pull, slopes, values
+from ..ir.events import decisions, events, pull_events, sided
+from ..ir.kernels import Guard, Kernel, System
+from .codegen import julia_loop
 from .session import Owned, in_julia
-from .transpile import julia_loop
 
 SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
 # What is tried where the solver of the engine's own choice fails. A stall at loose tolerances is mostly one of

@@ -18,8 +18,8 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from .base import Array, Status
-from .members import Failure, Watch
+from ..base import Array, Status
+from ..batch import Failure, Watch
 
 GAMMA = 0.21193756319429014
 A = (

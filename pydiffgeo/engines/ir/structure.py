@@ -12,11 +12,11 @@ from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from ..fingerprint import digest
-from ..model import Model
+from ...fingerprint import digest
+from ...model import Model
+from .assembly import Layout, build_system
 from .kernels import System
-from .programs import Programs, trace_model
-from .system import Layout, build_system
+from .traced_model import Programs, trace_model
 
 
 def fingerprint(model: Model, programs: Programs | None = None) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .derive import _copy, _reverse, _Sheet
+from .autodiff import _copy, _reverse, _Sheet
 from .program import Program, Ref
 
 

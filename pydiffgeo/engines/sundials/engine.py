@@ -17,11 +17,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from .base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
+from ..base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
+from ..batch import Failure, Watch, each_member
+from ..discontinuities import jumping_along, message
+from ..ir.kernels import System
 from .cvodes import Interval, solver_of
-from .jumps import jumping_along, message
-from .kernels import System
-from .members import Failure, Watch, each_member
 
 # Settings (tolerances and the like) of which built functions are kept for each system.
 KEPT = 4

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import RULES
 from .base import Forward, Problem
-from .decisions import decisions, events, pull_events
-from .kernels import Kernel, System
-from .program import Program
+from .ir.events import decisions, events, pull_events
+from .ir.kernels import Kernel, System
+from .ir.numpy_rules import RULES
+from .ir.program import Program
 
 Array = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from .base import Array, Options, Status
-from .kernels import SLACK, Guard, Kernel, System
-from .members import Failure
+from ..base import Array, Options, Status
+from ..batch import Failure
+from ..ir.kernels import SLACK, Guard, Kernel, System
 
 Run = Callable[[Kernel], dict[str, Any]]
 

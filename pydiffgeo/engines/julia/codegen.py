@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from ..program import Node, Program
+from ..ir.program import Node, Program
 
 # Functions called here live in the Julia package: they give NaN where they are undefined instead of an
 # exception, and have no branches, so that loops over them run on vectors.

@@ -6,7 +6,7 @@ from functools import cache
 
 from ..errors import EngineNotAvailableError
 from .base import Engine
-from .persistent import Persistent
+from .fallback import Persistent
 
 NAMES = ("julia", "sundials")
 
@@ -19,7 +19,7 @@ def sundials() -> Engine:
         EngineNotAvailableError: CasADi is not installed.
     """
     try:
-        from .sundials import SundialsEngine
+        from .sundials.engine import SundialsEngine
     except ImportError as error:
         raise EngineNotAvailableError(f"engine 'sundials' needs CasADi: pip install casadi ({error})") from error
     return SundialsEngine()

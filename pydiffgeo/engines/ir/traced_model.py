@@ -12,13 +12,13 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from ..errors import ModelError, UnsupportedOperationError
-from ..fingerprint import digest
-from ..model import Model
+from ...errors import ModelError, UnsupportedOperationError
+from ...fingerprint import digest
+from ...model import Model
 from .captured import Captured, captured
 from .program import Program
-from .tensors import RULES
-from .trace import trace
+from .torch_rules import RULES
+from .tracing import trace
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from ..errors import ModelError, UnsupportedOperationError
+from ...errors import ModelError, UnsupportedOperationError
 from . import program
 from .program import LOGICAL, Builder, Program, Ref
 

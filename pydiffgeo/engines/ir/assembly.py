@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError
-from ..model import Model
-from .hoist import hoist
+from ...errors import ModelError
+from ...model import Model
+from .hoisting import hoist
 from .kernels import Array, Guard, Index, Kernel, Scatter, System
 from .program import Program
-from .programs import Programs
+from .traced_model import Programs
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,15 +20,15 @@ from typing import Any, TypeVar
 import casadi as ca
 import numpy as np
 
-from ..errors import EngineError, InputError
-from .base import FINAL, Array, Options, Status
+from ...errors import EngineError, InputError
+from ..base import FINAL, Array, Options, Status
+from ..batch import Failure, Watch
+from ..discontinuities import Jumping
+from ..interrupts import interrupted
+from ..ir.events import events
+from ..ir.kernels import Kernel, System
 from .compiling import compiling
-from .decisions import events
-from .interrupts import interrupted
-from .jumps import Jumping
-from .kernels import Kernel, System
 from .limits import Guards, guarded
-from .members import Failure, Watch
 from .rosenbrock import SHORTEST, Rosenbrock, steepness
 
 RULES: dict[str, Any] = {

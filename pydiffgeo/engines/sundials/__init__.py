@@ -1,0 +1,1 @@
+"""The embedded engine: SUNDIALS through CasADi, which comes with every installation."""
