@@ -70,7 +70,7 @@ def named(name: str, file: str, source: str, old: str, new: str) -> Mutant:
     return _mutant(name, file, source, source.replace(old, new))
 
 
-def chosen(file: str, source: str, scope: str, count: int, seed: int) -> list[Mutant]:
+def chosen(file: str, source: str, scope: str, count: int, seed: int | str) -> list[Mutant]:
     """So many mutants of a function, or of a constant of the module, of as many kinds as there are.
 
     Args:
@@ -83,7 +83,7 @@ def chosen(file: str, source: str, scope: str, count: int, seed: int) -> list[Mu
     if root is None:
         raise ValueError(f"{file} has no {scope!r}; mend the table of targets")
     found = [*_changes(root)]
-    random.Random(f"{seed} {file} {scope}").shuffle(found)
+    random.Random(f"{seed} {scope}").shuffle(found)
     # A stable sort: the first of each kind, then the second of each.
     order: dict[str, int] = {}
     ranked = []

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from mutants import Mutant, chosen, named
-from mutation_targets import NAMED, REASONS, TARGETS
+from mutation_targets import DRAWN_AS, NAMED, REASONS, TARGETS
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 1
@@ -64,7 +64,7 @@ def mutants(only: str = "") -> list[Mutant]:
     found = [named(name, file, sources[file], old, new) for name, file, old, new in NAMED]
     for file, target in TARGETS.items():
         for scope, count in target.scopes.items():
-            found += chosen(file, sources[file], scope, count, SEED)
+            found += chosen(file, sources[file], scope, count, f"{SEED} {DRAWN_AS.get(file, file)}")
     return [m for m in found if re.search(only, f"{m.file}: {m.name}", re.IGNORECASE)]
 
 

@@ -7,13 +7,23 @@ SciML solvers or in embedded SUNDIALS and hands adjoint gradients back to PyTorc
 from importlib import import_module
 from types import ModuleType
 
-from . import baselines, errors, losses, models, observe
+from . import baselines, errors, losses, models, observe, processes
 from .check import GradientReport, check_gradients
 from .engines.base import Status
-from .forcing import TimeSeries
-from .graph import Graph, column, network, raster, single_cell
 from .jacobian import jacobian
-from .model import Boundary, Constraint, ForcingVariable, IntegratedFlux, Limit, Model, Output, Parameter, State
+from .model.declaration import (
+    Boundary,
+    Constraint,
+    ForcingVariable,
+    IntegratedFlux,
+    Limit,
+    Model,
+    Output,
+    Parameter,
+    State,
+)
+from .model.forcing import TimeSeries
+from .model.graph import Graph, column, network, raster, single_cell
 from .solve import Layer, Solution, solve
 
 __version__ = "0.1.0"
@@ -43,6 +53,7 @@ __all__ = [
     "models",
     "network",
     "observe",
+    "processes",
     "raster",
     "single_cell",
     "solve",

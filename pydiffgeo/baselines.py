@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from .errors import InputError, ShapeError, UnknownNameError
-from .losses import MEASURES
+from .losses.measures import MEASURES
 
 Array = NDArray[np.float64]
 YEAR = 366

@@ -24,8 +24,8 @@ from .engines.ir.kernels import System
 from .engines.julia.engine import CODES, SOLVERS
 from .engines.julia.session import Owned, in_julia
 from .errors import InputError, ShapeError, SolverError
-from .forcing import check_times
 from .inputs import as_tensor
+from .model.forcing import check_times
 
 SENSITIVITIES = ("auto", "forward", "gauss")
 

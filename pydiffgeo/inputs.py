@@ -21,9 +21,9 @@ from .engines.autograd import has_tangent
 from .engines.ir.assembly import Layout
 from .engines.ir.kernels import SLACK
 from .errors import BoundsError, DtypeError, InputError, MissingNameError, ShapeError, UnknownNameError
-from .forcing import Times, TimeSeries, align, check_times, interval_values, merge_breaks
 from .looking import look
-from .model import Constraint, Limit, Model, Parameter, State
+from .model.declaration import Constraint, Limit, Model, Parameter, State
+from .model.forcing import Times, TimeSeries, align, check_times, interval_values, merge_breaks
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from .checks import check_switch, is_number, is_pair, is_whole, shown
 from .errors import BoundsError, DtypeError, InputError, ShapeError, TimeError, UnknownNameError
-from .losses import gaussian_log_likelihood, heteroscedastic_log_likelihood
-from .pairs import mean, paired, positive
+from .losses.masked import mean, paired, positive
+from .losses.measures import gaussian_log_likelihood, heteroscedastic_log_likelihood
+from .losses.years import even_years as even_years
 from .solve import Solution
-from .years import even_years as even_years
 
 Array = NDArray[np.float64]
 Depth = float | tuple[float, float] | None

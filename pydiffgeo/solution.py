@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .balance import Quantity, quantities, single
 from .engines.base import Forward, Stats, Status
 from .engines.ir.traced_model import Programs, evaluate_outputs
 from .errors import InputError
-from .model import Model
+from .model.balance import Quantity, quantities, single
+from .model.declaration import Model
 
 
 @dataclass(frozen=True, eq=False, repr=False)

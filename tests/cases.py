@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import pydiffgeo as dg
-from pydiffgeo.closures import smooth_ramp
+from pydiffgeo.processes.soil.retention import smooth_ramp
 from pydiffgeo.verification.transport import HeatColumn
 
 torch.set_default_dtype(torch.float64)

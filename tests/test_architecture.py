@@ -17,15 +17,16 @@ ROOT = Path(pydiffgeo.__file__).parent
 # A module may import from its own layer and those before it. What is not listed is an application of `solve`.
 LAYERS = (
     ("errors", "checks", "copies", "fingerprint", "looking"),
-    ("model", "closures", "graph", "forcing", "balance"),
+    ("model",),
+    ("processes",),
     ("models",),
     ("engines",),
     ("inputs", "solution", "solve", "jacobian", "check"),
-    ("pairs", "flow_duration", "years", "losses", "observe", "baselines", "__init__"),
+    ("losses", "observe", "baselines", "__init__"),
     (),
-    ("cli", "__main__"),
+    ("commands", "__main__"),
 )
-APPLICATIONS = 6
+APPLICATIONS = 7
 
 
 def module_name(path: Path) -> str:
@@ -73,8 +74,10 @@ def external(name: str) -> set[str]:
 
 
 def test_every_module_was_found_and_read() -> None:
-    assert {"__init__", "models", "models.richards", "engines.julia.session", "cli", "__main__"} <= {*MODULES}
-    assert {"model", "graph", "models.surface", "closures"} <= inside("models.richards")
+    assert {"__init__", "models", "models.richards", "engines.julia.session", "commands.cli", "__main__"} <= {*MODULES}
+    assert {"model.declaration", "model.graph", "processes.soil.surface", "processes.soil.retention"} <= inside(
+        "models.richards"
+    )
     assert {"errors", "engines.base", "engines.julia.codegen"} <= inside("engines.julia.engine")
     assert "errors" in inside("__init__")
     assert "casadi" in external("engines.sundials.cvodes")
@@ -96,15 +99,18 @@ def test_no_modules_import_each_other() -> None:
 def test_engines_know_no_process() -> None:
     for name in MODULES:
         if layer(name) == layer("engines"):
-            assert not {i for i in inside(name) if i.split(".")[0] in ("models", "closures")}, name
+            assert not {i for i in inside(name) if i.split(".")[0] in ("models", "processes")}, name
 
 
 @pytest.mark.parametrize(
     ("package", "doors"),
     [
         ("juliacall", {"engines.julia.session"}),
-        ("juliapkg", {"engines.julia.session", "doctor"}),
-        ("casadi", {"engines.sundials.cvodes", "engines.sundials.limits", "engines.sundials.rosenbrock", "doctor"}),
+        ("juliapkg", {"engines.julia.session", "commands.doctor"}),
+        (
+            "casadi",
+            {"engines.sundials.cvodes", "engines.sundials.limits", "engines.sundials.rosenbrock", "commands.doctor"},
+        ),
         ("xarray", IO | {"calibration.dataset", "nn.result", "report.content", "verification.peer"}),
         ("h5netcdf", IO),
         ("netCDF4", IO),

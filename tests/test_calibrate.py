@@ -15,11 +15,12 @@ import torch
 import xarray as xr
 from calibration import DAYS, TRUE, numbers, write_basins, write_config
 
-from pydiffgeo import Status, cli
+from pydiffgeo import Status
 from pydiffgeo.calibration import basins, run, site
 from pydiffgeo.calibration import calibrate_file as calibrate
 from pydiffgeo.calibration.checkpoint import Checkpoint, load, save
 from pydiffgeo.calibration.settings import read_settings
+from pydiffgeo.commands import cli
 from pydiffgeo.errors import DataError, SolverError
 from pydiffgeo.io import read_archive, write_archive
 

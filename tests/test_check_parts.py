@@ -14,10 +14,10 @@ from calibration import write_basins, write_config
 from checking import FINE, linear, outcomes, store
 
 import pydiffgeo as dg
-from pydiffgeo import cli
 from pydiffgeo.check.differences import difference
 from pydiffgeo.check.report import Derivative
 from pydiffgeo.check.verdicts import judge
+from pydiffgeo.commands import cli
 from pydiffgeo.engines.registry import choose_engine
 from pydiffgeo.errors import BoundsError, DataError, InputError, ShapeError, UnknownNameError, UnknownSiteError
 

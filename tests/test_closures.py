@@ -11,7 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from pydiffgeo.closures import CLOSURES, CORNER, DRIEST, NEAR, Closure, smooth_minimum, smooth_ramp, withdrawal
+from pydiffgeo.processes.soil.retention import (
+    CLOSURES,
+    CORNER,
+    DRIEST,
+    NEAR,
+    Closure,
+    smooth_minimum,
+    smooth_ramp,
+    withdrawal,
+)
 
 # Rounding of doubles.
 EPS = float(np.finfo(np.float64).eps)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from juliapkg.state import STATE, reset_state
 
-from pydiffgeo import doctor
+from pydiffgeo.commands import doctor
 from pydiffgeo.engines.julia import session
 from pydiffgeo.errors import EngineNotAvailableError
 

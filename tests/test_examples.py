@@ -75,7 +75,7 @@ def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_demo_learns(engine: str, tmp_path: Path, capsys) -> None:
-    from pydiffgeo.demo import run
+    from pydiffgeo.commands.demo import run
 
     found = run(engine=engine, figure=str(tmp_path / "demo.png"), steps=12)
     assert found["loss_last"] < 0.2 * found["loss_first"]

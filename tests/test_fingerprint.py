@@ -176,7 +176,7 @@ def test_the_same_model_by_another_name_is_the_same_question() -> None:
         reservoir(fluxes=(dg.IntegratedFlux("q", "mm", "out", 0),)),
         reservoir(time_unit="h"),
         reservoir(initial=lambda given, cell: given, initial_names=("level",)),
-        reservoir(constraints=(dg.model.Constraint("k < 1", ("k",), lambda p: p.k < 1),)),
+        reservoir(constraints=(dg.Constraint("k < 1", ("k",), lambda p: p.k < 1),)),
         reservoir(output=lambda c: {"level": c.s}, outputs=(dg.Output("level", "mm", "level"),)),
         reservoir(output=lambda c: {"level": torch.special.expit(c.s)}, outputs=(dg.Output("level", "mm", "level"),)),
         reservoir(boundaries=(dg.Boundary("outlet", (0,), lambda c, f, face: {"s": -0.0 * c.s}),)),

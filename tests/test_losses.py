@@ -8,7 +8,7 @@ import torch
 
 from pydiffgeo.calibration.scores import UNITS
 from pydiffgeo.errors import InputError, ShapeError
-from pydiffgeo.losses import (
+from pydiffgeo.losses.measures import (
     LOSSES,
     bias,
     fhv,
@@ -26,7 +26,7 @@ from pydiffgeo.losses import (
     percent_bias,
     rmse,
 )
-from pydiffgeo.losses import MEASURES as REGISTRY
+from pydiffgeo.losses.measures import MEASURES as REGISTRY
 
 MEASURES = [nse, kge, bias, rmse, mse, mae, percent_bias, log_nse, kge_2012]
 CURVES = [fhv, fms, flv]

@@ -133,7 +133,7 @@ def test_what_cannot_be_pickled_is_named() -> None:
         pickle.dumps(reservoir(source=None, boundaries=(boundary,)))
     with pytest.raises(ModelError, match="constraint 'k < 1'"):
         pickle.dumps(reservoir(constraints=(dg.Constraint("k < 1", ("k",), lambda cell: cell.k < 1.0),)))
-    closure = replace(dg.closures.CLOSURES["gardner"], conductivity=lambda h, soil: soil.K_s)
+    closure = replace(dg.processes.soil.retention.CLOSURES["gardner"], conductivity=lambda h, soil: soil.K_s)
     with pytest.raises(ModelError, match="gardner: its function 'conductivity' cannot be pickled"):
         pickle.dumps(dg.models.RichardsColumn(1.0, 3, closure=closure))
     made = site(assemble=lambda values: values)

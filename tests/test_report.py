@@ -13,8 +13,8 @@ import xarray as xr
 from calibration import write_basins, write_config
 
 import pydiffgeo as dg
-from pydiffgeo import cli
 from pydiffgeo.calibration import calibrate_file as calibrate
+from pydiffgeo.commands import cli
 from pydiffgeo.errors import DataError, MissingPackageError, PydiffgeoError
 from pydiffgeo.report import page as report_page
 from pydiffgeo.report import parts

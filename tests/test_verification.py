@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pydiffgeo.cli import main
+from pydiffgeo.commands.cli import main
 from pydiffgeo.verification import exact
 from pydiffgeo.verification.catalogue import PROBLEMS
 from pydiffgeo.verification.problem import Bench, DataNotFoundError, Outcome, check, study

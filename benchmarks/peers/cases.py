@@ -147,7 +147,7 @@ def _storms(name: str, title: str, fine: dict[str, float]) -> Case:
     parameters = {k: np.where(upper, fine[k], sand[k]) for k in fine}
     soil = {k: torch.from_numpy(v) for k, v in parameters.items()} | {"S_s": torch.tensor(1e-4).double()}
     head = torch.from_numpy(np.where(upper, -3.0, -0.5))
-    theta = dg.closures.VAN_GENUCHTEN.water_content(head, SimpleNamespace(**soil)).numpy()
+    theta = dg.processes.soil.retention.VAN_GENUCHTEN.water_content(head, SimpleNamespace(**soil)).numpy()
     rain = np.zeros(days)
     for day, depth in ((1, 0.08), (2, 0.15), (3, 0.01), (8, 0.10)):
         rain[day] = depth

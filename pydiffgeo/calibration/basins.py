@@ -12,7 +12,7 @@ from torch import Tensor
 from ..basin import FORCINGS, QUANTITIES, BasinData
 from ..errors import DataError, InputError
 from ..io import basin_data, open_camels, open_caravan, open_cf
-from ..losses import nse
+from ..losses.measures import nse
 from ..observe import Observation, even_years
 from ..solve import Solution
 from .settings import MODELS, Settings

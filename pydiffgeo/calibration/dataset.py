@@ -11,7 +11,7 @@ import xarray as xr
 from ..errors import PydiffgeoError, UnknownSiteError
 from ..io import provenance, solution_dataset
 from ..io.solutions import as_dates
-from ..losses import MEASURES
+from ..losses.measures import MEASURES
 from ..observe import Observation
 from ..solve import Solution
 from .found import Calibration

@@ -22,10 +22,10 @@ from torch import Tensor
 
 from ..checks import check_switch, is_pair
 from ..errors import BoundsError, InputError, UnknownNameError
-from ..losses import LOSSES, gaussian_log_likelihood, heteroscedastic_log_likelihood
-from ..model import Parameter
+from ..losses.masked import efficiency, mean, paired
+from ..losses.measures import LOSSES, gaussian_log_likelihood, heteroscedastic_log_likelihood
+from ..model.declaration import Parameter
 from ..observe import Observation, misfit
-from ..pairs import efficiency, mean, paired
 from ..solve import Solution
 from ..transforms import Bounded
 from .search import Array

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from ..errors import InputError, TimeError
-from ..forcing import TimeSeries
-from ..model import Model
+from ..model.declaration import Model
+from ..model.forcing import TimeSeries
 from ..observe import SAME, Observation
 from .search import Array
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import PydiffgeoError
 from ..io import Variable, provenance, write_netcdf
-from ..losses import MEASURES
+from ..losses.measures import MEASURES
 from ..solve import Solution
 from .basins import Basin
 from .found import Calibration

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..baselines import Climatology, LinearRegression, Persistence
 from ..basin import BasinData
 from ..errors import InputError
-from ..losses import MEASURES
+from ..losses.measures import MEASURES
 
 SCORES = ("nse", "kge", "bias", "rmse", "log_nse", "fhv", "flv")
 UNITS = {"1": "1", "%": "percent", "{unit}": "mm d-1", "{unit}^2": "mm2 d-2"}

@@ -16,9 +16,9 @@ from ..engines.base import Options
 from ..engines.ir.structure import fingerprint
 from ..errors import BoundsError, InputError, SolverError, TimeError, UnknownNameError
 from ..fingerprint import digest
-from ..forcing import check_times
 from ..jacobian import jacobian
-from ..model import Model
+from ..model.declaration import Model
+from ..model.forcing import check_times
 from ..observe import Observation
 from ..solve import Solution, solve
 from ..transforms import Bounded, Transforms, bounded

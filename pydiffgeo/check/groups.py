@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ..errors import InputError, UnknownNameError
-from ..forcing import TimeSeries
 from ..inputs import as_tensor, check_inputs
-from ..model import ForcingVariable, Model, Parameter, State
+from ..model.declaration import ForcingVariable, Model, Parameter, State
+from ..model.forcing import TimeSeries
 
 # Entries that are zero, where zero is no bound, move by this part of the largest one.
 LEAST = 1e-3

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from ..graph import single_cell
-from ..model import ForcingVariable, IntegratedFlux, Model, Parameter, State
+from ..model.declaration import ForcingVariable, IntegratedFlux, Model, Parameter, State
+from ..model.graph import single_cell
 from .remember import remembered
 
 SOURCE = (

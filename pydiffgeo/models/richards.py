@@ -9,15 +9,15 @@ from typing import Any, Literal
 from torch import Tensor
 
 from ..checks import is_number
-from ..closures import CLOSURES, POROSITY, Closure
 from ..errors import ModelError
-from ..graph import column
-from ..model import ForcingVariable, IntegratedFlux, Limit, Model, Output, State
-from . import surface
-from .base import BOTTOMS
-from .faces import MEANS
+from ..model.declaration import ForcingVariable, IntegratedFlux, Limit, Model, Output, State
+from ..model.graph import column
+from ..processes.soil import surface
+from ..processes.soil.drainage import BOTTOMS
+from ..processes.soil.faces import MEANS
+from ..processes.soil.retention import CLOSURES, POROSITY, Closure
+from ..processes.soil.roots import STRESSES, with_roots
 from .remember import remembered
-from .roots import STRESSES, with_roots
 
 
 @remembered

@@ -13,7 +13,7 @@ from ..basin import BasinData
 from ..calibration.scores import BASELINES, SCORES, UNITS, baseline_scores, scores
 from ..errors import InputError
 from ..io import provenance
-from ..losses import MEASURES
+from ..losses.measures import MEASURES
 from .network import ParameterNetwork
 from .predict import predict
 from .sites import SiteData

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..engines.base import Status
 from ..errors import DataError
-from ..losses import MEASURES
+from ..losses.measures import MEASURES
 
 SITES = ("basin", "site", "gauge", "gauge_id", "station", "member")
 PLACES = (("longitude", "latitude"), ("gauge_lon", "gauge_lat"), ("lon", "lat"))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..baselines import compare
 from ..html import table
-from ..losses import MEASURES
+from ..losses.measures import MEASURES
 from ..plots import score_cdf, score_map
 from .content import Content, short_name, title_of, unit_of
 from .parts import NONE, count, figure, median, of_unit, plural, wide

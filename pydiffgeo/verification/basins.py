@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..graph import network, single_cell
-from ..model import Boundary, ForcingVariable, IntegratedFlux, Model, Parameter, State
+from ..model.declaration import Boundary, ForcingVariable, IntegratedFlux, Model, Parameter, State
+from ..model.graph import network, single_cell
 from ..models import ExpHydro
 from ..solve import Solution
 from . import exact

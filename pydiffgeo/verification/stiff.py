@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..graph import single_cell
-from ..model import Model, Parameter, State
+from ..model.declaration import Model, Parameter, State
+from ..model.graph import single_cell
 from ..solve import Solution
 from .problem import (
     TOLERANCE_ORDER,

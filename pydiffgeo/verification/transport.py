@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..forcing import TimeSeries
-from ..graph import column, raster
-from ..model import Boundary, ForcingVariable, IntegratedFlux, Model, Output, Parameter, State
+from ..model.declaration import Boundary, ForcingVariable, IntegratedFlux, Model, Output, Parameter, State
+from ..model.forcing import TimeSeries
+from ..model.graph import column, raster
 from ..solve import Solution
 from . import exact
 from .problem import (

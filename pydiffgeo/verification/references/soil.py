@@ -55,7 +55,7 @@ def van_genuchten(theta_r: float, theta_s: float, alpha: float, n: float, K_s: f
 
 
 def rounded(theta_r: float, theta_s: float, alpha: float, n: float, K_s: float, S_s: float, near: float = 1e-4) -> Soil:
-    """van Genuchten-Mualem as `pydiffgeo.closures` states it: a line and a cubic above saturation 1 - near.
+    """van Genuchten-Mualem as `pydiffgeo.processes.soil.retention` states it: a line and a cubic above saturation 1 - near.
 
     Between, head is a straight line in saturation with the slope it has at 1 - near, which ends a little
     below zero head; conductivity is the cubic that joins value and slope there and K_s, flat, at saturation.

@@ -29,8 +29,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .copies import Made, call, check_functions
-from .errors import ModelError
+from ..copies import Made, call, check_functions
+from ..errors import ModelError
 from .graph import Graph
 
 Values = Mapping[str, Tensor]
@@ -189,7 +189,7 @@ class Boundary(Made):
 
     Attributes:
         cells: numbers of the cells it touches.
-        function: `function(cell, forcing, face)`, see `help(pydiffgeo.model)`.
+        function: `function(cell, forcing, face)`, see `help(pydiffgeo.model.declaration)`.
         geometry: values per touched cell, name -> scalar or array; `area` is 1 where not given.
         states: stores of the boundary, one value per touched cell, per unit area.
     """
@@ -211,7 +211,7 @@ class Boundary(Made):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Model(Made):
-    """A process on a graph. `help(pydiffgeo.model)` describes the local functions.
+    """A process on a graph. `help(pydiffgeo.model.declaration)` describes the local functions.
 
     States are per volume, fluxes per area: the graph's `volume` and `area` weight them.
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
-from . import __version__
-from .engines.julia import session
-from .engines.registry import NAMES
-from .errors import PydiffgeoError
-from .models import RichardsColumn
-from .solve import solve
+from .. import __version__
+from ..engines.julia import session
+from ..engines.registry import NAMES
+from ..errors import PydiffgeoError
+from ..models import RichardsColumn
+from ..solve import solve
 
 PACKAGES = ("torch", "numpy", "casadi", "juliacall", "juliapkg", "xarray", "h5netcdf", "h5py", "pint",
             "cftime", "zarr", "matplotlib", "diffeqpy")  # fmt: skip
@@ -38,7 +38,7 @@ SETTINGS = ("PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT", "PYTHON_JULIACAL
             "JULIA_DEPOT_PATH", "JULIA_LOAD_PATH", "JULIA_CPU_TARGET", "JULIA_PKG_SERVER", "OMP_NUM_THREADS")  # fmt: skip
 # An engine is tried in a process of its own, for one that crashes takes the process along.
 # `-c` would look for modules in the present folder first, whatever lies there.
-TRIAL = "import sys; sys.path.remove('') if '' in sys.path else None; {first}from pydiffgeo.doctor import report_trial; report_trial({name!r})"
+TRIAL = "import sys; sys.path.remove('') if '' in sys.path else None; {first}from pydiffgeo.commands.doctor import report_trial; report_trial({name!r})"
 MARK = "pydiffgeo doctor: "
 
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from .checks import shown
-from .errors import TimeError
+from ..checks import shown
+from ..errors import TimeError
 
 Times = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .pairs import flows, mean, require, total
+from .masked import flows, mean, require, total
 
 DRY = 1e-6
 

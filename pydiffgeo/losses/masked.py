@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import DtypeError, InputError, ShapeError
+from ..errors import DtypeError, InputError, ShapeError
 
 
 def paired(simulated: Tensor, observed: Any, fewest: int = 2) -> tuple[Tensor, Tensor, Tensor]:

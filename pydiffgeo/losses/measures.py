@@ -19,9 +19,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from .checks import check_positive
+from ..checks import check_positive
 from .flow_duration import fhv, flv, fms
-from .pairs import constant, efficiency, flows, mean, paired, positive, ratio, require, root, total
+from .masked import constant, efficiency, flows, mean, paired, positive, ratio, require, root, total
 
 Loss = Callable[[Tensor, Any], Tensor]
 

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import PydiffgeoError
-from .models import RichardsColumn
-from .solve import Solution, solve
+from ..errors import PydiffgeoError
+from ..models import RichardsColumn
+from ..solve import Solution, solve
 
 CELLS = 40
 DAYS = 60
@@ -185,7 +185,7 @@ def run(engine: str = "auto", figure: str = "pydiffgeo-demo.png", steps: int = 5
     rain = experiment.forcing["precipitation"].sum().item()
     print(f"water balance: closes to {1e3 * last.balance.item():.1e} mm of {1e3 * rain:.0f} mm of rain")
     try:
-        from .plots.demo import demo_figure
+        from ..plots.demo import demo_figure
 
         demo_figure(experiment, prior, found, last, losses, PROBES, figure)
         print(f"figure: {figure}")

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .checks import is_number, is_pair, is_whole, shown
-from .copies import Made
-from .errors import ModelError
+from ..checks import is_number, is_pair, is_whole, shown
+from ..copies import Made
+from ..errors import ModelError
 
 Array = NDArray[np.float64]
 

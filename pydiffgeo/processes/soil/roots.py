@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..checks import is_number
-from ..errors import ModelError
-from ..graph import Graph
-from ..model import Constraint, Parameter
+from ...checks import is_number
+from ...errors import ModelError
+from ...model.declaration import Constraint, Parameter
+from ...model.graph import Graph
 
 
 @dataclass(frozen=True)

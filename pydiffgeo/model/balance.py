@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
-from .model import IntegratedFlux, Model, State
+from ..errors import InputError
+from .declaration import IntegratedFlux, Model, State
 
 Unit = frozenset[tuple[str, int]]
 LENGTHS = {"m", "mm", "cm", "dm", "km", "um", "nm", "ft", "in"}

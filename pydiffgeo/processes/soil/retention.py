@@ -22,8 +22,8 @@ from typing import Any
 
 import torch
 
-from .copies import Made
-from .model import Constraint, Parameter
+from ...copies import Made
+from ...model.declaration import Constraint, Parameter
 
 THETA_R = Parameter("theta_r", "1", "residual water content", 0.078, 0.0, 1.0, open_high=True, typical=(0.0, 0.15),
                     source="Carsel and Parrish 1988, table 3 (loam)")  # fmt: skip

@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import __version__
-from .errors import PydiffgeoError
+from .. import __version__
+from ..errors import PydiffgeoError
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return examine(install=options.install)
         elif options.command == "check":
-            from .calibration import check_file
+            from ..calibration import check_file
 
             found = check_file(
                 options.config, basin=options.basin, days=options.days, rtols=options.rtols, output=options.json
@@ -67,15 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(found)
             return 0 if found.ok else 1
         elif options.command == "report":
-            from .report import write_report
+            from ..report import write_report
 
             print(f"wrote {write_report(options.result, options.output, sites=options.sites)}")
         elif options.command == "verify":
-            from .verification.run import verify
+            from ..verification.run import verify
 
             return verify(options.engine, options.problem, options.output, small=options.small, data=options.data)
         else:
-            from .calibration import calibrate_file
+            from ..calibration import calibrate_file
 
             print(f"wrote {calibrate_file(options.config, resume=not options.restart)}")
     except PydiffgeoError as error:

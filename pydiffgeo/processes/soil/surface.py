@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from ..closures import Closure, smooth_ramp, withdrawal
-from ..graph import Graph
-from ..model import Boundary, ForcingVariable, IntegratedFlux, Limit, Local, State
+from ...model.declaration import Boundary, ForcingVariable, IntegratedFlux, Limit, Local, State
+from ...model.graph import Graph
+from .retention import Closure, smooth_ramp, withdrawal
 
 # Limits of the atmosphere begin to act over this difference of rates (m/d): a hundredth of a
 # millimetre a day, far below what rain or evaporation is known to.

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from ..closures import Closure
-from ..graph import Graph
-from ..model import Boundary, ForcingVariable, IntegratedFlux, Limit, Local
+from ...model.declaration import Boundary, ForcingVariable, IntegratedFlux, Limit, Local
+from ...model.graph import Graph
+from .retention import Closure
 from .surface import Side, evaporation_supply
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_within
-from .errors import InputError
-from .pairs import as_like, constant, mean, require
+from ..checks import check_within
+from ..errors import InputError
+from .masked import as_like, constant, mean, require
 
 # A year without variation counts as one with this part of the variance of the record, or it alone would decide.
 LEAST = 0.1

@@ -1,0 +1,1 @@
+"""The command line: `pydiffgeo doctor`, `demo`, `calibrate`, `check`, `report`, `verify`."""

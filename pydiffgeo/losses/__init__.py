@@ -1,0 +1,49 @@
+"""How well a simulated series agrees with an observed one; gaps in the observations are left out.
+
+dg.losses.nse(simulated, observed)        # `(...,)` from `(..., time)`, differentiable
+dg.losses.MEASURES["kge"]                 # a measure with its best value and what is better
+"""
+
+from .flow_duration import fhv, flv, fms
+from .measures import (
+    LOSSES,
+    MEASURES,
+    KGEComponents,
+    Measure,
+    bias,
+    gaussian_log_likelihood,
+    heteroscedastic_log_likelihood,
+    kge,
+    kge_2012,
+    kge_components,
+    log_nse,
+    mae,
+    mse,
+    nse,
+    percent_bias,
+    rmse,
+)
+from .years import even_years
+
+__all__ = [
+    "LOSSES",
+    "MEASURES",
+    "KGEComponents",
+    "Measure",
+    "bias",
+    "even_years",
+    "fhv",
+    "flv",
+    "fms",
+    "gaussian_log_likelihood",
+    "heteroscedastic_log_likelihood",
+    "kge",
+    "kge_2012",
+    "kge_components",
+    "log_nse",
+    "mae",
+    "mse",
+    "nse",
+    "percent_bias",
+    "rmse",
+]
