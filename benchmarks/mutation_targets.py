@@ -49,7 +49,7 @@ TARGETS: dict[str, Target] = {
     "processes/soil/retention.py": Target(
         ("test_closures.py",),
         {
-            **_each(2, "smooth_minimum", "withdrawal", "smooth_ramp", "_extend_head"),
+            **_each(2, "_extend_head"),
             **_each(3, "_vg_curves", "_vg_head_and_conductivity", "_extend_water_content"),
             **_each(1, "_saturation", "_vg_water_content", "_gardner_head_and_conductivity", "_gardner_water_content",
                     "_gardner_conductivity", "_haverkamp_curve", "_haverkamp_water_content", "_haverkamp_conductivity",
@@ -63,9 +63,17 @@ TARGETS: dict[str, Target] = {
         SOIL, {"infiltration_capacity": 2, "evaporation_supply": 3, "given_flux": 1, "given_head": 2, "atmosphere": 4}
     ),
     "models/richards.py": Target(SOIL, {"RichardsColumn.darcy": 2, "_water_content": 1}),
-    "models/exphydro.py": Target(
-        ("test_exphydro.py",), {"_step": 2, "potential_evapotranspiration": 3, "_source": 6}
+    "models/exphydro.py": Target(("test_exphydro.py",), {"_source": 4}),
+    "processes/smoothing.py": Target(
+        ("processes/test_smoothing.py",), _each(2, "smooth_step", "smooth_minimum", "withdrawal", "smooth_ramp")
     ),
+    "processes/snow.py": Target(("processes/test_snow.py",), _each(2, "partition", "degree_day_melt")),
+    "processes/evaporation.py": Target(("processes/test_evaporation.py",), {"hamon": 3, "from_store": 2}),
+    "processes/reservoir.py": Target(
+        ("processes/test_reservoir.py",), {"linear": 1, "exponential_base_flow": 2, "overflow": 2}
+    ),
+    "processes/heat.py": Target(("processes/test_heat.py",), _each(2, "conduction", "conduction_from")),
+    "processes/solute.py": Target(("processes/test_solute.py",), _each(2, "diffusion", "advection_dispersion", "inflow")),
     "losses/measures.py": Target(
         ("test_losses.py",),
         {

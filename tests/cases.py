@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 import pydiffgeo as dg
-from pydiffgeo.processes.soil.retention import smooth_ramp
-from pydiffgeo.verification.transport import HeatColumn
+from pydiffgeo.processes.smoothing import smooth_ramp
 
 torch.set_default_dtype(torch.float64)
 
@@ -188,7 +187,7 @@ CASES: dict[str, Case] = {
         {"snow_storage": np.array(15.0), "water_storage": np.array(250.0)},
     ),
     "heat": Case(
-        lambda: HeatColumn(1.0, 6), DAYS, {"conductivity": np.full(6, 0.12), "capacity": np.array(2.1)},
+        lambda: dg.models.HeatColumn(1.0, 6), DAYS, {"conductivity": np.full(6, 0.12), "capacity": np.array(2.1)},
         {"surface_temperature": [12.0, 3.0, -2.0, 8.0, 15.0]}, {"heat": np.full(6, 10.0)},
     ),
     "aquifer": Case(

@@ -81,7 +81,7 @@ def test_every_module_was_found_and_read() -> None:
     assert {"errors", "engines.base", "engines.julia.codegen"} <= inside("engines.julia.engine")
     assert "errors" in inside("__init__")
     assert "casadi" in external("engines.sundials.cvodes")
-    assert inside("models") == {"models.exphydro", "models.richards"}
+    assert {"models.exphydro", "models.richards"} <= inside("models")
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -136,7 +136,7 @@ def test_every_fault_in_the_table_has_its_test() -> None:
     tests = Path(__file__).parent
     known = {
         node.name
-        for file in tests.glob("test_*.py")
+        for file in tests.rglob("test_*.py")
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.FunctionDef)
     }

@@ -1,6 +1,19 @@
-"""Ready models, one process per file."""
+"""Ready models, one to a file, composed of `processes`."""
 
+from .diffusion_raster import DiffusionRaster
 from .exphydro import ExpHydro
+from .heat_column import HeatColumn
+from .linear_reservoir import LinearReservoir
+from .nash_cascade import NashCascade
 from .richards import RichardsColumn
+from .solute_column import SoluteColumn
 
-__all__ = ["ExpHydro", "RichardsColumn"]
+__all__ = [
+    "DiffusionRaster",
+    "ExpHydro",
+    "HeatColumn",
+    "LinearReservoir",
+    "NashCascade",
+    "RichardsColumn",
+    "SoluteColumn",
+]

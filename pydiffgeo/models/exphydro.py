@@ -5,10 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import torch
-
 from ..model.declaration import ForcingVariable, IntegratedFlux, Model, Parameter, State
 from ..model.graph import single_cell
+from ..processes.evaporation import from_store, hamon
+from ..processes.reservoir import exponential_base_flow, overflow
+from ..processes.snow import degree_day_melt, partition
 from .remember import remembered
 
 SOURCE = (
@@ -62,32 +63,13 @@ def ExpHydro() -> Model:
     )  # fmt: skip
 
 
-def _step(x: Any) -> Any:
-    """Smooth step from 0 to 1 (Hoege et al. 2022, eq 7)."""
-    return 0.5 * (torch.tanh(5.0 * x) + 1.0)
-
-
-def potential_evapotranspiration(temperature: Any, daylength: Any) -> Any:
-    """Hamon's formula as used by Patil and Stieglitz 2014: degC and hours to mm/d."""
-    vapour_pressure = 0.611 * torch.exp(17.3 * temperature / (temperature + 237.3))
-    return 29.8 * daylength * vapour_pressure / (temperature + 273.2)
-
-
 def _source(cell: SimpleNamespace, forcing: SimpleNamespace) -> dict[str, Any]:
     snow, water = cell.snow_storage, cell.water_storage
-    rain, temperature = forcing.precipitation, forcing.temperature
-
-    melting = _step(temperature - cell.T_max) * _step(snow)
-    melt = melting * torch.minimum(snow, cell.D_f * (temperature - cell.T_max))
-    snowfall = _step(cell.T_min - temperature) * rain
-    rainfall = _step(temperature - cell.T_min) * rain
-
-    wet, full = _step(water), _step(water - cell.S_max)
-    filling = _step(cell.S_max - water)
-    demand = potential_evapotranspiration(temperature, forcing.daylength)
-    evapotranspiration = wet * demand * (full + filling * water / cell.S_max)
-    base_flow = wet * cell.Q_max * (full + filling * torch.exp(-cell.f * (cell.S_max - water)))
-    surface_flow = wet * full * (water - cell.S_max)
+    rainfall, snowfall = partition(forcing.precipitation, forcing.temperature, cell.T_min)
+    melt = degree_day_melt(snow, forcing.temperature, cell.D_f, cell.T_max)
+    evapotranspiration = from_store(water, hamon(forcing.temperature, forcing.daylength), cell.S_max)
+    base_flow = exponential_base_flow(water, cell.f, cell.S_max, cell.Q_max)
+    surface_flow = overflow(water, cell.S_max)
     return {
         "snow_storage": snowfall - melt,
         "water_storage": rainfall + melt - evapotranspiration - base_flow - surface_flow,

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import csv
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import torch
 
-from ..model.declaration import Boundary, ForcingVariable, IntegratedFlux, Model, Parameter, State
-from ..model.graph import network, single_cell
-from ..models import ExpHydro
+from ..models import ExpHydro, LinearReservoir, NashCascade
 from ..solve import Solution
 from . import exact
 from .problem import (
@@ -29,28 +25,6 @@ from .problem import (
     study,
 )
 from .weather import basin_weather, daily_rain
-
-RESIDENCE = Parameter("k", "d", "residence time", 2.0, 0.0, open_low=True)
-STORAGE = State("storage", "mm", "water in the reservoir", default=0.0)
-
-
-def LinearReservoir() -> Model:
-    """One linear reservoir under rain: dS/dt = P - S / k."""
-
-    def source(cell: SimpleNamespace, forcing: SimpleNamespace) -> dict[str, Any]:
-        out = cell.storage / cell.k
-        return {"storage": forcing.rain - out, "rain": forcing.rain, "discharge": out}
-
-    return Model(
-        name="LinearReservoir",
-        graph=single_cell(),
-        states=(STORAGE,),
-        parameters=(RESIDENCE,),
-        forcings=(ForcingVariable("rain", "mm d-1", "inflow", low=0.0),),
-        fluxes=(IntegratedFlux("rain", "mm", "inflow", +1), IntegratedFlux("discharge", "mm", "outflow", -1)),
-        source=source,
-        reference="Maillet 1905; Nash 1957",
-    )
 
 
 def linear_reservoir(bench: Bench) -> Outcome:
@@ -87,31 +61,11 @@ def linear_reservoir(bench: Bench) -> Outcome:
     return Outcome(checks, balance_of(sol), convergence, (Panel("time (d)", "daily amount (mm)", lines),))
 
 
-def Cascade(n: int) -> Model:
-    """n linear reservoirs in a row (Nash 1957)."""
-    return Model(
-        name="Cascade",
-        graph=network(n, [(i, i + 1) for i in range(n - 1)]),
-        states=(STORAGE,),
-        parameters=(RESIDENCE,),
-        fluxes=(IntegratedFlux("discharge", "mm", "flow out of the last reservoir", -1),),
-        flux=lambda left, right, face: {"storage": left.storage / left.k},
-        boundaries=(
-            Boundary(
-                "outlet",
-                (n - 1,),
-                lambda cell, forcing, face: {"storage": -cell.storage / cell.k, "discharge": cell.storage / cell.k},
-            ),
-        ),
-        reference="Nash 1957, IASH Publication 45",
-    )
-
-
 def nash_cascade(bench: Bench) -> Outcome:
     n, k, times = 4, 2.0, np.linspace(0, 20, 41)
     unit = torch.zeros(n, dtype=torch.float64)
     unit[0] = 1.0
-    model = Cascade(n)
+    model = NashCascade(n)
 
     def solve(rtol: float) -> Solution:
         return bench.solve(model, {"k": k}, times=times, initial={"storage": unit}, rtol=rtol, atol=rtol * 1e-2)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import torch
 
-from ..model.declaration import Boundary, ForcingVariable, IntegratedFlux, Model, Output, Parameter, State
 from ..model.forcing import TimeSeries
-from ..model.graph import column, raster
+from ..models import DiffusionRaster, HeatColumn, SoluteColumn
 from ..solve import Solution
 from . import exact
 from .problem import (
@@ -28,27 +25,13 @@ from .problem import (
     study,
 )
 
-CONCENTRATION = State("c", "1", "concentration", default=0.0)
-
-
-def Diffusion(n: int) -> Model:
-    """2-D diffusion on the unit square with no flow across its edge (Fick's law)."""
-    return Model(
-        name="Diffusion",
-        graph=raster((n, n), (1 / n, 1 / n)),
-        states=(CONCENTRATION,),
-        parameters=(Parameter("D", "m2 d-1", "diffusivity", 1.0, 0.0, open_low=True),),
-        flux=lambda left, right, face: {"c": 0.5 * (left.D + right.D) * (left.c - right.c) / face.distance},
-        reference="Crank 1975",
-    )
-
 
 def diffusion_raster(bench: Bench) -> Outcome:
     """c = 1 + cos(pi x) cos(2 pi y) exp(-5 pi^2 D t)."""
     end = 0.02
 
     def solve(n: int, rtol: float = 1e-10) -> tuple[Solution, Array, Array]:
-        model = Diffusion(n)
+        model = DiffusionRaster(n)
         x, y = (model.graph.coordinates[k] for k in "xy")
         mode = np.cos(math.pi * x) * np.cos(2 * math.pi * y)
         sol = bench.solve(model, {"D": 1.0}, times=[0.0, end], initial={"c": torch.from_numpy(1 + mode)}, rtol=rtol,
@@ -92,53 +75,6 @@ def diffusion_raster(bench: Bench) -> Outcome:
 
 
 # --- Periodic soil temperature (Carslaw and Jaeger 1959, section 2.6) -----------------------------
-
-
-def HeatColumn(depth: float = 1.0, cells: int = 6, *, base: bool = False) -> Model:
-    """Heat conduction under a given surface temperature (Fourier's law); metres, days, MJ.
-
-    Args:
-        base: hold the base at the forcing `base_temperature`; insulated otherwise.
-    """
-
-    def flux(left: SimpleNamespace, right: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
-        conductivity = 2 / (1 / left.conductivity + 1 / right.conductivity)
-        return {"heat": conductivity * (left.temperature - right.temperature) / face.distance}
-
-    def top(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
-        into = cell.conductivity * (forcing.surface_temperature - cell.temperature) / face.distance
-        return {"heat": into, "ground_heat_flux": into}
-
-    def below(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
-        out = cell.conductivity * (cell.temperature - forcing.base_temperature) / face.distance
-        return {"heat": -out, "heat_loss": out}
-
-    graph = column(depth, cells)
-    thickness = graph.cell["thickness"]
-    boundaries = [Boundary("top", (0,), top, {"distance": thickness[0] / 2})]
-    forcings = [ForcingVariable("surface_temperature", "degC", "temperature of the surface")]
-    fluxes = [IntegratedFlux("ground_heat_flux", "MJ m-2", "heat into the soil", +1)]
-    if base:
-        boundaries.append(Boundary("base", (cells - 1,), below, {"distance": thickness[-1] / 2}))
-        forcings.append(ForcingVariable("base_temperature", "degC", "temperature of the base"))
-        fluxes.append(IntegratedFlux("heat_loss", "MJ m-2", "heat through the base", -1))
-    return Model(
-        name="Heat",
-        graph=graph,
-        states=(State("heat", "MJ m-3", "heat content above 0 degC", default=0.0),),
-        parameters=(
-            Parameter("conductivity", "MJ m-1 d-1 K-1", "thermal conductivity", 0.1, 0.0, open_low=True),
-            Parameter("capacity", "MJ m-3 K-1", "heat capacity", 2.0, 0.0, open_low=True),
-        ),
-        forcings=tuple(forcings),
-        fluxes=tuple(fluxes),
-        outputs=(Output("temperature", "degC", "soil temperature"),),
-        closure=lambda cell: {"temperature": cell.heat / cell.capacity},
-        flux=flux,
-        output=lambda cell: {"temperature": cell.temperature},
-        boundaries=tuple(boundaries),
-        reference="Fourier's law; Carslaw and Jaeger 1959",
-    )
 
 
 def heat_sine(bench: Bench) -> Outcome:
@@ -232,43 +168,6 @@ def heat_periodic(bench: Bench) -> Outcome:
 # --- Advection and dispersion ---------------------------------------------------------------------
 
 
-def Solute(depth: float, cells: int, scheme: str) -> Model:
-    """Solute carried by steady flow downwards; `scheme` "central" or "upwind" for the advective flux."""
-
-    def flux(left: SimpleNamespace, right: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
-        carried = left.c if scheme == "upwind" else 0.5 * (left.c + right.c)
-        return {"c": left.velocity * carried - left.dispersion * (right.c - left.c) / face.distance}
-
-    def top(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
-        into = cell.velocity * forcing.inlet + cell.dispersion * (forcing.inlet - cell.c) / face.distance
-        return {"c": into, "inflow": into}
-
-    def base(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
-        return {"c": -cell.velocity * cell.c, "outflow": cell.velocity * cell.c}
-
-    graph = column(depth, cells)
-    return Model(
-        name="Solute",
-        graph=graph,
-        states=(CONCENTRATION,),
-        parameters=(
-            Parameter("velocity", "m d-1", "pore-water velocity", 0.1, 0.0),
-            Parameter("dispersion", "m2 d-1", "dispersion coefficient", 0.01, 0.0, open_low=True),
-        ),
-        forcings=(ForcingVariable("inlet", "1", "concentration at the surface"),),
-        fluxes=(
-            IntegratedFlux("inflow", "m", "solute entering", +1),
-            IntegratedFlux("outflow", "m", "solute leaving", -1),
-        ),
-        flux=flux,
-        boundaries=(
-            Boundary("top", (0,), top, {"distance": graph.cell["thickness"][0] / 2}),
-            Boundary("base", (cells - 1,), base),
-        ),
-        reference="Ogata and Banks 1961, US Geological Survey Professional Paper 411-A",
-    )
-
-
 def advection_dispersion(bench: Bench) -> Outcome:
     given, end = {"velocity": 0.1, "dispersion": 0.004}, 5.0
 
@@ -276,7 +175,7 @@ def advection_dispersion(bench: Bench) -> Outcome:
         return exact.ogata_banks(z, end, given["velocity"], given["dispersion"])
 
     def solve(cells: int, scheme: str = "central", rtol: float = 1e-9) -> tuple[Solution, Array]:
-        model = Solute(2.0, cells, scheme)
+        model = SoluteColumn(2.0, cells, scheme)
         sol = bench.solve(model, given, forcing={"inlet": [1.0]}, times=[0.0, end], rtol=rtol, atol=rtol * 1e-2)
         return sol, model.graph.coordinates["depth"]
 

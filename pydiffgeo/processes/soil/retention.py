@@ -24,6 +24,7 @@ import torch
 
 from ...copies import Made
 from ...model.declaration import Constraint, Parameter
+from ..smoothing import smooth_ramp
 
 THETA_R = Parameter("theta_r", "1", "residual water content", 0.078, 0.0, 1.0, open_high=True, typical=(0.0, 0.15),
                     source="Carsel and Parrish 1988, table 3 (loam)")  # fmt: skip
@@ -72,29 +73,6 @@ class Closure(Made):
     def _functions(self) -> dict[str, Local]:
         kinds = ("head_and_conductivity", "water_content", "conductivity")
         return {f"its function {k!r}": getattr(self, k) for k in kinds}
-
-
-def smooth_minimum(a: Any, b: Any, width: float) -> Any:
-    """The lesser of `a` and `b`, rounded over differences of about `width`; never above either.
-
-    Rounding leaves solvers and adjoints a continuous slope where a limit begins to act.
-    """
-    return 0.5 * (a + b - torch.sqrt((a - b) ** 2 + width**2))
-
-
-def withdrawal(demand: Any, supply: Any, width: Any) -> Any:
-    """The lesser of two rates that are not negative, rounded like `smooth_minimum`, but zero where either is.
-
-    What a store without supply goes on losing by rounding, however little, takes it below empty in the end, and what
-    nobody asked for is not to be taken up either.
-    """
-    return 2 * demand * supply / (demand + supply + torch.sqrt((demand - supply) ** 2 + width**2))
-
-
-def smooth_ramp(x: Any, width: float) -> Any:
-    """Zero for negative `x`, `x - width / 2` above `width`, a parabola between: exact at rest."""
-    inside = torch.clamp(x, 0.0, width)
-    return inside**2 / (2 * width) + torch.clamp(x - width, min=0.0)
 
 
 def _saturation(theta: Any, soil: Soil) -> tuple[Any, Any]:

@@ -11,7 +11,8 @@ import torch
 
 from ...model.declaration import Boundary, ForcingVariable, IntegratedFlux, Limit, Local, State
 from ...model.graph import Graph
-from .retention import Closure, smooth_ramp, withdrawal
+from ..smoothing import smooth_ramp, withdrawal
+from .retention import Closure
 
 # Limits of the atmosphere begin to act over this difference of rates (m/d): a hundredth of a
 # millimetre a day, far below what rain or evaporation is known to.

@@ -1,0 +1,35 @@
+"""Rounded limits and steps: solvers and adjoints meet a continuous slope where one thing gives way to another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def smooth_step(x: Any) -> Any:
+    """Step from 0 to 1 over differences of about one unit of `x` (Hoege et al. 2022, eq 7)."""
+    return 0.5 * (torch.tanh(5.0 * x) + 1.0)
+
+
+def smooth_minimum(a: Any, b: Any, width: float) -> Any:
+    """The lesser of `a` and `b`, rounded over differences of about `width`; never above either.
+
+    Rounding leaves solvers and adjoints a continuous slope where a limit begins to act.
+    """
+    return 0.5 * (a + b - torch.sqrt((a - b) ** 2 + width**2))
+
+
+def withdrawal(demand: Any, supply: Any, width: Any) -> Any:
+    """The lesser of two rates that are not negative, rounded like `smooth_minimum`, but zero where either is.
+
+    What a store without supply goes on losing by rounding, however little, takes it below empty in the end, and what
+    nobody asked for is not to be taken up either.
+    """
+    return 2 * demand * supply / (demand + supply + torch.sqrt((demand - supply) ** 2 + width**2))
+
+
+def smooth_ramp(x: Any, width: float) -> Any:
+    """Zero for negative `x`, `x - width / 2` above `width`, a parabola between: exact at rest."""
+    inside = torch.clamp(x, 0.0, width)
+    return inside**2 / (2 * width) + torch.clamp(x - width, min=0.0)
