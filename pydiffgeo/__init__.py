@@ -11,19 +11,23 @@ from . import baselines, errors, losses, models, observe, processes
 from .check import GradientReport, check_gradients
 from .engines.base import Status
 from .jacobian import jacobian
-from .model.declaration import (
+from .model import (
     Boundary,
     Constraint,
     ForcingVariable,
+    Graph,
     IntegratedFlux,
     Limit,
     Model,
     Output,
     Parameter,
     State,
+    TimeSeries,
+    column,
+    network,
+    raster,
+    single_cell,
 )
-from .model.forcing import TimeSeries
-from .model.graph import Graph, column, network, raster, single_cell
 from .solve import Layer, Solution, solve
 
 __version__ = "0.1.0"

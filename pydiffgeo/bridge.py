@@ -25,7 +25,7 @@ from .engines.julia.engine import CODES, SOLVERS
 from .engines.julia.session import Owned, in_julia
 from .errors import InputError, ShapeError, SolverError
 from .inputs import as_tensor
-from .model.forcing import check_times
+from .model import check_times
 
 SENSITIVITIES = ("auto", "forward", "gauss")
 

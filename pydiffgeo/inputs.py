@@ -22,8 +22,19 @@ from .engines.ir.assembly import Layout
 from .engines.ir.kernels import SLACK
 from .errors import BoundsError, DtypeError, InputError, MissingNameError, ShapeError, UnknownNameError
 from .looking import look
-from .model.declaration import Constraint, Limit, Model, Parameter, State
-from .model.forcing import Times, TimeSeries, align, check_times, interval_values, merge_breaks
+from .model import (
+    Constraint,
+    Limit,
+    Model,
+    Parameter,
+    State,
+    Times,
+    TimeSeries,
+    align,
+    check_times,
+    interval_values,
+    merge_breaks,
+)
 
 
 @dataclass(frozen=True, eq=False)

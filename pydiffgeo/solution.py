@@ -14,8 +14,7 @@ from torch import Tensor
 from .engines.base import Forward, Stats, Status
 from .engines.ir.traced_model import Programs, evaluate_outputs
 from .errors import InputError
-from .model.balance import Quantity, quantities, single
-from .model.declaration import Model
+from .model import Model, Quantity, quantities, single
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -19,7 +19,7 @@ from .engines.ir.traced_model import Programs
 from .engines.registry import choose_engine
 from .errors import InputError, SolverError
 from .inputs import Inputs, check_inputs
-from .model.declaration import Model
+from .model import Model
 from .solution import Solution
 
 __all__ = ["Layer", "Sensitivity", "Solution", "solve"]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .checks import is_number, is_pair
 from .errors import BoundsError, MissingNameError, ShapeError, UnknownNameError
-from .model.declaration import Parameter
+from .model import Parameter
 
 # Values stay this part of the range away from the bounds, so that rounding never puts them on an open one.
 MARGIN = 1e-9

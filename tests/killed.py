@@ -109,7 +109,7 @@ def go_on(kind: str, folder: str) -> None:
     # Forked children have what was built here, and need no time for it.
     torch.set_num_threads(1)
     importlib.import_module("pydiffgeo.nn.train").SAVE_EVERY = 0.0
-    importlib.import_module("pydiffgeo.calibration.run").SAVE_EVERY = 0.0
+    importlib.import_module("pydiffgeo.calibration.keeper").SAVE_EVERY = 0.0
     work(Path(folder) / "first.npz")
     started = time.monotonic()
     alone = json.dumps(work(Path(folder) / "alone.npz"))

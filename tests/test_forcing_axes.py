@@ -10,7 +10,7 @@ import torch
 
 import pydiffgeo as dg
 from pydiffgeo.errors import TimeError
-from pydiffgeo.model.forcing import align
+from pydiffgeo.model import align
 
 STORE = dg.Model(
     name="Store",

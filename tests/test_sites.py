@@ -12,7 +12,7 @@ from calibration import fail_from_eleven
 from terminal import Terminal
 
 import pydiffgeo as dg
-from pydiffgeo.calibration import Calibration, Prior, Site, Strategy, calibrate, run
+from pydiffgeo.calibration import Calibration, Prior, Site, Strategy, calibrate, keeper, run
 from pydiffgeo.calibration.objective import SQUARES
 from pydiffgeo.errors import BoundsError, DataError, InputError, SolverError, UnknownNameError
 
@@ -240,7 +240,7 @@ def test_a_site_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
 
 def test_points_that_are_near_are_not_refined_twice():
     made = site(loss="mean_square")
-    search = run._Search(made, QUICK, run._Keeper(None, {}, False), run.Progress(False, 1.0, None), 1, 1)
+    search = run._Search(made, QUICK, keeper.Keeper(None, {}, False), run.Progress(False, 1.0, None), 1, 1)
     x = np.array([[0.0, 0.0], [0.01, 0.0], [2.0, 0.0], [0.0, 0.005]])
     kept = search._best_of(x, made, 4)
     assert len(kept) == 2

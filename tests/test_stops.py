@@ -13,7 +13,7 @@ from stopping import stopped_at
 from test_faults import run_apart
 
 import pydiffgeo as dg
-from pydiffgeo.calibration import Calibration, Prior, Site, Strategy, calibrate, run
+from pydiffgeo.calibration import Calibration, Prior, Site, Strategy, calibrate, keeper
 from pydiffgeo.engines.interrupts import held_interrupts
 from pydiffgeo.errors import DataError
 from pydiffgeo.io import read_archive, write_archive
@@ -66,7 +66,7 @@ def test_a_calibration_that_is_stopped_at_any_call_leaves_no_trace(
     undisturbed: tuple[Calibration, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, often: bool
 ) -> None:
     known, calls = undisturbed
-    monkeypatch.setattr(run, "SAVE_EVERY", 0.0 if often else 10.0)
+    monkeypatch.setattr(keeper, "SAVE_EVERY", 0.0 if often else 10.0)
     random, stops = np.random.default_rng(often), 0
     for chain in range(4):
         path = tmp_path / f"{chain}.npz"

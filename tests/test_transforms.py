@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pydiffgeo.errors import BoundsError, MissingNameError, UnknownNameError
-from pydiffgeo.model.declaration import Parameter
+from pydiffgeo.model import Parameter
 from pydiffgeo.models import ExpHydro
 from pydiffgeo.transforms import Bounded, Transforms, bounded, transforms
 

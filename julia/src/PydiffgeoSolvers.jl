@@ -4,8 +4,8 @@ Stiff solves and adjoints of control-volume models, for the Python package pydif
 A model comes as kernels (`kernels.jl`), from which rates, Jacobian and transposed products are put
 together (`model.jl`). It is solved interval by interval between the breaks of its forcings (`forward.jl`,
 with the linear algebra of `elimination.jl`), with gradients by the discrete adjoint of Rodas5P
-(`discrete.jl`; where rates jump with `jumps.jl`), for other solvers by a Gauss adjoint (`adjoint.jl`), or by forward mode in each interval
-(`transition.jl`), and with derivatives along given directions by the tangent of Rodas5P (`tangent.jl`).
+(`discrete_adjoint.jl`; where rates jump with `jumps.jl`), for other solvers by a Gauss adjoint (`gauss_adjoint.jl`), or by forward mode in each interval
+(`forward_sensitivity.jl`), and with derivatives along given directions by the tangent of Rodas5P (`tangent.jl`).
 `batch.jl` runs many members in one call. The extension `PydiffgeoBridge` differentiates any `ODEProblem`
 with SciMLSensitivity.
 """
@@ -25,21 +25,22 @@ using SciMLBase: SciMLBase, ODEFunction, ODEProblem, init, solve, step!
 using SciMLLogging: SciMLLogging
 using SparseArrays
 
-include("clock.jl")
-include("locals.jl")
+include("interrupts.jl")
+include("elementary.jl")
 include("kernels.jl")
 include("derive.jl")
 include("model.jl")
-include("switches.jl")
-include("emphasis.jl")
+include("discontinuities.jl")
+include("error_norm.jl")
 include("elimination.jl")
 include("forward.jl")
 include("jumps.jl")
 include("guards.jl")
-include("discrete.jl")
+include("steps.jl")
+include("discrete_adjoint.jl")
 include("tangent.jl")
-include("adjoint.jl")
-include("transition.jl")
+include("gauss_adjoint.jl")
+include("forward_sensitivity.jl")
 include("batch.jl")
 include("bridge.jl")
 include("precompile.jl")

@@ -8,7 +8,7 @@
 #
 # the jump condition of sensitivities (Rozenvasser 1967, Automat. Remote Control 28; Galan, Feehery and Barton 1999,
 # Appl. Numer. Math. 31, 17), and its transpose backwards. The same holds for integrated fluxes. Such places are
-# located (`switches.jl`): the steps that cross them are as short as the resolution.
+# located (`discontinuities.jl`): the steps that cross them are as short as the resolution.
 
 """
 A comparison that turned within a step: of which kernel, at which item; how far along the step; the jump of all

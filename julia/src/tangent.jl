@@ -1,5 +1,5 @@
 # The tangent of Rodas5P: how the numbers that the solver computed move with its inputs, for the steps it
-# took; the counterpart of the discrete adjoint. A stage of a step (`discrete.jl`), differentiated, is
+# took; the counterpart of the discrete adjoint. A stage of a step (`discrete_adjoint.jl`), differentiated, is
 #
 #     (J - I/(gamma h)) k_i' = -( f_i' + h d_i T' + sum_j C_ij/h k_j' + J' k_i ),
 #

@@ -24,7 +24,7 @@ from ..checks import check_switch, is_pair
 from ..errors import BoundsError, InputError, UnknownNameError
 from ..losses.masked import efficiency, mean, paired
 from ..losses.measures import LOSSES, gaussian_log_likelihood, heteroscedastic_log_likelihood
-from ..model.declaration import Parameter
+from ..model import Parameter
 from ..observe import Observation, misfit
 from ..solve import Solution
 from ..transforms import Bounded

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError, TimeError
-from ..model.declaration import Model
-from ..model.forcing import TimeSeries
+from ..model import Model, TimeSeries
 from ..observe import SAME, Observation
 from .search import Array
 

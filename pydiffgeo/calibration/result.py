@@ -17,7 +17,7 @@ from ..losses.measures import MEASURES
 from ..solve import Solution
 from .basins import Basin
 from .found import Calibration
-from .run import COSTS
+from .keeper import COSTS
 from .scores import BASELINES, SCORES, UNITS, baseline_scores, scores
 from .settings import Settings
 

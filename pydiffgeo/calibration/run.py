@@ -9,7 +9,6 @@ run goes on where it was, to the last bit. A site that fails does not stop the o
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,22 +18,17 @@ import numpy as np
 import torch
 
 from .. import __version__
-from ..engines.interrupts import held_interrupts
 from ..errors import DataError, InputError, PydiffgeoError, SolverError
 from ..observe import SAME
-from .checkpoint import Checkpoint, load, save
+from .checkpoint import Checkpoint
 from .found import Calibration, apart
+from .keeper import COSTS, REFINING, Keeper
 from .objective import SQUARES, defined
 from .progress import Progress, Step
 from .search import Array, State
 from .site import Site
 from .strategy import Strategy
 
-# In the state of a search: whether it has come to the whole of the record, and what it has cost.
-REFINING, SOLVES, GRADIENTS, SOLVED_TIME, SECONDS = "refining", "solves", "gradients", "solved_time", "seconds"
-COSTS = (SOLVES, GRADIENTS, SOLVED_TIME, SECONDS)
-# Seconds of work that a crash may cost at most, besides the step it happens in.
-SAVE_EVERY = 10.0
 # Candidates keep this part of each range away from its ends, where a transform hardly moves.
 INSET = 0.02
 # Of the parts of a record from which one is chosen, so many begin within the length of one, and there are so many at most.
@@ -75,7 +69,7 @@ def calibrate(
     if strategy.method == "gauss_newton" and not losses & {*SQUARES}:
         raise InputError(f"gauss_newton needs a loss that is a sum of squares, {list(SQUARES)}, not {sorted(losses)}")
     known = identity if identity is not None else {"strategy": asdict(strategy)}
-    keep = _Keeper(
+    keep = Keeper(
         None if checkpoint is None else Path(checkpoint),
         {"pydiffgeo": __version__, **known, "data": {name: site.fingerprint for name, site in named.items()}},
         resume,
@@ -191,9 +185,7 @@ def _steps_left(state: State, steps: int) -> int:
 class _Search:
     """The search of one site, from where the checkpoint stands."""
 
-    def __init__(
-        self, site: Site, strategy: Strategy, keep: _Keeper, report: Progress, number: int, sites: int
-    ) -> None:
+    def __init__(self, site: Site, strategy: Strategy, keep: Keeper, report: Progress, number: int, sites: int) -> None:
         self.site, self.strategy, self.keep, self.report = site, strategy, keep, report
         self.number, self.sites, self.cost = number, sites, dict.fromkeys(COSTS, 0.0)
         self.method, self.why = strategy.search(site.loss, len(site.transforms.items)), ""
@@ -308,46 +300,3 @@ def _spread(found: Any, active: Any, trial: Array) -> Any:
         parts["normal"] = np.zeros((members, n, n))
         parts["normal"][active] = found.normal
     return replace(found, **parts)
-
-
-class _Keeper:
-    """Holds the present checkpoint and writes it now and then."""
-
-    def __init__(self, path: Path | None, identity: dict[str, Any], resume: bool) -> None:
-        self.path, self.identity, self.saved, self.lost = path, identity, time.monotonic(), ""
-        if path is not None and not path.parent.is_dir():  # said before anything is solved
-            raise DataError(f"{path}: the checkpoint cannot be written; there is no folder {path.parent}")
-        self.resumed = path is not None and resume and path.exists()
-        self.now = load(path, identity) if path is not None and self.resumed else Checkpoint()
-        self.written = self.now if self.resumed else None
-
-    def update(self, checkpoint: Checkpoint) -> None:
-        self.now = checkpoint
-        if time.monotonic() - self.saved > SAVE_EVERY:
-            self.save()
-
-    def save(self) -> None:
-        """Writes what has changed since it was read or written last.
-
-        A full disk must not end a search whose result may still be had.
-        """
-        self.saved, now = time.monotonic(), self.now
-        if self.path is None or now is self.written or not (now.finished or now.failed or now.site is not None):
-            return
-        try:
-            with held_interrupts():
-                save(self.path, self.identity, now)
-                self.written, self.lost = now, ""
-        except (DataError, OSError) as error:
-            self.lost = f"the checkpoint could not be written ({error})"
-            warnings.warn(f"{self.lost}; the search goes on without it", RuntimeWarning, stacklevel=2)
-
-    def where(self) -> str:
-        """Where an interrupted run stands, and how to go on."""
-        state = self.now.state
-        phase = "refining" if state and state[REFINING] else "exploring"
-        step = f"after step {int(state['step'])} of {phase}" if state else "before the first step of"
-        where = f"{step} site {self.now.site}" if self.now.site else "between sites"
-        if self.path is None or self.lost:
-            return f"{where}; {self.lost}" if self.lost else where
-        return f"{where}; the same command goes on from {self.path}"

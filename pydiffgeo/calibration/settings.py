@@ -13,7 +13,7 @@ from typing import Any
 from ..basin import QUANTITIES
 from ..errors import BoundsError, DataError, InputError
 from ..losses.measures import LOSSES
-from ..model.declaration import Model, Parameter
+from ..model import Model, Parameter
 from ..models import ExpHydro
 from ..transforms import Bounded, bounded
 from .objective import SQUARES, Prior, check_mean, check_priors

@@ -17,8 +17,7 @@ from ..engines.ir.structure import fingerprint
 from ..errors import BoundsError, InputError, SolverError, TimeError, UnknownNameError
 from ..fingerprint import digest
 from ..jacobian import jacobian
-from ..model.declaration import Model
-from ..model.forcing import check_times
+from ..model import Model, check_times
 from ..observe import Observation
 from ..solve import Solution, solve
 from ..transforms import Bounded, Transforms, bounded

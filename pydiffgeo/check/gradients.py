@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 
 from ..engines.base import Status
 from ..errors import AdjointError, BoundsError, InputError, ShapeError, SolverError, TangentError
-from ..model.declaration import Model
+from ..model import Model
 from ..solve import Solution, solve
 from .differences import difference
 from .groups import Group, collect, groups_of

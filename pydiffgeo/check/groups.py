@@ -13,8 +13,7 @@ from torch import Tensor
 
 from ..errors import InputError, UnknownNameError
 from ..inputs import as_tensor, check_inputs
-from ..model.declaration import ForcingVariable, Model, Parameter, State
-from ..model.forcing import TimeSeries
+from ..model import ForcingVariable, Model, Parameter, State, TimeSeries
 
 # Entries that are zero, where zero is no bound, move by this part of the largest one.
 LEAST = 1e-3

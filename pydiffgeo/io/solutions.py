@@ -11,7 +11,7 @@ import xarray as xr
 
 from ..basin import moment
 from ..errors import DataError
-from ..model.declaration import Model
+from ..model import Model
 from ..solve import Solution
 from .attributes import UNSTATED
 

@@ -1,1 +1,61 @@
-"""What a model is: a declaration in plain PyTorch, on a graph of control volumes, with forcing in time."""
+"""What a model is: names with units and bounds, and local functions on a graph, in plain PyTorch.
+
+A local function sees namespaces. `cell` holds the states, the parameters, the closure values and
+the geometry of one cell; `left` and `right` are the two cells of a face, `face` its geometry and
+face parameters; `forcing` holds the forcings at the present time. It returns a dictionary whose keys are
+states (a rate of change, or a flux density across a face) or named integrated fluxes.
+
+    closure(cell)              -> {name: value}        secondary variables, once per cell
+    source(cell, forcing)      -> {state: rate of change, flux: amount per time and volume}
+    flux(left, right, face)    -> {state: flux density from left to right, flux: ...}
+    boundary(cell, forcing, face) -> {state: flux density into the cell,
+                                      boundary state: rate of change, flux: amount per time, area}
+    output(cell)               -> {name: value}        algebraic outputs at the output times
+
+The same functions are traced for the engines and called on plain tensors for the outputs.
+"""
+
+from .balance import Quantity, quantities, single
+from .declaration import Model
+from .forcing import Times, TimeSeries, align, check_times, interval_values, merge_breaks
+from .graph import Graph, column, network, raster, single_cell
+from .variables import (
+    Boundary,
+    Constraint,
+    ForcingVariable,
+    IntegratedFlux,
+    Limit,
+    Local,
+    Output,
+    Parameter,
+    State,
+    Values,
+)
+
+__all__ = [
+    "Boundary",
+    "Constraint",
+    "ForcingVariable",
+    "Graph",
+    "IntegratedFlux",
+    "Limit",
+    "Local",
+    "Model",
+    "Output",
+    "Parameter",
+    "Quantity",
+    "State",
+    "TimeSeries",
+    "Times",
+    "Values",
+    "align",
+    "check_times",
+    "column",
+    "interval_values",
+    "merge_breaks",
+    "network",
+    "quantities",
+    "raster",
+    "single",
+    "single_cell",
+]

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .declaration import IntegratedFlux, Model, State
+from .declaration import Model
+from .variables import IntegratedFlux, State
 
 Unit = frozenset[tuple[str, int]]
 LENGTHS = {"m", "mm", "cm", "dm", "km", "um", "nm", "ft", "in"}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..model.declaration import Model, Parameter, State
-from ..model.graph import raster
+from ..model import Model, Parameter, State, raster
 from ..processes import solute
 from .remember import remembered
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from ..model.declaration import ForcingVariable, IntegratedFlux, Model, Parameter, State
-from ..model.graph import single_cell
+from ..model import ForcingVariable, IntegratedFlux, Model, Parameter, State, single_cell
 from ..processes.evaporation import from_store, hamon
 from ..processes.reservoir import exponential_base_flow, overflow
 from ..processes.snow import degree_day_melt, partition

@@ -5,8 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from ..model.declaration import Boundary, ForcingVariable, IntegratedFlux, Model, Output, Parameter, State
-from ..model.graph import column
+from ..model import Boundary, ForcingVariable, IntegratedFlux, Model, Output, Parameter, State, column
 from ..processes import heat
 from .remember import remembered
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from ..model.declaration import ForcingVariable, IntegratedFlux, Model, Parameter, State
-from ..model.graph import single_cell
+from ..model import ForcingVariable, IntegratedFlux, Model, Parameter, State, single_cell
 from ..processes import reservoir
 from .remember import remembered
 

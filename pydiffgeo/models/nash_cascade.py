@@ -5,8 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from ..model.declaration import Boundary, IntegratedFlux, Model, Parameter, State
-from ..model.graph import network
+from ..model import Boundary, IntegratedFlux, Model, Parameter, State, network
 from ..processes import reservoir
 from .remember import remembered
 

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec
 import numpy as np
 from torch import Tensor
 
-from ..model.declaration import Model
+from ..model import Model
 
 Arguments = ParamSpec("Arguments")
 KEPT = 64

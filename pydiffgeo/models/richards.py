@@ -10,8 +10,7 @@ from torch import Tensor
 
 from ..checks import is_number
 from ..errors import ModelError
-from ..model.declaration import ForcingVariable, IntegratedFlux, Limit, Model, Output, State
-from ..model.graph import column
+from ..model import ForcingVariable, IntegratedFlux, Limit, Model, Output, State, column
 from ..processes.soil import surface
 from ..processes.soil.drainage import BOTTOMS
 from ..processes.soil.faces import MEANS

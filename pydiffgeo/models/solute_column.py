@@ -6,8 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ModelError
-from ..model.declaration import Boundary, ForcingVariable, IntegratedFlux, Model, Parameter, State
-from ..model.graph import column
+from ..model import Boundary, ForcingVariable, IntegratedFlux, Model, Parameter, State, column
 from ..processes import solute
 from .remember import remembered
 

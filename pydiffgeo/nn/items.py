@@ -10,7 +10,7 @@ import torch
 from ..basin import day
 from ..checks import is_number, is_pair, is_whole
 from ..errors import BoundsError, DtypeError, InputError, ShapeError, UnknownNameError
-from ..model.declaration import Model
+from ..model import Model
 from ..transforms import Bounded, bounded
 
 Range = tuple[float, float]

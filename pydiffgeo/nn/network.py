@@ -15,7 +15,7 @@ from ..checks import check_names, check_switch, check_whole
 from ..engines.ir.structure import fingerprint
 from ..errors import DataError, InputError, UnknownNameError
 from ..io import read_archive, write_archive
-from ..model.declaration import Model
+from ..model import Model
 from ..solve import Solution, solve
 from .items import Range, check_mappings, check_tensor, check_widths, learnt_items, period
 from .scaling import NormalScores, Standardise

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ModelError, UnknownNameError
-from ..model.declaration import ForcingVariable, Local, Model
+from ..model import ForcingVariable, Local, Model
 
 
 def time_varying(model: Model, names: Sequence[str]) -> Model:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..model.declaration import Model
+from ..model import Model
 from ..models import RichardsColumn
 from ..solve import Solution
 from .problem import (

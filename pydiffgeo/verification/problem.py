@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..model.declaration import Model
+from ..model import Model
 from ..solve import Solution, solve
 
 Array = NDArray[np.float64]

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..model.declaration import Model, Parameter, State
-from ..model.graph import single_cell
+from ..model import Model, Parameter, State, single_cell
 from ..solve import Solution
 from .problem import (
     TOLERANCE_ORDER,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from ..model.forcing import TimeSeries
+from ..model import TimeSeries
 from ..models import DiffusionRaster, HeatColumn, SoluteColumn
 from ..solve import Solution
 from . import exact

@@ -33,6 +33,8 @@ def test_melt_is_by_degrees_and_days_until_the_store_is_gone() -> None:
     assert degree_day_melt(of(50.0), of(5.0), of(2.5), of(1.0)).item() == pytest.approx(10.0, rel=1e-12)
     assert degree_day_melt(of(6.0), of(5.0), of(2.5), of(1.0)).item() == pytest.approx(6.0, rel=1e-12)
     assert abs(degree_day_melt(of(50.0), of(-5.0), of(2.5), of(1.0)).item()) < 1e-20
+    # A tenth of a degree above: the step is open by 73 %.
+    assert degree_day_melt(of(50.0), of(1.1), of(2.5), of(1.0)).item() == pytest.approx(0.25 * logistic(0.1), rel=1e-9)
     # Of an empty store nothing melts; of one with a tenth of a millimetre, the step of the store lets it.
     assert degree_day_melt(of(0.0), of(5.0), of(2.5), of(1.0)).item() == 0.0
     assert degree_day_melt(of(0.1), of(5.0), of(2.5), of(1.0)).item() == pytest.approx(0.1 * logistic(0.1), rel=1e-12)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ModelError
-from ...model.declaration import Model
+from ...model import Model
 from .hoisting import hoist
 from .kernels import Array, Guard, Index, Kernel, Scatter, System
 from .program import Program

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...model.declaration import Model
+from ...model import Model
 
 MISSING = object()
 # Numbers and the like, which cannot change; whoever puts another one in their place is seen. Not what is derived from

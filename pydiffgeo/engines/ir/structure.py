@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ...fingerprint import digest
-from ...model.declaration import Model
+from ...model import Model
 from .assembly import Layout, build_system
 from .kernels import System
 from .traced_model import Programs, trace_model

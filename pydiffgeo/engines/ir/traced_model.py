@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...errors import ModelError, UnsupportedOperationError
 from ...fingerprint import digest
-from ...model.declaration import Model
+from ...model import Model
 from .captured import Captured, captured
 from .program import Program
 from .torch_rules import RULES

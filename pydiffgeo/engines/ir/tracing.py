@@ -11,7 +11,6 @@ The function may close over something that changes, so engines ask for the progr
 from __future__ import annotations
 
 import inspect
-import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
@@ -24,91 +23,8 @@ from torch.autograd import forward_ad
 
 from ...errors import ModelError, UnsupportedOperationError
 from . import program
+from .operations import CONDITIONS, RULES
 from .program import LOGICAL, Builder, Program, Ref
-
-Rule = Callable[..., Ref]
-
-
-def _unary(op: str) -> Rule:
-    def rule(b: Builder, input: Ref) -> Ref:
-        return b.apply(op, input)
-
-    return rule
-
-
-def _binary(op: str, swapped: bool = False) -> Rule:
-    def rule(b: Builder, input: Ref, other: Ref) -> Ref:
-        return b.apply(op, other, input) if swapped else b.apply(op, input, other)
-
-    return rule
-
-
-def _power(b: Builder, input: Ref, exponent: Ref) -> Ref:
-    return b.apply("pow", input, exponent)
-
-
-def _where(b: Builder, condition: Ref, input: Ref, other: Ref) -> Ref:
-    return b.apply("where", condition, input, other)
-
-
-def _clamp(b: Builder, input: Ref, min: Ref | None = None, max: Ref | None = None) -> Ref:
-    if min is None and max is None:
-        raise ValueError("it needs min, max, or both")
-    x = input if min is None else b.apply("maximum", input, min)
-    return x if max is None else b.apply("minimum", x, max)
-
-
-def _sigmoid(b: Builder, input: Ref) -> Ref:
-    half = b.constant(0.5)
-    return b.apply("add", half, b.apply("mul", half, b.apply("tanh", b.apply("mul", half, input))))
-
-
-def _softplus(b: Builder, input: Ref, beta: Ref | None = None, threshold: Ref | None = None) -> Ref:
-    """log(1 + exp(beta x)) / beta, written so that it neither overflows nor loses digits for large |x|.
-
-    PyTorch takes x itself beyond a threshold, which changes nothing that a double resolves at 20 and above by more than 2e-9.
-    """
-    x = input if beta is None else b.apply("mul", beta, input)
-    one, size = b.constant(1.0), b.apply("abs", x)
-    tail = b.apply("log", b.apply("add", one, b.apply("exp", b.apply("neg", size))))
-    result = b.apply("add", b.apply("maximum", x, b.constant(0.0)), tail)
-    return result if beta is None else b.apply("div", result, beta)
-
-
-def _same(b: Builder, input: Ref) -> Ref:
-    return input
-
-
-def _detach(b: Builder, input: Ref) -> Ref:
-    raise ValueError("it would take a gradient away; gradients of a local function are those of what it computes")
-
-
-# Name of a torch or operator function -> how to build it from the operations.
-RULES: dict[str, Rule] = {
-    **{op: _unary(op) for op in ("neg", "abs", "exp", "log", "sqrt", "tanh", "sin", "cos")},
-    **{op: _binary(op) for op in ("add", "sub", "mul", "div", "minimum", "maximum", "lt", "le")},
-    "pow": _power, "rpow": _binary("pow", True), "where": _where,
-    "truediv": _binary("div"), "true_divide": _binary("div"), "divide": _binary("div"),
-    "rtruediv": _binary("div", True), "multiply": _binary("mul"), "subtract": _binary("sub"),
-    "rsub": _binary("sub", True), "radd": _binary("add"), "rmul": _binary("mul"), "negative": _unary("neg"),
-    "pos": _same, "positive": _same, "clone": _same, "detach": _detach,
-    "less": _binary("lt"), "less_equal": _binary("le"), "gt": _binary("lt", True), "ge": _binary("le", True),
-    "greater": _binary("lt", True), "greater_equal": _binary("le", True),
-    "and": _binary("and"), "and_": _binary("and"), "logical_and": _binary("and"),
-    "or": _binary("or"), "or_": _binary("or"), "logical_or": _binary("or"),
-    "invert": _unary("not"), "logical_not": _unary("not"), "absolute": _unary("abs"),
-    "min": _binary("minimum"), "max": _binary("maximum"), "clamp": _clamp, "clip": _clamp, "sigmoid": _sigmoid,
-    "clamp_min": lambda b, input, min: _clamp(b, input, min),
-    "clamp_max": lambda b, input, max: _clamp(b, input, None, max),
-    "relu": lambda b, input, inplace=None: b.apply("maximum", input, b.constant(0.0)), "softplus": _softplus,
-    "square": lambda b, input: b.apply("mul", input, input),
-    "reciprocal": lambda b, input: b.apply("div", b.constant(1.0), input),
-    "rsqrt": lambda b, input: b.apply("div", b.constant(1.0), b.apply("sqrt", input)),
-    "log10": lambda b, input: b.apply("mul", b.constant(1 / math.log(10.0)), b.apply("log", input)),
-}  # fmt: skip
-# Rules that take conditions, and how many of their arguments are.
-CONDITIONS = {"where": 1, "and": 2, "and_": 2, "logical_and": 2, "or": 2, "or_": 2, "logical_or": 2,
-              "invert": 1, "logical_not": 1}  # fmt: skip
 
 
 class Symbol:

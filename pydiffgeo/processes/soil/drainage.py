@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from ...model.declaration import Boundary, ForcingVariable, IntegratedFlux, Limit, Local
-from ...model.graph import Graph
+from ...model import Boundary, ForcingVariable, Graph, IntegratedFlux, Limit, Local
 from .retention import Closure
 from .surface import Side, evaporation_supply
 

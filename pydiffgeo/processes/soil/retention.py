@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from ...copies import Made
-from ...model.declaration import Constraint, Parameter
+from ...model import Constraint, Parameter
 from ..smoothing import smooth_ramp
 
 THETA_R = Parameter("theta_r", "1", "residual water content", 0.078, 0.0, 1.0, open_high=True, typical=(0.0, 0.15),

@@ -12,8 +12,7 @@ import torch
 
 from ...checks import is_number
 from ...errors import ModelError
-from ...model.declaration import Constraint, Parameter
-from ...model.graph import Graph
+from ...model import Constraint, Graph, Parameter
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from ...model.declaration import Boundary, ForcingVariable, IntegratedFlux, Limit, Local, State
-from ...model.graph import Graph
+from ...model import Boundary, ForcingVariable, Graph, IntegratedFlux, Limit, Local, State
 from ..smoothing import smooth_ramp, withdrawal
 from .retention import Closure
 

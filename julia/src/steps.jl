@@ -1,0 +1,163 @@
+# The record of the steps that Rodas5P accepted: what its discrete adjoint and tangent go along.
+
+const STAGES = 8
+
+"The accepted steps of consecutive intervals: their sizes, and states and stages k of each."
+struct Record
+    n::Int
+    first::Vector{Int}          # the first step of each interval, and one past the last step
+    sizes::Vector{Float64}
+    starts::Vector{Float64}     # time since the start of the interval
+    points::Vector{Float64}     # (states, steps)
+    stages::Vector{Float64}     # (stages, states, steps)
+end
+
+Record(n::Int) = Record(n, [1], Float64[], Float64[], Float64[], Float64[])
+fields(r::Record) = (r.first, r.sizes, r.starts, r.points, r.stages)
+Base.copy(r::Record) = Record(r.n, copy.(fields(r))...)
+Base.empty!(r::Record) = (foreach(empty!, fields(r)); push!(r.first, 1); r)
+
+steps(r::Record) = length(r.sizes)
+bytes(r::Record) = 8.0 * (length(r.sizes) + length(r.starts) + length(r.points) + length(r.stages))
+point(r::Record, step) = view(r.points, (step-1)*r.n+1:step*r.n)
+stages_of(r::Record, step) = reshape(view(r.stages, (step-1)*r.n*STAGES+1:step*r.n*STAGES), STAGES, r.n)
+
+"""
+What is kept of one member: its record, or where that grew too large, the number of steps of each interval
+and the size of the step that it began with.
+"""
+struct Kept
+    record::Union{Nothing,Record}
+    counts::Vector{Int}
+    tried::Vector{Float64}
+end
+
+"States at the end of a step of the interval `j`, the one numbered `at` in the record."
+finish_of(r::Record, step, at, y, j) = step + 1 < r.first[at+1] ? point(r, step + 1) : view(y, :, j + 1)
+
+# The two places that know how the solver keeps its numbers.
+stage_vectors(integrator) = integrator.cache.ks
+tableau(integrator) = integrator.cache.tab
+
+function remember!(r::Record, integrator, t, h)
+    push!(r.sizes, h)
+    push!(r.starts, t)
+    at = length(r.points)
+    resize!(r.points, at + r.n)
+    copyto!(r.points, at + 1, integrator.uprev, 1, r.n)
+    at = length(r.stages)
+    resize!(r.stages, at + STAGES * r.n)
+    for (i, k) in enumerate(stage_vectors(integrator))
+        @inbounds for l in 1:r.n
+            r.stages[at+(l-1)*STAGES+i] = k[l]
+        end
+    end
+    return nothing
+end
+
+function stepper(w::Work{Float64}, alg, J, s::Settings)
+    w.resolution, w.rtol, w.atol, w.steep_share = s.rtol, s.rtol, s.atol, s.steep_share
+    return init(ode_problem(w, zeros(size_of(w.model)), J), alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
+                save_everystep = false, save_start = false, save_end = false, dense = false, verbose = QUIET,
+                isoutofdomain = switched, internalnorm = EmphasisNorm(w))
+end
+
+"""
+Solves `intervals` of one member, one after the other, with one integrator: a one-step method has no
+history to mislead it. `record` is what to keep, or nothing. `tried` is the size of the first step to try
+in each interval, what the solver would have gone on with from the one before; where it is zero, as at the
+start, the solver finds one, which is small and costs more than a refused step does.
+"""
+function march!(record, tried, y, q, w::Work{Float64}, breaks, f, intervals, s::Settings, counts::Counts, integrator)
+    n, u = w.model.n_states, integrator.u
+    for j in intervals
+        set_interval!(w, view(f, :, :, j), breaks[j+1] - breaks[j])
+        @inbounds for i in eachindex(u)
+            u[i] = i <= n ? y[i, j] : 0.0
+        end
+        integrator.opts.dtmax = w.length
+        fill!(w.emphasis, 1.0)
+        SciMLBase.reinit!(integrator, u; t0 = 0.0, tf = w.length, reset_dt = tried[j] == 0)
+        tried[j] == 0 || (integrator.dt = integrator.dtpropose = min(tried[j], w.length))
+        longest = 0.0
+        accepted, rejected = integrator.stats.naccept, integrator.stats.nreject
+        while integrator.t < w.length
+            t = integrator.t
+            tick!(w)
+            step!(integrator)
+            check(SciMLBase.check_error(integrator))
+            guard!(w, integrator.u, integrator.t, s.rtol, s.atol)
+            record === nothing || remember!(record, integrator, t, integrator.dt)
+            longest = max(longest, integrator.t - t)
+        end
+        # The last step was cut short by the end of the interval, and says less than the longest one.
+        j < length(tried) && (tried[j+1] = max(longest, SciMLBase.get_proposed_dt(integrator)))
+        counts.steps += integrator.stats.naccept - accepted
+        counts.rejections += integrator.stats.nreject - rejected
+        u = integrator.u
+        all(isfinite, u) || throw(Failure(:NotFinite))
+        record === nothing || push!(record.first, steps(record) + 1)
+        @inbounds for i in eachindex(u)
+            i <= n ? (y[i, j+1] = u[i]) : (q[i-n, j] = u[i])
+        end
+    end
+    return nothing
+end
+
+"What a task needs to solve members, one after the other, and to go along their steps with adjoint or tangent."
+struct Lane{I,A}
+    integrator::I
+    along::A
+    scratch::Record     # grows to the longest member, and is copied from
+end
+
+function Lane(model::Model, linear::Bool, s::Settings, clock = Clock(); adjoint = false, directions = 0)
+    return with_solver(s.solver, model.pattern, Float64) do alg, J
+        w = Work{Float64}(model, linear; adjoint, clock)
+        integrator = stepper(w, alg, J, s)
+        along = adjoint ? StepAdjoint(w, prototype(model.transposed, Float64)...) :
+                directions > 0 ? StepTangent(model, linear, directions) : nothing
+        Lane(integrator, along, Record(model.n_states))
+    end
+end
+
+"Solves one member; returns what its discrete adjoint needs where `keep` is set."
+function forward_steps!(y, q, lane::Lane, breaks, p, f, s::Settings, keep::Bool, counts::Counts)
+    w = set_parameters!(lane.integrator.p, p)
+    w.share = 1.0
+    record, taken = keep ? empty!(lane.scratch) : nothing, zeros(Int, length(breaks) - 1)
+    tried = zeros(length(taken))
+    for j in eachindex(taken)
+        before = counts.steps
+        march!(record, tried, y, q, w, breaks, f, j:j, s, counts, lane.integrator)
+        taken[j] = counts.steps - before
+        record !== nothing && bytes(record) > s.memory && (record = nothing)
+    end
+    counts.share = w.share
+    return keep ? Kept(record === nothing ? nothing : copy(record), taken, tried) : nothing
+end
+
+"Blocks of consecutive intervals, last first, whose records stay within the memory allowed."
+function blocks(kept::Kept, n, memory)
+    kept.record === nothing || return [1:length(kept.counts)]
+    found, last, used = UnitRange{Int}[], length(kept.counts), 0.0
+    for j in length(kept.counts):-1:1
+        share = 8.0 * kept.counts[j] * (n * (STAGES + 1) + 2)
+        if used + share > memory && j < last
+            push!(found, j+1:last)
+            last, used = j, 0.0
+        end
+        used += share
+    end
+    return push!(found, 1:last)
+end
+
+"The record of a block of intervals of one member, whose steps are taken again from the states `y`; the work of the integrator has its parameters."
+function again(integrator, breaks, f, kept::Kept, y, block, s::Settings)
+    w = integrator.p
+    record = Record(w.model.n_states)
+    y_again, q_again = zeros(w.model.n_states, length(breaks)), zeros(w.model.n_fluxes, length(breaks) - 1)
+    y_again[:, first(block)] .= view(y, :, first(block))
+    march!(record, copy(kept.tried), y_again, q_again, w, breaks, f, block, s, Counts(), integrator)
+    return record
+end
