@@ -14,7 +14,7 @@ from test_sites import DAYS, QUICK, RESERVOIR, observations, site, truth
 import pydiffgeo as dg
 from pydiffgeo.baselines import LinearRegression
 from pydiffgeo.basin import BasinData
-from pydiffgeo.calibration import Prior, Site, calibrate, calibrate_file, check_site, run, site_dataset
+from pydiffgeo.calibration import Prior, Site, calibrate, calibrate_file, check_site, keeper, run, site_dataset
 from pydiffgeo.calibration import config as files
 from pydiffgeo.calibration import result as results
 from pydiffgeo.calibration.scores import BASELINES, baseline_scores
@@ -247,7 +247,7 @@ def test_a_mistake_of_a_callback_loses_nothing(tmp_path):
 def test_a_checkpoint_that_cannot_be_written_costs_no_result(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="there is no folder"):
         calibrate([site()], ONCE, checkpoint=tmp_path / "absent" / "c.npz", progress=False)
-    monkeypatch.setattr(run, "save", lambda *_: (_ for _ in ()).throw(DataError("the disk is full")))
+    monkeypatch.setattr(keeper, "save", lambda *_: (_ for _ in ()).throw(DataError("the disk is full")))
     with pytest.warns(RuntimeWarning, match="the checkpoint could not be written .the disk is full."):
         found = calibrate([site()], ONCE, checkpoint=tmp_path / "c.npz", progress=False)
     assert [*found.found] == ["reservoir"]

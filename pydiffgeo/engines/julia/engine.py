@@ -31,6 +31,8 @@ FALLBACKS = (
 # gradient of a basin is up to twenty times further off), and a hundredth in steps from where small changes of a state
 # are large ones of the head, as in clay and close to saturation. Chosen on the cases of tests/hard.py and one basin.
 KINKS_SHARE, STEEP_SHARE = 0.1, 0.01
+# No step is taken with a relative tolerance below this one for the sake of a gradient: rounding would fail it.
+TIGHTEST = 1e-11
 # The Gauss adjoint follows them with its own steps, however accurate those forward were: on silt over clay, gradients were
 # a third off at a relative tolerance of 1e-4 and half a percent at 1e-6.
 STEEP = (
@@ -79,7 +81,7 @@ class JuliaEngine:
 
         def call(package: Any) -> Forward:
             model, least = self._model(package, problem.system)
-            share, steep = (least, STEEP_SHARE / least) if differentiate else (1.0, 1.0)
+            share, steep = _shares(least, o.rtol) if differentiate else (1.0, 1.0)
             settings = package.Settings(chosen["solver"], share * o.rtol, share * o.atol, o.max_steps, o.memory, steep)
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
@@ -111,7 +113,7 @@ class JuliaEngine:
         if why := _unseen_jumps(problem, forward):
             y0, p, f = (np.zeros_like(part) for part in (problem.y0, problem.p, problem.f))
             return Gradients(y0, p, f, *_refused(good, problem.members, why))
-        steep = _steep(forward) if forward.stats["sensitivity"] == "gauss" else []
+        steep = _steep(forward, self._models[problem.system][1], problem.options.rtol)
         good = np.setdiff1d(good, steep)
 
         def call(package: Any) -> Gradients:
@@ -149,10 +151,19 @@ class JuliaEngine:
         return in_julia(call)
 
 
-def _steep(forward: Forward) -> list[int]:
-    """Members, counted from one, that were solved and went through steep values."""
-    shares = forward.stats["tolerance_shares"] or []
-    return [m + 1 for m, share in enumerate(shares) if share <= STEEP_SHARE and forward.status[m].ok]
+def _shares(least: float, rtol: float) -> tuple[float, float]:
+    """Shares of the tolerances with which a gradient is as asked: of all steps, and of that in steps from steep values."""
+    share = min(1.0, max(least, TIGHTEST / rtol))
+    # Below one, so that it is seen whether there were such steps.
+    return share, min(0.99, max(STEEP_SHARE, TIGHTEST / rtol) / share)
+
+
+def _steep(forward: Forward, least: float, rtol: float) -> list[int]:
+    """Members, counted from one, that the Gauss adjoint is not to follow, since they went through steep values."""
+    if forward.stats["sensitivity"] != "gauss":
+        return []
+    usual, shares = _shares(least, rtol)[0], forward.stats["tolerance_shares"] or []
+    return [m + 1 for m, share in enumerate(shares) if share < usual and forward.status[m].ok]
 
 
 def _unseen_jumps(problem: Problem, forward: Forward) -> str:
