@@ -31,7 +31,7 @@ basins = ["one", "two"]
 
 [periods]
 train = [2000-10-01, 2003-09-30]
-validation = [2003-10-01, 2004-09-30]
+evaluation = [2003-10-01, 2004-09-30]
 warmup_from = "repeat"
 
 [model.initial]
@@ -54,8 +54,9 @@ file = "{output}.nc"
 # Every step is written to the checkpoint, and told, so that a kill can fall anywhere.
 CHILD = """
 import sys
-from pydiffgeo.calibration import calibrate_file, run
-run.SAVE_EVERY = 0.0
+from pydiffgeo.calibration import keeper
+from pydiffgeo.hydrology import calibrate_file
+keeper.SAVE_EVERY = 0.0
 print("begins", flush=True)
 calibrate_file(sys.argv[1], progress=False, callback=lambda step: print("step", flush=True))
 """

@@ -41,7 +41,7 @@ STEPS = _of(
 )  # fmt: skip
 PARABOLAS = _of(
     "test_training.py",
-    "parabolas_touch_the_loss",
+    "quadratic_surrogates_touch_the_loss",
     "the_logarithm_of_the_error_is_taken_of_each_site",
 )
 SOIL = ("test_soil_rates.py", "test_soil_ranges.py")
@@ -96,19 +96,19 @@ TARGETS: dict[str, Target] = {
     "calibration/least_squares.py": Target(
         ("test_search.py",), {"GaussNewton._step": 2, "GaussNewton._member": 2}
     ),
-    "calibration/scores.py": Target(("test_calibration_results.py", *_of("test_baselines.py", "persistence_begins_on_the_day_after_the_first_that_was_seen"), *_of("test_warmup.py", "the_regression_that_a_model_has_to_beat_knows_the_three_days_before")), {"_prediction": 1}),
+    "hydrology/scores.py": Target(("test_calibration_results.py", *_of("test_baselines.py", "persistence_begins_on_the_day_after_the_first_that_was_seen"), *_of("test_warmup.py", "the_regression_that_a_model_has_to_beat_knows_the_three_days_before")), {"_prediction": 1}),
     "observe/operators.py": Target(
         ("test_observe.py",), {**_each(1, "values_at", "flux_means"), **_each(2, "flux_sums", "depth_weights", "_place")}
     ),
     "observe/observation.py": Target(("test_observe.py",), _each(1, "misfit", "_mean_square")),
-    "baselines.py": Target(
+    "hydrology/baselines.py": Target(
         ("test_baselines.py",),
         {
             **_each(2, "Climatology.fit", "LinearRegression.fit", "_design", "compare"),
             **_each(1, "Persistence.predict", "LinearRegression.predict", "_days_of_year"),
         },
     ),
-    "losses/years.py": Target(("test_years.py",), {"even_years": 2, "_variance": 1, "_years": 1}),
+    "hydrology/years.py": Target(("test_years.py",), {"even_years": 2, "_variance": 1, "_years": 1}),
     "transforms.py": Target(("test_transforms.py",), _each(2, "Bounded.forward", "Bounded.inverse")),
     "engines/sundials/rosenbrock.py": Target(
         ("test_rosenbrock.py", "test_fallbacks.py"),
@@ -117,19 +117,19 @@ TARGETS: dict[str, Target] = {
     "nn/train.py": Target(
         STEPS, _each(1, "_Run._worker", "_Run._averaged", "_Run._batch", "_Run._loss", "_Run._noise")
     ),
-    "nn/parabola.py": Target(
-        PARABOLAS, {**_each(1, "scaled_error", "measured", "Parabolas.__call__"), "parabolas": 2}
+    "nn/quadratic_surrogate.py": Target(
+        PARABOLAS, {**_each(1, "scaled_error", "measured", "QuadraticSurrogate.__call__"), "quadratic_surrogate": 2}
     ),
     "nn/scaling.py": Target(
         ("test_nn.py",),
         _each(1, "Standardise.fit", "Standardise.forward", "NormalScores.fit", "NormalScores.forward", "NormalScores._place"),
     ),
-    "basin.py": Target(("test_io.py",), {"daylength": 4}),
+    "hydrology/basin.py": Target(("test_io.py",), {"daylength": 4}),
     "io/units.py": Target(("test_io_units.py", "test_io_cf.py"), _each(1, "convert", "_base", "_is_water")),
-    "io/quantities.py": Target(("test_io_cf.py", "test_io.py"), {}),
-    "io/series.py": Target(("test_io_cf.py", "test_io.py", "test_io_days.py"), _each(1, "NANOSECONDS", "periods_of", "_in_unit")),
+    "hydrology/data/quantities.py": Target(("test_io_cf.py", "test_io.py"), {}),
+    "hydrology/data/assemble.py": Target(("test_io_cf.py", "test_io.py", "test_io_days.py"), _each(1, "NANOSECONDS", "periods_of", "_in_unit")),
     "io/packed.py": Target(("test_io_packed.py",), _each(1, "meant", "equal", "_outside")),
-    "io/camels.py": Target(("test_io_folders.py", "test_io.py"), {"_runoff": 1}),
+    "hydrology/data/camels.py": Target(("test_io_folders.py", "test_io.py"), {"_runoff": 1}),
     "io/solutions.py": Target(("test_io_results.py",), {"as_dates": 2}),
 }  # fmt: skip
 
@@ -146,7 +146,14 @@ DRAWN_AS = {
     "losses/measures.py": "losses.py",
     "losses/masked.py": "pairs.py",
     "losses/flow_duration.py": "flow_duration.py",
-    "losses/years.py": "years.py",
+    "hydrology/years.py": "years.py",
+    "hydrology/scores.py": "calibration/scores.py",
+    "hydrology/baselines.py": "baselines.py",
+    "nn/quadratic_surrogate.py": "nn/parabola.py",
+    "hydrology/basin.py": "basin.py",
+    "hydrology/data/quantities.py": "io/quantities.py",
+    "hydrology/data/assemble.py": "io/series.py",
+    "hydrology/data/camels.py": "io/camels.py",
     "engines/sundials/rosenbrock.py": "engines/rosenbrock.py",
 }
 
@@ -181,17 +188,17 @@ NAMED = (
     ("Rodas5P: no trend in time", "engines/sundials/rosenbrock.py", " + h * d * ca.densify(trend)", ""),
     ("results: hours of 360 s", "io/solutions.py", '"h": 3600', '"h": 360'),
     ("results: minutes of 100 s", "io/solutions.py", '"min": 60', '"min": 100'),
-    ("runoff: cubic metres on hectares", "io/series.py", "areas[:, None] / 1000", "areas[:, None] / 10"),
-    ("baselines: regression without lags", "calibration/scores.py", "lags=3", "lags=0"),
-    ("baselines: regression on lags of the future", "baselines.py",
+    ("runoff: cubic metres on hectares", "hydrology/data/assemble.py", "areas[:, None] / 1000", "areas[:, None] / 10"),
+    ("baselines: regression without lags", "hydrology/scores.py", "lags=3", "lags=0"),
+    ("baselines: regression on lags of the future", "hydrology/baselines.py",
      "np.concatenate([np.full(min(lag, n), np.nan), series[name][: max(n - lag, 0)]])",
      "np.concatenate([series[name][min(lag, n) :], np.full(min(lag, n), np.nan)])"),
-    ("day length x 1.1", "basin.py", "return 24 - 24 / np.pi * np.arccos(np.clip(cosine, -1.0, 1.0))",
+    ("day length x 1.1", "hydrology/basin.py", "return 24 - 24 / np.pi * np.arccos(np.clip(cosine, -1.0, 1.0))",
      "return 1.1 * (24 - 24 / np.pi * np.arccos(np.clip(cosine, -1.0, 1.0)))"),
     ("units: density of water x 1.1", "io/units.py", "WATER_DENSITY = 1000.0", "WATER_DENSITY = 1100.0"),
-    ("quantities: precipitation in cm/d", "io/quantities.py", '"mm d-1", "precipitation"', '"cm d-1", "precipitation"'),
-    ("quantities: snow in metres", "io/quantities.py", '"mm", "water equivalent', '"m", "water equivalent'),
-    ("quantities: day length in minutes", "io/quantities.py", '"h", "time from sunrise', '"min", "time from sunrise'),
+    ("quantities: precipitation in cm/d", "hydrology/data/quantities.py", '"mm d-1", "precipitation"', '"cm d-1", "precipitation"'),
+    ("quantities: snow in metres", "hydrology/data/quantities.py", '"mm", "water equivalent', '"m", "water equivalent'),
+    ("quantities: day length in minutes", "hydrology/data/quantities.py", '"h", "time from sunrise', '"min", "time from sunrise'),
 )  # fmt: skip
 
 # Of survivors: why no test can or need notice.

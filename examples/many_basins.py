@@ -4,7 +4,7 @@
 
 Twelve basins are made up, whose parameters follow from two attributes, aridity and slope. A network is trained
 on nine of them through the model, in mini-batches, and then predicts the other three from their attributes alone.
-With your own data, `dg.nn.site_data` makes the same `SiteData` of what `dg.io.open_camels` or `open_caravan` return.
+With your own data, `dg.hydrology.site_data` makes the same `SiteData` of what `dg.hydrology.open_camels` or `open_caravan` return.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def made_up(basins: int, years: int, settings: dict, seed: int = 0) -> dg.nn.Sit
     dates = np.datetime64("2000-10-01") + np.arange(n)
     names = tuple(f"basin {i}" for i in range(basins))
     return dg.nn.SiteData(
-        names, dates, forcing, run.fluxes["runoff"] * errors, attributes, ("aridity", "slope", "noise")
+        names, dates, forcing, run.fluxes["runoff"] * errors, attributes, ("aridity", "slope", "noise"), "runoff"
     )
 
 

@@ -1,4 +1,4 @@
-"""Calibrate one basin: EXP-HYDRO against daily runoff, with a split into training and validation.
+"""Calibrate one basin: EXP-HYDRO against daily runoff, with a split into training and evaluation.
 
     python examples/one_basin.py                                   # a basin made up here
     python examples/one_basin.py basin_dataset_public_v1p2 12010000   # one of a CAMELS-US folder
@@ -40,11 +40,11 @@ def made_up(years: int, engine: str, seed: int = 1) -> tuple[np.ndarray, dict[st
 def main(
     camels: str | None = None, basin: str | None = None, years: int = 12, steps: int = 25, engine: str = "auto"
 ) -> dict[str, float]:
-    """Prints what is found; returns the scores in validation."""
+    """Prints what is found; returns the scores in evaluation."""
     if camels is None:
         dates, forcing, runoff = made_up(years, engine)
     else:
-        data = dg.io.basin_data(dg.io.open_camels(camels, basins=[basin]), basin)
+        data = dg.hydrology.basin_data(dg.hydrology.open_camels(camels, basins=[basin]), basin)
         dates, runoff = data.dates, data.runoff
         forcing = {k: getattr(data, k) for k in ("precipitation", "temperature", "daylength")}
 
@@ -73,11 +73,13 @@ def main(
     drivers = {k: forcing[k] for k in ("precipitation", "temperature")}
     predictions = {
         "EXP-HYDRO": simulated[late],
-        "climatology": dg.baselines.Climatology.fit(dates, runoff, early).predict(dates, late),
-        "persistence": dg.baselines.Persistence().predict(runoff, late),
-        "linear regression": dg.baselines.LinearRegression.fit(drivers, runoff, early, lags=3).predict(drivers, late),
+        "climatology": dg.hydrology.baselines.Climatology.fit(dates, runoff, early).predict(dates, late),
+        "persistence": dg.hydrology.baselines.Persistence().predict(runoff, late),
+        "linear regression": dg.hydrology.baselines.LinearRegression.fit(drivers, runoff, early, lags=3).predict(
+            drivers, late
+        ),
     }
-    print(f"validation, {len(dates) - split} days; water balance closes to {whole.balance.item():.1e} mm")
+    print(f"evaluation, {len(dates) - split} days; water balance closes to {whole.balance.item():.1e} mm")
     for name, series in predictions.items():
         nse, kge = (measure(series, runoff[late]).item() for measure in (dg.losses.nse, dg.losses.kge))
         print(f"  {name:18} NSE {nse:6.3f}   KGE {kge:6.3f}")

@@ -7,7 +7,7 @@ SciML solvers or in embedded SUNDIALS and hands adjoint gradients back to PyTorc
 from importlib import import_module
 from types import ModuleType
 
-from . import baselines, errors, losses, models, observe, processes
+from . import errors, losses, models, observe, processes
 from .check import GradientReport, check_gradients
 from .engines.base import Status
 from .jacobian import jacobian
@@ -48,7 +48,6 @@ __all__ = [
     "State",
     "Status",
     "TimeSeries",
-    "baselines",
     "check_gradients",
     "column",
     "errors",
@@ -68,6 +67,8 @@ def __getattr__(name: str) -> ModuleType:
     # These bring xarray, pandas and matplotlib along: they are loaded when first asked for.
     if name == "calibration":
         return import_module(".calibration", __name__)
+    if name == "hydrology":
+        return import_module(".hydrology", __name__)
     if name == "io":
         return import_module(".io", __name__)
     if name == "nn":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from typing_extensions import TypedDict, Unpack
 
+from .arrays import Indices, Numbers
 from .checks import check_positive, check_switch, check_whole
 from .engines.autograd import differentiable_solve
 from .engines.base import Forward, Options
@@ -19,7 +20,7 @@ from .engines.ir.traced_model import Programs
 from .engines.registry import choose_engine
 from .errors import InputError, SolverError
 from .inputs import Inputs, check_inputs
-from .model import Model
+from .model import Model, TimeSeries
 from .solution import Solution
 
 __all__ = ["Layer", "Sensitivity", "Solution", "solve"]
@@ -27,13 +28,37 @@ __all__ = ["Layer", "Sensitivity", "Solution", "solve"]
 Sensitivity = Literal["auto", "adjoint", "discrete", "gauss", "forward"]
 
 
+class Settings(TypedDict, total=False):
+    """Keywords of `solve` that say how a model is solved."""
+
+    engine: str
+    solver: str | None
+    rtol: float
+    atol: float
+    sensitivity: Sensitivity
+    max_steps: int
+    threads: int
+    compiled: bool
+    memory: float
+    max_seconds: float | None
+    throw: bool
+
+
+class Question(Settings, total=False):
+    """Keywords of `solve` that say what is solved, and how."""
+
+    forcing: Mapping[str, Numbers | TimeSeries] | None
+    times: Numbers
+    initial: Mapping[str, Numbers] | None
+
+
 def solve(
     model: Model,
-    parameters: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Numbers] | None = None,
     *,
-    forcing: Mapping[str, Any] | None = None,
-    times: ArrayLike,
-    initial: Mapping[str, Any] | None = None,
+    forcing: Mapping[str, Numbers | TimeSeries] | None = None,
+    times: Numbers,
+    initial: Mapping[str, Numbers] | None = None,
     engine: str = "auto",
     solver: str | None = None,
     rtol: float = 1e-6,
@@ -144,7 +169,7 @@ def _pack_states(system: System, inputs: Inputs) -> Tensor:
 def _unpack(
     model: Model, programs: Programs, system: System, inputs: Inputs, y: Tensor, q: Tensor, report: Forward
 ) -> Solution:
-    at: NDArray[np.int64] = np.searchsorted(inputs.breaks, inputs.times)
+    at: Indices = np.searchsorted(inputs.breaks, inputs.times)
     kept = y.index_select(1, torch.from_numpy(at))
     if len(at) < len(inputs.breaks):
         # Several intervals between two output times: their integrals add up.
@@ -171,12 +196,13 @@ class Layer(torch.nn.Module):
     Example: `Layer(model, engine="sundials", rtol=1e-5)`; settings are the keywords of `solve`.
     """
 
-    def __init__(self, model: Model, **settings: Any) -> None:
+    def __init__(self, model: Model, **settings: Unpack[Question]) -> None:
         super().__init__()
         self.model, self.settings = model, settings
 
-    def forward(self, parameters: Mapping[str, Any] | None = None, **inputs: Any) -> Solution:
-        return solve(self.model, parameters, **{**self.settings, **inputs})
+    def forward(self, parameters: Mapping[str, Numbers] | None = None, **inputs: Unpack[Question]) -> Solution:
+        question = cast(Question, {**self.settings, **inputs})
+        return solve(self.model, parameters, **question)
 
     def extra_repr(self) -> str:
         return ", ".join([self.model.name, *(f"{k}={v!r}" for k, v in self.settings.items())])

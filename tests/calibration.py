@@ -23,7 +23,7 @@ basins = ["01000001", "01000002"]
 
 [periods]
 train = [2000-01-31, 2000-05-15]
-validation = [2000-05-16, 2000-06-30]
+evaluation = [2000-05-16, 2000-06-30]
 warmup = 30
 
 [model.bounds]

@@ -74,12 +74,12 @@ def rewrite(kind: str, folder: str) -> None:
 def train(path: Path) -> list[Any]:
     """A short training that writes its checkpoint after each step; what it comes to."""
     training = dg.nn.Training(
-        steps=12, batch=4, window=60, warmup=10, selection=40, check_every=2, average=0.9, noise=0.3,
+        steps=12, batch=4, window=60, warmup=10, tuning=40, check_every=2, average=0.9, noise=0.3,
         learning_rate=0.05, settings={**learning.SETTINGS, "rtol": 1e-3, "atol": 1e-3},
     )  # fmt: skip
     net = learning.network()
     seen = dg.nn.train(net, learning.make_sites(), training, checkpoint=path, progress=False)
-    return [seen.loss, seen.selection, seen.failures, *(v.tolist() for v in net.state_dict().values())]
+    return [seen.loss, seen.tuning, seen.failures, *(v.tolist() for v in net.state_dict().values())]
 
 
 def search(path: Path) -> list[Any]:
@@ -99,7 +99,7 @@ def search(path: Path) -> list[Any]:
         candidates=6, starts=3, finalists=2, window=30, window_steps=3, steps=8, method="bfgs"
     )
     found = calibration.calibrate(made, strategy, checkpoint=path, progress=False)
-    kept = [{k: v.tolist() for k, v in state.items() if k != "seconds"} for state in found.found.values()]
+    kept = [{k: v.tolist() for k, v in state.items() if k != "seconds"} for state in found.searches.values()]
     return [kept, dict(found.failures)]
 
 

@@ -38,4 +38,4 @@ def make_sites():
     observed[torch.from_numpy(random.random(observed.shape) < 0.1)] = torch.nan
     attributes = torch.from_numpy(np.stack([slope, random.normal(size=count)], axis=1))
     names = tuple(f"site {i}" for i in range(count))
-    return dg.nn.SiteData(names, DAYS, forcing, observed, attributes, ("slope", "noise"))
+    return dg.nn.SiteData(names, DAYS, forcing, observed, attributes, ("slope", "noise"), "runoff")

@@ -52,21 +52,21 @@ def test_a_kink_costs_a_few_steps_only(julia_engine: str) -> None:
     assert sol.stats["rejections"][0] < 40
 
 
-def test_a_state_with_a_size_is_known_to_a_part_of_it(julia_engine: str) -> None:
+def test_a_state_with_a_nominal_value_is_known_to_a_part_of_it(julia_engine: str) -> None:
     # A store of 1000 mm whose outflow sets in within 0.2 mm.
-    def reservoir(size: float) -> dg.Model:
+    def reservoir(nominal: float) -> dg.Model:
         return dg.Model(
             name="Reservoir",
             graph=dg.single_cell(),
-            states=(dg.State("storage", "mm", "water", size=size),),
+            states=(dg.State("storage", "mm", "water", nominal=nominal),),
             parameters=(dg.Parameter("crest", "mm", "storage at which it spills", 1000.0),),
             source=lambda cell, forcing: {
                 "storage": 5.0 - 400.0 * (0.5 * (1 + torch.tanh(5 * (cell.storage - cell.crest))))
             },
         )
 
-    def last(size: float, rtol: float) -> tuple[float, int]:
-        sol = dg.solve(reservoir(size), times=[0.0, 2.0], initial={"storage": 990.0}, engine=julia_engine, rtol=rtol)
+    def last(nominal: float, rtol: float) -> tuple[float, int]:
+        sol = dg.solve(reservoir(nominal), times=[0.0, 2.0], initial={"storage": 990.0}, engine=julia_engine, rtol=rtol)
         return sol.states["storage"][-1].item(), sol.stats["steps"][0]
 
     exact, _ = last(0.2, 1e-10)
@@ -77,15 +77,15 @@ def test_a_state_with_a_size_is_known_to_a_part_of_it(julia_engine: str) -> None
     assert fewer < steps
 
 
-@pytest.mark.parametrize("size", [0.0, -1.0, math.nan])
-def test_sizes_are_positive(size: float) -> None:
-    with pytest.raises(dg.errors.ModelError, match="size of state 'snow' must be positive"):
-        dg.solve(snow_pack(size=size), times=[0, 1], initial={"snow": 1.0}, engine="sundials")
+@pytest.mark.parametrize("nominal", [0.0, -1.0, math.nan])
+def test_nominal_values_are_positive(nominal: float) -> None:
+    with pytest.raises(dg.errors.ModelError, match="nominal value of state 'snow' must be positive"):
+        dg.solve(snow_pack(nominal=nominal), times=[0, 1], initial={"snow": 1.0}, engine="sundials")
 
 
 def test_a_state_is_controlled_through_a_closure_value() -> None:
     with pytest.raises(dg.errors.ModelError, match="controlled through 'head', no closure value"):
-        dg.solve(snow_pack(through=("head", 1.0)), times=[0, 1], initial={"snow": 1.0}, engine="sundials")
+        dg.solve(snow_pack(error_control=("head", 1.0)), times=[0, 1], initial={"snow": 1.0}, engine="sundials")
 
 
 def test_gradients_under_ponding_converge(julia_engine: str) -> None:

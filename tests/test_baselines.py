@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import pydiffgeo as dg
-from pydiffgeo.baselines import Climatology, LinearRegression, Persistence, compare
-from pydiffgeo.basin import BasinData
-from pydiffgeo.calibration.scores import _prediction
 from pydiffgeo.errors import InputError, ShapeError, UnknownNameError
+from pydiffgeo.hydrology.baselines import Climatology, LinearRegression, Persistence, compare
+from pydiffgeo.hydrology.basin import BasinData
+from pydiffgeo.hydrology.scores import _prediction
 
 NAN = float("nan")
 # Two leap years and four others.

@@ -16,12 +16,13 @@ import xarray as xr
 from calibration import DAYS, TRUE, numbers, write_basins, write_config
 
 from pydiffgeo import Status
-from pydiffgeo.calibration import basins, run, site
-from pydiffgeo.calibration import calibrate_file as calibrate
+from pydiffgeo.calibration import multistart, site
 from pydiffgeo.calibration.checkpoint import Checkpoint, load, save
-from pydiffgeo.calibration.settings import read_settings
 from pydiffgeo.commands import cli
 from pydiffgeo.errors import DataError, SolverError
+from pydiffgeo.hydrology import calibrate_file as calibrate
+from pydiffgeo.hydrology.calibrate import basins
+from pydiffgeo.hydrology.calibrate.settings import read_settings
 from pydiffgeo.io import read_archive, write_archive
 
 LONGER = ("\nsteps = 6", "\nsteps = 30")
@@ -74,7 +75,7 @@ def test_known_parameters_are_found_again(folder, capsys):
     shown = capsys.readouterr().err
     assert "site 01000001 (1/1)  exploring 1/3" in shown
     assert "site 01000001 (1/1)  refining 1/30" in shown
-    assert "validation NSE 1.000" in shown
+    assert "evaluation NSE 1.000" in shown
     assert not (folder / "known.nc.checkpoint.npz").exists()
 
 
@@ -83,7 +84,7 @@ def test_the_result_says_what_it_is(folder, undisturbed):
         assert result.sizes == {"basin": 2, "time": 152, "period": 2, "baseline": 3, "finalist": 3, "step": 6}
         assert [*result.basin.values] == ["01000001", "01000002"]
         assert result.time.values[0] == np.datetime64("2000-01-31")
-        assert [*result.period.values] == ["train", "validation"]
+        assert [*result.period.values] == ["train", "evaluation"]
         assert [*result.period_end.values] == ["2000-05-15", "2000-06-30"]
         assert [*result.status.values] == ["ok", "ok"]
         for name, variable in result.data_vars.items():
@@ -139,7 +140,7 @@ def test_other_losses_and_methods_improve_too(folder, choice):
     assert history[-1] < history[0]
 
 
-def test_validation_is_not_looked_at_in_training(folder, undisturbed):
+def test_evaluation_is_not_looked_at_in_training(folder, undisturbed):
     with xr.open_dataset(folder / "basins.nc") as data:
         other = data.load().copy(deep=True)
     later = other.time.values > np.datetime64("2000-05-15")
@@ -161,14 +162,14 @@ def test_the_window_is_where_runoff_varies_most_and_has_its_own_warm_up(folder):
         float(((o := prepared.observed[w][~prepared.observed[w].isnan()]) - o.mean()).square().sum()) for w in windows
     ]
     best = int(np.argmax(spread))
-    part = run.window(prepared.site, 40)
+    part = multistart.window(prepared.site, 40)
     assert part.times[[0, -1]].tolist() == [8.0 * best, 8.0 * best + 70]
     np.testing.assert_array_equal(part.observations[0].values, prepared.observed[windows[best]])
-    x = run.candidates(prepared.site, run.Strategy(candidates=1, starts=1, finalists=1))
+    x = multistart.candidates(prepared.site, multistart.Strategy(candidates=1, starts=1, finalists=1))
     late = basin(("train = [2000-01-31", "train = [2000-03-11")).site.between(0, 70)
     assert prepared.site.between(40, 110).evaluate(x).loss[0] == pytest.approx(late.evaluate(x).loss[0], rel=1e-12)
     for length in (0, 60):
-        assert run.window(prepared.site, length) is None
+        assert multistart.window(prepared.site, length) is None
 
 
 def test_warm_up_may_repeat_the_first_days(folder):
@@ -394,7 +395,7 @@ def test_nothing_that_can_be_solved_is_an_error(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("2000-06-30]", "2001-06-30]", r"config.toml: \[periods\] validation cannot be used: .*2000-06-30"),
+        ("2000-06-30]", "2001-06-30]", r"config.toml: \[periods\] evaluation cannot be used: .*2000-06-30"),
         ("train = [2000-01-31", "train = [1999-01-31", r"config.toml: \[periods\] train cannot be used"),
         ("warmup = 30", "warmup = 31", r"config.toml: \[periods\] warmup cannot be used: .*shorten it"),
         ('"01000002"', '"01000003"', "basins.nc: no basin '01000003'"),
@@ -414,7 +415,7 @@ def test_periods_without_observations_are_named(folder, undisturbed):
     data.q_obs[0, data.time.values > np.datetime64("2000-05-15")] = np.nan
     data.to_netcdf(folder / "ungauged.nc", engine="h5netcdf")
     changes = ("basins.nc", "ungauged.nc"), ("result.nc", "gauged.nc")
-    message = r"basin 01000001: runoff in \[periods\] validation: at least 2 valid"
+    message = r"basin 01000001: runoff in \[periods\] evaluation: at least 2 valid"
     with pytest.raises(DataError, match=message):
         calibrate(write_config(folder, ONE, *changes), progress=False)
     # Among others it is left out, and the result says why.
@@ -429,11 +430,11 @@ def test_periods_without_observations_are_named(folder, undisturbed):
 
 
 def test_a_real_basin(folder, shared_data):
-    """Three years of a rainy basin: validation must be far better than the mean of the observations."""
+    """Three years of a rainy basin: evaluation must be far better than the mean of the observations."""
     config = write_config(
         folder, ('"basins.nc"', f'"{shared_data / "camels_us_60.nc"}"'), ('["01000001", "01000002"]', '["12010000"]'),
         ("train = [2000-01-31, 2000-05-15]", "train = [1985-10-01, 1987-09-30]"), ("result.nc", "real.nc"),
-        ("validation = [2000-05-16, 2000-06-30]", "validation = [1987-10-01, 1988-09-30]"),
+        ("evaluation = [2000-05-16, 2000-06-30]", "evaluation = [1987-10-01, 1988-09-30]"),
         ("f = [0.01, 0.1]\nS_max = [100.0, 400.0]", "S_max = [50.0, 1500.0]"),
         ("Q_max = 15.0\nT_max = 1.0\n", ""), ("[50.0, 300.0]", "200.0"), ("\nsteps = 6", "\nsteps = 12"),
         ("rtol = 1e-6", "rtol = 1e-5"), ("candidates = 8", "candidates = 16"),

@@ -13,10 +13,11 @@ from test_report import Reader, figures, made_up, report, undrawn  # noqa: F401
 from test_sites import QUICK, observations, site
 
 import pydiffgeo as dg
-from pydiffgeo.calibration import calibrate, calibrate_file, run
-from pydiffgeo.calibration import config as files
+from pydiffgeo.calibration import calibrate, multistart
 from pydiffgeo.calibration import site as module
 from pydiffgeo.errors import InputError, ShapeError, SolverError
+from pydiffgeo.hydrology import calibrate_file
+from pydiffgeo.hydrology.calibrate import from_toml as files
 
 SHORT = (("\nsteps = 6", "\nsteps = 1"), ("window = 40", "window = 0"), ("candidates = 8", "candidates = 4"))
 
@@ -46,13 +47,13 @@ def told(tmp_path_factory):
 def test_the_summary_says_what_is_to_be_beaten(told):
     path, lines = told
     with xr.open_dataset(path) as data:
-        against = data.baseline_nse.sel(period="validation").load()
+        against = data.baseline_nse.sel(period="evaluation").load()
     shown = [line for line in lines if "baselines" in line]
     medians = [np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan for row in against.values]
     for line, values in zip(shown, [*against.values.T, medians], strict=True):
         climatology, persistence, regression = (f"{v:.3f}" for v in values)
         assert line.endswith(
-            f": baselines, validation NSE: climatology {climatology}, persistence {persistence}, "
+            f": baselines, evaluation NSE: climatology {climatology}, persistence {persistence}, "
             f"linear regression on the weather {regression}"
         )
     assert [line.split(":")[0] for line in shown] == ["basin 01000001", "basin 01000002", "median of 2 basins"]
@@ -100,12 +101,12 @@ def with_ensemble():
 
 def test_the_ensemble_is_drawn_and_scored_beside_the_best(tmp_path, undrawn, monkeypatch):  # noqa: F811
     data, drawn = with_ensemble(), []
-    monkeypatch.setattr("pydiffgeo.report.series.hydrograph",
+    monkeypatch.setattr("pydiffgeo.report.series_figures.hydrograph",
                         lambda *args, **given: drawn.append(given) or dg.plots.hydrograph(*args, **given))  # fmt: skip
     page = report(tmp_path, data)
     np.testing.assert_array_equal(drawn[0]["ensemble"], data.runoff_ensemble.values[0])
     first = next(s for s in figures(page) if s.startswith("Runoff of 01"))
-    assert "NSE 0.812 in validation, 0.822 of the ensemble." in first
+    assert "NSE 0.812 in evaluation, 0.822 of the ensemble." in first
     assert first.endswith("Ensemble: mean runoff of three.")
     head = next(row for row in page.rows if row[:2] == ["site", "NSE"])
     assert head[1:4] == ["NSE", "NSE of the ensemble", "KGE"]
@@ -142,7 +143,7 @@ def test_a_site_with_a_mistake_does_not_stop_the_others(tmp_path, capsys):
     quick, checkpoint = replace(QUICK, steps=2), tmp_path / "c.npz"
     good, other = site("good", loss="nse"), site("other", loss="nse")
     found = calibrate([good, dry("dry"), other], quick, checkpoint=checkpoint)
-    assert [*found.found] == ["good", "other"]
+    assert [*found.searches] == ["good", "other"]
     assert [*found.failures] == ["dry"]
     assert found.failures["dry"].startswith("site dry: ")
     assert "site dry failed: " in capsys.readouterr().err
@@ -150,7 +151,7 @@ def test_a_site_with_a_mistake_does_not_stop_the_others(tmp_path, capsys):
     steps = []
     mended = calibrate([good, site("dry", loss="nse"), other], quick, checkpoint=checkpoint, progress=False,
                        callback=steps.append)  # fmt: skip
-    assert ([*mended.found], mended.failures) == (["good", "dry", "other"], {})
+    assert ([*mended.searches], mended.failures) == (["good", "dry", "other"], {})
     assert {step.site for step in steps} == {"dry"}
 
 
@@ -183,12 +184,12 @@ def test_a_method_that_fits_no_site_is_found_before_anything_is_solved(monkeypat
 def test_after_a_resume_only_what_is_left_is_counted(tmp_path, monkeypatch):
     seen = []
 
-    class Watched(run.Progress):
+    class Watched(multistart.Progress):
         def step(self, step, work):
             seen.append((step.site, step.phase, step.step, self.left))
             super().step(step, work)
 
-    monkeypatch.setattr(run, "Progress", Watched)
+    monkeypatch.setattr(multistart, "Progress", Watched)
     strategy = replace(QUICK, method="bfgs", window=15.0, window_steps=3, steps=4, tolerance=0.0)
     sites = [site(name, loss="mean_square") for name in ("first", "second")]
     calibrate(sites, strategy, progress=False)

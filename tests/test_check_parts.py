@@ -15,7 +15,7 @@ from checking import FINE, linear, outcomes, store
 
 import pydiffgeo as dg
 from pydiffgeo.check.differences import difference
-from pydiffgeo.check.report import Derivative
+from pydiffgeo.check.gradient_report import Derivative
 from pydiffgeo.check.verdicts import judge
 from pydiffgeo.commands import cli
 from pydiffgeo.engines.registry import choose_engine
@@ -214,9 +214,9 @@ def test_errors_of_the_command(
 def test_errors_of_files_are_typed(folder: Path) -> None:
     config = write_config(folder)
     with pytest.raises(UnknownSiteError):
-        dg.calibration.check_file(config, basin="7")
+        dg.hydrology.check_file(config, basin="7")
     with pytest.raises(DataError, match="there is no folder"):
-        dg.calibration.check_file(config, output=folder / "absent" / "c.json")
+        dg.hydrology.check_file(config, output=folder / "absent" / "c.json")
     site = dg.calibration.Site(
         "one", store(linear), range(4), {}, (dg.observe.Observation("storage", "value", [3.0], [1.0], error=1.0),),
         {"k": (0.1, 1.0)}, settings={"engine": "sundials"},

@@ -75,7 +75,7 @@ def test_derivatives_are_those_of_torch(name: str) -> None:
             strict=True,
         )
     }
-    found = run(autodiff.slopes(program, outputs, inputs), x)
+    found = run(autodiff.jacobian(program, outputs, inputs), x)
     for o in outputs:
         assert close(found[o], exact[o])
         for i in inputs:
@@ -84,14 +84,14 @@ def test_derivatives_are_those_of_torch(name: str) -> None:
     w = weights(outputs)
     total = sum((w[f"w.{o}"] * exact[o]).sum() for o in outputs)
     expected = torch.autograd.grad(total, list(x.values()), retain_graph=True, allow_unused=True)
-    found = run(autodiff.pull(program, outputs, inputs), x | w)
+    found = run(autodiff.vjp(program, outputs, inputs), x | w)
     for i, e in zip(inputs, expected, strict=True):
         assert close(found[f"bar.{i}"], e), i
 
     w = weights([*slopes])
     total = sum((w[f"w.{k}"] * s).sum() for k, s in slopes.items() if s is not None)
     expected = torch.autograd.grad(total, list(x.values()), allow_unused=True)
-    found = run(autodiff.bend(program, outputs, inputs, inputs), x | w)
+    found = run(autodiff.vjp_of_jacobian(program, outputs, inputs, inputs), x | w)
     for i, e in zip(inputs, expected, strict=True):
         assert close(found[f"bar.{i}"], e), i
 
@@ -102,7 +102,7 @@ def test_every_operation_with_a_slope_has_a_rule() -> None:
 
 def test_powers_of_one_base_share_a_logarithm() -> None:
     program = trace("p", lambda c: {"a": c.x**c.y + c.x ** (2 * c.y) + c.x**0.3}, [("c", NAMES)])
-    operations = [n.op for n in autodiff.slopes(program, ["a"], ["c.x"]).nodes]
+    operations = [n.op for n in autodiff.jacobian(program, ["a"], ["c.x"]).nodes]
     assert operations.count("lnabs") == 1
     assert operations.count("raise") == 6  # three powers, and each lowered by one
 

@@ -188,6 +188,6 @@ def test_no_method_is_begun_when_time_is_over() -> None:
 
     options = cvodes.Options(max_seconds=1e-9)
     problem = Problem(None, options, np.arange(2.0), *(np.zeros((1, 1)),) * 2, np.zeros((1, 1, 1, 1)))  # type: ignore[arg-type]
-    result = fallback.Persistent(Slow(), FALLBACKS).forward(problem, False)  # type: ignore[arg-type]
+    result = fallback.Fallback(Slow(), FALLBACKS).forward(problem, False)  # type: ignore[arg-type]
     assert len(tried) == 1
     assert result.reasons == {0: "(slow)"}

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pydiffgeo.basin import QUANTITIES, BasinData, daylength
 from pydiffgeo.errors import DataError
-from pydiffgeo.io import Variable, basin_data, open_camels, open_cf, write_netcdf
+from pydiffgeo.hydrology import basin_data, open_camels, open_cf
+from pydiffgeo.hydrology.basin import QUANTITIES, BasinData, daylength
+from pydiffgeo.io import Variable, write_netcdf
 from pydiffgeo.io.units import convert
 
 DAYS = np.arange("2000-01-01", "2000-03-01", dtype="datetime64[D]")

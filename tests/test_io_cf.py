@@ -50,7 +50,7 @@ def stored(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_variables_are_found_by_standard_name_and_converted(stored):
-    data = dg.io.open_cf(stored(dataset()))
+    data = dg.hydrology.open_cf(stored(dataset()))
     assert {*data.data_vars} == {"precipitation", "temperature", "temperature_max", "runoff", "area", "note"}
     np.testing.assert_allclose(data.precipitation[1], 2 * np.arange(10), atol=1e-12)
     np.testing.assert_allclose(data.temperature[0], np.arange(10), atol=1e-12)
@@ -68,7 +68,7 @@ def test_what_the_user_says_goes_first(stored):
     data.q.attrs = {}
     path = stored(data)
     chosen = {"runoff": "q", "temperature": ["v2", "v3"], "moisture": "soil"}
-    read = dg.io.open_cf(
+    read = dg.hydrology.open_cf(
         path, basins=["002"], variables=chosen, units={"q": "cfs"}, dimensions=("gauge", "date"), area={"002": 100.0},
         missing=[5.0],
     )  # fmt: skip
@@ -82,7 +82,7 @@ def test_what_the_user_says_goes_first(stored):
 
 
 def test_a_variable_is_taken_for_one_quantity_only(stored):
-    data = dg.io.open_cf(stored(dataset().drop_vars("v3")), variables={"temperature_min": "v2"})
+    data = dg.hydrology.open_cf(stored(dataset().drop_vars("v3")), variables={"temperature_min": "v2"})
     assert "temperature_min" in data
     assert "temperature" not in data
 
@@ -94,15 +94,15 @@ def test_the_unit_of_the_area_can_be_said(stored):
     with pytest.raises(
         UnitError, match=r"any.nc: v4 is a volume .*area has no attribute 'units'.*units={'area': 'km2'}"
     ):
-        dg.io.open_cf(path)
-    said = dg.io.open_cf(path, units={"area": "m2"})
+        dg.hydrology.open_cf(path)
+    said = dg.hydrology.open_cf(path, units={"area": "m2"})
     assert said.area.attrs["units"] == "m2"
     np.testing.assert_array_equal(said.area, [8.64e8, 4.32e8])
-    xr.testing.assert_equal(said.runoff, dg.io.open_cf(stored(dataset())).runoff)
+    xr.testing.assert_equal(said.runoff, dg.hydrology.open_cf(stored(dataset())).runoff)
     wrong = stored(dataset().assign(area=dataset().area.assign_attrs(units="km2")))
-    xr.testing.assert_equal(dg.io.open_cf(wrong, units={"area": "m2"}).runoff, said.runoff)
+    xr.testing.assert_equal(dg.hydrology.open_cf(wrong, units={"area": "m2"}).runoff, said.runoff)
     with pytest.raises(UnitError, match="area has the unit 'bananas', which is not known"):
-        dg.io.open_cf(path, units={"area": "bananas"})
+        dg.hydrology.open_cf(path, units={"area": "bananas"})
 
 
 def test_what_pydiffgeo_has_no_name_for_keeps_its_unit(stored):
@@ -110,11 +110,11 @@ def test_what_pydiffgeo_has_no_name_for_keeps_its_unit(stored):
     for name, unit, value in (("wind", None, 2.0), ("gust", "km h-1", 36.0)):
         data[name] = (("basin", "time"), np.full((2, 10), value), {} if unit is None else {"units": unit})
     path = stored(data)
-    read = dg.io.open_cf(path, variables={"speed": ["wind", "gust"]}, units={"wind": "m s-1"})
+    read = dg.hydrology.open_cf(path, variables={"speed": ["wind", "gust"]}, units={"wind": "m s-1"})
     assert read.speed.attrs["units"] == "m s-1"
     np.testing.assert_allclose(read.speed, 6.0)
     with pytest.raises(UnitError, match=r"any.nc: wind has no attribute 'units'"):
-        dg.io.open_cf(path, variables={"speed": "wind"})
+        dg.hydrology.open_cf(path, variables={"speed": "wind"})
 
 
 def test_fill_values_and_packed_numbers_become_what_they_mean(stored):
@@ -123,46 +123,46 @@ def test_fill_values_and_packed_numbers_become_what_they_mean(stored):
     path = stored(data, encoding={"v3": {"dtype": "int16", "scale_factor": 0.1, "_FillValue": -999}})
     with xr.open_dataset(path, decode_cf=False) as raw:
         assert raw.v3.values[0, 3] == -999
-    read = dg.io.open_cf(path).temperature_max[0].values
+    read = dg.hydrology.open_cf(path).temperature_max[0].values
     assert np.isnan(read[3])
     np.testing.assert_allclose(np.delete(read, 3), np.delete(np.arange(10) + 5, 3), atol=1e-12)
 
 
 def test_a_single_basin_and_marked_labels(stored):
     one = dataset().isel(basin=0, drop=True)
-    assert dg.io.open_cf(stored(one)).basin.values.tolist() == ["any"]
-    assert dg.io.open_cf(stored(one), basins=["me"]).runoff.shape == (1, 10)
+    assert dg.hydrology.open_cf(stored(one)).basin.values.tolist() == ["any"]
+    assert dg.hydrology.open_cf(stored(one), basins=["me"]).runoff.shape == (1, 10)
     with pytest.raises(DataError, match=r"any.nc: has no dimension 'basin', so it holds one basin, not 2"):
-        dg.io.open_cf(stored(one), basins=BASINS)
+        dg.hydrology.open_cf(stored(one), basins=BASINS)
     marked = dataset().drop_vars("basin").rename(basin="station")
     marked["name"] = ("station", BASINS, {"cf_role": "timeseries_id"})
-    assert dg.io.open_cf(stored(marked)).basin.values.tolist() == BASINS
+    assert dg.hydrology.open_cf(stored(marked)).basin.values.tolist() == BASINS
 
 
 def test_labels_and_coordinates_of_the_file_are_kept(stored):
     data = dataset().assign_coords(lat=("basin", [44.0, 45.0], {"units": "degrees_north"}))
-    read = dg.io.open_cf(stored(data), basins=["002", "001"])
+    read = dg.hydrology.open_cf(stored(data), basins=["002", "001"])
     assert "lat" in read.coords
     np.testing.assert_array_equal(read.lat, [45.0, 44.0])
     path = stored(data.isel(basin=1))
-    assert dg.io.open_cf(path).basin.values.tolist() == ["002"]
+    assert dg.hydrology.open_cf(path).basin.values.tolist() == ["002"]
     with pytest.raises(DataError, match="no basin '001' among 1; close ones are 002"):
-        dg.io.open_cf(path, basins=["001"])
+        dg.hydrology.open_cf(path, basins=["001"])
 
 
 def test_zarr_is_the_same(tmp_path):
     pytest.importorskip("zarr")
     path = tmp_path / "any.zarr"
     dataset().drop_vars("note").to_zarr(path)
-    read = dg.io.open_cf(path)
+    read = dg.hydrology.open_cf(path)
     np.testing.assert_allclose(read.runoff[:, 0], [0.864, 1.728])
     # Versions 3 and 2 of the format.
     for name in ("zarr.json", ".zmetadata"):
         (path / name).write_text("{")
     with pytest.raises(DataError, match=r"any.zarr: cannot be opened as Zarr"):
-        dg.io.open_cf(path)
+        dg.hydrology.open_cf(path)
     with pytest.raises(DataError, match=r"absent.zarr: cannot be opened as Zarr"):
-        dg.io.open_cf(tmp_path / "absent.zarr")
+        dg.hydrology.open_cf(tmp_path / "absent.zarr")
 
 
 def attribute(variable: str, **given: str) -> Callable[[xr.Dataset], None]:
@@ -206,7 +206,7 @@ def test_what_is_wrong_is_named(stored, change, error, message):
     data = dataset()
     changed = change(data)
     with pytest.raises(error, match=message):
-        dg.io.open_cf(stored(data if changed is None else changed))
+        dg.hydrology.open_cf(stored(data if changed is None else changed))
 
 
 def test_errors_carry_the_culprit(stored):
@@ -214,23 +214,23 @@ def test_errors_carry_the_culprit(stored):
     data.v1.attrs["units"] = "bananas"
     path = stored(data)
     with pytest.raises(UnitError) as caught:
-        dg.io.open_cf(path)
+        dg.hydrology.open_cf(path)
     assert (caught.value.file, caught.value.variable, caught.value.unit) == (str(path), "v1", "bananas")
 
 
 def test_unknown_basins_and_files_that_are_cut_off(stored, tmp_path):
     path = stored(dataset())
     with pytest.raises(DataError, match=r"any.nc: no basin '003' among 2"):
-        dg.io.open_cf(path, basins=["003"])
+        dg.hydrology.open_cf(path, basins=["003"])
     with pytest.raises(DataError, match=r"any.nc: no variable 'q' for runoff"):
-        dg.io.open_cf(path, variables={"runoff": "q"})
+        dg.hydrology.open_cf(path, variables={"runoff": "q"})
     whole = path.read_bytes()
     for part in (0, 100, len(whole) // 2, len(whole) - 200):
         path.write_bytes(whole[:part])
         with pytest.raises(DataError, match=r"any.nc: cannot be opened as NetCDF"):
-            dg.io.open_cf(path)
+            dg.hydrology.open_cf(path)
     with pytest.raises(DataError, match=r"absent.nc: cannot be opened"):
-        dg.io.open_cf(tmp_path / "absent.nc")
+        dg.hydrology.open_cf(tmp_path / "absent.nc")
 
 
 def in_calendar(calendar: str, first: str, days: int) -> xr.Dataset:
@@ -243,19 +243,19 @@ def test_other_calendars_are_refused_or_converted(stored):
     with pytest.raises(
         TimeAxisError, match=r"any.nc: 'time' is in the calendar 'noleap'.*calendar=\"convert\""
     ) as caught:
-        dg.io.open_cf(path)
+        dg.hydrology.open_cf(path)
     assert caught.value.calendar == "noleap"
-    read = dg.io.open_cf(path, calendar="convert")
+    read = dg.hydrology.open_cf(path, calendar="convert")
     # 29 February is a gap.
     np.testing.assert_array_equal(read.precipitation[0], [0, 1, np.nan, 2, 3])
     assert str(read.time.values[3])[:10] == "2000-03-01"
     with pytest.raises(TimeAxisError, match="1 times are missing"):
-        dg.io.open_cf(path, calendar="convert", gaps="refuse")
+        dg.hydrology.open_cf(path, calendar="convert", gaps="refuse")
 
     path = stored(in_calendar("360_day", "2001-01-01", 360))
     with pytest.raises(TimeAxisError, match="the calendar '360_day'"):
-        dg.io.open_cf(path)
-    read = dg.io.open_cf(path, calendar="convert").precipitation[0]
+        dg.hydrology.open_cf(path)
+    read = dg.hydrology.open_cf(path, calendar="convert").precipitation[0]
     assert np.isnan(read).sum() == read.sizes["time"] - 360
     np.testing.assert_array_equal(read.values[~np.isnan(read.values)], np.arange(360.0))
     assert str(read.time.values[0])[:10] == "2001-01-01"
@@ -263,22 +263,22 @@ def test_other_calendars_are_refused_or_converted(stored):
     half_days = in_calendar("360_day", "2001-01-01", 6)
     half_days.time.attrs["units"] = "hours since 2001-01-01"
     with pytest.raises(TimeAxisError, match="steps of less than a day cannot be converted"):
-        dg.io.open_cf(stored(half_days), calendar="convert")
+        dg.hydrology.open_cf(stored(half_days), calendar="convert")
 
     for calendar in ("julian", "bananas"):
         with pytest.raises(TimeAxisError, match=f"the calendar '{calendar}', not the standard one$"):
-            dg.io.open_cf(stored(in_calendar(calendar, "2001-01-01", 3)), calendar="convert")
+            dg.hydrology.open_cf(stored(in_calendar(calendar, "2001-01-01", 3)), calendar="convert")
     with pytest.raises(DataError, match="calendar must be one of refuse, convert, got 'guess'"):
-        dg.io.open_cf(path, calendar="guess")
+        dg.hydrology.open_cf(path, calendar="guess")
 
 
 def test_gaps_are_filled_or_refused(stored):
     path = stored(dataset().isel(time=[0, 1, 4, 5]))
-    read = dg.io.open_cf(path)
+    read = dg.hydrology.open_cf(path)
     np.testing.assert_array_equal(read.time, DAYS[:6])
     np.testing.assert_array_equal(np.isnan(read.precipitation[0]), [0, 0, 1, 1, 0, 0])
     with pytest.raises(TimeAxisError, match='2001-01-05 follows 2001-01-02: 2 times are missing; gaps="fill"'):
-        dg.io.open_cf(path, gaps="refuse")
+        dg.hydrology.open_cf(path, gaps="refuse")
 
 
 def test_axes_of_hours_and_of_several_basins():
@@ -330,9 +330,9 @@ def test_the_length_of_a_day_may_be_time_per_day():
 def test_a_missing_package_says_how_to_install_it(stored, monkeypatch, tmp_path):
     path, find = stored(dataset()), importlib.util.find_spec
     for package, read in (
-        ("pint", lambda: dg.io.open_cf(path)),
-        ("zarr", lambda: dg.io.open_cf(tmp_path / "a.zarr")),
-        ("cftime", lambda: dg.io.open_cf(stored(in_calendar("noleap", "2000-01-01", 3)), calendar="convert")),
+        ("pint", lambda: dg.hydrology.open_cf(path)),
+        ("zarr", lambda: dg.hydrology.open_cf(tmp_path / "a.zarr")),
+        ("cftime", lambda: dg.hydrology.open_cf(stored(in_calendar("noleap", "2000-01-01", 3)), calendar="convert")),
     ):
         units._registry.cache_clear()
         units._parse.cache_clear()
@@ -370,7 +370,7 @@ AIR = {"standard_name": "air_temperature"}
     ],
 )  # fmt: skip
 def test_names_and_methods_are_read_together(stored, data, quantity):
-    read = dg.io.open_cf(stored(data))
+    read = dg.hydrology.open_cf(stored(data))
     assert {*read.data_vars} == {"runoff", *([quantity] if quantity else [])}
     if quantity is None:
         assert read.attrs["left_out"] in data.data_vars
@@ -380,12 +380,12 @@ def test_a_standard_name_does_not_replace_the_unit(stored):
     for data in (named("x", "mm", standard_name="lwe_precipitation_rate"), named("x", "1", **AIR),
                  named("x", "kg m-2", standard_name="runoff_flux").drop_vars("q_obs")):  # fmt: skip
         with pytest.raises(UnitError, match=r"any\.nc: x has the unit"):
-            dg.io.open_cf(stored(data))
+            dg.hydrology.open_cf(stored(data))
 
 
 def test_methods_follow_the_axis_of_times_when_it_is_renamed(stored):
     data = named("x", **AIR, cell_methods="date: minimum").rename(time="date")
-    assert "temperature_min" in dg.io.open_cf(stored(data), dimensions=("basin", "date"))
+    assert "temperature_min" in dg.hydrology.open_cf(stored(data), dimensions=("basin", "date"))
 
 
 @pytest.mark.parametrize("kind", ["S5", "U5"])  # bytes are stored as arrays of characters
@@ -397,14 +397,14 @@ def test_names_of_basins_without_what_they_are_padded_with(stored, kind):
     )
     data["name"] = ("station", names.astype(kind), {"cf_role": "timeseries_id"})
     path = stored(data)
-    assert dg.io.open_cf(path).basin.values.tolist() == ["A1", "B22", "C3"]
-    assert dg.io.open_cf(path, basins=["B22"]).precipitation.values[0, 0] == 1
+    assert dg.hydrology.open_cf(path).basin.values.tolist() == ["A1", "B22", "C3"]
+    assert dg.hydrology.open_cf(path, basins=["B22"]).precipitation.values[0, 0] == 1
     with pytest.raises(DataError, match="no basin 'A2'"):
-        dg.io.open_cf(path, basins=["A2"])
+        dg.hydrology.open_cf(path, basins=["A2"])
     # A dataset that another reader made.
-    bytes_ = dg.io.open_cf(path).assign_coords(basin=np.array([b"A1  ", b"B22", b"C3"]))
+    bytes_ = dg.hydrology.open_cf(path).assign_coords(basin=np.array([b"A1  ", b"B22", b"C3"]))
     with pytest.raises(DataError, match="no temperature"):
-        dg.io.basin_data(bytes_, "A1", latitude=45.0)
+        dg.hydrology.basin_data(bytes_, "A1", latitude=45.0)
     twice = data.isel(station=[0, 0])
     with pytest.raises(DataError, match="basin A1 appears 2 times"):
-        dg.io.open_cf(stored(twice))
+        dg.hydrology.open_cf(stored(twice))

@@ -11,8 +11,9 @@ import pytest
 import xarray as xr
 
 import pydiffgeo as dg
-from pydiffgeo.basin import BasinData, day, daylength
+from pydiffgeo.days import day
 from pydiffgeo.errors import DataError, TimeAxisError, UnitError
+from pydiffgeo.hydrology.basin import BasinData, daylength
 
 N = 6
 FIRST = np.datetime64("2000-03-01")
@@ -40,7 +41,7 @@ def stored(
 
 
 def first_day(path: Path, **how: Any) -> Any:
-    data = dg.io.open_cf(path, **how)
+    data = dg.hydrology.open_cf(path, **how)
     assert data.precipitation.values[0, 0] == 1
     return data.time.values[0].astype("datetime64[D]")
 
@@ -50,14 +51,14 @@ def first_day(path: Path, **how: Any) -> Any:
 def test_a_day_in_local_time_stays_that_day(tmp_path, zone, clock):
     space = " " if not clock else ""
     path = stored(tmp_path, np.arange(N), f"days since 2000-03-01{clock}{space}{zone}")
-    data = dg.io.open_cf(path)
+    data = dg.hydrology.open_cf(path)
     np.testing.assert_array_equal(data.time.values.astype("datetime64[D]"), FIRST + np.arange(N))
     assert data.time.attrs["time_zone"] == zone.strip().upper()
 
 
 def test_hours_of_a_clock_stay_those_of_the_clock(tmp_path):
     path = stored(tmp_path, np.arange(4) * 6, "hours since 2000-03-01 06:00 +09:30")
-    assert str(dg.io.open_cf(path).time.values[0])[:16] == "2000-03-01T06:00"
+    assert str(dg.hydrology.open_cf(path).time.values[0])[:16] == "2000-03-01T06:00"
 
 
 @pytest.mark.parametrize(
@@ -82,10 +83,10 @@ def test_bounds_decide_the_day(tmp_path, begin, end):
 def test_bounds_of_hours_are_named_by_their_start(tmp_path):
     labels = (np.arange(8) + 1) * 3.0
     path = stored(tmp_path, labels, "hours since 2000-03-01", edges=np.stack([labels - 3, labels], 1))
-    data = dg.io.open_cf(path)
+    data = dg.hydrology.open_cf(path)
     assert str(data.time.values[0])[:13] == "2000-03-01T00"
     assert data.attrs["left_out"] == ""
-    made = dg.io.daily(data)
+    made = dg.hydrology.daily(data)
     np.testing.assert_allclose(made.precipitation, [[4.5]])  # the mean of 1 to 8
 
 
@@ -100,27 +101,27 @@ def test_bounds_that_make_no_sense_are_named(tmp_path):
         (good[:, :1], "have the dimensions"),
     ):
         with pytest.raises(TimeAxisError, match=message) as caught:
-            dg.io.open_cf(stored(tmp_path, labels, edges=edges))
+            dg.hydrology.open_cf(stored(tmp_path, labels, edges=edges))
         assert "days.nc" in str(caught.value)
     path = stored(tmp_path, labels, climatology="edges")
     with pytest.raises(TimeAxisError, match="that of a climatology"):
-        dg.io.open_cf(path)
+        dg.hydrology.open_cf(path)
     path = stored(tmp_path, labels + 1, bounds="gone")
     with pytest.raises(TimeAxisError, match=r"bounds 'gone', which the file lacks; .*labels=.start."):
-        dg.io.open_cf(path)
+        dg.hydrology.open_cf(path)
     assert first_day(path, labels="end") == FIRST
     assert first_day(path, labels="start") == FIRST + 1
 
 
 def test_labels_at_the_end_of_the_day(tmp_path):
     path = stored(tmp_path, np.array([1, 2, 4, 5]))
-    data = dg.io.open_cf(path, labels="end")
+    data = dg.hydrology.open_cf(path, labels="end")
     np.testing.assert_array_equal(data.time.values.astype("datetime64[D]"), FIRST + np.arange(5))
     np.testing.assert_array_equal(data.precipitation[0], [1, 2, np.nan, 3, 4])
     with pytest.raises(TimeAxisError, match='labels="end" needs two times'):
-        dg.io.open_cf(stored(tmp_path, [1]), labels="end")
+        dg.hydrology.open_cf(stored(tmp_path, [1]), labels="end")
     with pytest.raises(DataError, match="labels must be one of start, end, got 'middle'"):
-        dg.io.open_cf(path, labels="middle")
+        dg.hydrology.open_cf(path, labels="middle")
 
 
 def test_other_calendars_have_bounds_too(tmp_path):
@@ -134,7 +135,7 @@ def test_other_calendars_have_bounds_too(tmp_path):
 def test_a_breath_beside_midnight_is_midnight(tmp_path, off):
     path = stored(tmp_path, np.arange(N) + off)
     assert first_day(path) == FIRST
-    assert str(dg.io.open_cf(path).time.values[0])[11:19] == "00:00:00"
+    assert str(dg.hydrology.open_cf(path).time.values[0])[11:19] == "00:00:00"
 
 
 def test_rounded_times_need_their_step(tmp_path):
@@ -144,36 +145,36 @@ def test_rounded_times_need_their_step(tmp_path):
     assert np.abs(rough - exact).max() * 1440 > 1.5
     path = stored(tmp_path, rough, "days since 1850-01-01")
     with pytest.raises(TimeAxisError, match=r"is not regular; where its times are rounded.*rounding='1 h'"):
-        dg.io.open_cf(path)
-    data = dg.io.open_cf(path, rounding="1 h")
+        dg.hydrology.open_cf(path)
+    data = dg.hydrology.open_cf(path, rounding="1 h")
     start = np.datetime64("1850-01-01", "h") + 24 * 55000
     np.testing.assert_array_equal(data.time.values, (start + np.arange(72)).astype("datetime64[ns]"))
     with pytest.raises(TimeAxisError, match="rounding='6 h' would move times by more than a quarter"):
-        dg.io.open_cf(path, rounding="6 h")
+        dg.hydrology.open_cf(path, rounding="6 h")
     for wrong in ("hourly", "7 h", "0 h", "2 d", "1 mm", 3600, "0.5 s"):
         with pytest.raises(DataError, match="rounding must be whole seconds that divide a day"):
-            dg.io.open_cf(path, rounding=wrong)
+            dg.hydrology.open_cf(path, rounding=wrong)
 
 
 def test_several_values_a_day_are_named_or_made_daily(tmp_path):
     times = np.arange(10) * 6
-    data = dg.io.open_cf(stored(tmp_path, times, "hours since 2000-03-01"))
+    data = dg.hydrology.open_cf(stored(tmp_path, times, "hours since 2000-03-01"))
     with pytest.raises(
         DataError, match=r"days.nc: the values come every 6 h, and daily ones are needed: .*daily\(data\)"
     ):
-        dg.io.basin_data(data.assign(temperature=data.precipitation), "a", latitude=45.0, gauged=False)
-    made = dg.io.daily(data)
+        dg.hydrology.basin_data(data.assign(temperature=data.precipitation), "a", latitude=45.0, gauged=False)
+    made = dg.hydrology.daily(data)
     # The third day has but two of four steps.
     np.testing.assert_array_equal(made.precipitation, [[2.5, 6.5, np.nan]])
     np.testing.assert_array_equal(made.time.values.astype("datetime64[D]"), FIRST + np.arange(3))
     assert made.precipitation.attrs == data.precipitation.attrs
     coldest = data.rename(precipitation="temperature_min").assign_coords(lat=("basin", [45.0]))
-    np.testing.assert_array_equal(dg.io.daily(coldest).temperature_min, [[1, 5, np.nan]])
-    assert dg.io.daily(coldest).lat == 45.0
+    np.testing.assert_array_equal(dg.hydrology.daily(coldest).temperature_min, [[1, 5, np.nan]])
+    assert dg.hydrology.daily(coldest).lat == 45.0
     gap = data.isel(time=[0, 1, 3, 4, 5, 6, 7])
-    np.testing.assert_array_equal(dg.io.daily(gap).precipitation, [[np.nan, 6.5]])
+    np.testing.assert_array_equal(dg.hydrology.daily(gap).precipitation, [[np.nan, 6.5]])
     with pytest.raises(DataError, match="steps of 2 d do not make whole days"):
-        dg.io.daily(dg.io.open_cf(stored(tmp_path, np.arange(3) * 2)))
+        dg.hydrology.daily(dg.hydrology.open_cf(stored(tmp_path, np.arange(3) * 2)))
 
 
 SUM = {"cell_methods": "time: sum"}
@@ -194,10 +195,10 @@ def test_sums_over_time_become_rates(tmp_path, variable, hours, per_day):
     path = stored(
         tmp_path, labels, "hours since 2000-03-01", edges=np.stack([labels - hours, labels], 1), variable=variable
     )
-    np.testing.assert_allclose(dg.io.open_cf(path).precipitation[0], per_day * np.arange(1, 5), rtol=1e-12)
+    np.testing.assert_allclose(dg.hydrology.open_cf(path).precipitation[0], per_day * np.arange(1, 5), rtol=1e-12)
     if "standard_name" not in variable:  # without bounds, the step is the time
         path = stored(tmp_path, labels, "hours since 2000-03-01", variable=variable)
-        np.testing.assert_allclose(dg.io.open_cf(path).precipitation[0], per_day * np.arange(1, 5), rtol=1e-12)
+        np.testing.assert_allclose(dg.hydrology.open_cf(path).precipitation[0], per_day * np.arange(1, 5), rtol=1e-12)
 
 
 def test_amounts_without_a_time_are_refused(tmp_path):
@@ -206,9 +207,9 @@ def test_amounts_without_a_time_are_refused(tmp_path):
         with pytest.raises(
             UnitError, match=r"days.nc: prcp has the unit .*the time is missing over which it is a sum.*cell_methods"
         ):
-            dg.io.open_cf(stored(tmp_path, np.arange(3), variable=variable))
+            dg.hydrology.open_cf(stored(tmp_path, np.arange(3), variable=variable))
     with pytest.raises(TimeAxisError, match="prcp is a sum over time, but a single time"):
-        dg.io.open_cf(stored(tmp_path, [0], variable={"units": "mm", **SUM}))
+        dg.hydrology.open_cf(stored(tmp_path, [0], variable={"units": "mm", **SUM}))
 
 
 def test_radiation_and_stream_flow_as_sums(tmp_path):
@@ -220,7 +221,7 @@ def test_radiation_and_stream_flow_as_sums(tmp_path):
         {"basin": ["a"], "time": ("time", days, {"units": "days since 2000-03-01"})},
     )  # fmt: skip
     data.to_netcdf(tmp_path / "sums.nc", engine="h5netcdf")
-    read = dg.io.open_cf(tmp_path / "sums.nc")
+    read = dg.hydrology.open_cf(tmp_path / "sums.nc")
     np.testing.assert_allclose(read.shortwave_radiation, 100.0)  # 8.64 MJ in 86400 s
     np.testing.assert_allclose(read.runoff, 2.0)  # 2e6 m3 on 1e9 m2
 
@@ -284,7 +285,7 @@ def test_dates_are_never_others(tmp_path):
         dg.io.write_netcdf(tmp_path / "a.nc", {}, {"time": dg.io.Variable(("time",), days, None, "day")}, {})
     for first in ("1600-01-01", "2300-01-01", "0001-01-01"):
         with pytest.raises(TimeAxisError, match=r"days\.nc"):
-            dg.io.open_cf(stored(tmp_path, np.arange(3), f"days since {first}"))
+            dg.hydrology.open_cf(stored(tmp_path, np.arange(3), f"days since {first}"))
     ones = np.ones(3)
     for wrong in (np.arange(3), [1.0, 2.0, 3.0], ["2000-01-01T00:00+10:00"] * 3):
         with pytest.raises(DataError, match="a day must be a date"):
@@ -329,8 +330,8 @@ def test_the_longest_and_shortest_days_are_those_of_the_solstices():
 
 
 def test_a_basin_without_day_lengths_has_those_of_its_latitude(tmp_path):
-    data = dg.io.open_cf(stored(tmp_path, np.arange(N)))
+    data = dg.hydrology.open_cf(stored(tmp_path, np.arange(N)))
     data = data.assign(temperature=data.precipitation.assign_attrs(units="degC"))
     for how in ({"latitude": 48.0}, {}):
-        one = dg.io.basin_data(data.assign_coords(gauge_lat=("basin", [48.0])), "a", gauged=False, **how)
+        one = dg.hydrology.basin_data(data.assign_coords(gauge_lat=("basin", [48.0])), "a", gauged=False, **how)
         np.testing.assert_allclose(one.daylength, almanac(48.0, one.dates), atol=0.12)

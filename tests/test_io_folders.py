@@ -10,7 +10,7 @@ import xarray as xr
 
 import pydiffgeo as dg
 from pydiffgeo.errors import DataError, TimeAxisError, UnitError, UnknownSiteError
-from pydiffgeo.io.attributes import UNSTATED
+from pydiffgeo.io.units import UNSTATED
 
 HEADINGS = {
     "daymet": "Year Mnth Day Hr\tdayl(s)\tprcp(mm/day)\tsrad(W/m2)\tswe(mm)\ttmax(C)\ttmin(C)\tvp(Pa)",
@@ -60,7 +60,7 @@ def camels(tmp_path: Path) -> Path:
 
 
 def test_camels_as_a_dataset(camels):
-    data = dg.io.open_camels(camels)
+    data = dg.hydrology.open_camels(camels)
     assert dict(data.sizes) == {"basin": 2, "time": 5}
     assert data.basin.values.tolist() == [A, B]
     np.testing.assert_array_equal(data.time.values.astype("datetime64[D]"), DAYS)
@@ -83,44 +83,44 @@ def test_camels_as_a_dataset(camels):
 
 
 def test_several_products_and_chosen_basins(camels):
-    data = dg.io.open_camels(camels, basins=[B], product=["daymet", "maurer", "nldas"], attributes=False)
+    data = dg.hydrology.open_camels(camels, basins=[B], product=["daymet", "maurer", "nldas"], attributes=False)
     assert {"precipitation_daymet", "precipitation_maurer", "precipitation_nldas", "runoff"} <= {*data.data_vars}
     assert data.sizes["basin"] == 1
     assert "gauge_lat" not in data
     assert data.precipitation_nldas.attrs["long_name"] == "precipitation (nldas)"
-    np.testing.assert_allclose(dg.io.open_camels(camels, product="nldas").temperature[0], 4.0)
+    np.testing.assert_allclose(dg.hydrology.open_camels(camels, product="nldas").temperature[0], 4.0)
 
 
 def test_a_basin_of_a_dataset(camels):
-    data = dg.io.open_camels(camels)
-    one = dg.io.basin_data(data, A)
+    data = dg.hydrology.open_camels(camels)
+    one = dg.hydrology.basin_data(data, A)
     for name in ("precipitation", "temperature", "daylength", "runoff"):
         values = data[name].sel(basin=A, time=one.dates.astype("datetime64[ns]")).values
         np.testing.assert_array_equal(getattr(one, name), values)
     # Days that only other basins, or the runoff, have are none of its own.
     assert np.isnan(data.precipitation.sel(basin=B, time="2000-02-27"))
-    assert str(dg.io.basin_data(data, B).dates[0]) == "2000-02-28"
+    assert str(dg.hydrology.basin_data(data, B).dates[0]) == "2000-02-28"
     with pytest.raises(DataError, match=f"basin {B} has no forcing from 2000-02-27 to 2000-02-27"):
-        dg.io.basin_data(data, B, end="2000-02-27")
-    assert len(dg.io.basin_data(data, B, start="2000-02-28", end="2000-03-01")) == 3
+        dg.hydrology.basin_data(data, B, end="2000-02-27")
+    assert len(dg.hydrology.basin_data(data, B, start="2000-02-28", end="2000-03-01")) == 3
     with pytest.raises(DataError, match="no basin '1234567' among 2; close ones are 12345678"):
-        dg.io.basin_data(data, "1234567")
+        dg.hydrology.basin_data(data, "1234567")
     with pytest.raises(DataError, match="none within 1990-01-01"):
-        dg.io.basin_data(data, A, end="1990-01-01", start="1990-01-01")
+        dg.hydrology.basin_data(data, A, end="1990-01-01", start="1990-01-01")
 
 
 def test_gaps_in_a_text_file_are_filled_or_refused(camels):
     write_forcing(camels, A, "daymet", DAYS[[0, 1, 3, 4]])
-    np.testing.assert_allclose(dg.io.open_camels(camels).precipitation[0], [1, 2, np.nan, 3, 4])
+    np.testing.assert_allclose(dg.hydrology.open_camels(camels).precipitation[0], [1, 2, np.nan, 3, 4])
     with pytest.raises(TimeAxisError, match=r"01000001_lump_cida.*2000-03-01 follows 2000-02-28: 1 times are missing"):
-        dg.io.open_camels(camels, gaps="refuse")
+        dg.hydrology.open_camels(camels, gaps="refuse")
     with pytest.raises(DataError, match="gaps must be one of fill, refuse, got 'ignore'"):
-        dg.io.open_camels(camels, gaps="ignore")
+        dg.hydrology.open_camels(camels, gaps="ignore")
 
 
 def test_area_of_camels(camels):
     write_forcing(camels, B, "daymet", DAYS, area="")
-    data = dg.io.open_camels(camels)
+    data = dg.hydrology.open_camels(camels)
     np.testing.assert_allclose(data.area, [86.4, 43.2])
     np.testing.assert_allclose(data.runoff.values[1, 0], 2.0, rtol=1e-6)
     topo = camels.parent / "camels_attributes_v2.0" / "camels_topo.txt"
@@ -131,10 +131,10 @@ def test_area_of_camels(camels):
     ):
         topo.write_text(text)
         with pytest.raises(DataError, match=message):
-            dg.io.open_camels(camels, attributes=False)
+            dg.hydrology.open_camels(camels, attributes=False)
     topo.unlink()
     with pytest.raises(DataError, match=r"line 3 states no area, and there is no camels_topo.txt"):
-        dg.io.open_camels(camels)
+        dg.hydrology.open_camels(camels)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_what_is_wrong_in_a_forcing_file_is_named(camels, old, new, error, messa
     assert old in text
     file.write_text(text.replace(old, new))
     with pytest.raises(error, match=message) as caught:
-        dg.io.open_camels(camels)
+        dg.hydrology.open_camels(camels)
     assert file.name in str(caught.value)
     if error is UnitError:
         assert (caught.value.variable, Path(caught.value.file)) == ("prcp", file)
@@ -164,36 +164,36 @@ def test_what_is_wrong_in_a_forcing_file_is_named(camels, old, new, error, messa
 
 def test_text_files_that_are_cut_off_or_absent(camels):
     with pytest.raises(DataError, match="no basin '01000002' among 2; close ones are 01000001"):
-        dg.io.open_camels(camels, basins=[A, "01000002"])
+        dg.hydrology.open_camels(camels, basins=[A, "01000002"])
     with pytest.raises(DataError, match="basin 01000001 is asked for 2 times"):
-        dg.io.open_camels(camels, basins=[A, A])
+        dg.hydrology.open_camels(camels, basins=[A, A])
     with pytest.raises(DataError, match="prism: no such folder; there are daymet, maurer, nldas"):
-        dg.io.open_camels(camels, product="prism")
+        dg.hydrology.open_camels(camels, product="prism")
     with pytest.raises(DataError, match="got none"):
-        dg.io.open_camels(camels, product=())
+        dg.hydrology.open_camels(camels, product=())
     geology = camels.parent / "camels_attributes_v2.0" / "camels_geol.txt"
     whole = geology.read_text()
     geology.write_text(whole[:-4])
     with pytest.raises(DataError, match=r"camels_geol.txt: row 3 has 2 entries for 3 columns"):
-        dg.io.open_camels(camels)
+        dg.hydrology.open_camels(camels)
     geology.write_text(whole.replace(B, A))
     with pytest.raises(DataError, match=r"camels_geol.txt: basin 01000001 appears twice"):
-        dg.io.open_camels(camels)
+        dg.hydrology.open_camels(camels)
     geology.write_text(whole.replace(B, "55555555"))
     with pytest.raises(DataError, match=r"camels_geol.txt: no basin '12345678'"):
-        dg.io.open_camels(camels, basins=[A, B])
+        dg.hydrology.open_camels(camels, basins=[A, B])
     geology.write_text(whole)
     flow = next((camels / "usgs_streamflow").rglob(f"{B}*"))
     text = flow.read_text()
     flow.write_text(text[:-4])
     with pytest.raises(DataError, match=r"streamflow_qc.txt: line 3 is cut off: 5 of 6 entries"):
-        dg.io.open_camels(camels)
+        dg.hydrology.open_camels(camels)
     flow.write_text("")
     with pytest.raises(DataError, match=r"streamflow_qc.txt: is empty"):
-        dg.io.open_camels(camels)
+        dg.hydrology.open_camels(camels)
     flow.unlink()
     with pytest.raises(DataError, match="usgs_streamflow: no basin '12345678'"):
-        dg.io.open_camels(camels, basins=[A, B])
+        dg.hydrology.open_camels(camels, basins=[A, B])
 
 
 def test_gauges_that_lack_something_are_left_out_and_named(camels):
@@ -205,50 +205,50 @@ def test_gauges_that_lack_something_are_left_out_and_named(camels):
         ([A, B], ("daymet", "maurer"), r"2 of 4 .* 02000001 \(not in maurer\), 02000002"),
     ):
         with pytest.warns(UserWarning, match=left_out) as caught:
-            data = dg.io.open_camels(camels, product=products)
+            data = dg.hydrology.open_camels(camels, product=products)
         assert len(caught) == 1
         assert caught[0].filename == __file__
         assert data.basin.values.tolist() == few
     with pytest.warns(UserWarning, match=r"1 of 4 .* 02000001 \(not in usgs_streamflow\)$"):
-        assert dg.io.open_camels(camels, attributes=False).sizes["basin"] == 3
+        assert dg.hydrology.open_camels(camels, attributes=False).sizes["basin"] == 3
     with pytest.raises(UnknownSiteError, match="usgs_streamflow: no basin '02000001'"):
-        dg.io.open_camels(camels, basins=[A, "02000001"])
+        dg.hydrology.open_camels(camels, basins=[A, "02000001"])
     for file in (camels / "usgs_streamflow").rglob("*.txt"):
         file.unlink()
     with pytest.raises(UnknownSiteError, match="usgs_streamflow: no basin '01000001'"):
-        dg.io.open_camels(camels)
+        dg.hydrology.open_camels(camels)
 
 
 def test_nothing_is_said_where_nothing_is_left_out(camels, recwarn):
-    dg.io.open_camels(camels)
+    dg.hydrology.open_camels(camels)
     assert not [w for w in recwarn if w.category is UserWarning]
 
 
 def test_basins_without_gauges(camels):
-    known = dg.io.open_camels(camels)
+    known = dg.hydrology.open_camels(camels)
     for file in (camels / "usgs_streamflow").rglob("*.txt"):
         file.unlink()
     (camels / "usgs_streamflow" / A[:2]).rmdir()
-    data = dg.io.open_camels(camels, basins=[A, B], flow=False)
+    data = dg.hydrology.open_camels(camels, basins=[A, B], flow=False)
     assert "runoff" not in data
     xr.testing.assert_identical(data.drop_vars("files"), known.drop_vars(["runoff", "files"]))
     assert "streamflow" not in data.files.values[0]
-    assert dg.io.open_camels(camels, flow=False).basin.values.tolist() == [A, B]
-    one = dg.io.basin_data(data, A, gauged=False)
+    assert dg.hydrology.open_camels(camels, flow=False).basin.values.tolist() == [A, B]
+    one = dg.hydrology.basin_data(data, A, gauged=False)
     assert len(one) == 5
     assert np.isnan(one.runoff).all()
     with pytest.raises(DataError, match="no runoff; say which variable holds it"):
-        dg.io.basin_data(data, A)
-    np.testing.assert_array_equal(dg.io.basin_data(known, A, gauged=False).runoff, known.runoff[0])
-    sites = dg.nn.site_data(data, ["gauge_lat"], start="2000-02-28")
+        dg.hydrology.basin_data(data, A)
+    np.testing.assert_array_equal(dg.hydrology.basin_data(known, A, gauged=False).runoff, known.runoff[0])
+    sites = dg.hydrology.site_data(data, ["gauge_lat"], start="2000-02-28")
     assert sites.observed.shape == (2, 4)
     assert sites.observed.isnan().all()
 
 
 def test_camels_layout_of_the_shared_data(shared_data):
-    data = dg.io.open_camels(shared_data / "camels_us_layout")
+    data = dg.hydrology.open_camels(shared_data / "camels_us_layout")
     assert data.basin.values.tolist() == ["01022500", "01547700", "02064000", "03015500"]
-    one = dg.io.basin_data(data, "01022500")
+    one = dg.hydrology.basin_data(data, "01022500")
     part = data.sel(basin="01022500", time=one.dates.astype("datetime64[ns]"))
     np.testing.assert_allclose(part.runoff, one.runoff, rtol=1e-14)
     np.testing.assert_array_equal(part.precipitation, one.precipitation)
@@ -257,7 +257,7 @@ def test_camels_layout_of_the_shared_data(shared_data):
 
 
 def test_attributes_of_camels_have_units_and_can_be_written(shared_data, tmp_path):
-    data = dg.io.open_camels(shared_data / "camels_us_layout", basins=["01022500", "01547700"])
+    data = dg.hydrology.open_camels(shared_data / "camels_us_layout", basins=["01022500", "01547700"])
     assert not [k for k, v in data.data_vars.items() if v.dtype.kind in "fiu" and "units" not in v.attrs]
     # Shares of days, though the paper has them in per cent.
     units = {k: data[k].attrs["units"] for k in ("zero_q_freq", "hfd_mean", "geol_permeability", "sand_frac", "q95")}
@@ -269,7 +269,7 @@ def test_attributes_of_camels_have_units_and_can_be_written(shared_data, tmp_pat
 
 
 def test_classes_that_are_missing_stay_text(camels):
-    assert dg.io.open_camels(camels, basins=[B]).geol_1st_class.values.tolist() == [""]
+    assert dg.hydrology.open_camels(camels, basins=[B]).geol_1st_class.values.tolist() == [""]
 
 
 # --- Caravan -------------------------------------------------------------------------------------
@@ -306,7 +306,9 @@ def caravan(tmp_path: Path) -> Path:
 
 
 def test_caravan_as_a_dataset(caravan):
-    data = dg.io.open_caravan(caravan, variables={"potential_evaporation": "potential_evaporation_sum_ERA5_LAND"})
+    data = dg.hydrology.open_caravan(
+        caravan, variables={"potential_evaporation": "potential_evaporation_sum_ERA5_LAND"}
+    )
     assert dict(data.sizes) == {"basin": 3, "time": 5}
     assert data.basin.values.tolist() == ["camels_1", "camels_2", "lamah_1"]
     np.testing.assert_allclose(data.precipitation, [[1, 2, 3, 4, 5], [np.nan, 2, 4, 6, 8], [1, 2, 3, 4, 5]])
@@ -316,20 +318,20 @@ def test_caravan_as_a_dataset(caravan):
     }  # fmt: skip
     np.testing.assert_allclose(data.area, [10, 20, 10])
     np.testing.assert_allclose(data.frac_snow, [0.1, 0.2, 0.1])
-    reverse = dg.io.open_caravan(caravan, basins=["lamah_1", "camels_2"])
+    reverse = dg.hydrology.open_caravan(caravan, basins=["lamah_1", "camels_2"])
     assert reverse.basin.values.tolist() == ["lamah_1", "camels_2"]
     np.testing.assert_allclose(reverse.gauge_lat, [40, 41])
 
 
 def test_both_kinds_of_potential_evaporation_are_found(caravan):
-    assert dg.io.open_caravan(caravan).potential_evaporation[0, 0] == 3
+    assert dg.hydrology.open_caravan(caravan).potential_evaporation[0, 0] == 3
     for file in caravan.rglob("*.nc"):
         newer = {
             "potential_evaporation_sum_FAO_PENMAN_MONTEITH": ("date", np.full(len(xr.load_dataset(file).date), 7.0))
         }
         changed(file, lambda d, newer=newer: d.assign(newer).assign_attrs(
             Units=d.Units + "\npotential_evaporation_sum_FAO_PENMAN_MONTEITH: Potential Evaporation [mm] (FAO)"))  # fmt: skip
-    data = dg.io.open_caravan(caravan)
+    data = dg.hydrology.open_caravan(caravan)
     np.testing.assert_array_equal(data.potential_evaporation[0], 7)
     assert data.left_out == "potential_evaporation_sum_ERA5_LAND"
 
@@ -346,25 +348,25 @@ def test_attributes_of_caravan_have_units(caravan):
     for table in caravan.rglob("attributes_caravan_*.csv"):
         heading, *rows = table.read_text().split()
         table.write_text("\n".join([heading + "," + ",".join(names) + ",ele_mt_sav", *(r + ",1" * 7 for r in rows)]))
-    data = dg.io.open_caravan(caravan)
+    data = dg.hydrology.open_caravan(caravan)
     units = ["mm d-1", "mm d-1", "1", "1", "1", "mm d-1"]
     assert [data[k].attrs["units"] for k in names] == units
     assert data.area.attrs["units"] == "km2"
     # No unit is made up, and none does not mean that it is dimensionless.
     assert "units" not in data.ele_mt_sav.attrs
     assert data.ele_mt_sav.attrs["comment"] == UNSTATED
-    said = dg.io.open_caravan(caravan, units={"ele_mt_sav": "m"})
+    said = dg.hydrology.open_caravan(caravan, units={"ele_mt_sav": "m"})
     assert said.ele_mt_sav.attrs["units"] == "m"
     assert "comment" not in said.ele_mt_sav.attrs
     with pytest.raises(UnitError, match="attributes: ele_mt_sav has the unit 'metre high', which is not known"):
-        dg.io.open_caravan(caravan, units={"ele_mt_sav": "metre high"})
+        dg.hydrology.open_caravan(caravan, units={"ele_mt_sav": "metre high"})
 
 
 def test_caravan_can_be_written(caravan, tmp_path):
     for table in caravan.rglob("attributes_other_*.csv"):
         heading, *rows = table.read_text().split()
         table.write_text("\n".join([heading + ",ele_mt_sav", *(r + ",1" for r in rows)]))
-    data = dg.io.open_caravan(caravan)
+    data = dg.hydrology.open_caravan(caravan)
     read = dg.io.read_dataset(dg.io.write_dataset(tmp_path / "caravan.nc", data))
     xr.testing.assert_equal(read, data)
     assert "units" not in read.ele_mt_sav.attrs
@@ -396,17 +398,19 @@ KM2 = {"area": "km2"}
 
 
 def test_the_generic_layout(generic):
-    data = dg.io.open_caravan(generic, variables=CHOSEN, units=KM2)
+    data = dg.hydrology.open_caravan(generic, variables=CHOSEN, units=KM2)
     np.testing.assert_allclose(data.precipitation[0], [0, 1000, 2000, 3000, 4000])
     # 8.64 m3/s on 86.4 and 8.64 km2.
     np.testing.assert_allclose(data.runoff[:, 0], [8.64, 86.4])
     assert data.country.values.tolist() == ["X", "Y"]
     (generic / "attributes" / "attributes.csv").unlink()
     with pytest.raises(DataError, match=r"a.nc: q is a volume per time.*argument area"):
-        dg.io.open_caravan(generic, variables=CHOSEN, units=KM2)
+        dg.hydrology.open_caravan(generic, variables=CHOSEN, units=KM2)
     with pytest.raises(DataError, match=r"b.nc: basin b has no area"):
-        dg.io.open_caravan(generic, variables=CHOSEN, area={"a": 86.4})
-    np.testing.assert_allclose(dg.io.open_caravan(generic, variables=CHOSEN, area={"a": 86.4, "b": 1}).runoff[0], 8.64)
+        dg.hydrology.open_caravan(generic, variables=CHOSEN, area={"a": 86.4})
+    np.testing.assert_allclose(
+        dg.hydrology.open_caravan(generic, variables=CHOSEN, area={"a": 86.4, "b": 1}).runoff[0], 8.64
+    )
 
 
 def test_the_area_of_the_generic_layout_has_no_unit_but_that_which_is_said(generic):
@@ -415,19 +419,21 @@ def test_the_area_of_the_generic_layout_has_no_unit_but_that_which_is_said(gener
     with pytest.raises(
         UnitError, match=r"a.nc: q is a volume per time.*area has no attribute 'units'.*'km2'"
     ) as caught:
-        dg.io.open_caravan(generic, variables=CHOSEN)
+        dg.hydrology.open_caravan(generic, variables=CHOSEN)
     assert caught.value.variable == "area"
-    data = dg.io.open_caravan(generic, variables=CHOSEN, units={"area": "m2"})
+    data = dg.hydrology.open_caravan(generic, variables=CHOSEN, units={"area": "m2"})
     np.testing.assert_allclose(data.runoff[:, 0], [8.64, 86.4])
     assert data.area.attrs["units"] == "m2"
     np.testing.assert_allclose(data.area, [86.4e6, 8.64e6])
     # Where it is not needed, it stays as it is.
     for options in ({"variables": {"precipitation": "rain"}}, {"variables": CHOSEN, "area": {"a": 86.4, "b": 8.64}}):
-        data = dg.io.open_caravan(generic, **options)
+        data = dg.hydrology.open_caravan(generic, **options)
         assert "units" not in data.area.attrs
         assert data.area.attrs["comment"] == UNSTATED
     # A unit is that of numbers; the text of a country has none.
-    assert "units" not in dg.io.open_caravan(generic, variables=CHOSEN, units={**KM2, "country": "m"}).country.attrs
+    assert (
+        "units" not in dg.hydrology.open_caravan(generic, variables=CHOSEN, units={**KM2, "country": "m"}).country.attrs
+    )
 
 
 def changed(file: Path, change) -> None:
@@ -440,18 +446,18 @@ def test_what_is_wrong_in_a_folder_is_named(generic, tmp_path):
     file = generic / "time_series" / "b.nc"
     whole = file.read_bytes()
     with pytest.raises(DataError, match="no basin 'c' among 2"):
-        dg.io.open_caravan(generic, basins=["a", "c"], variables=CHOSEN)
+        dg.hydrology.open_caravan(generic, basins=["a", "c"], variables=CHOSEN)
     with pytest.raises(
         DataError, match=r"a.nc: no variable 'discharge' for runoff; it has \['area', 'country', 'q', 'rain'\]"
     ):
-        dg.io.open_caravan(generic, variables={"runoff": "discharge"})
+        dg.hydrology.open_caravan(generic, variables={"runoff": "discharge"})
     with pytest.raises(DataError, match=r"a.nc: none of its variables is known"):
-        dg.io.open_caravan(generic)
+        dg.hydrology.open_caravan(generic)
     with pytest.raises(DataError, match="no files of basins"):
-        dg.io.open_caravan(tmp_path / "absent")
+        dg.hydrology.open_caravan(tmp_path / "absent")
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"b.nc: cannot be opened as NetCDF"):
-        dg.io.open_caravan(generic, variables=CHOSEN, units=KM2)
+        dg.hydrology.open_caravan(generic, variables=CHOSEN, units=KM2)
     for change, error, message in (
         (lambda d: d.isel(date=[0, 1, 1, 2]), TimeAxisError, "b.nc: 2000-02-28 appears twice"),
         (lambda d: d.isel(date=[1, 0]), TimeAxisError, "b.nc: 2000-02-27 follows 2000-02-28: the times are not sorted"),
@@ -466,22 +472,22 @@ def test_what_is_wrong_in_a_folder_is_named(generic, tmp_path):
         file.write_bytes(whole)
         changed(file, change)
         with pytest.raises(error, match=message):
-            dg.io.open_caravan(generic, variables=CHOSEN, units=KM2)
+            dg.hydrology.open_caravan(generic, variables=CHOSEN, units=KM2)
     file.write_bytes(whole)
     (generic / "attributes" / "attributes.csv").write_text("gauge_id,area\na,86.4\n")
     with pytest.raises(DataError, match=r"attributes.csv: no basin 'b'"):
-        dg.io.open_caravan(generic, variables=CHOSEN)
+        dg.hydrology.open_caravan(generic, variables=CHOSEN)
 
 
 def test_a_value_that_cannot_be_names_the_files_of_its_basin(camels):
     file = next((camels / "basin_mean_forcing" / "daymet").rglob(f"{A}*"))
     file.write_text(file.read_text().replace("36000.0\t2\t", "36000.0\t99999\t"))
-    data = dg.io.open_camels(camels)
+    data = dg.hydrology.open_camels(camels)
     with pytest.raises(DataError, match="basin 01000001: precipitation is 99999 on 2000-02-28") as caught:
-        dg.io.basin_data(data, A)
+        dg.hydrology.basin_data(data, A)
     assert str(file) in str(caught.value)
     assert str(file) not in data.files.sel(basin=B).item()
     stored = camels.parent / "stored.nc"
     data.to_netcdf(stored, engine="h5netcdf")
     with pytest.raises(DataError, match=f"{stored}: basin 01000001: precipitation is 99999"):
-        dg.io.basin_data(dg.io.open_cf(stored), A)
+        dg.hydrology.basin_data(dg.hydrology.open_cf(stored), A)

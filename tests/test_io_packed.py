@@ -27,7 +27,7 @@ def read(folder: Path, values: Any, *, missing: Any = (), **attributes: Any) -> 
     data.to_netcdf(folder / "packed.nc", engine="h5netcdf")
     with xr.open_dataset(folder / "packed.nc", decode_cf=False) as raw:
         assert raw.tmean.dtype == values.dtype
-    found = dg.io.open_cf(folder / "packed.nc", missing=missing)
+    found = dg.hydrology.open_cf(folder / "packed.nc", missing=missing)
     assert found.temperature.dtype == np.float64
     return found.temperature.values[0]
 
@@ -135,10 +135,10 @@ def test_areas_and_times_have_fill_values_too(tmp_path):
     )  # fmt: skip
     data.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
     with pytest.raises(TimeAxisError, match="entry 1 of the time axis is missing"):
-        dg.io.open_cf(tmp_path / "a.nc")
+        dg.hydrology.open_cf(tmp_path / "a.nc")
     data.assign_coords(time=("time", np.arange(3), {"units": "days since 2000-01-01"})).to_netcdf(
         tmp_path / "b.nc", engine="h5netcdf"
     )
     with pytest.raises(DataError, match=r"basin b has no area.*got nan"):
-        dg.io.open_cf(tmp_path / "b.nc")
-    np.testing.assert_allclose(dg.io.open_cf(tmp_path / "b.nc", basins=["a"]).runoff, 1.0)
+        dg.hydrology.open_cf(tmp_path / "b.nc")
+    np.testing.assert_allclose(dg.hydrology.open_cf(tmp_path / "b.nc", basins=["a"]).runoff, 1.0)

@@ -147,8 +147,8 @@ def test_writing_without_a_library_says_what_to_install(basin, tmp_path, monkeyp
 
 def test_from_a_folder_to_a_result(shared_data, tmp_path):
     """A real basin: read, solved with gradients, written, and compared with what was observed."""
-    data = dg.io.open_camels(shared_data / "camels_us_layout", basins=["01022500"])
-    one = dg.io.basin_data(data, "01022500", end="2000-03-31")
+    data = dg.hydrology.open_camels(shared_data / "camels_us_layout", basins=["01022500"])
+    one = dg.hydrology.basin_data(data, "01022500", end="2000-03-31")
     S_max = torch.tensor(500.0, dtype=torch.float64, requires_grad=True)
     forcing = {name: getattr(one, name).copy() for name in ("precipitation", "temperature", "daylength")}
     sol = dg.solve(
@@ -174,8 +174,8 @@ def test_data_of_basins_go_out_and_in(tmp_path):
         {"basin": ["1"], "time": days},
     )
     data.to_netcdf(tmp_path / "in.nc", engine="h5netcdf")
-    first = dg.io.open_cf(tmp_path / "in.nc")
-    second = dg.io.open_cf(dg.io.write_dataset(tmp_path / "out.nc", first))
+    first = dg.hydrology.open_cf(tmp_path / "in.nc")
+    second = dg.hydrology.open_cf(dg.io.write_dataset(tmp_path / "out.nc", first))
     xr.testing.assert_equal(first, second)
     assert second.precipitation.attrs == first.precipitation.attrs
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pydiffgeo.calibration.scores import UNITS
 from pydiffgeo.errors import InputError, ShapeError
+from pydiffgeo.hydrology.scores import UNITS
 from pydiffgeo.losses.measures import (
     LOSSES,
     bias,

@@ -200,15 +200,15 @@ def test_sites_come_from_a_dataset():
         | {"slope": ("basin", [1.0, 2.0, 3.0]), "rock": ("basin", np.array(["a", "b", "c"], dtype=object))},
         {"basin": ["x", "y", "z"], "time": days},
     )
-    found = dg.nn.site_data(data, ["slope"], basins=["z", "x"], start="2000-01-11", end="2000-01-30")
+    found = dg.hydrology.site_data(data, ["slope"], basins=["z", "x"], start="2000-01-11", end="2000-01-30")
     assert found.names == ("z", "x")
     assert found.attributes[:, 0].tolist() == [3.0, 1.0]
     np.testing.assert_array_equal(found.forcing["precipitation"][1], data.precipitation.values[0, 10:30])
     assert found.between("2000-01-12", "2000-01-13").observed.shape == (2, 2)
     with pytest.raises(UnknownNameError, match=r"no attribute 'rock' .* there are \['slope'\]"):
-        dg.nn.site_data(data, ["rock"])
+        dg.hydrology.site_data(data, ["rock"])
     with pytest.raises(UnknownSiteError, match="no basin 'w'"):
-        dg.nn.site_data(data, ["slope"], basins=["w"])
+        dg.hydrology.site_data(data, ["slope"], basins=["w"])
     with pytest.raises(DataError, match="does not cover"):
         found.between("2000-01-01", "2000-01-13")
     with pytest.raises(UnknownNameError, match="no site 'w'"):
@@ -218,8 +218,8 @@ def test_sites_come_from_a_dataset():
     with pytest.raises(
         DataError, match=r"basin y has forcing from 2000-01-06 .*, basin x from 2000-01-01 to .*choose start"
     ):
-        dg.nn.site_data(data, ["slope"])
-    assert len(dg.nn.site_data(data, ["slope"], start="2000-01-06").dates) == n - 5
+        dg.hydrology.site_data(data, ["slope"])
+    assert len(dg.hydrology.site_data(data, ["slope"], start="2000-01-06").dates) == n - 5
 
 
 def test_basins_without_gauges_can_be_predicted_but_not_trained_on():
@@ -230,7 +230,7 @@ def test_basins_without_gauges_can_be_predicted_but_not_trained_on():
         | {k: ("basin", made.attributes[:, i].numpy()) for i, k in enumerate(made.inputs)},
         {"basin": list(made.names), "time": made.dates.astype("datetime64[ns]")},
     )
-    sites, net = dg.nn.site_data(data, made.inputs), network()
+    sites, net = dg.hydrology.site_data(data, made.inputs), network()
     assert sites.observed.shape == (2, 40)
     assert sites.observed.isnan().all()
     with pytest.raises(InputError, match=r"\['site 0', 'site 4'\] have no observations"):
@@ -312,7 +312,7 @@ def test_what_does_not_vary_follows_from_the_reference_period_alone(sites):
     a, b = (runs[name].fluxes["runoff"][:, 20:100] for name in ("reference", "whole"))
     torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
     daily = {k: v for k, v in SETTINGS.items() if k != "initial"}
-    found = dg.nn.predictions(
+    found = dg.hydrology.predictions(
         [net], sites, ("2000-01-01", "2000-04-30"), ("2000-05-01", "2000-06-30"), warmup=20, **daily
     )
     np.testing.assert_allclose(found.D_f.values[0], expected[:, 0].numpy(), rtol=1e-6)
@@ -354,7 +354,7 @@ def test_where_the_reference_period_is_not_known_or_not_there_nothing_is_guessed
 
 @pytest.mark.parametrize("varying", [(), ("f",)])
 def test_training_prediction_and_saved_networks_have_the_same_climate(sites, tmp_path, varying, monkeypatch):
-    training = dg.nn.Training(steps=2, batch=9, window=40, warmup=20, selection=60, check_every=1, learning_rate=1e-12,
+    training = dg.nn.Training(steps=2, batch=9, window=40, warmup=20, tuning=60, check_every=1, learning_rate=1e-12,
                               settings=SETTINGS)  # fmt: skip
     net, seen = climatic(varying=varying), []
     simulate = dg.nn.ParameterNetwork.simulate
@@ -375,8 +375,8 @@ def test_training_prediction_and_saved_networks_have_the_same_climate(sites, tmp
     assert seen[0].parameters["D_f"].std() > 0.01
 
 
-def test_parabolas_take_the_climate_as_well(sites):
-    training = dg.nn.Training(steps=2, batch=9, window=40, warmup=20, reuse=3, settings=SETTINGS)
-    plain = replace(training, reuse=1)
+def test_quadratic_surrogates_take_the_climate_as_well(sites):
+    training = dg.nn.Training(steps=2, batch=9, window=40, warmup=20, inner_steps=3, settings=SETTINGS)
+    plain = replace(training, inner_steps=1)
     losses = [dg.nn.train(climatic(), sites, t).loss[0] for t in (training, plain)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)

@@ -47,10 +47,10 @@ def test_hydrograph():
 
 
 def test_distribution_counts_what_lies_below_the_axis():
-    (axis,) = dg.plots.score_cdf({"validation": [0.5, -3.0, np.nan, 0.9]}, baselines={"climatology": [0.1, 0.2]}).axes
+    (axis,) = dg.plots.score_cdf({"evaluation": [0.5, -3.0, np.nan, 0.9]}, baselines={"climatology": [0.1, 0.2]}).axes
     assert axis.get_xlim() == (-1.0, 1.0)
     texts = [t.get_text() for t in axis.get_legend().get_texts()]
-    assert texts == ["validation: median 0.50; 1 below -1", "climatology: median 0.15"]
+    assert texts == ["evaluation: median 0.50; 1 below -1", "climatology: median 0.15"]
     line = axis.lines[0]
     assert [line.get_ydata()[np.searchsorted(line.get_xdata(), x, "right") - 1] for x in (-1, 0.4, 0.6, 0.95)] == (
         pytest.approx([1 / 3, 1 / 3, 2 / 3, 1]))  # fmt: skip
@@ -73,7 +73,7 @@ def test_map():
 def test_losses_and_parameters():
     many = np.geomspace(10.0, 0.01, 20) * np.ones((8, 1))
     one, crowd = dg.plots.loss_curves(
-        {"training": [3.0, 2.0, np.nan], "selection": many}, unit="mm2 d-2", what="basins"
+        {"training": [3.0, 2.0, np.nan], "tuning": many}, unit="mm2 d-2", what="basins"
     ).axes
     np.testing.assert_array_equal(one.lines[0].get_ydata(), [3.0, 2.0, np.nan])
     assert (one.get_yscale(), crowd.get_yscale()) == ("linear", "log")

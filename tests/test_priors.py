@@ -13,11 +13,12 @@ from test_sites import observations as reservoir_observations
 from test_sites import site as reservoir
 
 import pydiffgeo as dg
-from pydiffgeo.calibration import Prior, Site, Strategy, calibrate, calibrate_file
+from pydiffgeo.calibration import Prior, Site, Strategy, calibrate
 from pydiffgeo.calibration import site as module
 from pydiffgeo.calibration.objective import gains
 from pydiffgeo.calibration.uncertainty import covariance
 from pydiffgeo.errors import BoundsError, DataError, InputError
+from pydiffgeo.hydrology import calibrate_file
 from pydiffgeo.observe import Observation
 
 SETTINGS = {"engine": "sundials", "rtol": 1e-8, "atol": 1e-11}
@@ -119,7 +120,7 @@ def test_where_a_search_ends_does_not_depend_on_the_unit(method):
     rough = replace(EXACT, tolerance=3e-2)
     runs = [calibrate([emptied("gaussian", unit, factor, priors={})], replace(rough, method=method), progress=False)
             for unit, factor in (("mm", 1.0), ("km", 1e-6), ("um", 1e3))]  # fmt: skip
-    assert len({int(run.found["x"]["step"]) for run in runs}) == 1
+    assert len({int(run.searches["x"]["step"]) for run in runs}) == 1
     assert np.ptp([run.values("x")["k"] for run in runs]) < 1e-6
 
 

@@ -95,7 +95,7 @@ def safe(values: Any) -> Any:
 @given(st.sampled_from([*ARGUMENTS]), st.data())
 def test_a_wrong_argument_of_a_reader_is_named(file: Path, name: str, data: Any) -> None:
     with pytest.raises(DataError) as caught:
-        dg.io.open_cf(file, **{name: data.draw(safe(ARGUMENTS[name]) if name == "area" else ARGUMENTS[name])})
+        dg.hydrology.open_cf(file, **{name: data.draw(safe(ARGUMENTS[name]) if name == "area" else ARGUMENTS[name])})
     assert name in str(caught.value) or ALSO.get(name, name) in str(caught.value)
 
 
@@ -104,13 +104,13 @@ def test_a_wrong_argument_of_the_reader_of_one_basin_is_named(file: Path, name: 
     wrong = {"latitude": no_scalar.filter(lambda v: v is not None) | st.sampled_from([91.0, -90.5, 1000]),
              **dict.fromkeys(("start", "end"), st.sampled_from(["x", 3.5, "NaT", [], {}, "2000-99-01"]))}  # fmt: skip
     with pytest.raises(DataError) as caught:
-        dg.io.basin_data(dg.io.open_cf(file), "a", **{name: data.draw(wrong[name])})
+        dg.hydrology.basin_data(dg.hydrology.open_cf(file), "a", **{name: data.draw(wrong[name])})
     assert name in str(caught.value)
 
 
 @given(st.sampled_from([None, 3, 2.5, ["a"], {}, object()]))
 def test_names_of_files_that_are_none(name: Any) -> None:
-    for read in (dg.io.open_cf, dg.io.open_camels, dg.io.open_caravan, dg.io.read_dataset):
+    for read in (dg.hydrology.open_cf, dg.hydrology.open_camels, dg.hydrology.open_caravan, dg.io.read_dataset):
         with pytest.raises(DataError, match="must be text or a path"):
             read(name)
 
@@ -129,7 +129,7 @@ def test_names_that_are_taken(file: Path, what: str) -> None:
     path = file.with_name("taken.nc")
     store(change(dataset()), path)
     with pytest.raises(DataError, match=what.split()[0]):
-        dg.io.open_cf(path, dimensions=dimensions)
+        dg.hydrology.open_cf(path, dimensions=dimensions)
 
 
 @given(
@@ -146,8 +146,8 @@ def test_names_that_are_taken(file: Path, what: str) -> None:
 )
 def test_data_that_are_no_basins(data: Any) -> None:
     with pytest.raises(DataError):
-        dg.io.basin_data(data, "a")
-    found, error = attempt(lambda: dg.nn.site_data(data, ["area"]), (DataError, InputError))
+        dg.hydrology.basin_data(data, "a")
+    found, error = attempt(lambda: dg.hydrology.site_data(data, ["area"]), (DataError, InputError))
     assert found is None
     assert str(error)
 

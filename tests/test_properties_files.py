@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from properties import attempt
 
 import pydiffgeo as dg
-from pydiffgeo.basin import QUANTITIES, BasinData
-from pydiffgeo.calibration.settings import MODELS, Settings, read_settings, tomllib
 from pydiffgeo.errors import DataError, TimeAxisError, UnitError
+from pydiffgeo.hydrology.basin import QUANTITIES, BasinData
+from pydiffgeo.hydrology.calibrate.settings import MODELS, Settings, read_settings, tomllib
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = st.one_of(st.text(max_size=8), st.sampled_from(["", " ", "\0", "nan", "../x", "x" * 300, "µ", "1"]))
@@ -85,7 +85,7 @@ def test_a_key_of_another_value_is_read_or_named(folder: Path, at: Any, value: A
         related = {
             "starts": "finalists",
             "candidates": "starts",
-            "train": "validation warmup",
+            "train": "evaluation warmup",
             "fixed": "bounds",
             "bounds": "fixed",
         }
@@ -110,7 +110,7 @@ def test_a_damaged_configuration_is_named(folder: Path, at: Any, kind: str, wher
             ("data", "file"),
             ("data", "basins"),
             ("periods", "train"),
-            ("periods", "validation"),
+            ("periods", "evaluation"),
             ("output", "file"),
         }:
             kind = "fine"
@@ -125,12 +125,12 @@ def test_a_damaged_configuration_is_named(folder: Path, at: Any, kind: str, wher
         assume(text not in tables)
         tables[text], culprit = {"a": 1}, (f"[{text}]",)
     elif kind == "reverse":
-        which = ("train", "validation")[where % 2]
+        which = ("train", "evaluation")[where % 2]
         tables["periods"][which].reverse()
         culprit = ("[periods]", which)
     elif kind == "overlap":
-        tables["periods"]["validation"][0] = tables["periods"]["train"][1] - dt.timedelta(days=where)
-        culprit = ("[periods]", "validation")
+        tables["periods"]["evaluation"][0] = tables["periods"]["train"][1] - dt.timedelta(days=where)
+        culprit = ("[periods]", "evaluation")
     else:
         tables["data"]["basins"].append(tables["data"]["basins"][where % 2])
         culprit = ("[data]", "basins")
@@ -163,7 +163,7 @@ def test_no_document_gives_anything_but_an_error_of_data(folder: Path, content: 
 @example("\ud800.toml")
 def test_no_name_of_a_file_gives_anything_but_an_error_of_data(folder: Path, name: str) -> None:
     absent = f"{folder}/absent/{name}"
-    for read in (read_settings, dg.io.open_cf, dg.io.read_dataset, dg.io.open_camels, dg.io.open_caravan,
+    for read in (read_settings, dg.hydrology.open_cf, dg.io.read_dataset, dg.hydrology.open_camels, dg.hydrology.open_caravan,
                  lambda p: dg.nn.ParameterNetwork.load(p, MODELS["ExpHydro"]())):  # fmt: skip
         with pytest.raises(DataError):
             read(absent)
@@ -192,10 +192,10 @@ def store(data: xr.Dataset, path: Path, kind: str = "hdf5") -> bytes:
 
 def read_one(path: Path) -> BasinData:
     """What a calibration reads of the basin a."""
-    return dg.io.basin_data(dg.io.open_cf(path, basins=["a"], quantities=QUANTITIES), "a")
+    return dg.hydrology.basin_data(dg.hydrology.open_cf(path, basins=["a"], quantities=QUANTITIES), "a")
 
 
-READERS: list[Callable[[Path], Any]] = [dg.io.open_cf, dg.io.read_dataset, read_one]
+READERS: list[Callable[[Path], Any]] = [dg.hydrology.open_cf, dg.io.read_dataset, read_one]
 whole: dict[str, tuple[bytes, list[Any]]] = {}
 
 
@@ -361,7 +361,7 @@ def test_calendars_and_epochs(folder: Path, calendar: Any, epoch: Any, choice: A
     with pytest.raises(DataError) as caught:
         read_one(path)
     assert str(path) in str(caught.value)
-    found, error = attempt(lambda: dg.io.open_cf(path, calendar=choice), DataError)
+    found, error = attempt(lambda: dg.hydrology.open_cf(path, calendar=choice), DataError)
     if error is not None:
         assert isinstance(error, TimeAxisError)
         assert str(path) in str(error)

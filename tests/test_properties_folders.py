@@ -108,8 +108,8 @@ def test_a_damaged_text_file_is_read_or_named(camels: Path, data: Any, kind: str
     try:
         path.write_text(edit(good.decode(), data.draw), encoding="utf-8")
         for read in (
-            lambda: dg.io.open_camels(camels),
-            lambda: dg.io.basin_data(dg.io.open_camels(camels, basins=[A]), A),
+            lambda: dg.hydrology.open_camels(camels),
+            lambda: dg.hydrology.basin_data(dg.hydrology.open_camels(camels, basins=[A]), A),
         ):
             found, error = attempt(read, DataError)
             if error is not None:
@@ -117,7 +117,7 @@ def test_a_damaged_text_file_is_read_or_named(camels: Path, data: Any, kind: str
                 assert named or "line 3 states no area" in str(error)
                 continue
             values = [found[k].values for k in ("precipitation", "runoff", "temperature")] if not isinstance(
-                found, dg.io.BasinData) else [found.precipitation, found.runoff, found.temperature]  # fmt: skip
+                found, dg.hydrology.BasinData) else [found.precipitation, found.runoff, found.temperature]  # fmt: skip
             assert not any(np.isinf(v).any() for v in values)
     finally:
         path.write_bytes(good)
@@ -130,7 +130,7 @@ def test_a_text_file_of_anything_is_named(camels: Path, content: bytes, kind: st
     try:
         path.write_bytes(content)
         with pytest.raises(DataError) as caught:
-            dg.io.open_camels(camels)
+            dg.hydrology.open_camels(camels)
         assert str(path) in str(caught.value)
     finally:
         path.write_bytes(good)
@@ -168,10 +168,10 @@ def run(path: Path) -> Any:
     days = np.arange("2000-01-01", "2000-01-21", dtype="datetime64[D]")
     data = dg.nn.SiteData(
         ("a", "b"), days, {k: torch.full((2, 20), 5.0) for k in ("precipitation", "temperature", "daylength")},
-        torch.from_numpy(random.random((2, 20))), torch.tensor([[1.0], [2.0]]), ("aridity",),
+        torch.from_numpy(random.random((2, 20))), torch.tensor([[1.0], [2.0]]), ("aridity",), "runoff",
     )  # fmt: skip
     network = ParameterNetwork(MODEL, ["aridity"], hidden=(2,), seed=1)
-    return _Run(network, data, Training(steps=2, warmup=5, window=5, settings={"engine": "sundials"}), "runoff", path)
+    return _Run(network, data, Training(steps=2, warmup=5, window=5, settings={"engine": "sundials"}), path)
 
 
 def read_training(path: Path) -> Any:

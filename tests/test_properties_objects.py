@@ -42,9 +42,9 @@ def network(**changes: Any) -> ParameterNetwork:
     return ParameterNetwork(**{"model": MODEL, "inputs": ["aridity"]} | changes)
 
 
-def basin(**changes: Any) -> dg.io.BasinData:
+def basin(**changes: Any) -> dg.hydrology.BasinData:
     series = {k: np.full(5, 5.0) for k in ("precipitation", "temperature", "daylength", "runoff")}
-    return dg.io.BasinData(**{"basin": "a", "dates": DAYS, "source": "here", **series} | changes)
+    return dg.hydrology.BasinData(**{"basin": "a", "dates": DAYS, "source": "here", **series} | changes)
 
 
 # --- one wrong field ------------------------------------------------------------------------------
@@ -83,16 +83,16 @@ FIELDS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "prior": (lambda **k: Prior(**{"mean": 1.0, "spread": 0.5} | k), {"mean": no_scalar, "spread": not_positive, "log": st.sampled_from([None, 1, "no"])}),
     "logarithmic prior": (lambda **k: Prior(**{"mean": 1.0, "spread": 0.5, "log": True} | k), {"mean": not_positive}),
     "strategy": (Strategy, {
-        **dict.fromkeys(("candidates", "starts", "window_steps", "finalists", "steps", "wait"), whole_1), "seed": whole_0,
+        **dict.fromkeys(("candidates", "starts", "window_steps", "finalists", "steps", "patience"), whole_1), "seed": whole_0,
         "method": odd_text, "window": not_nonnegative, "tolerance": not_nonnegative, "learning_rate": not_positive}),
     "training": (Training, {
-        **dict.fromkeys(("steps", "batch", "window", "check_every", "patience"), whole_1), "warmup": whole_0, "selection": whole_0,
+        **dict.fromkeys(("steps", "batch", "window", "check_every", "patience"), whole_1), "warmup": whole_0, "tuning": whole_0,
         "seed": whole_0, "learning_rate": not_positive, "clip": not_positive, "weight_decay": not_nonnegative, "noise": not_nonnegative,
         "average": not_nonnegative | st.sampled_from([1.0, 1, 2.5]), "measure": odd_text, "settings": no_mapping}),
     "site": (site, {
         "name": no_text, "model": st.sampled_from([None, "x", dg.models.ExpHydro]), "times": bad_times(), "forcing": no_mapping, "fixed": no_mapping,
         "initial": no_mapping, "priors": st.sampled_from([3, {"f": 1.0}, {"f": (0.1, 0.2)}, {"f": None}]), "settings": no_mapping,
-        "observations": st.sampled_from([OBSERVED, None, "x", 3, [1.0], (OBSERVED, None)]), "selection": st.sampled_from([OBSERVED, None, "x", (1.0,)]),
+        "observations": st.sampled_from([OBSERVED, None, "x", 3, [1.0], (OBSERVED, None)]), "tuning": st.sampled_from([OBSERVED, None, "x", (1.0,)]),
         "bounds": st.one_of(no_mapping, unknown, no_range.map(lambda r: {"f": r}), no_range.map(lambda r: {"water_storage": r})),
         "loss": odd_text, "warmup": not_nonnegative}),
     "network": (network, {
@@ -309,7 +309,7 @@ def test_splits_hold_every_name_once_or_are_refused(names: list[str], count: Any
 
 @given(st.one_of(no_scalar.filter(lambda v: not isinstance(v, np.datetime64)), st.sampled_from(["2000-99-01", "NaT", "1999-01-01", "2001-01-01", np.datetime64("NaT")])))  # fmt: skip
 def test_days_that_are_none(value: Any) -> None:
-    data = SiteData(("a",), DAYS, {}, torch.ones(1, 5), torch.ones(1, 1), ("x",))
+    data = SiteData(("a",), DAYS, {}, torch.ones(1, 5), torch.ones(1, 1), ("x",), "runoff")
     for part in (data, basin()):
         with pytest.raises(DataError):
             part.between(value, DAYS[-1])

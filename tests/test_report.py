@@ -13,9 +13,9 @@ import xarray as xr
 from calibration import write_basins, write_config
 
 import pydiffgeo as dg
-from pydiffgeo.calibration import calibrate_file as calibrate
 from pydiffgeo.commands import cli
 from pydiffgeo.errors import DataError, MissingPackageError, PydiffgeoError
+from pydiffgeo.hydrology import calibrate_file as calibrate
 from pydiffgeo.report import page as report_page
 from pydiffgeo.report import parts
 from pydiffgeo.report.content import Content
@@ -73,7 +73,7 @@ def made_up(seeds: int = 0) -> xr.Dataset:
     simulated = observed * random.lognormal(0.0, 0.2, observed.shape)
     simulated[3] = np.nan
     rain = random.gamma(0.3, 9.0, observed.shape)
-    rain[:, 1100:1200] *= 10  # the wettest year of the validation is its second
+    rain[:, 1100:1200] *= 10  # the wettest year of the evaluation is its second
     daily, periods = ("basin", "time"), ("basin", "period")
     data = {
         "runoff_observed": (daily, observed, {"units": "mm d-1"}),
@@ -100,7 +100,7 @@ def made_up(seeds: int = 0) -> xr.Dataset:
             {"units": "1"},
         )
     coordinates = {
-        "basin": SITES, "time": days, "period": ["train", "validation"], "baseline": ["climatology", "persistence"],
+        "basin": SITES, "time": days, "period": ["train", "evaluation"], "baseline": ["climatology", "persistence"],
         "period_start": ("period", ["2000-10-01", "2002-10-01"]), "period_end": ("period", ["2002-09-30", "2004-09-30"]),
         "latitude": ("basin", [40.0, 41.0, 42.0, 43.0], {"units": "degrees_north"}),
         "longitude": ("basin", [-90.0, -91.0, -92.0, -93.0], {"units": "degrees_east"}),
@@ -146,16 +146,16 @@ def test_everything_there_is_shown(tmp_path):
     summary = page.sections[""]
     assert "Four basins" in summary
     assert "4 sites, 1 failed: 04 (no start could be solved)" in summary
-    assert "Median NSE over 3 sites: 0.70 in train, 0.61 in validation" in summary
+    assert "Median NSE over 3 sites: 0.70 in train, 0.61 in evaluation" in summary
     assert "closure error of the balance is 4.0e-07 mm" in summary
     shown = figures(page)
     assert [s for s in shown if "Distribution of the NSE over 3 sites" in s]
-    assert [s for s in shown if "NSE of each site in validation" in s]
+    assert [s for s in shown if "NSE of each site in evaluation" in s]
     series = [s for s in shown if s.startswith("Runoff of ")]
     assert [re.sub(r"\. Large.*", "", s) for s in series] == [
-        "Runoff of 01 (best site), NSE 0.812 in validation",
-        "Runoff of 02 (median site), NSE 0.613 in validation",
-        "Runoff of 03 (worst site), NSE -1.414 in validation",
+        "Runoff of 01 (best site), NSE 0.812 in evaluation",
+        "Runoff of 02 (median site), NSE 0.613 in evaluation",
+        "Runoff of 03 (worst site), NSE -1.414 in evaluation",
     ]
     assert all("2003-10-01 to 2004-09-29" in s for s in series)
     assert "seed = 0" in page.sections["Configuration"]
@@ -236,7 +236,7 @@ def test_better_is_said_only_where_seeds_say_so(tmp_path, undrawn):
     assert [
         s
         for s in figures(page)
-        if s.endswith("over 3 sites; baselines (dashed) in validation; a site has the mean of its seeds.")
+        if s.endswith("over 3 sites; baselines (dashed) in evaluation; a site has the mean of its seeds.")
     ]
     assert "(mean and standard deviation over 3 seeds)" in page.sections[""]
 
@@ -294,7 +294,7 @@ def test_a_calibration(tmp_path, capsys):
 
 def test_nothing_from_the_file_becomes_markup(tmp_path):
     data = made_up(seeds=2)
-    data = data.assign_coords(basin=[EVIL, "02", "03", "04"], period=["train" + EVIL, "validation" + EVIL],
+    data = data.assign_coords(basin=[EVIL, "02", "03", "04"], period=["train" + EVIL, "evaluation" + EVIL],
                               baseline=[EVIL, "persistence"])  # fmt: skip
     data = data.rename({"K": "K<i>", "K_prior": "K<i>_prior"})
     data["status"] = ("basin", [EVIL] * 4)

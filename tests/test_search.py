@@ -173,7 +173,9 @@ def test_gauss_newton_steps_back_from_what_fails():
 
 
 @pytest.mark.parametrize(
-    "method", [BFGS(wait=3), LBFGS(wait=3), Adam(wait=3), GaussNewton(wait=3)], ids=lambda m: type(m).__name__
+    "method",
+    [BFGS(patience=3), LBFGS(patience=3), Adam(patience=3), GaussNewton(patience=3)],
+    ids=lambda m: type(m).__name__,
 )
 def test_held_back_observations_choose_the_point_and_end_the_search(method):
     # What is held back is best at the start of the first member, and falls for ever for the second.
@@ -181,7 +183,7 @@ def test_held_back_observations_choose_the_point_and_end_the_search(method):
     while state["step"] < 8 and not state["done"].all():
         seen.append(state["trial"].copy())
         step = float(state["step"])
-        state = method.advance(state, replace(squares(state["trial"]), selection=np.array([1 + step, 1 - step])))
+        state = method.advance(state, replace(squares(state["trial"]), tuning=np.array([1 + step, 1 - step])))
         if state["step"] == 4:
             assert state["done"][0]
     np.testing.assert_array_equal(state["best_x"][0], START[0])

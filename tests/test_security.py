@@ -20,17 +20,17 @@ from calibration import write_basins, write_config
 from test_io_folders import DAYS, camels, caravan, caravan_file  # noqa: F401 (fixtures)
 
 import pydiffgeo as dg
-from pydiffgeo.calibration import calibrate_file as calibrate
 from pydiffgeo.calibration import checkpoint
 from pydiffgeo.engines.ir.assembly import Layout, build_system
 from pydiffgeo.engines.ir.traced_model import trace_model
 from pydiffgeo.engines.ir.tracing import trace
 from pydiffgeo.engines.julia.codegen import RULES, julia_loop
 from pydiffgeo.errors import DataError, ModelError, PydiffgeoError, UnitError
+from pydiffgeo.hydrology import calibrate_file as calibrate
 from pydiffgeo.io.units import check_known
+from pydiffgeo.verification.outcome import Result
+from pydiffgeo.verification.pages import write_report
 from pydiffgeo.verification.problem import Outcome, Problem, Quantity, check
-from pydiffgeo.verification.report import write_report
-from pydiffgeo.verification.result import Result
 
 ROOT = Path(dg.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
@@ -69,7 +69,7 @@ def test_the_trap_works(sprung):
 @pytest.mark.parametrize("kind", ["array", "about", "pickle", "one array", "text", "list", "no identity", "odd names"])
 def test_a_checkpoint_unpickles_nothing(kind, tmp_path, sprung):
     path, trap = tmp_path / "c.npz", np.array([Trap(sprung)], dtype=object)
-    about = json.dumps({"format": 2, "identity": {"data": {"b": "x"}}, "finished": ["b"], "failed": {}, "site": None})
+    about = json.dumps({"format": 3, "identity": {"data": {"b": "x"}}, "finished": ["b"], "failed": {}, "site": None})
     if kind == "array":
         np.savez(path, about=about, **{"b/x": trap})
     elif kind == "about":
@@ -84,7 +84,7 @@ def test_a_checkpoint_unpickles_nothing(kind, tmp_path, sprung):
     elif kind == "list":
         np.savez(path, about="[1, 2]")
     elif kind == "no identity":
-        np.savez(path, about='{"format": 2, "identity": 3, "finished": [], "failed": {}, "site": null}')
+        np.savez(path, about='{"format": 3, "identity": 3, "finished": [], "failed": {}, "site": null}')
     else:
         np.savez(path, about=about, **{"nothing": np.zeros(1)})
     with pytest.raises(DataError, match=r"c.npz: the checkpoint cannot be read .*; delete it to start anew"):
@@ -115,19 +115,19 @@ def test_pickles_in_zarr_are_refused(dtype, tmp_path, sprung):
 
     # Without a summary, so that the metadata of the array counts.
     data.to_zarr(path, consolidated=False, **({"zarr_format": 2} if int(zarr.__version__.split(".")[0]) > 2 else {}))
-    dg.io.open_cf(path, variables={"runoff": "q"})
+    dg.hydrology.open_cf(path, variables={"runoff": "q"})
     about = json.loads((path / "q" / ".zarray").read_text())
     about |= {"dtype": dtype, "filters": [{"id": "pickle", "protocol": 5}], "compressor": None}
     (path / "q" / ".zarray").write_text(json.dumps(about))
     for chunk in (path / "q").glob("[0-9]*"):
         chunk.write_bytes(pickle.dumps(Trap(sprung)))
     with pytest.raises(DataError, match=r"any.zarr: .*has the codec 'pickle', which can run code; not read"):
-        dg.io.open_cf(path, variables={"runoff": "q"})
+        dg.hydrology.open_cf(path, variables={"runoff": "q"})
     # The same where only the summary of the store says so.
     (path / "q" / ".zarray").write_text("{}")
     (path / ".zmetadata").write_text(json.dumps({"metadata": {"q/.zarray": about}, "zarr_consolidated_format": 1}))
     with pytest.raises(DataError, match=r"any.zarr: .zmetadata has the codec 'pickle'"):
-        dg.io.open_cf(path, variables={"runoff": "q"})
+        dg.hydrology.open_cf(path, variables={"runoff": "q"})
     assert not sprung.exists()
 
 
@@ -135,7 +135,7 @@ def test_a_pickle_is_no_netcdf(tmp_path, sprung):
     for name in ("a.nc", "a.zarr", "a.npz", "a.pkl"):
         (tmp_path / name).write_bytes(pickle.dumps(Trap(sprung)))
         with pytest.raises(DataError):
-            dg.io.open_cf(tmp_path / name)
+            dg.hydrology.open_cf(tmp_path / name)
     assert not sprung.exists()
 
 
@@ -161,7 +161,7 @@ def test_attributes_of_netcdf_are_only_text(tmp_path, sprung):
                 data.q.attrs.pop("_FillValue")
             data.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
             try:
-                read = dg.io.open_cf(tmp_path / "a.nc", variables={"runoff": "q"})
+                read = dg.hydrology.open_cf(tmp_path / "a.nc", variables={"runoff": "q"})
             except PydiffgeoError:
                 continue
             np.testing.assert_array_equal(read.runoff, np.ones((1, 5)))
@@ -197,7 +197,7 @@ def test_a_list_of_units_costs_no_time(caravan):  # noqa: F811
         data.attrs["Units"] = text
         data.to_netcdf(path, engine="h5netcdf")
         with pytest.raises(UnitError):
-            dg.io.open_caravan(caravan)
+            dg.hydrology.open_caravan(caravan)
 
 
 def test_basins_and_products_do_not_leave_their_folder(camels, caravan):  # noqa: F811
@@ -206,14 +206,14 @@ def test_basins_and_products_do_not_leave_their_folder(camels, caravan):  # noqa
     (camels / "basin_mean_forcing" / "daymet").rename(outside)
     for product in ("../../outside", str(outside), "..", "daymet/../../../outside", ""):
         with pytest.raises(DataError, match="product must be the name of a folder in"):
-            dg.io.open_camels(camels, product=product)
+            dg.hydrology.open_camels(camels, product=product)
     outside.rename(camels / "basin_mean_forcing" / "daymet")
     (caravan / "secret.nc").write_bytes((next(caravan.rglob("camels_1.nc"))).read_bytes())
     for basin in ("../01/01000001", "../../secret", "../../../secret", str(caravan / "secret"), "*", ""):
         with pytest.raises(DataError, match="no basin"):
-            dg.io.open_camels(camels, basins=[basin])
+            dg.hydrology.open_camels(camels, basins=[basin])
         with pytest.raises(DataError, match="no basin"):
-            dg.io.open_caravan(caravan, basins=[basin])
+            dg.hydrology.open_caravan(caravan, basins=[basin])
 
 
 KEYS = {  # where a text may stand in a configuration: what is there, and what is put there

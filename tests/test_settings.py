@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from calibration import write_config
 
-from pydiffgeo.calibration.settings import read_settings
 from pydiffgeo.errors import DataError
+from pydiffgeo.hydrology.calibrate.settings import read_settings
 
 
 def test_a_configuration_is_read(tmp_path):
@@ -29,7 +29,7 @@ def test_what_is_left_out_takes_defaults(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text(
         '[data]\ncamels = "camels"\nbasins = ["1"]\n[output]\nfile = "r.nc"\n'
-        "[periods]\ntrain = [1990-10-01, 1995-09-30]\nvalidation = ['1995-10-01', '2000-09-30']\nwarmup = 1989-10-01\n"
+        "[periods]\ntrain = [1990-10-01, 1995-09-30]\nevaluation = ['1995-10-01', '2000-09-30']\nwarmup = 1989-10-01\n"
     )
     settings = read_settings(path)
     assert (settings.data.kind, settings.data.path) == ("camels", tmp_path / "camels")
@@ -46,7 +46,7 @@ def test_the_example_is_read(tmp_path):
     # What is commented out are the defaults: with the comments taken off, nothing changes.
     text = path.read_text()
     for line in ("engine = ", "rtol = ", "atol = ", "method = ", "loss = ", "even_years = ", "candidates = ", "starts = ", "window = ", "window_steps = ", "finalists = ", "steps = ",
-                 "within = ", "tolerance = ", "learning_rate = ", "wait = ", "spinup = ", "seed = ", "dimensions = ", "variables = "):  # fmt: skip
+                 "within = ", "tolerance = ", "learning_rate = ", "patience = ", "spinup = ", "seed = ", "dimensions = ", "variables = "):  # fmt: skip
         assert f"# {line}" in text, line
         text = text.replace(f"# {line}", line)
     text = "".join(row for row in text.splitlines(True) if not row.startswith("variables"))
@@ -91,9 +91,9 @@ def test_the_example_is_read(tmp_path):
         ("train = [2000-01-31", "train = [2001-01-31", r"\[periods\] train must be the first and the last day"),
         ("train = [2000-01-31", "train = [2000-31-01", "cannot be read as a configuration"),
         (
-            "validation = [2000-05-16",
-            "validation = [2000-05-15",
-            r"\[periods\] validation must begin after training ends",
+            "evaluation = [2000-05-16",
+            "evaluation = [2000-05-15",
+            r"\[periods\] evaluation must begin after training ends",
         ),
         ("warmup = 30", "warmup = -1", r"\[periods\] warmup must be a number of days"),
         (

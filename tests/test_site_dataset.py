@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 import pydiffgeo as dg
-from pydiffgeo.calibration import Calibration, Prior, Site, Strategy, calibrate, site_dataset
+from pydiffgeo.calibration import CalibrationResult, Prior, Site, Strategy, calibrate, site_dataset
 from pydiffgeo.errors import UnknownSiteError
 from pydiffgeo.observe import Observation, flux_sums, values_at
 
@@ -23,7 +23,7 @@ SEEN = {0.1: [0.5, 2.0, 4.5], 0.4: [2.0, 5.0]}
 
 
 @pytest.fixture(scope="module")
-def found() -> Calibration:
+def found() -> CalibrationResult:
     truth = dg.solve(COLUMN, {"K_s": 0.2}, forcing=FORCING, times=TIMES, initial={"head": -1.0}, **SETTINGS)
     observations = []
     for depth, when in SEEN.items():
@@ -48,7 +48,7 @@ def test_values_come_with_bounds_prior_and_error(found):
     # The parameter of the cells is there all the same.
     np.testing.assert_allclose(data.parameter_K_s.values, found.values("plot")["K_s"])
     assert data.loss.dims == ("finalist", "step")
-    assert data.loss.values[0, -1] == found.found["plot"]["best_loss"][0]
+    assert data.loss.values[0, -1] == found.searches["plot"]["best_loss"][0]
     assert (data.attrs["engine"], data.attrs["rtol"], data.attrs["loss"]) == ("sundials", 1e-5, "gaussian")
 
 
@@ -96,4 +96,4 @@ def test_a_site_that_failed_says_why(found):
     with pytest.raises(UnknownSiteError, match=r"there is nothing of a site 'field': there are \['plot'\]"):
         site_dataset(found, "field")
     with pytest.raises(UnknownSiteError, match=r"'plot': too dry"):
-        site_dataset(Calibration(found.sites, {}, {"plot": "too dry"}), "plot")
+        site_dataset(CalibrationResult(found.sites, {}, {"plot": "too dry"}), "plot")

@@ -12,7 +12,7 @@ from calibration import fail_from_eleven
 from terminal import Terminal
 
 import pydiffgeo as dg
-from pydiffgeo.calibration import Calibration, Prior, Site, Strategy, calibrate, keeper, run
+from pydiffgeo.calibration import CalibrationResult, Prior, Site, Strategy, calibrate, keeper, multistart
 from pydiffgeo.calibration.objective import SQUARES
 from pydiffgeo.errors import BoundsError, DataError, InputError, SolverError, UnknownNameError
 
@@ -127,10 +127,10 @@ def test_an_ensemble_holds_what_is_nearly_as_good_once():
     made = site(loss="nse")
     x = np.array([[0.0, 0.0], [1.0, -1.0], [0.01, 0.0], [2.0, 1.0], [-2.0, 2.0]])
     loss = np.array([0.21, 0.2, 0.205, 0.26, np.inf])
-    state = {"best_x": x, "best_loss": loss, "best_selection": np.full(5, np.inf)}
+    state = {"best_x": x, "best_loss": loss, "best_tuning": np.full(5, np.inf)}
 
     def members(within, state=state, made=made):
-        values = Calibration({"reservoir": made}, {"reservoir": state}, {}).ensemble("reservoir", within)
+        values = CalibrationResult({"reservoir": made}, {"reservoir": state}, {}).ensemble("reservoir", within)
         return made.transforms.pack(values).numpy()
 
     # Two finalists came to nearly the same point; one failed.
@@ -139,7 +139,7 @@ def test_an_ensemble_holds_what_is_nearly_as_good_once():
     np.testing.assert_allclose(members(0.0), x[[1]], atol=1e-12)
     # What is held back decides, where anything is.
     late = np.array([0.3, 0.9, 0.8, 0.31, np.inf])
-    np.testing.assert_allclose(members(0.1, state | {"best_selection": late}), x[[0, 3]], atol=1e-12)
+    np.testing.assert_allclose(members(0.1, state | {"best_tuning": late}), x[[0, 3]], atol=1e-12)
     with pytest.raises(InputError, match="site reservoir: an ensemble needs a loss that is zero at best"):
         members(0.1, made=site(loss="gaussian"))
 
@@ -152,10 +152,10 @@ def test_the_method_follows_from_loss_and_number_of_values():
 def test_losses_of_both_ways_to_differentiate_agree():
     seen = observations(noise=1.0)
     for loss in SQUARES:
-        made = site(seen=seen[:1], selection=seen[1:], loss=loss, priors={"gain": Prior(1.2, 0.5)})
+        made = site(seen=seen[:1], tuning=seen[1:], loss=loss, priors={"gain": Prior(1.2, 0.5)})
         x = np.array([[0.3, -0.2], [-1.0, 0.5]])
         a, b = made.evaluate(x), made.evaluate(x, normal=True)
-        for name in ("loss", "gradient", "selection"):
+        for name in ("loss", "gradient", "tuning"):
             np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-6, err_msg=f"{loss} {name}")
 
 
@@ -164,7 +164,7 @@ def test_gauss_newton_takes_fewer_steps():
         method: int(
             calibrate(
                 [site(seen=observations(noise=1.0), loss="nse")], replace(QUICK, method=method), progress=False
-            ).found["reservoir"]["step"]
+            ).searches["reservoir"]["step"]
         )
         for method in ("bfgs", "gauss_newton")
     }
@@ -195,13 +195,13 @@ def test_standard_errors_are_those_of_repeated_experiments():
 
 def test_held_back_observations_end_the_search():
     early, late = observations(noise=1.0, last=25), observations(noise=30.0, first=25, seed=5)
-    made = site(seen=early, selection=late, loss="mean_square")
-    found = calibrate([made], replace(QUICK, steps=30, wait=2, tolerance=0.0), progress=False)
-    state = found.found["reservoir"]
+    made = site(seen=early, tuning=late, loss="mean_square")
+    found = calibrate([made], replace(QUICK, steps=30, patience=2, tolerance=0.0), progress=False)
+    state = found.searches["reservoir"]
     x = found.x("reservoir")
     whole = made.evaluate(x, gradient=False)
-    assert whole.selection[0] == pytest.approx(state["best_selection"].min(), rel=1e-6)
-    assert state["selection_history"].shape == state["loss_history"].shape
+    assert whole.tuning[0] == pytest.approx(state["best_tuning"].min(), rel=1e-6)
+    assert state["tuning_history"].shape == state["loss_history"].shape
     assert int(state["step"]) < 30
 
 
@@ -226,7 +226,7 @@ def test_a_site_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
     good, bad, other = site("good"), site("bad", initial={"storage": 11.0}), site("other")
     checkpoint = tmp_path / "c.npz"
     found = calibrate([good, bad, other], QUICK, checkpoint=checkpoint, progress=False)
-    assert [*found.found] == ["good", "other"]
+    assert [*found.searches] == ["good", "other"]
     assert "none of 8 points could be solved" in found.failures["bad"]
     assert "Newton" in found.failures["bad"]
     # It is remembered, and the others are not sought again.
@@ -240,7 +240,9 @@ def test_a_site_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
 
 def test_points_that_are_near_are_not_refined_twice():
     made = site(loss="mean_square")
-    search = run._Search(made, QUICK, keeper.Keeper(None, {}, False), run.Progress(False, 1.0, None), 1, 1)
+    search = multistart._Search(
+        made, QUICK, keeper.Keeper(None, {}, False), multistart.Progress(False, 1.0, None), 1, 1
+    )
     x = np.array([[0.0, 0.0], [0.01, 0.0], [2.0, 0.0], [0.0, 0.005]])
     kept = search._best_of(x, made, 4)
     assert len(kept) == 2

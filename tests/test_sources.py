@@ -9,10 +9,10 @@ import pytest
 import xarray as xr
 from calibration import DAYS, write_basins, write_config
 
-from pydiffgeo.basin import BasinData, daylength
-from pydiffgeo.calibration.basins import prepare
-from pydiffgeo.calibration.settings import read_settings
 from pydiffgeo.errors import DataError
+from pydiffgeo.hydrology.basin import BasinData, daylength
+from pydiffgeo.hydrology.calibrate.basins import prepare
+from pydiffgeo.hydrology.calibrate.settings import read_settings
 
 NAME, FILE = "01000001", 'file = "basins.nc"'
 

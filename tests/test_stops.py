@@ -13,7 +13,7 @@ from stopping import stopped_at
 from test_faults import run_apart
 
 import pydiffgeo as dg
-from pydiffgeo.calibration import Calibration, Prior, Site, Strategy, calibrate, keeper
+from pydiffgeo.calibration import CalibrationResult, Prior, Site, Strategy, calibrate, keeper
 from pydiffgeo.engines.interrupts import held_interrupts
 from pydiffgeo.errors import DataError
 from pydiffgeo.io import read_archive, write_archive
@@ -37,16 +37,16 @@ def sites() -> list[Site]:
             dg.observe.Observation("u", "value", times[1:][p], seen[p], error=0.02)
             for p in (slice(0, 12), slice(12, 16))
         )
-        made.append(Site(name, DECAY, times, {}, (early,), {"k": None}, selection=(late,), priors={"k": Prior(0.5, 2.0)},
+        made.append(Site(name, DECAY, times, {}, (early,), {"k": None}, tuning=(late,), priors={"k": Prior(0.5, 2.0)},
                          loss="gaussian", settings={"engine": "sundials"}))  # fmt: skip
     return made
 
 
-def numbers(found: Calibration) -> dict[str, Any]:
-    return {f"{name} {k}": v for name, state in found.found.items() for k, v in state.items() if k != "seconds"}
+def numbers(found: CalibrationResult) -> dict[str, Any]:
+    return {f"{name} {k}": v for name, state in found.searches.items() for k, v in state.items() if k != "seconds"}
 
 
-def assert_same(found: Calibration, known: Calibration) -> None:
+def assert_same(found: CalibrationResult, known: CalibrationResult) -> None:
     assert numbers(found).keys() == numbers(known).keys()
     for name, value in numbers(known).items():
         np.testing.assert_array_equal(numbers(found)[name], value, err_msg=name)
@@ -54,7 +54,7 @@ def assert_same(found: Calibration, known: Calibration) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed() -> tuple[Calibration, int]:
+def undisturbed() -> tuple[CalibrationResult, int]:
     calibrate(sites(), STRATEGY, progress=False)
     with stopped_at() as calls:
         found = calibrate(sites(), STRATEGY, progress=False)
@@ -63,7 +63,7 @@ def undisturbed() -> tuple[Calibration, int]:
 
 @pytest.mark.parametrize("often", [True, False])
 def test_a_calibration_that_is_stopped_at_any_call_leaves_no_trace(
-    undisturbed: tuple[Calibration, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, often: bool
+    undisturbed: tuple[CalibrationResult, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, often: bool
 ) -> None:
     known, calls = undisturbed
     monkeypatch.setattr(keeper, "SAVE_EVERY", 0.0 if often else 10.0)
@@ -92,7 +92,7 @@ def test_ctrl_c_at_any_call_while_a_file_is_written_is_ctrl_c(tmp_path: Path) ->
 
 
 def test_an_error_of_a_callback_costs_a_calibration_nothing(
-    undisturbed: tuple[Calibration, int], tmp_path: Path
+    undisturbed: tuple[CalibrationResult, int], tmp_path: Path
 ) -> None:
     seen: list[Any] = []
 
@@ -107,7 +107,7 @@ def test_an_error_of_a_callback_costs_a_calibration_nothing(
     rest: list[Any] = []
     found = calibrate(sites(), STRATEGY, checkpoint=path, progress=False, callback=rest.append)
     assert_same(found, undisturbed[0])
-    assert len(seen) + len(rest) == sum(int(s["step"]) for s in found.found.values()) + 2 * STRATEGY.window_steps
+    assert len(seen) + len(rest) == sum(int(s["step"]) for s in found.searches.values()) + 2 * STRATEGY.window_steps
 
 
 def test_a_checkpoint_that_is_refused_is_left_as_it_is(tmp_path: Path) -> None:

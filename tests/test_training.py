@@ -17,7 +17,7 @@ from terminal import Terminal
 
 import pydiffgeo as dg
 from pydiffgeo.errors import DataError, InputError, SolverError
-from pydiffgeo.nn.parabola import parabolas
+from pydiffgeo.nn.quadratic_surrogate import quadratic_surrogate
 
 # `dg.nn.train` is the function.
 module = importlib.import_module("pydiffgeo.nn.train")
@@ -56,21 +56,21 @@ def test_training_learns_what_holds_where_nothing_was_seen(sites):
 
 
 BRIEF = dg.nn.Training(
-    steps=6, batch=3, window=20, warmup=5, selection=25, check_every=2, measure="log", noise=0.3, average=0.9,
+    steps=6, batch=3, window=20, warmup=5, tuning=25, check_every=2, measure="log", noise=0.3, average=0.9,
     learning_rate=0.1, settings={**SETTINGS, "rtol": 1e-3, "atol": 1e-3},
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("reuse", [1, 4])
-def test_a_stop_at_any_moment_leaves_no_trace(sites, tmp_path, monkeypatch, reuse):
-    training, shown, whole = replace(BRIEF, reuse=reuse), [], network()
+@pytest.mark.parametrize("inner_steps", [1, 4])
+def test_a_stop_at_any_moment_leaves_no_trace(sites, tmp_path, monkeypatch, inner_steps):
+    training, shown, whole = replace(BRIEF, inner_steps=inner_steps), [], network()
     shown.append(weights(whole.normalise(sites.attributes)))
     # What is built at the first solve is not counted.
     dg.nn.train(network(), sites, replace(training, steps=1))
     with stopped_at() as calls:
         seen = dg.nn.train(whole, sites, training, callback=lambda step, loss: shown.append(weights(whole)))
     assert seen.checked == (2, 4, 6)
-    random = np.random.default_rng(reuse)
+    random = np.random.default_rng(inner_steps)
     for attempt, often in enumerate((True, False)):
         monkeypatch.setattr(module, "SAVE_EVERY", 0.0 if often else 10.0)
         path, stops, net = tmp_path / f"{attempt}.npz", 0, network()
@@ -201,12 +201,12 @@ def test_a_terminal_gets_a_bar(sites, monkeypatch):
             assert shown.getvalue() == ""
 
 
-def test_training_on_parabolas_needs_fewer_solves(sites):
+def test_training_on_quadratic_surrogates_needs_fewer_solves(sites):
     out = ["site 1", "site 4", "site 7"]
     kept = [name for name in sites.names if name not in out]
     net, apart = network(seed=0), sites.take(out)
     before = efficiency(net.normalise(sites.take(kept).attributes), apart)
-    training = replace(TRAINING, steps=12, reuse=60, learning_rate=0.02)
+    training = replace(TRAINING, steps=12, inner_steps=60, learning_rate=0.02)
     seen = dg.nn.train(net, sites.take(kept), training)
     assert seen.solves == 72
     assert len(seen.loss) == 12
@@ -214,14 +214,14 @@ def test_training_on_parabolas_needs_fewer_solves(sites):
 
 
 @pytest.mark.parametrize("measure", ["scaled", "log"])
-def test_parabolas_touch_the_loss(sites, measure):
+def test_quadratic_surrogates_touch_the_loss(sites, measure):
     net, part = network().normalise(sites.attributes), sites.days(slice(0, 60))
     spread = sites.observed.sub(sites.observed.nanmean(1, keepdim=True)).pow(2).nanmean(1).sqrt()
     # One site was not observed in these days.
     part = replace(part, observed=part.observed.clone())
     part.observed[4] = torch.nan
     noise = torch.from_numpy(np.random.default_rng(3).normal(size=(9, 2)))
-    found = parabolas(
+    found = quadratic_surrogate(
         net, part, spread, flux="runoff", warmup=20, measure=measure, damping=0.3, noise=noise, settings=SETTINGS
     )  # fmt: skip
     assert torch.equal(found.at, net.variables(part.attributes, noise=noise).detach())
@@ -246,12 +246,12 @@ def test_parabolas_touch_the_loss(sites, measure):
     assert (torch.linalg.eigvalsh(found.curvature) > 0.29).all()
 
 
-def test_networks_with_weather_have_no_parabolas(sites):
+def test_networks_with_weather_have_no_quadratic_surrogates(sites):
     net = dg.nn.ParameterNetwork(
         dg.models.ExpHydro(), sites.inputs, varying=["f"], weather=["precipitation"], fixed={"T_max": 1.0}
     )  # fmt: skip
     with pytest.raises(InputError, match=r"do not vary with the weather; \['f'\] do"):
-        dg.nn.train(net, sites, replace(TRAINING, steps=1, reuse=5))
+        dg.nn.train(net, sites, replace(TRAINING, steps=1, inner_steps=5))
 
 
 def test_weights_are_averaged_over_the_steps(sites):
@@ -351,21 +351,21 @@ def test_noise_is_normal_with_the_spread_given(sites, monkeypatch):
 
 def test_days_held_back_choose_the_weights(sites):
     training = dg.nn.Training(
-        steps=60, batch=9, window=40, warmup=20, selection=60, check_every=2, patience=1, learning_rate=1.0,
+        steps=60, batch=9, window=40, warmup=20, tuning=60, check_every=2, patience=1, learning_rate=1.0,
         settings=SETTINGS,
     )  # fmt: skip
     net = network()
     seen = dg.nn.train(net, sites, training)
     # Steps this large do not gain every time: it stops at the first check without a gain, with the weights before.
-    assert 1 < len(seen.selection) < 30
-    assert [*seen.selection[:-1]] == sorted(seen.selection[:-1], reverse=True)
-    assert min(seen.selection) == seen.selection[-2] < seen.selection[-1]
+    assert 1 < len(seen.tuning) < 30
+    assert [*seen.tuning[:-1]] == sorted(seen.tuning[:-1], reverse=True)
+    assert min(seen.tuning) == seen.tuning[-2] < seen.tuning[-1]
     late = sites.days(slice(len(DAYS) - 80, None))
     spread = sites.observed[:, :-60].sub(sites.observed[:, :-60].nanmean(1, keepdim=True)).pow(2).nanmean(1).sqrt()
     with torch.no_grad():
         solution = net.simulate(late.attributes, late.forcing, np.arange(81.0), **SETTINGS)
     found = dg.nn.scaled_error(solution.fluxes["runoff"][:, 20:], late.observed[:, 20:], spread).mean()
-    assert found.item() == pytest.approx(min(seen.selection), rel=1e-9)
+    assert found.item() == pytest.approx(min(seen.tuning), rel=1e-9)
 
 
 def test_sites_that_fail_are_left_out_and_counted(sites, monkeypatch):
@@ -478,9 +478,9 @@ def test_predictions_hold_scores_over_seeds_beside_baselines(sites, tmp_path):
     part = sites.take(sites.names[:3])
     networks = [network(seed=s, initial={"water_storage": (50.0, 300.0)}).normalise(sites.attributes) for s in (0, 1)]
     settings = {k: v for k, v in SETTINGS.items() if k != "initial"}
-    seen = [dg.nn.Trained(loss=[0.5, 0.4]), dg.nn.Trained(loss=[0.6])]
-    train, validation = ("2000-01-01", "2000-04-30"), ("2000-05-01", "2000-06-30")
-    found = dg.nn.predictions(networks, part, train, validation, seen=seen, warmup=20, **settings)
+    seen = [dg.nn.TrainingHistory(loss=[0.5, 0.4]), dg.nn.TrainingHistory(loss=[0.6])]
+    train, evaluation = ("2000-01-01", "2000-04-30"), ("2000-05-01", "2000-06-30")
+    found = dg.hydrology.predictions(networks, part, train, evaluation, seen=seen, warmup=20, **settings)
     path = dg.io.write_dataset(tmp_path / "learnt.nc", found)
     with xr.open_dataset(path) as data:
         assert data.sizes == {"seed": 2, "basin": 3, "time": len(DAYS), "period": 2, "baseline": 3, "step": 2}
@@ -504,7 +504,7 @@ def test_predictions_hold_scores_over_seeds_beside_baselines(sites, tmp_path):
     assert "climatology" in page
     assert "decline of base flow with storage" in page
     with pytest.raises(InputError, match="2 networks and what 1 trainings"):
-        dg.nn.predictions(networks, part, train, validation, seen=seen[:1], **settings)
+        dg.hydrology.predictions(networks, part, train, evaluation, seen=seen[:1], **settings)
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"start": {"f": 0.02}}])

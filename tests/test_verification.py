@@ -112,9 +112,9 @@ def test_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_command_fails_where_a_problem_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pydiffgeo.verification import run
+    from pydiffgeo.verification import suite
 
-    monkeypatch.setattr(run, "Bench", lambda *a: Bench(*a, disturbed={"k": 1.01}))
+    monkeypatch.setattr(suite, "Bench", lambda *a: Bench(*a, disturbed={"k": 1.01}))
     arguments = ["verify", "--engine", "sundials", "--small", "--problem", "nash-cascade", "--output", str(tmp_path)]
     assert main(arguments) == 1
 

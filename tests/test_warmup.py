@@ -12,14 +12,15 @@ from calibration import write_basins, write_config
 from test_sites import DAYS, QUICK, RESERVOIR, observations, site, truth
 
 import pydiffgeo as dg
-from pydiffgeo.baselines import LinearRegression
-from pydiffgeo.basin import BasinData
-from pydiffgeo.calibration import Prior, Site, calibrate, calibrate_file, check_site, keeper, run, site_dataset
-from pydiffgeo.calibration import config as files
-from pydiffgeo.calibration import result as results
-from pydiffgeo.calibration.scores import BASELINES, baseline_scores
+from pydiffgeo.calibration import Prior, Site, calibrate, check_site, keeper, multistart, site_dataset
 from pydiffgeo.calibration.search import Adam, Evaluation
 from pydiffgeo.errors import BoundsError, DataError, InputError, SolverError, TimeError
+from pydiffgeo.hydrology import calibrate_file
+from pydiffgeo.hydrology.baselines import LinearRegression
+from pydiffgeo.hydrology.basin import BasinData
+from pydiffgeo.hydrology.calibrate import from_toml as files
+from pydiffgeo.hydrology.calibrate import result_file as results
+from pydiffgeo.hydrology.scores import BASELINES, baseline_scores
 from pydiffgeo.observe import Observation
 
 ONCE = replace(QUICK, candidates=4, starts=1, finalists=1, steps=2)
@@ -45,14 +46,14 @@ def test_what_was_observed_in_the_warm_up_counts_nowhere():
     # The store does not begin as it truly did, which is forgotten after twenty days.
     wrong = {"initial": {"storage": 80.0}, "loss": "mean_square"}
     times = np.arange(1.0, DAYS)
-    made = site(seen=(stored(times),), selection=(stored(times),), warmup=20.0, **wrong)
-    late = site(seen=(stored(times[times >= 20]),), selection=(stored(times[times >= 20]),), **wrong)
-    for o in (*made.observations, *made.selection):
+    made = site(seen=(stored(times),), tuning=(stored(times),), warmup=20.0, **wrong)
+    late = site(seen=(stored(times[times >= 20]),), tuning=(stored(times[times >= 20]),), **wrong)
+    for o in (*made.observations, *made.tuning):
         np.testing.assert_array_equal(o.times, times[times >= 20])
     x = np.array([[0.1, 0.2]])
     for normal in (False, True):
         a, b = made.evaluate(x, normal=normal), late.evaluate(x, normal=normal)
-        np.testing.assert_array_equal([a.loss, a.selection], [b.loss, b.selection])
+        np.testing.assert_array_equal([a.loss, a.tuning], [b.loss, b.tuning])
         np.testing.assert_array_equal(a.gradient, b.gradient)
     assert made.standard_errors(x) == late.standard_errors(x)
     assert site(seen=(stored(times),), **wrong).evaluate(x).loss > 3 * made.evaluate(x).loss
@@ -86,7 +87,7 @@ def test_a_prior_weighs_against_what_is_compared():
     assert made.evaluate(np.zeros((1, 2))).loss == late.evaluate(np.zeros((1, 2))).loss
 
 
-@pytest.mark.parametrize("key", ["observations", "selection"])
+@pytest.mark.parametrize("key", ["observations", "tuning"])
 def test_observations_that_are_never_compared_are_refused(key):
     early, good = (stored([1.0, 2.0]),), (stored([20.0, 30.0]),)
     with pytest.raises(InputError, match=f"site reservoir: none of the {key} lie after the warm-up, which ends at 10"):
@@ -110,9 +111,9 @@ def test_the_part_that_is_explored_does_not_depend_on_the_unit_of_time():
         model = replace(RESERVOIR, time_unit=unit)
         o = Observation("storage", "value", days * per, values, error=1.0)
         made = Site("x", model, days * per, {"rain": 1.0}, (o,), {"k": None}, warmup=200.0 * per, loss="nse")
-        part = run.window(made, 500.0 * per)
+        part = multistart.window(made, 500.0 * per)
         chosen.append(part.times[[0, -1]] / per)
-        assert run.window(made, 0.01 * per).times[-1] > 0  # of many thousand parts a hundred are looked at
+        assert multistart.window(made, 0.01 * per).times[-1] > 0  # of many thousand parts a hundred are looked at
     np.testing.assert_allclose(chosen, [chosen[0]] * 4)
     # By every start there is, it is as good as the best to the fifth by which starts are apart.
     inside = [np.nansum(values[(days >= s + 200) & (days <= s + 700)] ** 2) for s in days[days <= 3300]]
@@ -123,7 +124,7 @@ def test_the_part_that_is_explored_does_not_depend_on_the_unit_of_time():
 def test_parts_without_enough_observations_are_passed_over():
     early = stored(np.arange(1.0, 8.0))
     made = site(seen=(early, stored([30.0])), loss="nse")
-    part = run.window(made, 10.0)
+    part = multistart.window(made, 10.0)
     assert [o.times[0] for o in part.observations] == [1.0] or len(part.observations) == 1
 
 
@@ -158,9 +159,9 @@ def test_the_regression_that_a_model_has_to_beat_knows_the_three_days_before():
         runoff = np.concatenate([np.ones(lag), 0.5 * rain[: n - lag]])
         data = BasinData("a", dates, rain, random.normal(size=n), np.full(n, 12.0), runoff, "made up")
         found = dict(zip(BASELINES, baseline_scores("nse", data, slice(10, 200), slice(200, n)), strict=True))
-        train, validation = found["linear regression"]
-        assert (min(train, validation) > 1 - 1e-9) == reached, lag
-        assert reached or validation < 0.2
+        train, evaluation = found["linear regression"]
+        assert (min(train, evaluation) > 1 - 1e-9) == reached, lag
+        assert reached or evaluation < 0.2
 
 
 def test_a_regression_does_not_depend_on_the_units_of_its_drivers():
@@ -250,15 +251,15 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_result(tmp_path, monkeypat
     monkeypatch.setattr(keeper, "save", lambda *_: (_ for _ in ()).throw(DataError("the disk is full")))
     with pytest.warns(RuntimeWarning, match="the checkpoint could not be written .the disk is full."):
         found = calibrate([site()], ONCE, checkpoint=tmp_path / "c.npz", progress=False)
-    assert [*found.found] == ["reservoir"]
+    assert [*found.searches] == ["reservoir"]
 
 
 def test_ensembles_with_priors_are_what_they_are_in_the_loss():
     made = site(seen=observations()[1:], loss="nse", priors={"k": Prior(0.3, 1e3)})
     x = np.array([[0.0, 0.0], [1.0, -1.0], [-1.0, 1.0]])
     plain = replace(made, priors={}).evaluate(x, gradient=False).loss
-    state = {"best_x": x, "best_loss": made.evaluate(x, gradient=False).loss, "best_selection": np.full(3, np.inf)}
-    found = dg.calibration.Calibration({"reservoir": made}, {"reservoir": state}, {})
+    state = {"best_x": x, "best_loss": made.evaluate(x, gradient=False).loss, "best_tuning": np.full(3, np.inf)}
+    found = dg.calibration.CalibrationResult({"reservoir": made}, {"reservoir": state}, {})
     # A prior as wide as this says nothing: members are those whose plain loss is within the part that is asked for.
     for within in (0.0, 0.5 * (np.sort(plain)[1] / plain.min() - 1), 1.01 * (np.sort(plain)[1] / plain.min() - 1), 1e6):
         assert len(found.ensemble("reservoir", within)["k"]) == (plain <= (1 + within) * plain.min() * (1 + 1e-9)).sum()

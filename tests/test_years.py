@@ -11,11 +11,12 @@ import torch
 from calibration import DAYS, write_basins, write_config
 
 import pydiffgeo as dg
-from pydiffgeo.calibration.basins import prepare
 from pydiffgeo.calibration.objective import loss, residuals
-from pydiffgeo.calibration.settings import read_settings
 from pydiffgeo.errors import DataError, InputError
-from pydiffgeo.observe import Observation, even_years
+from pydiffgeo.hydrology.calibrate.basins import prepare
+from pydiffgeo.hydrology.calibrate.settings import read_settings
+from pydiffgeo.hydrology.years import even_years
+from pydiffgeo.observe import Observation
 
 # A wet, a dry and a middling year, from 1 October; 2000 has a 29 February.
 DATES = np.arange("1999-10-01", "2002-10-01", dtype="datetime64[D]")

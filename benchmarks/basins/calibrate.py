@@ -1,4 +1,4 @@
-"""EXP-HYDRO for each of 60 basins by itself, by gradient: scores in validation, and what they cost.
+"""EXP-HYDRO for each of 60 basins by itself, by gradient: scores in evaluation, and what they cost.
 
     python benchmarks/basins/calibrate.py DATA --output calibrated.nc [--engine E] [--basins ID ...]
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from pydiffgeo.calibration import calibrate_file
+from pydiffgeo.hydrology import calibrate_file
 
 CONFIG = """
 [data]
@@ -26,7 +26,7 @@ variables = {{ precipitation = "prcp", temperature = "tmean", daylength = "dayl"
 
 [periods]
 train = [1980-10-01, 2000-09-30]
-validation = [2000-10-01, 2010-09-30]
+evaluation = [2000-10-01, 2010-09-30]
 warmup = 365
 warmup_from = "repeat"
 
@@ -90,19 +90,19 @@ def report(result: Path, peer: Path) -> None:
     print(
         f"{data.attrs['engine']}, {data.attrs['solver']}: {np.isfinite(nse[:, 1]).sum()} of {len(names)} basins calibrated"
     )
-    print(f"median NSE: training {np.nanmedian(nse[:, 0]):.3f}, validation {np.nanmedian(nse[:, 1]):.3f}")
+    print(f"median NSE: training {np.nanmedian(nse[:, 0]):.3f}, evaluation {np.nanmedian(nse[:, 1]):.3f}")
     together = data.ensemble_nse.values
     print(f"mean of an ensemble of {np.nanmedian(data.ensemble_size):.0f} (median): "
-          f"training {np.nanmedian(together[:, 0]):.3f}, validation {np.nanmedian(together[:, 1]):.3f}")  # fmt: skip
+          f"training {np.nanmedian(together[:, 0]):.3f}, evaluation {np.nanmedian(together[:, 1]):.3f}")  # fmt: skip
     for name in data.baseline.values:
         scores = data.baseline_nse.sel(baseline=name).values[:, 1]
-        print(f"  {name!s:18} validation {np.nanmedian(scores):.3f}")
+        print(f"  {name!s:18} evaluation {np.nanmedian(scores):.3f}")
     if peer.exists():
         with open(peer, encoding="utf-8") as file:
             table = {row["basin_ID"].zfill(8): float(row["nse_valid"]) for row in csv.DictReader(file)}
         theirs = np.array([table[n] for n in names])
         print(
-            f"  {'peer':18} validation {np.median(theirs):.3f}; better in {(nse[:, 1] > theirs).sum()} of {len(names)} "
+            f"  {'peer':18} evaluation {np.median(theirs):.3f}; better in {(nse[:, 1] > theirs).sum()} of {len(names)} "
             f"basins, and the mean of the ensemble in {(together[:, 1] > theirs).sum()}"
         )
     for name, unit in (("solves", ""), ("gradients", ""), ("solved_time", " days"), ("seconds", " s")):

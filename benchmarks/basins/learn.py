@@ -46,17 +46,17 @@ Scores = dict[str, float]
 
 def read(folder: Path, attributes: tuple[str, ...] = ATTRIBUTES) -> dg.nn.SiteData:
     """The 60 basins with their attributes."""
-    data = dg.io.open_cf(folder / "camels_us_60.nc", variables={"precipitation": "prcp", "temperature": "tmean",
+    data = dg.hydrology.open_cf(folder / "camels_us_60.nc", variables={"precipitation": "prcp", "temperature": "tmean",
                          "daylength": "dayl", "runoff": "q_obs"})  # fmt: skip
     with open(folder / "camels_us_attributes_60.csv", encoding="utf-8") as file:
         table = {row["gauge_id"].zfill(8): row for row in csv.DictReader(file)}
     for name in attributes:
         data[name] = ("basin", np.array([float(table[str(b)][name] or "nan") for b in data.basin.values]))
-    return dg.nn.site_data(data, attributes)
+    return dg.hydrology.site_data(data, attributes)
 
 
 def calibrated(path: Path) -> tuple[dict[str, dict[str, float]], Scores, Scores]:
-    """Values of each basin calibrated by itself, the NSE in validation, and that of the mean of its finalists."""
+    """Values of each basin calibrated by itself, the NSE in evaluation, and that of the mean of its finalists."""
     with xr.open_dataset(path) as file:
         found = {
             str(b): {k: float(file[k].sel(basin=b)) for k in BOUNDS}
@@ -69,7 +69,7 @@ def calibrated(path: Path) -> tuple[dict[str, dict[str, float]], Scores, Scores]
 
 
 def efficiency(runoff: torch.Tensor, data: dg.nn.SiteData) -> Scores:
-    """NSE of each site in the days of validation, for runoff over the whole record `(sites, days)`."""
+    """NSE of each site in the days of evaluation, for runoff over the whole record `(sites, days)`."""
     keep = torch.from_numpy(data.dates >= np.datetime64(VALIDATION[0]))
     return dict(zip(data.names, dg.losses.nse(runoff[:, keep], data.observed[:, keep]).tolist(), strict=True))
 
@@ -106,7 +106,7 @@ def trained(
     )  # fmt: skip
     training = dg.nn.Training(
         steps=options.steps, batch=options.batch, window=options.window, warmup=WARMUP, learning_rate=options.rate,
-        weight_decay=0.1, measure="log", noise=options.noise, reuse=options.reuse, average=0.98, seed=seed,
+        weight_decay=0.1, measure="log", noise=options.noise, inner_steps=options.inner_steps, average=0.98, seed=seed,
         settings=options.settings,
     )  # fmt: skip
     seen = dg.nn.train(
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--window", type=int, default=730)
-    parser.add_argument("--reuse", type=int, default=6)
+    parser.add_argument("--inner-steps", type=int, default=6)
     parser.add_argument("--rate", type=float, default=0.02)
     parser.add_argument("--noise", type=float, default=0.5)
     options = parser.parse_args()
@@ -173,7 +173,7 @@ def main() -> None:
 
 
 def report(folds: list[dict[str, Any]], alone: Scores, several: Scores, seeds: list[int]) -> None:
-    """Medians of the NSE in validation over the basins of some folds, and what can be said of the network.
+    """Medians of the NSE in evaluation over the basins of some folds, and what can be said of the network.
 
     One network is held against one set of parameters of each basin calibrated by itself, the mean of the networks
     against the mean of its finalists.
@@ -206,7 +206,7 @@ def report(folds: list[dict[str, Any]], alone: Scores, several: Scores, seeds: l
                 flush=True,
             )
         if part == "held out" and len(scores) > 1:
-            for verdict in dg.baselines.compare({"nse": scores}, {n: {"nse": v} for n, v in rivals.items()}):
+            for verdict in dg.hydrology.baselines.compare({"nse": scores}, {n: {"nse": v} for n, v in rivals.items()}):
                 print(f"    {verdict}", flush=True)
 
 

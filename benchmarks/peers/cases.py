@@ -164,7 +164,7 @@ def basin(data: Path | None) -> Case:
     """EXP-HYDRO, ten years of days, the loss is one minus the Nash-Sutcliffe efficiency of daily runoff."""
     file = None if data is None else data / "camels_us_60.nc"
     if file is not None and file.exists():
-        from pydiffgeo.io import basin_data, open_cf
+        from pydiffgeo.hydrology import basin_data, open_cf
 
         series = basin_data(open_cf(file, basins=[BASIN]), BASIN, start=START, end=END)
         weather = {k: np.array(getattr(series, k)) for k in ("precipitation", "temperature", "daylength")}

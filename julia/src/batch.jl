@@ -10,7 +10,7 @@ struct Tape
 end
 
 "Bytes kept for the discrete adjoint, all members together."
-kept_bytes(t::Tape) = sum(k -> k isa Kept && k.record !== nothing ? bytes(k.record) : 0.0, t.kept; init = 0.0)
+kept_bytes(t::Tape) = sum(k -> k isa MemberRecord && k.record !== nothing ? bytes(k.record) : 0.0, t.kept; init = 0.0)
 
 struct ForwardResult
     y::Array{Float64,3}
@@ -36,24 +36,24 @@ struct TangentResult
 end
 
 """
-Runs `work(lane, member)` for `members`, in as many tasks as there are threads, each with a `lane` of its
+Runs `work(workspace, member)` for `members`, in as many tasks as there are threads, each with a `workspace` of its
 own that `set_up` makes. Returns a return code per member of `n`. Once `clock` stops, no member is begun.
 """
 function each_member(work, set_up, members, n::Int, clock::Clock)
     codes, next = fill("Success", n), Threads.Atomic{Int}(1)
     function run()
-        lane, at = nothing, next_look(clock)
+        workspace, at = nothing, next_look(clock)
         while (i = Threads.atomic_add!(next, 1)) <= length(members)
             m = members[i]
             try
                 at = look(clock, at)
-                lane === nothing && (lane = set_up())
-                work(lane, m)
+                workspace === nothing && (workspace = set_up())
+                work(workspace, m)
             catch failure
                 code = failure isa Failure ? failure.code :
                        failure isa SingularException ? :SingularMatrix : rethrow()
                 codes[m] = String(code)
-                lane = nothing    # whatever the failure left in it
+                workspace = nothing    # whatever the failure left in it
             end
         end
     end
@@ -121,9 +121,9 @@ function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::
     kept = Vector{Any}(nothing, members)
     counts, clock = [Counts() for _ in 1:members], Clock(seconds)
     stepping = settings.solver == "Rodas5P" && sensitivity in ("none", "discrete")
-    set_up() = stepping ? Lane(model, size(f, 2) == 2, settings, clock) : model
-    codes = each_member(set_up, 1:members, members, clock) do lane, m
-        into, given = (view(y, :, :, m), view(q, :, :, m)), (lane, breaks, view(p, :, m), view(f, :, :, :, m), settings)
+    set_up() = stepping ? Workspace(model, size(f, 2) == 2, settings, clock) : model
+    codes = each_member(set_up, 1:members, members, clock) do workspace, m
+        into, given = (view(y, :, :, m), view(q, :, :, m)), (workspace, breaks, view(p, :, m), view(f, :, :, :, m), settings)
         kept[m] = stepping ? forward_steps!(into..., given..., sensitivity == "discrete", counts[m]) :
                   sensitivity == "forward" ? forward_transitions!(into..., given..., counts[m], clock) :
                   forward!(into..., given..., sensitivity == "gauss", counts[m], clock)
@@ -146,13 +146,13 @@ end
 
 function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Array{Float64,3}, good::Vector{Int}, seconds = Inf)
     y0_bar, p_bar, f_bar = zeros(model.n_states, size(y_bar, 3)), zero(tape.p), zero(tape.f)
-    stepping, clock = any(kept -> kept isa Kept, tape.kept), Clock(seconds)
-    set_up() = stepping ? Lane(model, size(tape.f, 2) == 2, tape.settings, clock; adjoint = true) : model
-    codes = each_member(set_up, good, size(y_bar, 3), clock) do lane, m
+    stepping, clock = any(kept -> kept isa MemberRecord, tape.kept), Clock(seconds)
+    set_up() = stepping ? Workspace(model, size(tape.f, 2) == 2, tape.settings, clock; adjoint = true) : model
+    codes = each_member(set_up, good, size(y_bar, 3), clock) do workspace, m
         into = (view(y0_bar, :, m), view(p_bar, :, m), view(f_bar, :, :, :, m))
         bars, kept = (view(y_bar, :, :, m), view(q_bar, :, :, m)), tape.kept[m]
-        given = (lane, tape.breaks, view(tape.p, :, m), view(tape.f, :, :, :, m), kept)
-        if kept isa Kept
+        given = (workspace, tape.breaks, view(tape.p, :, m), view(tape.f, :, :, :, m), kept)
+        if kept isa MemberRecord
             adjoint!(into..., given..., view(tape.y, :, :, m), bars..., tape.settings)
         elseif kept isa Array{Float64,3}
             pull_transitions!(into..., model, kept, bars...)
@@ -190,14 +190,14 @@ function tangent(model::Model, tape::Tape, y0_dot::Array{Float64,3}, p_dot::Arra
     directions = size(y0_dot, 3)
     y_dot = zeros(size(tape.y)..., directions)
     q_dot = zeros(model.n_fluxes, size(tape.y, 2) - 1, size(tape.y, 3), directions)
-    stepping, clock = any(kept -> kept isa Kept, tape.kept), Clock(seconds)
-    set_up() = stepping ? Lane(model, size(tape.f, 2) == 2, tape.settings, clock; directions) : model
-    codes = each_member(set_up, good, size(tape.y, 3), clock) do lane, m
+    stepping, clock = any(kept -> kept isa MemberRecord, tape.kept), Clock(seconds)
+    set_up() = stepping ? Workspace(model, size(tape.f, 2) == 2, tape.settings, clock; directions) : model
+    codes = each_member(set_up, good, size(tape.y, 3), clock) do workspace, m
         into, kept = (view(y_dot, :, :, m, :), view(q_dot, :, :, m, :)), tape.kept[m]
         into[1][:, 1, :] .= view(y0_dot, :, m, :)
         dots = (view(p_dot, :, m, :), view(f_dot, :, :, :, m, :))
-        if kept isa Kept
-            tangent!(into..., dots..., lane, tape.breaks, view(tape.p, :, m), view(tape.f, :, :, :, m), kept,
+        if kept isa MemberRecord
+            tangent!(into..., dots..., workspace, tape.breaks, view(tape.p, :, m), view(tape.f, :, :, :, m), kept,
                      view(tape.y, :, :, m), tape.settings)
         else
             push_transitions!(into..., dots..., model, kept::Array{Float64,3})

@@ -185,9 +185,9 @@ end
 Pulls `y_bar` `(states, breaks)` and `q_bar` `(fluxes, intervals)` of one member back through the steps
 that were kept, or are taken again from `y`; fills in `y0_bar`, `p_bar` and `f_bar`.
 """
-function adjoint!(y0_bar, p_bar, f_bar, lane::Lane, breaks, p, f, kept::Kept, y, y_bar, q_bar, s::Settings)
-    set_parameters!(lane.along.work, p)
-    pull_steps!(y0_bar, p_bar, f_bar, lane.along, lane.integrator, breaks, f, kept, y, y_bar, q_bar, s)
+function adjoint!(y0_bar, p_bar, f_bar, workspace::Workspace, breaks, p, f, kept::MemberRecord, y, y_bar, q_bar, s::Settings)
+    set_parameters!(workspace.along.work, p)
+    pull_steps!(y0_bar, p_bar, f_bar, workspace.along, workspace.integrator, breaks, f, kept, y, y_bar, q_bar, s)
 end
 
 function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_bar, q_bar, s)

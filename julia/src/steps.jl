@@ -3,7 +3,7 @@
 const STAGES = 8
 
 "The accepted steps of consecutive intervals: their sizes, and states and stages k of each."
-struct Record
+struct StepRecord
     n::Int
     first::Vector{Int}          # the first step of each interval, and one past the last step
     sizes::Vector{Float64}
@@ -12,34 +12,34 @@ struct Record
     stages::Vector{Float64}     # (stages, states, steps)
 end
 
-Record(n::Int) = Record(n, [1], Float64[], Float64[], Float64[], Float64[])
-fields(r::Record) = (r.first, r.sizes, r.starts, r.points, r.stages)
-Base.copy(r::Record) = Record(r.n, copy.(fields(r))...)
-Base.empty!(r::Record) = (foreach(empty!, fields(r)); push!(r.first, 1); r)
+StepRecord(n::Int) = StepRecord(n, [1], Float64[], Float64[], Float64[], Float64[])
+fields(r::StepRecord) = (r.first, r.sizes, r.starts, r.points, r.stages)
+Base.copy(r::StepRecord) = StepRecord(r.n, copy.(fields(r))...)
+Base.empty!(r::StepRecord) = (foreach(empty!, fields(r)); push!(r.first, 1); r)
 
-steps(r::Record) = length(r.sizes)
-bytes(r::Record) = 8.0 * (length(r.sizes) + length(r.starts) + length(r.points) + length(r.stages))
-point(r::Record, step) = view(r.points, (step-1)*r.n+1:step*r.n)
-stages_of(r::Record, step) = reshape(view(r.stages, (step-1)*r.n*STAGES+1:step*r.n*STAGES), STAGES, r.n)
+steps(r::StepRecord) = length(r.sizes)
+bytes(r::StepRecord) = 8.0 * (length(r.sizes) + length(r.starts) + length(r.points) + length(r.stages))
+point(r::StepRecord, step) = view(r.points, (step-1)*r.n+1:step*r.n)
+stages_of(r::StepRecord, step) = reshape(view(r.stages, (step-1)*r.n*STAGES+1:step*r.n*STAGES), STAGES, r.n)
 
 """
 What is kept of one member: its record, or where that grew too large, the number of steps of each interval
 and the size of the step that it began with.
 """
-struct Kept
-    record::Union{Nothing,Record}
+struct MemberRecord
+    record::Union{Nothing,StepRecord}
     counts::Vector{Int}
-    tried::Vector{Float64}
+    initial_steps::Vector{Float64}
 end
 
 "States at the end of a step of the interval `j`, the one numbered `at` in the record."
-finish_of(r::Record, step, at, y, j) = step + 1 < r.first[at+1] ? point(r, step + 1) : view(y, :, j + 1)
+finish_of(r::StepRecord, step, at, y, j) = step + 1 < r.first[at+1] ? point(r, step + 1) : view(y, :, j + 1)
 
 # The two places that know how the solver keeps its numbers.
 stage_vectors(integrator) = integrator.cache.ks
 tableau(integrator) = integrator.cache.tab
 
-function remember!(r::Record, integrator, t, h)
+function remember!(r::StepRecord, integrator, t, h)
     push!(r.sizes, h)
     push!(r.starts, t)
     at = length(r.points)
@@ -64,11 +64,11 @@ end
 
 """
 Solves `intervals` of one member, one after the other, with one integrator: a one-step method has no
-history to mislead it. `record` is what to keep, or nothing. `tried` is the size of the first step to try
+history to mislead it. `record` is what to keep, or nothing. `initial_steps` is the size of the first step to try
 in each interval, what the solver would have gone on with from the one before; where it is zero, as at the
 start, the solver finds one, which is small and costs more than a refused step does.
 """
-function march!(record, tried, y, q, w::Work{Float64}, breaks, f, intervals, s::Settings, counts::Counts, integrator)
+function march!(record, initial_steps, y, q, w::Work{Float64}, breaks, f, intervals, s::Settings, counts::Counts, integrator)
     n, u = w.model.n_states, integrator.u
     for j in intervals
         set_interval!(w, view(f, :, :, j), breaks[j+1] - breaks[j])
@@ -77,8 +77,8 @@ function march!(record, tried, y, q, w::Work{Float64}, breaks, f, intervals, s::
         end
         integrator.opts.dtmax = w.length
         fill!(w.emphasis, 1.0)
-        SciMLBase.reinit!(integrator, u; t0 = 0.0, tf = w.length, reset_dt = tried[j] == 0)
-        tried[j] == 0 || (integrator.dt = integrator.dtpropose = min(tried[j], w.length))
+        SciMLBase.reinit!(integrator, u; t0 = 0.0, tf = w.length, reset_dt = initial_steps[j] == 0)
+        initial_steps[j] == 0 || (integrator.dt = integrator.dtpropose = min(initial_steps[j], w.length))
         longest = 0.0
         accepted, rejected = integrator.stats.naccept, integrator.stats.nreject
         while integrator.t < w.length
@@ -91,7 +91,7 @@ function march!(record, tried, y, q, w::Work{Float64}, breaks, f, intervals, s::
             longest = max(longest, integrator.t - t)
         end
         # The last step was cut short by the end of the interval, and says less than the longest one.
-        j < length(tried) && (tried[j+1] = max(longest, SciMLBase.get_proposed_dt(integrator)))
+        j < length(initial_steps) && (initial_steps[j+1] = max(longest, SciMLBase.get_proposed_dt(integrator)))
         counts.steps += integrator.stats.naccept - accepted
         counts.rejections += integrator.stats.nreject - rejected
         u = integrator.u
@@ -105,40 +105,40 @@ function march!(record, tried, y, q, w::Work{Float64}, breaks, f, intervals, s::
 end
 
 "What a task needs to solve members, one after the other, and to go along their steps with adjoint or tangent."
-struct Lane{I,A}
+struct Workspace{I,A}
     integrator::I
     along::A
-    scratch::Record     # grows to the longest member, and is copied from
+    scratch::StepRecord     # grows to the longest member, and is copied from
 end
 
-function Lane(model::Model, linear::Bool, s::Settings, clock = Clock(); adjoint = false, directions = 0)
+function Workspace(model::Model, linear::Bool, s::Settings, clock = Clock(); adjoint = false, directions = 0)
     return with_solver(s.solver, model.pattern, Float64) do alg, J
         w = Work{Float64}(model, linear; adjoint, clock)
         integrator = stepper(w, alg, J, s)
         along = adjoint ? StepAdjoint(w, prototype(model.transposed, Float64)...) :
                 directions > 0 ? StepTangent(model, linear, directions) : nothing
-        Lane(integrator, along, Record(model.n_states))
+        Workspace(integrator, along, StepRecord(model.n_states))
     end
 end
 
 "Solves one member; returns what its discrete adjoint needs where `keep` is set."
-function forward_steps!(y, q, lane::Lane, breaks, p, f, s::Settings, keep::Bool, counts::Counts)
-    w = set_parameters!(lane.integrator.p, p)
+function forward_steps!(y, q, workspace::Workspace, breaks, p, f, s::Settings, keep::Bool, counts::Counts)
+    w = set_parameters!(workspace.integrator.p, p)
     w.share = 1.0
-    record, taken = keep ? empty!(lane.scratch) : nothing, zeros(Int, length(breaks) - 1)
-    tried = zeros(length(taken))
+    record, taken = keep ? empty!(workspace.scratch) : nothing, zeros(Int, length(breaks) - 1)
+    initial_steps = zeros(length(taken))
     for j in eachindex(taken)
         before = counts.steps
-        march!(record, tried, y, q, w, breaks, f, j:j, s, counts, lane.integrator)
+        march!(record, initial_steps, y, q, w, breaks, f, j:j, s, counts, workspace.integrator)
         taken[j] = counts.steps - before
         record !== nothing && bytes(record) > s.memory && (record = nothing)
     end
     counts.share = w.share
-    return keep ? Kept(record === nothing ? nothing : copy(record), taken, tried) : nothing
+    return keep ? MemberRecord(record === nothing ? nothing : copy(record), taken, initial_steps) : nothing
 end
 
 "Blocks of consecutive intervals, last first, whose records stay within the memory allowed."
-function blocks(kept::Kept, n, memory)
+function blocks(kept::MemberRecord, n, memory)
     kept.record === nothing || return [1:length(kept.counts)]
     found, last, used = UnitRange{Int}[], length(kept.counts), 0.0
     for j in length(kept.counts):-1:1
@@ -153,11 +153,11 @@ function blocks(kept::Kept, n, memory)
 end
 
 "The record of a block of intervals of one member, whose steps are taken again from the states `y`; the work of the integrator has its parameters."
-function again(integrator, breaks, f, kept::Kept, y, block, s::Settings)
+function again(integrator, breaks, f, kept::MemberRecord, y, block, s::Settings)
     w = integrator.p
-    record = Record(w.model.n_states)
+    record = StepRecord(w.model.n_states)
     y_again, q_again = zeros(w.model.n_states, length(breaks)), zeros(w.model.n_fluxes, length(breaks) - 1)
     y_again[:, first(block)] .= view(y, :, first(block))
-    march!(record, copy(kept.tried), y_again, q_again, w, breaks, f, block, s, Counts(), integrator)
+    march!(record, copy(kept.initial_steps), y_again, q_again, w, breaks, f, block, s, Counts(), integrator)
     return record
 end

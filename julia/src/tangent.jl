@@ -104,9 +104,9 @@ end
 Pushes the directions of one member through the steps that were kept, or are taken again from `y`. Fills in
 `y_dot` `(states, breaks, directions)`, given its first column, and `q_dot` `(fluxes, intervals, directions)`.
 """
-function tangent!(y_dot, q_dot, p_dot, f_dot, lane::Lane, breaks, p, f, kept::Kept, y, s::Settings)
-    set_parameters!(lane.integrator.p, p)
-    push_steps!(y_dot, q_dot, p_dot, f_dot, lane.along, lane.integrator, breaks, p, f, kept, y, s)
+function tangent!(y_dot, q_dot, p_dot, f_dot, workspace::Workspace, breaks, p, f, kept::MemberRecord, y, s::Settings)
+    set_parameters!(workspace.integrator.p, p)
+    push_steps!(y_dot, q_dot, p_dot, f_dot, workspace.along, workspace.integrator, breaks, p, f, kept, y, s)
 end
 
 function push_steps!(y_dot, q_dot, p_dot, f_dot, a, integrator, breaks, p, f, kept, y, s)

@@ -1,7 +1,7 @@
 using LinearAlgebra, SparseArrays, Test
 using PydiffgeoSolvers
 # ForwardDiff too comes with the solvers: the environment of Python names them alone.
-using PydiffgeoSolvers: Elimination, ForwardDiff, Kept, Kernel, Model, Record, SciMLBase, SOLVERS, Settings, StepAdjoint, Work,
+using PydiffgeoSolvers: Elimination, ForwardDiff, MemberRecord, Kernel, Model, StepRecord, SciMLBase, SOLVERS, Settings, StepAdjoint, Work,
     backward, build, collect_parameters!, core_of, cosine, derived, exponential, forward, hyperbolic, init, jacobian!, logarithm,
     ode_problem, power, pull!, pull_steps!, rates!, ready!, remember!, set_forcing!, set_interval!, set_parameters!, sine,
     set_point!, step!, tangent
@@ -238,7 +238,7 @@ end
     function steps(y0, p, f)
         w = set_interval!(set_parameters!(Work{Float64}(model, true; adjoint = true), p), f[:, :, 1, 1], 0.6)
         integrator = init(ode_problem(w, [vec(y0); 0.0; 0.0], zeros(n + 2, n + 2)), alg; adaptive = false, dt = 0.2)
-        record = Record(n)
+        record = StepRecord(n)
         while integrator.t < 0.59
             t = integrator.t
             step!(integrator)
@@ -250,7 +250,7 @@ end
     _, w, integrator, record = steps(y0, p, f)
     a = StepAdjoint(w, zeros(n, n), nothing)
     found = (y0 = zeros(n), p = zeros(n), f = zeros(1, 2, 1))
-    pull_steps!(found..., a, integrator, [0.0, 0.6], f[:, :, 1:1, 1], Kept(record, [3], [0.0]), nothing,
+    pull_steps!(found..., a, integrator, [0.0, 0.6], f[:, :, 1:1, 1], MemberRecord(record, [3], [0.0]), nothing,
                 [zeros(n) weight], reshape(flux_weight, 2, 1), settings)
     h = 1e-6
     for (name, x) in ((:y0, y0), (:p, p), (:f, f)), i in eachindex(found[name])

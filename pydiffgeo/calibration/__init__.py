@@ -5,27 +5,22 @@ found = dg.calibration.calibrate([site], dg.calibration.Strategy(method="gauss_n
 print(found.values("plot 1"))
 """
 
-from .check import check_file, check_site
-from .config import calibrate_file
+from .check_site import check_site
 from .dataset import site_dataset
-from .found import Calibration
+from .multistart import calibrate
 from .objective import Prior
 from .progress import Step
-from .run import calibrate
-from .settings import read_settings
+from .result import CalibrationResult
 from .site import Site
 from .strategy import Strategy
 
 __all__ = [
-    "Calibration",
+    "CalibrationResult",
     "Prior",
     "Site",
     "Step",
     "Strategy",
     "calibrate",
-    "calibrate_file",
-    "check_file",
     "check_site",
-    "read_settings",
     "site_dataset",
 ]

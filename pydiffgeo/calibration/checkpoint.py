@@ -12,7 +12,7 @@ from ..errors import DataError
 from ..io import read_archive, write_archive
 from .search import State
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)

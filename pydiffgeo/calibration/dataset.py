@@ -14,13 +14,12 @@ from ..io.solutions import as_dates
 from ..losses.measures import MEASURES
 from ..observe import Observation
 from ..solve import Solution
-from .found import Calibration
 from .record import unit_of
-from .result import prior_values, training_loss
+from .result import CalibrationResult, prior_values, training_loss
 from .site import Site
 
 
-def site_dataset(found: Calibration, site: str, *, start: Any = None) -> xr.Dataset:
+def site_dataset(found: CalibrationResult, site: str, *, start: Any = None) -> xr.Dataset:
     """The best solution of a site with what was observed and calibrated, for `dg.io.write_dataset` and `pydiffgeo report`.
 
     Args:
@@ -38,8 +37,8 @@ def site_dataset(found: Calibration, site: str, *, start: Any = None) -> xr.Data
         UnknownSiteError: it is not there, or failed; says why.
         SolverError: it cannot be solved. DataError: see `solution_dataset`.
     """
-    if site not in found.found:
-        why = found.failures.get(site, f"there are {[*found.found]}")
+    if site not in found.searches:
+        why = found.failures.get(site, f"there are {[*found.searches]}")
         raise UnknownSiteError(f"there is nothing of a site {site!r}: {why}")
     asked, solution = found.sites[site], found.solve(site)
     errors, why_not = _standard_errors(found, site)
@@ -49,13 +48,13 @@ def site_dataset(found: Calibration, site: str, *, start: Any = None) -> xr.Data
         warmup=f"{asked.warmup:g} {asked.model.time_unit}", standard_errors=why_not,
     )  # fmt: skip
     data = _values(data, found, site, errors)
-    state = found.found[site]
+    state = found.searches[site]
     unit = _loss_unit(asked)
     histories = {
         "loss": (training_loss(asked.loss, bool(asked.priors)), "1" if asked.priors else unit, state["loss_history"])
     }
-    if asked.selection:
-        histories["selection_loss"] = (f"loss of the selection ({asked.loss})", unit, state["selection_history"])
+    if asked.tuning:
+        histories["tuning_loss"] = (f"loss of the tuning ({asked.loss})", unit, state["tuning_history"])
     for key, (text, units, history) in histories.items():
         about = {"long_name": f"smallest {text} so far", "units": units}
         data[key] = (("finalist", "step"), history.T, about)
@@ -67,7 +66,7 @@ def site_dataset(found: Calibration, site: str, *, start: Any = None) -> xr.Data
     return data
 
 
-def _standard_errors(found: Calibration, site: str) -> tuple[dict[str, float], str | None]:
+def _standard_errors(found: CalibrationResult, site: str) -> tuple[dict[str, float], str | None]:
     """Standard errors, or none and why: the loss is no sum of squares, the data say too little, or a solve fails."""
     try:
         return found.standard_errors(site), None
@@ -84,7 +83,7 @@ def _loss_unit(site: Site) -> str:
     return own if unit == "{unit}" else unit.format(unit=f"({own})")
 
 
-def _values(data: xr.Dataset, found: Calibration, name: str, errors: dict[str, float]) -> xr.Dataset:
+def _values(data: xr.Dataset, found: CalibrationResult, name: str, errors: dict[str, float]) -> xr.Dataset:
     """Adds what was calibrated."""
     site: Site = found.sites[name]
     known = {p.name: (p.unit, p.description) for p in site.model.parameters}

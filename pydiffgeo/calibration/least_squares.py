@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .search import Array, Evaluation, State, advanced, descent
+from ..arrays import Array
+from .search import Evaluation, State, advanced, descent
 
 
 @dataclass(frozen=True)
@@ -17,19 +18,19 @@ class GaussNewton:
     gradient `g = 2 J'r`. The damping falls where the trial betters the loss and grows where it does not. The
     restraint keeps a value that the loss hardly depends on, such as one near its bound, from a step longer than
     `1 / (2 restraint)`, next to which nothing else could move; at a minimum it vanishes.
-    A member is done when `patience` successive steps each gain less than
+    A member is done when `slow_steps` successive steps each gain less than
     `tolerance` of its loss, or when no damping helps any more.
 
     Source: Marquardt 1963, J. SIAM 11; the scaling by the diagonal keeps steps independent of units.
     """
 
     tolerance: float = 1e-4
-    patience: int = 2
+    slow_steps: int = 2
     first_damping: float = 1e-2
     largest_damping: float = 1e8
     restraint: float = 0.1
     longest_step: float = 2.0
-    wait: int = 10
+    patience: int = 10
     needs_normal = True
 
     def start(self, x: Array) -> State:
@@ -41,7 +42,7 @@ class GaussNewton:
 
     def advance(self, state: State, found: Evaluation) -> State:
         assert found.normal is not None
-        new = advanced(state, found, self.wait)
+        new = advanced(state, found, self.patience)
         for m in np.flatnonzero(~new["done"]):
             self._member(new, int(m), float(found.loss[m]), found.gradient[m], found.normal[m], found.of(int(m)))
         return new
@@ -58,7 +59,7 @@ class GaussNewton:
             s["done"][m] = True  # failed where it starts: there is no point to go back to
         else:
             s["damping"][m] *= 4
-        s["done"][m] |= s["slow"][m] >= self.patience or s["damping"][m] > self.largest_damping
+        s["done"][m] |= s["slow"][m] >= self.slow_steps or s["damping"][m] > self.largest_damping
         s["done"][m] |= not s["gradient"][m].any()
         if not s["done"][m]:
             s["trial"][m] = s["x"][m] + self._step(s, m)

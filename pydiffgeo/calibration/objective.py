@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..arrays import Array
 from ..checks import check_switch, is_pair
 from ..errors import BoundsError, InputError, UnknownNameError
 from ..losses.masked import efficiency, mean, paired
@@ -28,7 +29,6 @@ from ..model import Parameter
 from ..observe import Observation, misfit
 from ..solve import Solution
 from ..transforms import Bounded
-from .search import Array
 
 LIKELIHOODS = ("gaussian", "heteroscedastic")
 MISFITS = (*LIKELIHOODS, "mean_square")

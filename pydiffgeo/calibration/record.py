@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..arrays import Array
 from ..errors import InputError, TimeError
 from ..model import Model, TimeSeries
 from ..observe import SAME, Observation
-from .search import Array
 
 
 def after_warmup(

@@ -4,8 +4,8 @@ A search proposes one `trial` per member, is told the loss and its gradient ther
 next. The state is never changed in place: whoever keeps the last one can stop at any moment, write
 it to disk, and go on later as if nothing had happened.
 
-Where an evaluation carries a `selection` loss, of observations that are held back, the best point is the
-one with the smallest of these, and a member that has not bettered it for `wait` steps is done: early stopping.
+Where an evaluation carries a `tuning` loss, of observations that are held back, the best point is the
+one with the smallest of these, and a member that has not bettered it for `patience` steps is done: early stopping.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Evaluation:
     Attributes:
         loss: `(members,)`; not finite where a trial failed.
         gradient: `(members, n)`.
-        selection: loss over observations that are held back, `(members,)`.
+        tuning: loss over observations that are held back, `(members,)`.
         normal: `J'J` of the residuals whose squares add up to the loss, `(members, n, n)`.
         why: why a trial failed, for one of those that did.
         size: what gains are parts of, `(members,)`; the loss where None. Minus the logarithm of a likelihood changes by a
@@ -37,7 +37,7 @@ class Evaluation:
 
     loss: Array
     gradient: Array
-    selection: Array | None = None
+    tuning: Array | None = None
     normal: Array | None = None
     why: str = ""
     size: Array | None = None
@@ -73,7 +73,7 @@ def common(x: Array) -> State:
         "trial": x.copy(),
         "best_x": x.copy(),
         "best_loss": np.full(members, np.inf),
-        "best_selection": np.full(members, np.inf),
+        "best_tuning": np.full(members, np.inf),
         "stale": np.zeros(members, np.int64),
         "done": np.zeros(members, bool),
         "step": np.zeros((), np.int64),
@@ -92,18 +92,18 @@ def descent(x: Array) -> State:
     }
 
 
-def advanced(state: State, found: Evaluation, wait: int) -> State:
+def advanced(state: State, found: Evaluation, patience: int) -> State:
     """A copy of `state`, one step on, that remembers the best points seen."""
     new = {k: v.copy() for k, v in state.items()}
     searching, failed = ~new["done"], ~np.isfinite(found.loss)
-    if found.selection is None:
+    if found.tuning is None:
         better = found.loss < new["best_loss"]
     else:
-        held_back = np.where(failed, np.inf, found.selection)
-        better = held_back < new["best_selection"]
-        new["best_selection"] = np.where(searching & better, held_back, new["best_selection"])
+        held_back = np.where(failed, np.inf, found.tuning)
+        better = held_back < new["best_tuning"]
+        new["best_tuning"] = np.where(searching & better, held_back, new["best_tuning"])
         new["stale"] = np.where(searching, np.where(better, 0, new["stale"] + 1), new["stale"])
-        new["done"] |= new["stale"] >= wait
+        new["done"] |= new["stale"] >= patience
     better &= searching
     new["best_x"][better], new["best_loss"][better] = new["trial"][better], found.loss[better]
     new["step"] += 1
@@ -119,14 +119,14 @@ class Adam:
 
     learning_rate: float = 0.1
     decay: tuple[float, float] = (0.9, 0.999)
-    wait: int = 10
+    patience: int = 10
     needs_normal = False
 
     def start(self, x: Array) -> State:
         return common(x) | {"first": np.zeros_like(x), "second": np.zeros_like(x), "count": np.zeros((len(x), 1))}
 
     def advance(self, state: State, found: Evaluation) -> State:
-        new = advanced(state, found, self.wait)
+        new = advanced(state, found, self.patience)
         good = ~new["done"] & np.isfinite(found.loss)
         bad = ~new["done"] & ~good
         b1, b2 = self.decay
@@ -152,7 +152,7 @@ class BFGS:
     """Quasi-Newton steps with a backtracking line search, for each member by itself.
 
     With the few parameters of a basin the full inverse Hessian is kept. A member is done when
-    `patience` successive steps each gain less than `tolerance` of its loss, or when no step along the
+    `slow_steps` successive steps each gain less than `tolerance` of its loss, or when no step along the
     gradient gains anything.
 
     Source: Nocedal and Wright 2006, Numerical Optimization, algorithms 3.1 and 6.1; Hager and Zhang 2005, SIAM J.
@@ -160,12 +160,12 @@ class BFGS:
     """
 
     tolerance: float = 1e-4
-    patience: int = 3
+    slow_steps: int = 3
     first_step: float = 0.5
     longest_step: float = 2.0
     shortest_step: float = 1e-4
     sufficient: float = 1e-4
-    wait: int = 10
+    patience: int = 10
     needs_normal = False
 
     def start(self, x: Array) -> State:
@@ -179,7 +179,7 @@ class BFGS:
         }
 
     def advance(self, state: State, found: Evaluation) -> State:
-        new = advanced(state, found, self.wait)
+        new = advanced(state, found, self.patience)
         for m in np.flatnonzero(~new["done"]):
             self._member(new, int(m), float(found.loss[m]), found.gradient[m], found.of(int(m)))
         return new
@@ -239,7 +239,7 @@ class BFGS:
         move, bend = s["trial"][m] - s["x"][m], gradient - s["gradient"][m]
         s["x"][m], s["loss"][m], s["gradient"][m] = s["trial"][m], loss, gradient
         s["slow"][m] = s["slow"][m] + 1 if gain < self.tolerance * size else 0
-        if s["slow"][m] >= self.patience:
+        if s["slow"][m] >= self.slow_steps:
             s["done"][m] = True
             return
         if move @ bend > 1e-10 * np.linalg.norm(move) * np.linalg.norm(bend):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..arrays import Array
 from ..checks import check_within, is_pair
 from ..copies import Made
 from ..engines.base import Options
@@ -39,7 +40,7 @@ from .objective import (
     with_priors,
 )
 from .record import after_warmup, between, cut, unit_of
-from .search import Array, Evaluation
+from .search import Evaluation
 from .uncertainty import covariance
 
 # Comparing candidates needs no smaller a relative tolerance; a search uses the tolerances of the site.
@@ -63,7 +64,7 @@ class Site(Made):
             the mode of their posterior. "gaussian" and "heteroscedastic" take the errors of observations as stated;
             "mean_square", "nse", "mse", "log_nse", "mae" and, of one series, "rmse" estimate their size (see
             `calibration.objective`). Other losses take no priors.
-        selection: observations that are held back from the loss, for early stopping.
+        tuning: observations that are held back from the loss, for early stopping.
         loss: a loss of `losses.LOSSES`, or a misfit: "gaussian", "heteroscedastic", "mean_square". "mse", "rmse" and
             "mae" have the unit of the observations, and so take those of one unit only.
         assemble: turns calibrated values, name -> `(members, 1)`, into parameters of the model, name ->
@@ -71,7 +72,7 @@ class Site(Made):
             soil horizon, say. Such values need bounds.
         logarithmic: names of values, other than parameters of the model, to be searched on a logarithmic scale.
         warmup: time at the start of any part of the record that is solved but not compared: values before its end, and
-            windows that begin before it, are no part of `observations` and `selection`, whatever the site is used for.
+            windows that begin before it, are no part of `observations` and `tuning`, whatever the site is used for.
         settings: keywords of `solve`, such as `engine` and `rtol`.
 
     Raises:
@@ -87,7 +88,7 @@ class Site(Made):
     fixed: Mapping[str, Any] = field(default_factory=dict)
     initial: Mapping[str, Any] = field(default_factory=dict)
     priors: Mapping[str, Prior] = field(default_factory=dict)
-    selection: tuple[Observation, ...] = ()
+    tuning: tuple[Observation, ...] = ()
     loss: str = "mean_square"
     assemble: Callable[[Values], Mapping[str, Any]] | None = None
     logarithmic: tuple[str, ...] = ()
@@ -104,7 +105,7 @@ class Site(Made):
         for key in ("forcing", "bounds", "fixed", "initial", "priors", "settings"):
             if not isinstance(getattr(self, key), Mapping):
                 raise InputError(f"site {self.name}: {key} must be a mapping from names, got {getattr(self, key)!r}")
-        for key in ("observations", "selection"):
+        for key in ("observations", "tuning"):
             given = getattr(self, key)
             if not isinstance(given, (tuple, list)) or not all(isinstance(o, Observation) for o in given):
                 raise InputError(f"site {self.name}: {key} must be several `Observation`, got {given!r}")
@@ -121,7 +122,7 @@ class Site(Made):
             raise TimeError(f"site {self.name}: {error}") from error
         object.__setattr__(self, "transforms", self._transforms())
         try:
-            for key in ("observations", "selection"):
+            for key in ("observations", "tuning"):
                 object.__setattr__(self, key, after_warmup(getattr(self, key), self.times, self.warmup, key))
             units = {o.what: unit_of(self.model, o) for o in self.observations}
             check_units(self.loss, {what: unit for what, unit in units.items() if unit is not None})
@@ -181,7 +182,7 @@ class Site(Made):
         """
         return digest(
             fingerprint(self.model), self.loss, self.warmup, self.times, self.transforms.items, self.assemble,
-            self.forcing, self.fixed, self.initial, self.priors, self.settings, self.observations, self.selection,
+            self.forcing, self.fixed, self.initial, self.priors, self.settings, self.observations, self.tuning,
         )  # fmt: skip
 
     def values(self, x: Array) -> dict[str, Tensor]:
@@ -207,7 +208,7 @@ class Site(Made):
         times = self.times[first : last + 1]
         return replace(
             self, times=times, forcing={k: cut(v, first, last) for k, v in self.forcing.items()},
-            observations=tuple(self.seen(first, last)), selection=(),
+            observations=tuple(self.seen(first, last)), tuning=(),
         )  # fmt: skip
 
     def seen(self, first: int, last: int) -> list[Observation]:
@@ -236,7 +237,7 @@ class Site(Made):
             values = self.transforms.unpack(variable)
             solution = self.solve(values)
             good = solution.ok.reshape(-1)
-            held_back = self._selection(solution, good)
+            held_back = self._tuning(solution, good)
             if good.any():
                 total = self._loss(solution, values, good)
                 if variable.requires_grad:
@@ -296,12 +297,12 @@ class Site(Made):
             total = with_priors(total, z, self.loss, count(self.observations))
         return total
 
-    def _selection(self, solution: Solution, good: Tensor) -> Array | None:
-        if not self.selection:
+    def _tuning(self, solution: Solution, good: Tensor) -> Array | None:
+        if not self.tuning:
             return None
         found = np.full(len(good), np.inf)
         if good.any():
-            found[good.numpy()] = loss(solution.select(good), self.selection, self.loss).detach().numpy()
+            found[good.numpy()] = loss(solution.select(good), self.tuning, self.loss).detach().numpy()
         return found
 
     def _linearised(self, x: Array) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], Array | None, Solution]:
@@ -316,7 +317,7 @@ class Site(Made):
             solved.append(self.solve(values))
             parts = [residuals(solved[-1], self.observations, self.loss)]
             parts.append(deviations(values, self.priors) if self.priors else variable[:, :0])
-            parts.append(residuals(solved[-1], self.selection, self.loss) if self.selection else variable[:, :0])
+            parts.append(residuals(solved[-1], self.tuning, self.loss) if self.tuning else variable[:, :0])
             return torch.cat(parts, dim=1)
 
         value, derivative = jacobian(of, torch.from_numpy(np.array(x)))
@@ -326,7 +327,7 @@ class Site(Made):
         r, z, late = (part.detach() for part in value.tensor_split((lengths[0], sum(lengths)), 1))
         j, slopes, _ = (part.detach() for part in derivative.tensor_split((lengths[0], sum(lengths)), 1))
         held_back: Array | None = None
-        if self.selection:
-            squares = (late**2).sum(1) + least(self.selection, self.loss)
+        if self.tuning:
+            squares = (late**2).sum(1) + least(self.tuning, self.loss)
             held_back = torch.where(good[:, 0], squares, torch.inf).numpy()
         return (r, j, z, slopes), held_back, solved[-1]

@@ -28,7 +28,7 @@ class Strategy:
         finalists: the best of those, refined for up to `steps` steps on the whole record.
         tolerance: a search is done after some steps that gain less than this part of the loss; not "adam".
         learning_rate: of "adam", in units of the argument of the sigmoid.
-        wait: steps after which a search is done that has not bettered the loss of held-back observations.
+        patience: steps after which a search is done that has not bettered the loss of held-back observations.
         seed: of the candidates, together with the name of the site.
 
     Raises:
@@ -44,13 +44,13 @@ class Strategy:
     steps: int = 30
     tolerance: float = 1e-4
     learning_rate: float = 0.1
-    wait: int = 10
+    patience: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.method, str) or self.method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
-        counts = ("candidates", "starts", "window_steps", "finalists", "steps", "wait")
+        counts = ("candidates", "starts", "window_steps", "finalists", "steps", "patience")
         check_whole(1, **{name: getattr(self, name) for name in counts})
         check_whole(0, seed=self.seed)
         check_within(0.0, math.inf, "a number, zero or more", window=self.window, tolerance=self.tolerance)
@@ -65,7 +65,7 @@ class Strategy:
         if method == "auto":
             method = "gauss_newton" if loss in SQUARES and values <= FEW else "bfgs"
         if method == "adam":
-            return Adam(self.learning_rate, wait=self.wait)
+            return Adam(self.learning_rate, patience=self.patience)
         if method == "gauss_newton":
-            return GaussNewton(self.tolerance, wait=self.wait)
-        return (LBFGS if method == "lbfgs" else BFGS)(self.tolerance, wait=self.wait)
+            return GaussNewton(self.tolerance, patience=self.patience)
+        return (LBFGS if method == "lbfgs" else BFGS)(self.tolerance, patience=self.patience)

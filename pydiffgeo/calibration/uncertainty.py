@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import Array
 from ..errors import InputError
-from .search import Array
 
 # Directions that change the posterior by less than this part of what others do are not known at all.
 UNKNOWN = 1e-14

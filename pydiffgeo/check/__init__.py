@@ -1,6 +1,6 @@
 """Are the gradients of a model right? `check_gradients` compares three ways of finding them."""
 
+from .gradient_report import Derivative, GradientReport, GroupCheck, Run
 from .gradients import check_gradients
-from .report import Derivative, GradientReport, GroupCheck, Run
 
 __all__ = ["Derivative", "GradientReport", "GroupCheck", "Run", "check_gradients"]

@@ -19,8 +19,8 @@ from ..errors import AdjointError, BoundsError, InputError, ShapeError, SolverEr
 from ..model import Model
 from ..solve import Solution, solve
 from .differences import difference
+from .gradient_report import Derivative, GradientReport, GroupCheck, Run
 from .groups import Group, collect, groups_of
-from .report import Derivative, GradientReport, GroupCheck, Run
 from .verdicts import judge
 
 Loss = Callable[[Solution], Tensor]

@@ -154,6 +154,6 @@ def _size(variable: Parameter | ForcingVariable | State | None) -> float:
     """A magnitude for values that are zero."""
     if isinstance(variable, Parameter) and variable.typical is not None:
         return variable.typical[1] - variable.typical[0]
-    if isinstance(variable, State) and np.isfinite(variable.size):
-        return variable.size
+    if isinstance(variable, State) and np.isfinite(variable.nominal):
+        return variable.nominal
     return 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .report import Derivative, Outcome
+from .gradient_report import Derivative, Outcome
 
 # Gradients are asked to be good to this many times the tolerance, but not beyond what differences tell on any model.
 ALLOWED, FINEST = 100.0, 1e-5

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return examine(install=options.install)
         elif options.command == "check":
-            from ..calibration import check_file
+            from ..hydrology import check_file
 
             found = check_file(
                 options.config, basin=options.basin, days=options.days, rtols=options.rtols, output=options.json
@@ -71,11 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             print(f"wrote {write_report(options.result, options.output, sites=options.sites)}")
         elif options.command == "verify":
-            from ..verification.run import verify
+            from ..verification.suite import verify
 
             return verify(options.engine, options.problem, options.output, small=options.small, data=options.data)
         else:
-            from ..calibration import calibrate_file
+            from ..hydrology import calibrate_file
 
             print(f"wrote {calibrate_file(options.config, resume=not options.restart)}")
     except PydiffgeoError as error:

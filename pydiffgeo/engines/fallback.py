@@ -33,7 +33,7 @@ class Part:
     forward: Forward
 
 
-class Persistent:
+class Fallback:
     """An engine that falls back on `methods`, in their order, where its own choice fails.
 
     A solver that was asked for by name is the only one, time that is over stays over, and no method saves a model from

@@ -6,7 +6,7 @@ from functools import cache
 
 from ..errors import EngineNotAvailableError
 from .base import Engine
-from .fallback import Persistent
+from .fallback import Fallback
 
 NAMES = ("julia", "sundials")
 
@@ -34,7 +34,7 @@ def julia() -> Engine:
     """
     from .julia import FALLBACKS, JuliaEngine
 
-    return Persistent(JuliaEngine(), FALLBACKS)
+    return Fallback(JuliaEngine(), FALLBACKS)
 
 
 def julia_missing() -> str | None:

@@ -1,28 +1,17 @@
 """Data in and out, through xarray: folders of CAMELS-US and Caravan, CF files in NetCDF or Zarr, results.
 
-data = dg.io.open_camels("basin_dataset_public_v1p2", basins=["12010000"], product="daymet")
-data = dg.io.open_caravan("Caravan", basins=["camels_12010000"])
-data = dg.io.open_cf("basins.nc", variables={"runoff": "discharge"})
+data = dg.hydrology.open_camels("basin_dataset_public_v1p2", basins=["12010000"], product="daymet")
+data = dg.hydrology.open_caravan("Caravan", basins=["camels_12010000"])
+data = dg.hydrology.open_cf("basins.nc", variables={"runoff": "discharge"})
 dg.io.write_dataset("result.nc", dg.io.solution_dataset(sol), dg.io.provenance(sol))
 """
 
-from ..basin import BasinData
 from .archive import read_archive, write_archive
-from .basins import basin_data, daily
-from .camels import open_camels
-from .caravan import open_caravan
-from .cf import open_cf
 from .results import Variable, provenance, read_dataset, write_dataset, write_netcdf, write_whole
 from .solutions import solution_dataset
 
 __all__ = [
-    "BasinData",
     "Variable",
-    "basin_data",
-    "daily",
-    "open_camels",
-    "open_caravan",
-    "open_cf",
     "provenance",
     "read_archive",
     "read_dataset",

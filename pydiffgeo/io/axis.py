@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..basin import Array, Dates, day
+from ..arrays import Array, Dates
+from ..days import day
 from ..errors import DataError, TimeAxisError
 from .dates import check_choice, nanoseconds
 

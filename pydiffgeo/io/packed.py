@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..basin import Array
+from ..arrays import Array
 from ..errors import DataError
 
 Mask = NDArray[np.bool_]

@@ -19,9 +19,9 @@ import xarray as xr
 
 from ..errors import DataError, MissingPackageError, UnitError
 from ..solve import Solution
-from .attributes import UNSTATED
-from .cf import open_raw
 from .dates import nanoseconds
+from .opening import open_raw
+from .units import UNSTATED
 
 CONVENTIONS = "CF-1.10"
 PACKAGES = ("numpy", "torch", "casadi", "juliacall", "xarray")

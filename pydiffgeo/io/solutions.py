@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..basin import moment
+from ..days import moment
 from ..errors import DataError
 from ..model import Model
 from ..solve import Solution
-from .attributes import UNSTATED
+from .units import UNSTATED
 
 # Names of the CF table for variables of ready models: (model, kind, name, unit) -> standard name. Another model may
 # call something else so, and a name of the table also states what is measured and in which kind of unit.

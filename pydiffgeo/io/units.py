@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..basin import Array
+from ..arrays import Array
 from ..errors import MissingPackageError, UnitError
 
 # What gauges and weather stations write besides the vocabulary, and what is something else in it, or nothing:
@@ -30,6 +30,8 @@ _FURTHER = (
     "@alias degF = F = deg_F = Fahrenheit = degrees_Fahrenheit",
     "@alias kelvin = Kelvin",
 )
+# The comment of numbers whose unit nobody states: none is made up, and they are not taken for dimensionless.
+UNSTATED = "unit not stated by the source"
 _DIMENSIONLESS = ("-", "none", "unitless", "fraction")
 WATER_DENSITY = 1000.0  # kg m-3
 # The word "degree" before a scale of temperature is no angle: "degrees Kelvin", "deg. K", "° C".

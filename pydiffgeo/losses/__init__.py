@@ -23,7 +23,6 @@ from .measures import (
     percent_bias,
     rmse,
 )
-from .years import even_years
 
 __all__ = [
     "LOSSES",
@@ -31,7 +30,6 @@ __all__ = [
     "KGEComponents",
     "Measure",
     "bias",
-    "even_years",
     "fhv",
     "flv",
     "fms",

@@ -28,6 +28,7 @@ from .variables import (
     Local,
     Output,
     Parameter,
+    Place,
     State,
     Values,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Model",
     "Output",
     "Parameter",
+    "Place",
     "Quantity",
     "State",
     "TimeSeries",

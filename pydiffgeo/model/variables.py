@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -15,7 +15,16 @@ from ..copies import Made
 from ..errors import ModelError
 
 Values = Mapping[str, Tensor]
-Local = Callable[..., Mapping[str, Any]]
+
+
+class Place(Protocol):
+    """What a local function sees of a cell, a face or a boundary: a tensor by each name, all of one shape."""
+
+    def __getattr__(self, name: str, /) -> Tensor: ...
+
+
+# A local function: of places and forcings to values by name, which may be plain numbers as well.
+Local = Callable[..., Mapping[str, Tensor | float]]
 inf = float("inf")
 
 
@@ -24,10 +33,10 @@ class State:
     """A quantity per unit volume that the model carries through time.
 
     `low` and `high` bound what may be given as an initial value; the solve itself is not clipped.
-    `stored=False` keeps it out of the balance of the conserved quantity. `through=(name, size)` names
-    a closure value whose error counts as well, relative to its magnitude plus `size`: where a small
+    `stored=False` keeps it out of the balance of the conserved quantity. `error_control=(name, nominal)` names
+    a closure value whose error counts as well, relative to its magnitude plus `nominal`: where a small
     change of the state is a large one of the head, as in saturated soil, steps are chosen by the head.
-    `size` is the magnitude from which on its error is no longer relative: a store of 1000 mm whose
+    `nominal` is the magnitude from which on its error is no longer relative: a store of 1000 mm whose
     outflow sets in within tenths of a millimetre has to be known to a part of these. (Both are for the
     solver Rodas5P; others go by `rtol` and `atol` alone.)
     """
@@ -39,8 +48,8 @@ class State:
     low: float = -inf
     high: float = inf
     stored: bool = True
-    size: float = inf
-    through: tuple[str, float] | None = None
+    nominal: float = inf
+    error_control: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ def ExpHydro() -> Model:
         name="ExpHydro",
         graph=single_cell(),
         states=(
-            State("snow_storage", "mm", "water in the snow pack (S0)", default=0.0, low=0.0, size=WIDTH),
-            State("water_storage", "mm", "water in the catchment (S1)", default=1000.0, low=0.0, size=WIDTH),
+            State("snow_storage", "mm", "water in the snow pack (S0)", default=0.0, low=0.0, nominal=WIDTH),
+            State("water_storage", "mm", "water in the catchment (S1)", default=1000.0, low=0.0, nominal=WIDTH),
         ),
         parameters=(
             Parameter("f", "mm-1", "decline of base flow with storage", 0.02, 0.0, typical=(0.0, 0.1), source=SOURCE),

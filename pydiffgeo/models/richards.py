@@ -111,7 +111,7 @@ def RichardsColumn(
                 "1",
                 "volumetric water content with elastic storage",
                 low=0.0,
-                through=("head", 0.1 * depth / cells),
+                error_control=("head", 0.1 * depth / cells),
             ),
         ),
         parameters=soil.parameters + (stress.parameters if roots else ()),

@@ -1,18 +1,18 @@
 """Networks that give parameters: differentiable parameter learning over many sites.
 
 network = dg.nn.ParameterNetwork(model, ["aridity", "frac_snow"])
-seen = dg.nn.train(network, dg.nn.site_data(data, network.inputs), dg.nn.Training(steps=300))
+seen = dg.nn.train(network, dg.hydrology.site_data(data, network.inputs), dg.nn.Training(steps=300))
 network.save("network.npz")
 """
 
 from .network import ParameterNetwork
-from .parabola import scaled_error
 from .predict import predict
-from .result import predictions
+from .quadratic_surrogate import scaled_error
 from .scaling import NormalScores, Standardise
-from .sites import SiteData, held_out, k_fold, site_data
+from .sites import SiteData
+from .splits import held_out, k_fold
 from .train import train
-from .training import Trained, Training
+from .training import Training, TrainingHistory
 from .varying import time_varying
 
 __all__ = [
@@ -20,14 +20,12 @@ __all__ = [
     "ParameterNetwork",
     "SiteData",
     "Standardise",
-    "Trained",
     "Training",
+    "TrainingHistory",
     "held_out",
     "k_fold",
     "predict",
-    "predictions",
     "scaled_error",
-    "site_data",
     "time_varying",
     "train",
 ]

@@ -17,7 +17,7 @@ from ..errors import DataError, InputError, UnknownNameError
 from ..io import read_archive, write_archive
 from ..model import Model
 from ..solve import Solution, solve
-from .items import Range, check_mappings, check_tensor, check_widths, learnt_items, period
+from .learnt import Range, check_mappings, check_tensor, check_widths, learnt_items, period
 from .scaling import NormalScores, Standardise
 from .sites import SiteData
 from .varying import time_varying

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..checks import check_whole, is_number
-from .training import Trained
+from .training import TrainingHistory
 
 Weights = Mapping[str, Tensor]
 
@@ -36,7 +36,7 @@ class State:
     best: Weights = field(default_factory=dict)
     moments: Weights = field(default_factory=dict)
     stale: int = 0
-    seen: Trained = field(default_factory=Trained)
+    seen: TrainingHistory = field(default_factory=TrainingHistory)
 
     @property
     def result(self) -> Weights:
@@ -89,12 +89,12 @@ def from_arrays(
     for key, value in arrays.items():
         part, _, name = key.partition("/")
         parts[part][name] = torch.from_numpy(value)
-    step, stale, seen = about["step"], about["stale"], Trained(**about["seen"])
+    step, stale, seen = about["step"], about["stale"], TrainingHistory(**about["seen"])
     check_whole(0, step=step, stale=stale, solves=seen.solves)
-    numbers = (*seen.loss, *seen.selection, *seen.checked, *seen.failures.values(), seen.seconds)
+    numbers = (*seen.loss, *seen.tuning, *seen.checked, *seen.failures.values(), seen.seconds)
     if not all(map(is_number, numbers)):
         raise ValueError("what the training went through must be numbers")
-    if len(seen.loss) != step or len(seen.selection) != len(seen.checked) or bool(parts["best"]) != bool(seen.checked):
+    if len(seen.loss) != step or len(seen.tuning) != len(seen.checked) or bool(parts["best"]) != bool(seen.checked):
         raise ValueError("its parts do not fit each other")
     shapes = _shapes(first.weights)
     for part, wanted in (("weights", True), ("average", bool(first.average)), ("best", bool(seen.checked))):

@@ -23,17 +23,17 @@ from tqdm import tqdm
 from .. import __version__
 from ..engines.interrupts import held_interrupts
 from ..engines.ir.structure import fingerprint
-from ..errors import DataError, InputError, SolverError
+from ..errors import DataError, InputError, SolverError, UnknownNameError
 from ..fingerprint import digest
 from ..io import read_archive, write_archive
 from ..solve import Solution
 from .network import ParameterNetwork
-from .parabola import measured, parabolas, scaled_error
+from .quadratic_surrogate import measured, quadratic_surrogate, scaled_error
 from .sites import SiteData
 from .state import State, Weights, copied, from_arrays, moments_of, remind, to_arrays
-from .training import Trained, Training
+from .training import Training, TrainingHistory
 
-FORMAT = 4
+FORMAT = 5
 # Seconds of work that a crash may cost at most, besides the step it happens in.
 SAVE_EVERY = 10.0
 # What random numbers are for; they follow from the seed, this and the number of the epoch or step.
@@ -45,13 +45,12 @@ def train(
     data: SiteData,
     training: Training | None = None,
     *,
-    flux: str = "runoff",
     climate: SiteData | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = True,
     progress: bool = True,
     callback: Callable[[int, float], None] | None = None,
-) -> Trained:
+) -> TrainingHistory:
     """Trains a network in place, so that an integrated flux of its model follows what was observed.
 
     A site that cannot be solved in a step is left out of it, and counted.
@@ -63,8 +62,7 @@ def train(
     Args:
         network: normalised here where that has not been done; a network with weather whose reference period is not
             known takes the days for training.
-        data: the sites for training, over the days for training.
-        flux: compared with `data.observed`, as a daily mean; the time unit of the model is a day.
+        data: the sites for training, over the days for training. The time unit of the model is a day.
         climate: the same sites over the reference period of the network, where `data` do not hold it; see `predict`.
         checkpoint: a file that is kept up to date. A run that was stopped, or killed, at any moment goes on from it
             to the same weights, to the last bit; the network is given as it was at first, or as the stop left it.
@@ -74,11 +72,12 @@ def train(
 
     Raises:
         InputError: the record is shorter than warm-up and window, or a site has no spread.
+        UnknownNameError: the model has no such flux as was observed.
         DataError: the checkpoint cannot be used, or the reference period is not in the data. SolverError: no site of a step could be solved.
         KeyboardInterrupt: after the checkpoint is written; the message says where the training stands.
     """
     training = training or Training()
-    run = _Run(network, data, training, flux, None if checkpoint is None else Path(checkpoint), climate)
+    run = _Run(network, data, training, None if checkpoint is None else Path(checkpoint), climate)
     if resume and run.path is not None and run.path.exists():
         run.load()
     bar = tqdm(
@@ -109,11 +108,11 @@ class _Run:
     """What a training has to do, which does not change, and the state it is in."""
 
     def __init__(
-        self, network: ParameterNetwork, data: SiteData, training: Training, flux: str, path: Path | None,
+        self, network: ParameterNetwork, data: SiteData, training: Training, path: Path | None,
         climate: SiteData | None = None,
     ) -> None:  # fmt: skip
-        self.data, self.training, self.flux, self.path = data, training, flux, path
-        days = data.observed.shape[1] - training.selection
+        self.data, self.training, self.path = data, training, path
+        days = data.observed.shape[1] - training.tuning
         if days < training.warmup + training.window:
             raise InputError(
                 f"{days} days for training are fewer than warm-up and window need, {training.warmup + training.window}"
@@ -125,6 +124,10 @@ class _Run:
             raise InputError(f"sites {flat[:3]} have no observations that vary, among the days for training")
         if tuple(data.inputs) != network.inputs:
             raise InputError(f"the network takes {list(network.inputs)}, the data hold {list(data.inputs)}")
+        if data.flux not in (known_fluxes := [f.name for f in network.model.fluxes]):
+            raise UnknownNameError(
+                f"{data.flux!r} was observed, and {network.model.name} has no such flux; it has {known_fluxes}"
+            )
         network.prepare(data.days(slice(0, days)))
         self.climate = network.climate(data, climate)
         # Steps are made with a network of their own, so that nobody else's work is in them.
@@ -139,7 +142,7 @@ class _Run:
     def due(self) -> bool:
         """Whether a check is to be made before the next step."""
         o, now = self.training, self.state
-        return bool(o.selection and now.step % o.check_every == 0 and now.step > max(now.seen.checked, default=0))
+        return bool(o.tuning and now.step % o.check_every == 0 and now.step > max(now.seen.checked, default=0))
 
     @property
     def done(self) -> bool:
@@ -175,12 +178,12 @@ class _Run:
         with self._random(now.step):
             noise = self._noise(now.step, len(sites))
             reached, failed, again = self._begin(part, sites, noise)
-            for count in range(o.reuse):
+            for count in range(o.inner_steps):
                 optimiser.zero_grad()
                 again().backward()
                 torch.nn.utils.clip_grad_norm_(self.network.parameters(), o.clip)
                 optimiser.step()
-                average = self._averaged(average, now.step * o.reuse + count + 1)
+                average = self._averaged(average, now.step * o.inner_steps + count + 1)
         seen = replace(
             now.seen, loss=(*now.seen.loss, reached), failures=_counted(now.seen.failures, failed),
             solves=now.seen.solves + len(sites), seconds=now.seen.seconds + time.perf_counter() - started,
@@ -198,9 +201,9 @@ class _Run:
         self.network.load_state_dict(weights)
         with torch.no_grad(), self._random(now.step):
             loss, failed = self._loss(late, range(len(self.data)))
-        found, before = loss.item(), now.seen.selection
+        found, before = loss.item(), now.seen.tuning
         seen = replace(
-            now.seen, selection=(*before, found), checked=(*now.seen.checked, now.step),
+            now.seen, tuning=(*before, found), checked=(*now.seen.checked, now.step),
             failures=_counted(now.seen.failures, failed), seconds=now.seen.seconds + time.perf_counter() - started,
         )  # fmt: skip
         if not before or found < min(before):
@@ -224,12 +227,12 @@ class _Run:
     ) -> tuple[float, list[str], Callable[[], Tensor]]:
         """Solves the sites of a step. Returns the loss, the sites that failed, and the loss to descend, anew each time."""
         o = self.training
-        if o.reuse == 1:
+        if o.inner_steps == 1:
             loss, failed = self._loss(part, sites, noise)
             return loss.item(), failed, lambda: loss
         climate = None if self.climate is None else self.climate[sites]
-        found = parabolas(
-            self.network, part, self.spread[sites], flux=self.flux, warmup=o.warmup, measure=o.measure,
+        found = quadratic_surrogate(
+            self.network, part, self.spread[sites], flux=self.data.flux, warmup=o.warmup, measure=o.measure,
             damping=o.damping, climate=climate, noise=noise, settings=o.settings,
         )  # fmt: skip
         failed = self._failed(part, found.solution, found.usable)
@@ -248,7 +251,7 @@ class _Run:
         )
         usable = solution.ok & (~torch.isnan(part.observed[:, o.warmup :])).any(1)
         failed = self._failed(part, solution, usable)
-        simulated = solution.select(usable).fluxes[self.flux][:, o.warmup :]
+        simulated = solution.select(usable).fluxes[self.data.flux][:, o.warmup :]
         error = scaled_error(simulated, part.observed[usable, o.warmup :], self.spread[list(sites)][usable])
         return measured(error, o.measure).mean(), failed
 
@@ -299,7 +302,7 @@ class _Run:
         settings = {k: digest(v) for k, v in self.training.settings.items()}
         training, data = asdict(replace(self.training, settings=settings)), self.data
         return {"pydiffgeo": __version__, "training": training, "model": fingerprint(self.network.model),
-                "network": self.network.settings, "flux": self.flux, "sites": list(data.names), "data": digest(data.dates, data.forcing, data.observed, data.attributes, self.climate)}  # fmt: skip
+                "network": self.network.settings, "flux": self.data.flux, "sites": list(data.names), "data": digest(data.dates, data.forcing, data.observed, data.attributes, self.climate)}  # fmt: skip
 
     def where(self) -> str:
         """Where a training that was stopped stands, and how to go on."""

@@ -4,7 +4,6 @@ All functions are differentiable with respect to what was solved for, and keep t
 dimensions. They are linear in the solution, so the gradients of gaps and of failed members are zero.
 """
 
-from ..losses import even_years
 from .observation import Observation, misfit
 from .operators import SAME, check_windows, depth_weights, flux_means, flux_sums, heads, values_at
 
@@ -13,7 +12,6 @@ __all__ = [
     "Observation",
     "check_windows",
     "depth_weights",
-    "even_years",
     "flux_means",
     "flux_sums",
     "heads",

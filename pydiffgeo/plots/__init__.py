@@ -10,8 +10,8 @@ from ..errors import MissingPackageError
 
 try:
     from .fits import loss_curves, parameter_ranges
-    from .scores import score_cdf, score_map
-    from .series import hydrograph, moisture_profile
+    from .score_figures import score_cdf, score_map
+    from .time_series import hydrograph, moisture_profile
 except ModuleNotFoundError as error:
     raise MissingPackageError(
         f"figures need {(error.name or 'matplotlib').split('.')[0]}: pip install 'pydiffgeo[plots]'"

@@ -165,10 +165,10 @@ class Content:
         return {k: (a, b) if a is not None and b is not None else None for k, a, b in zip(labels, *ends, strict=True)}
 
     def period(self, kind: str) -> int | None:
-        """Place of the "train" or "validation" period; the last of several is a validation by any name."""
-        starts = {"train": ("train", "calib"), "validation": ("valid", "test", "eval")}[kind]
+        """Place of the "train" or "evaluation" period; the last of several is a evaluation by any name."""
+        starts = {"train": ("train", "calib"), "evaluation": ("valid", "test", "eval")}[kind]
         found = [i for i, name in enumerate(self.periods) if name.lower().startswith(starts)]
-        last = len(self.periods) - 1 if kind == "validation" and self.periods else None
+        last = len(self.periods) - 1 if kind == "evaluation" and self.periods else None
         return found[0] if found else last
 
     @cached_property

@@ -11,8 +11,8 @@ from ..html import page, table
 from ..io import read_dataset, write_whole
 from .content import Content, text_of
 from .fitting import balance, losses, parameters
-from .scores import score_section, summary
-from .series import profiles, series
+from .score_tables import score_section, summary
+from .series_figures import profiles, series
 
 STYLE = """
 body { max-width: 1000px } nav { margin: 1em 0 } nav a { margin-right: 1.2em } .wide { overflow-x: auto }

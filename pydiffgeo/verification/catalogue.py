@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import basins, infiltration, pollution, soil_exact, soil_losses, soil_weather, stiff, transport
+from . import basin_models, infiltration, pollution, soil_exact, soil_losses, soil_weather, stiff, transport
 from .problem import Problem, Quantity, quantities
 
 GRID = (
@@ -119,17 +119,17 @@ PROBLEMS: dict[str, Problem] = {p.name: p for p in (
             "concentration at five depths and solute entered", GRID, "velocity", transport.advection_dispersion),
     Problem("linear-reservoir", "A linear reservoir under daily rain", "exact within each day; Nash 1957, IASH Publ. 45",
             quantities(k=(3.5, "d"), initial_storage=(12.0, "mm")), "storage and daily discharge",
-            "no grid; a hundred times the relative tolerance of 1e-9 on some ten millimetres", "k", basins.linear_reservoir),
+            "no grid; a hundred times the relative tolerance of 1e-9 on some ten millimetres", "k", basin_models.linear_reservoir),
     Problem("nash-cascade", "Cascade of four reservoirs (Nash 1957)", "Nash 1957, IASH Publ. 45: the gamma distribution",
             quantities(n=(4, "1"), k=(2.0, "d")), "share of a unit of water that has left", "a hundred times the relative tolerance of 1e-10",
-            "k", basins.nash_cascade),
+            "k", basin_models.nash_cascade),
     Problem("exphydro", "EXP-HYDRO for three years", "Patil and Stieglitz 2014, Hydrol. Process. 28; Hoege et al. 2022, Hydrol. Earth Syst. Sci. 26",
             quantities(f=(0.017, "1/mm"), S_max=(900.0, "mm"), Q_max=(18.0, "mm/d"), D_f=(2.6, "mm/d/K"), T_max=(0.8, "degC"), T_min=(-1.2, "degC")),
-            "stores, runoff and evapotranspiration every thirty days", "no grid; errors of two solvers at 1e-8 and 1e-10", "Q_max", basins.exphydro),
+            "stores, runoff and evapotranspiration every thirty days", "no grid; errors of two solvers at 1e-8 and 1e-10", "Q_max", basin_models.exphydro),
     Problem("exphydro-peer", "EXP-HYDRO against a peer implementation", "series of a peer implementation for CAMELS-US basin 13313000 (torchHydroNodes); Newman et al. 2015",
             (Quantity("parameters", "of the peer", "exphydro_parameters_60.csv"),), "daily runoff and evapotranspiration at the peer's own states",
             "the peer's numbers are in single precision; its series themselves are not comparable, since it interpolates the forcing",
-            "Q_max", basins.exphydro_peer),
+            "Q_max", basin_models.exphydro_peer),
     _system("robertson", "Robertson's chemical kinetics", stiff.ROBERTSON, "k2", stiff.robertson),
     _system("van-der-pol", "Van der Pol's oscillator, mu = 1000", stiff.VAN_DER_POL, "mu"),
     _system("hires", "HIRES: high irradiance response of plants", stiff.HIRES, "a", note="; Schaefer 1975"),

@@ -137,13 +137,13 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
         guards.append(Guard(_kernel(program, spaces, (), len(touched)), limit.name, limit.unit, touched, limit.remedy))
     controls: list[tuple[int, int, float]] = []
     for s in model.all_states:
-        if not s.size > 0:
-            raise ModelError(f"{model.name}: the size of state {s.name!r} must be positive, got {s.size!r}")
-        if np.isfinite(s.size):
-            controls += [(int(i), -1, float(s.size)) for i in states[s.name]]
+        if not s.nominal > 0:
+            raise ModelError(f"{model.name}: the nominal value of state {s.name!r} must be positive, got {s.nominal!r}")
+        if np.isfinite(s.nominal):
+            controls += [(int(i), -1, float(s.nominal)) for i in states[s.name]]
     for s in model.states:
-        if s.through is not None:
-            name, size = s.through
+        if s.error_control is not None:
+            name, size = s.error_control
             if not closures or name not in closures[0].program.outputs:
                 raise ModelError(f"{model.name}: state {s.name!r} is controlled through {name!r}, no closure value")
             if not size > 0:

@@ -139,7 +139,7 @@ def values(program: Program) -> Program:
     return sheet.finish(outputs)
 
 
-def slopes(program: Program, outputs: Sequence[str], inputs: Sequence[str]) -> Program:
+def jacobian(program: Program, outputs: Sequence[str], inputs: Sequence[str]) -> Program:
     """Values, called as in `program`, and `slope.<output>.<input>`."""
     sheet, by_name, by_output = _copy(program)
     found = _slopes(sheet, by_name, by_output, outputs, inputs)
@@ -161,7 +161,7 @@ def _slopes(
     return found
 
 
-def pull(program: Program, outputs: Sequence[str], inputs: Sequence[str]) -> Program:
+def vjp(program: Program, outputs: Sequence[str], inputs: Sequence[str]) -> Program:
     """`bar.<input>`: the gradient of `sum of w.<output> * output`; `w.<output>` are further inputs."""
     sheet, by_name, by_output = _copy(program)
     seeds: dict[Ref, Ref] = {}
@@ -173,7 +173,7 @@ def pull(program: Program, outputs: Sequence[str], inputs: Sequence[str]) -> Pro
     return sheet.finish({f"bar.{i}": bar for i, bar in zip(inputs, bars, strict=True)})
 
 
-def bend(program: Program, outputs: Sequence[str], along: Sequence[str], inputs: Sequence[str]) -> Program:
+def vjp_of_jacobian(program: Program, outputs: Sequence[str], along: Sequence[str], inputs: Sequence[str]) -> Program:
     """`bar.<input>`: the gradient of `sum of w.<output>.<input> * slope.<output>.<input>` over `along`."""
     sheet, by_name, by_output = _copy(program)
     total = sheet.constant(0.0)
@@ -184,7 +184,7 @@ def bend(program: Program, outputs: Sequence[str], along: Sequence[str], inputs:
     return sheet.finish({f"bar.{i}": bar for i, bar in zip(inputs, bars, strict=True)})
 
 
-def branches(program: Program, inputs: Sequence[str]) -> Program:
+def switching_functions(program: Program, inputs: Sequence[str]) -> Program:
     """`branch.<k>`: 1 or 0, which side each switch is on that `inputs` can turn.
 
     Switches are the choices of `where`, the lesser and the greater of two, and the sign in an absolute

@@ -39,7 +39,7 @@ def pull_prepared(system: System, p: Array, full_bar: Array) -> Array:
         for kernel, columns in _columns(system, given):
             names, wanted = _wanted(kernel, given)
             weights = {f"w.{s.output}": full_bar[:, at] for s, at in zip(kernel.scatter, columns, strict=True)}
-            bars = _derivative(kernel, autodiff.pull, names).run(_inputs(kernel, known) | weights, RULES)
+            bars = _derivative(kernel, autodiff.vjp, names).run(_inputs(kernel, known) | weights, RULES)
             for name, row in zip(names, wanted, strict=True):
                 places.append(row)
                 amounts.append(_wide(bars[f"bar.{name}"], len(p), len(row)))
@@ -60,7 +60,7 @@ def push_prepared(system: System, p: Array, dot: Array) -> Array:
     with np.errstate(all="ignore"):
         for kernel, columns in _columns(system, given):
             names, wanted = _wanted(kernel, given)
-            found = _derivative(kernel, autodiff.slopes, names).run(_inputs(kernel, known), RULES)
+            found = _derivative(kernel, autodiff.jacobian, names).run(_inputs(kernel, known), RULES)
             for s, at in zip(kernel.scatter, columns, strict=True):
                 part = np.zeros((*dot.shape[:2], at.stop - at.start))
                 for name, row in zip(names, wanted, strict=True):

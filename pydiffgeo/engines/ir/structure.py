@@ -33,7 +33,7 @@ def fingerprint(model: Model, programs: Programs | None = None) -> str:
     return digest(
         found.key,
         graph.cells, graph.faces, graph.cell, graph.face, graph.coordinates, model.time_unit,
-        [(s.name, s.unit, s.default, s.low, s.high, s.stored, s.size, s.through) for s in model.all_states],
+        [(s.name, s.unit, s.default, s.low, s.high, s.stored, s.nominal, s.error_control) for s in model.all_states],
         [(p.name, p.unit, p.default, p.low, p.high, p.open_low, p.open_high, p.typical, p.log, p.on)
          for p in model.parameters],
         [(f.name, f.unit, f.low, f.high, f.on, f.default) for f in model.forcings],

@@ -137,7 +137,8 @@ def evaluate_outputs(model: Model, programs: Programs, values: Mapping[str, Tens
             f"{model.name}.output closes over something that has changed since the solve; look at outputs before, "
             "or declare it as a Parameter of the model"
         )
-    return dict(model.output(SimpleNamespace(**known)))
+    outputs = model.output(SimpleNamespace(**known))
+    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in outputs.items()}
 
 
 def _on_tensors(program: Program, known: Mapping[str, Any]) -> dict[str, Tensor]:

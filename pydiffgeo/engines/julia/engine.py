@@ -12,7 +12,7 @@ from ...errors import InputError
 from ..base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
 from ..discontinuities import jumping_along, message
 from ..fallback import Method
-from ..ir.autodiff import bend, branches, pull, slopes, values
+from ..ir.autodiff import jacobian, switching_functions, values, vjp, vjp_of_jacobian
 from ..ir.events import decisions, events, pull_events, sided
 from ..ir.kernels import Guard, Kernel, System
 from .codegen import julia_loop
@@ -243,7 +243,7 @@ def _kernel(kernel: Kernel, system: System) -> tuple[Any, ...]:
     order, names, (active, along, variable) = _ordered(kernel, system)
     outputs = list(dict.fromkeys(s.output for s in kernel.scatter))
     items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
-    switches, free = branches(kernel.program, names[:along]), names[:variable]
+    switches, free = switching_functions(kernel.program, names[:along]), names[:variable]
     sources = (*_sources(kernel, names, outputs, along, variable, items),
                julia_loop(switches, {"x": names}, {"marks": [*switches.outputs]}, items))  # fmt: skip
     if count := decisions(kernel.program, names[:along]):
@@ -267,10 +267,12 @@ def _sources(
     return (
         julia_loop(values(program), x, {"out": outputs}, items),
         julia_loop(
-            slopes(program, outputs, directions), x, {"out": outputs, "slopes": [f"slope.{p}" for p in pairs]}, items
+            jacobian(program, outputs, directions), x, {"out": outputs, "slopes": [f"slope.{p}" for p in pairs]}, items
         ),
-        julia_loop(pull(program, outputs, free), {"w": [f"w.{o}" for o in outputs], **x}, bars, items),
-        julia_loop(bend(program, outputs, directions, free), {"w": [f"w.{p}" for p in pairs], **x}, bars, items),
+        julia_loop(vjp(program, outputs, free), {"w": [f"w.{o}" for o in outputs], **x}, bars, items),
+        julia_loop(
+            vjp_of_jacobian(program, outputs, directions, free), {"w": [f"w.{p}" for p in pairs], **x}, bars, items
+        ),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..pollution import POLLU
 from ..stiff import HIRES, OREGO, ROBERTSON, VAN_DER_POL
 from ..weather import DAYS, basin_weather, daily_rain
-from . import basins, infiltration, stiff
+from . import basin_models, infiltration, stiff
 
 FILE = Path(__file__).with_name("numbers.json")
 
@@ -22,7 +22,7 @@ def _exphydro() -> dict[str, Any]:
     days = 1096
     given = basin_weather(days)
     parameters = {"f": 0.017, "S_max": 900.0, "Q_max": 18.0, "D_f": 2.6, "T_max": 0.8, "T_min": -1.2}
-    found = basins.exphydro(parameters, (0.0, 850.0), *given)
+    found = basin_models.exphydro(parameters, (0.0, 850.0), *given)
     monthly = np.arange(0, days, 30)
     return {
         "day": [int(d) + 1 for d in monthly],

@@ -1,0 +1,65 @@
+"""Dates without time zones, and calendars of consecutive days."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any
+
+import numpy as np
+
+from .arrays import Dates
+from .errors import DataError
+
+
+def moment(what: str, value: Any, unit: str) -> Any:
+    """A date as `datetime64[unit]`, of the year 1 to 9999.
+
+    Raises:
+        DataError: it is none; a number, of which nobody knows since when it counts; or one in a time zone.
+    """
+    wrong = f"{what} must be a date such as 1980-10-01, got {value!r}"
+    zoned = getattr(value, "tzinfo", None) is not None or (
+        isinstance(value, str) and re.search(r":\d\d(\.\d*)?\s*(Z|[+-]\d{2}(:?\d{2})?)$|\dZ$", value.strip())
+    )
+    if zoned:
+        raise DataError(
+            f"{what} must be a date without a time zone, got {value!r}; leave the zone out to use its clock"
+        )
+    if not isinstance(value, (str, dt.date, np.datetime64)):
+        raise DataError(wrong)
+    try:
+        found: Any = np.array(value, f"datetime64[{unit}]")[()]
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(wrong) from error
+    if np.isnat(found) or not -719162 <= found.astype("datetime64[D]").astype(np.int64) <= 2932896:
+        raise DataError(wrong)
+    return found
+
+
+def day(what: str, value: Any) -> Any:
+    """A date as `datetime64[D]`; raises `DataError` where it is none, see `moment`."""
+    return moment(what, value, "D")
+
+
+def check_calendar(dates: Any, source: str) -> Dates:
+    """`dates` as `datetime64[D]`; raises `DataError` unless they are consecutive days."""
+    given = np.asarray(dates)
+    if given.dtype.kind != "M":
+        given = np.array([moment(f"{source}: a day", d.item() if isinstance(d, np.generic) else d, "D") for d in given.ravel()], "datetime64[D]").reshape(given.shape)  # fmt: skip
+    days = given.astype("datetime64[D]")
+    if days.ndim != 1 or len(days) == 0:
+        raise DataError(f"{source}: there are no days")
+    if np.isnat(days).any():
+        raise DataError(f"{source}: entry {int(np.flatnonzero(np.isnat(days))[0])} of the time axis is missing")
+    steps = np.diff(days).astype(np.int64)
+    if (steps != 1).any():
+        at = int(np.flatnonzero(steps != 1)[0])
+        if steps[at] == 0:
+            what = f"the day {days[at]} appears twice"
+        elif steps[at] < 0:
+            what = f"{days[at + 1]} follows {days[at]}: the days are not sorted"
+        else:
+            what = f"{days[at + 1]} follows {days[at]}: {steps[at] - 1} days are missing"
+        raise DataError(f"{source}: the data must be daily and without gaps, but {what}")
+    return days

@@ -1,0 +1,36 @@
+"""Basins and their daily runoff: data of CAMELS-US, Caravan and CF files, calibration by a TOML file, scores, baselines.
+
+data = dg.hydrology.open_camels("basin_dataset_public_v1p2", basins=["12010000"], product="daymet")
+data = dg.hydrology.open_caravan("Caravan", basins=["camels_12010000"])
+data = dg.hydrology.open_cf("basins.nc", variables={"runoff": "discharge"})
+dg.hydrology.calibrate_file("basin.toml")
+"""
+
+from . import baselines
+from .basin import BasinData
+from .calibrate.check_toml import check_file
+from .calibrate.from_toml import calibrate_file
+from .calibrate.settings import read_settings
+from .data.basin_series import basin_data, daily
+from .data.camels import open_camels
+from .data.caravan import open_caravan
+from .data.cf import open_cf
+from .data.sites import site_data
+from .prediction_dataset import predictions
+from .years import even_years
+
+__all__ = [
+    "BasinData",
+    "baselines",
+    "basin_data",
+    "calibrate_file",
+    "check_file",
+    "daily",
+    "even_years",
+    "open_camels",
+    "open_caravan",
+    "open_cf",
+    "predictions",
+    "read_settings",
+    "site_data",
+]

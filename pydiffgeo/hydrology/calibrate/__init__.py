@@ -1,0 +1,1 @@
+"""Calibration of basins against daily runoff, as a TOML file says."""

@@ -1,0 +1,136 @@
+"""Basins of a configuration, made ready for calibration against runoff."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...calibration.site import Site
+from ...errors import DataError, InputError
+from ...losses.measures import nse
+from ...observe import Observation
+from ...solve import Solution
+from ..basin import FORCINGS, QUANTITIES, BasinData
+from ..data.basin_series import basin_data
+from ..data.camels import open_camels
+from ..data.caravan import open_caravan
+from ..data.cf import open_cf
+from ..years import even_years
+from .settings import MODELS, Settings
+from .toml_table import Days
+
+
+@dataclass(frozen=True, eq=False)
+class Basin:
+    """A basin with its model and days, which count from the first one of training. The time unit is a day.
+
+    Attributes:
+        data: from the first day of training to the last of evaluation.
+        site: up to the last day of training, or of the tuning. whole: up to the last day of evaluation.
+        warmup: days solved ahead of training, those of the spin-up included.
+        observed: runoff (mm/d), `(days,)`, NaN where missing.
+        train, evaluation: slices of the days.
+    """
+
+    data: BasinData
+    site: Site
+    whole: Site
+    warmup: int
+    observed: Tensor
+    train: slice
+    evaluation: slice
+
+    def runoff(self, solution: Solution) -> Tensor:
+        """Daily runoff (mm/d) after the warm-up, `(members, days)`: exact integrals over each day."""
+        return solution.fluxes["runoff"][..., self.warmup :]
+
+
+def prepare(settings: Settings, basin: str) -> Basin:
+    """Reads the data of `basin` and cuts them to the periods.
+
+    Raises:
+        DataError: the data cannot be read, do not cover the periods, or hold too few observations.
+    """
+    periods = settings.periods
+    whole = _read(settings, basin)
+    data = _between(settings, whole, "train", (periods.train[0], periods.evaluation[1]))
+    if periods.warmup_from == "repeat":
+        lead = {name: getattr(data, name)[: periods.warmup] for name in FORCINGS}
+    elif periods.warmup:
+        first = np.datetime64(periods.train[0], "D") - periods.warmup
+        before = _between(settings, whole, "warmup", (first, np.datetime64(periods.train[0], "D") - 1))
+        lead = {name: getattr(before, name) for name in FORCINGS}
+    else:
+        lead = {name: np.empty(0) for name in FORCINGS}
+    windows = {"train": periods.train, "tuning": periods.tuning, "evaluation": periods.evaluation}
+    days = {name: _days(data, given) for name, given in windows.items() if given is not None}
+    observed = torch.from_numpy(np.array(data.runoff))
+    for name, part in days.items():
+        try:
+            nse(observed[part], observed[part])
+        except InputError as error:
+            raise DataError(f"{data.source}: basin {basin}: runoff in [periods] {name}: {error}") from error
+
+    warmup, end = periods.warmup * periods.spinup, len(data)
+    forcing = {k: torch.from_numpy(np.concatenate([*[lead[k]] * periods.spinup, getattr(data, k)])) for k in FORCINGS}
+    model = MODELS[settings.model.name]()
+
+    def runoff(part: slice) -> tuple[Observation, ...]:
+        start = warmup + np.arange(part.start, part.stop)
+        windows = np.stack([start, start + 1], axis=1)
+        # The error decides what a year counts only: the loss is relative to the variance.
+        error = even_years(data.dates[part], observed[part], settings.even_years)
+        return (Observation("runoff", "flux_mean", windows, observed[part], error=error),)
+
+    def site(stop: int) -> Site:
+        chosen, s = settings.model, settings.solve
+        starts = {k: v for k, v in chosen.initial.items() if isinstance(v, tuple)}
+        return Site(
+            name=basin, model=model, times=np.arange(warmup + stop + 1.0),
+            forcing={k: v[: warmup + stop] for k, v in forcing.items()},
+            observations=runoff(days["train"]),
+            bounds={p.name: chosen.bounds.get(p.name) for p in model.parameters if p.name not in chosen.fixed} | starts,
+            fixed=chosen.fixed, initial={k: v for k, v in chosen.initial.items() if k not in starts},
+            priors=chosen.priors, tuning=runoff(days["tuning"]) if "tuning" in days else (),
+            loss=settings.loss, warmup=warmup,
+            settings={"engine": s.engine, "solver": s.solver, "rtol": s.rtol, "atol": s.atol},
+        )  # fmt: skip
+
+    used = days.get("tuning", days["train"]).stop
+    return Basin(data, site(used), site(end), warmup, observed, days["train"], days["evaluation"])
+
+
+def _read(settings: Settings, basin: str) -> BasinData:
+    d = settings.data
+    chosen: dict[str, Any] = {"basins": [basin], "variables": d.variables, "units": d.units, "quantities": QUANTITIES}
+    if d.kind == "camels":
+        data = open_camels(d.path, basins=[basin], product=d.product, attributes=False)
+    elif d.kind == "caravan":
+        data = open_caravan(d.path, **chosen)
+    else:
+        data = open_cf(d.path, dimensions=d.dimensions, **chosen)
+    # Days that are not used are not looked at: forcing may have gaps there.
+    warmup = settings.periods.warmup if settings.periods.warmup_from == "record" else 0
+    first = np.datetime64(settings.periods.train[0], "D") - warmup
+    return basin_data(data, basin, latitude=d.latitude, start=first, end=settings.periods.evaluation[1])
+
+
+def _between(settings: Settings, data: BasinData, key: str, days: tuple[Any, Any]) -> BasinData:
+    try:
+        return data.between(*days)
+    except DataError as error:
+        hint = ""
+        if key == "warmup":
+            hint = '; shorten it, begin training later, or set warmup_from = "repeat"'
+        elif data.dates[0] <= np.datetime64(days[0], "D"):
+            key = "evaluation"
+        raise DataError(f"{settings.path}: [periods] {key} cannot be used: {error}{hint}") from error
+
+
+def _days(data: BasinData, days: Days) -> slice:
+    first, last = (int((np.datetime64(d, "D") - data.dates[0]).astype(int)) for d in days)
+    return slice(first, last + 1)

@@ -1,0 +1,344 @@
+"""The configuration of a calibration: a TOML file, checked key by key. See `examples/calibrate_basin.toml`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...calibration.objective import SQUARES, Prior, check_mean, check_priors
+from ...calibration.strategy import METHODS, Strategy
+from ...errors import BoundsError, DataError, InputError
+from ...losses.measures import LOSSES
+from ...model import Model, Parameter
+from ...models import ExpHydro
+from ...transforms import Bounded, bounded
+from ..basin import QUANTITIES
+from .toml_table import (
+    Days,
+    Range,
+    Table,
+    as_count,
+    as_date,
+    as_days,
+    as_number,
+    as_one_of,
+    as_pair,
+    as_range,
+    as_text,
+    as_within,
+)
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MODELS: dict[str, Callable[[], Model]] = {"ExpHydro": ExpHydro}
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where the data are, at `path`: a NetCDF or Zarr "file", a "camels" or a "caravan" folder; and which `basins`."""
+
+    kind: str
+    path: Path
+    product: str
+    basins: tuple[str, ...]
+    dimensions: tuple[str, str]
+    latitude: float | None
+    variables: Mapping[str, Any]
+    units: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PeriodSettings:
+    """First and last day of training, of the tuning if there is one, and of evaluation.
+
+    Training is preceded by `warmup` days; with `warmup_from="repeat"` those are not the ones before it but its
+    own first days, run a first time. They are run `spinup` times.
+    """
+
+    train: Days
+    tuning: Days | None
+    evaluation: Days
+    warmup: int
+    warmup_from: str
+    spinup: int
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What is calibrated within which bounds and with what priors, what is fixed, and how the warm-up starts.
+
+    An entry of `initial` is a number, or bounds between which the state is calibrated.
+    """
+
+    name: str
+    bounds: Mapping[str, Range]
+    fixed: Mapping[str, float]
+    initial: Mapping[str, float | Range]
+    priors: Mapping[str, Prior]
+
+
+@dataclass(frozen=True)
+class SolveSettings:
+    engine: str
+    solver: str | None
+    rtol: float
+    atol: float
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A checked configuration; `text` is the file, `tables` what TOML makes of it.
+
+    For `within` see `Calibration.ensemble`, for `even_years` `observe.even_years`.
+    """
+
+    path: Path
+    data: DataSettings
+    periods: PeriodSettings
+    model: ModelSettings
+    solve: SolveSettings
+    strategy: Strategy
+    loss: str
+    even_years: float
+    output: Path
+    within: float
+    text: str
+    tables: Mapping[str, Any]
+
+
+def read_settings(path: str | Path) -> Settings:
+    """Reads and checks a configuration; paths in it are relative to its folder.
+
+    Raises:
+        DataError: the file cannot be read, or a key is missing, unknown or wrong; names it.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        tables = tomllib.loads(text)
+    # Numbers of thousands of digits and names that no file can have are ValueErrors too.
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as a configuration ({error})") from error
+    sections = ("data", "periods", "model", "solve", "optimiser", "output")
+    for name in tables:
+        if name not in sections:
+            close = difflib.get_close_matches(name, sections, n=1)
+            hint = f"did you mean [{close[0]}]? " if close else ""
+            raise DataError(f"{path}: [{name}] is unknown; {hint}known are {', '.join(sections)}")
+    for name in ("data", "periods", "output"):
+        if name not in tables:
+            raise DataError(f"{path}: [{name}] is missing")
+
+    def table(name: str) -> Table:
+        return Table(path, name, tables.get(name, {}))
+
+    output = table("output")
+    file = output.take("file", lambda v: path.parent / as_text(v), "the name of the result, a NetCDF file")
+    within = output.take("within", lambda v: as_within(v, 0, 1e6), "a number that is not negative", 0.1)
+    output.finish()
+    strategy, loss, even = _optimiser(table("optimiser"))
+    model = _model(table("model"))
+    if model.priors:
+        try:
+            check_priors(loss, 1)
+        except InputError as error:
+            raise DataError(f"{path}: [model] priors cannot be used: {error}") from error
+    return Settings(
+        path=path, data=_data(table("data"), path.parent), periods=_periods(table("periods")),
+        model=model, solve=_solve(table("solve")), strategy=strategy, loss=loss,
+        even_years=even, output=file, within=within, text=text, tables=tables,
+    )  # fmt: skip
+
+
+# Where the data can be, with what it is called in messages and the keys that do not apply to it.
+_SOURCES = {
+    "file": ("a NetCDF file or Zarr store", ("product",)),
+    "camels": ("a CAMELS-US folder", ("variables", "units", "dimensions", "latitude")),
+    "caravan": ("a Caravan folder", ("product", "dimensions")),
+}
+
+
+def _data(t: Table, folder: Path) -> DataSettings:
+    paths = {
+        key: t.take(key, lambda v: folder / as_text(v), f"the path of {what}", None)
+        for key, (what, _) in _SOURCES.items()
+    }
+    given = [key for key, path in paths.items() if path is not None]
+    if len(given) != 1:
+        raise DataError(f"{t.file}: [{t.name}] file, camels or caravan must be given, one of the three")
+    kind = given[0]
+    what, other = _SOURCES[kind]
+    basins = t.take("basins", _labels, "a list of basin identifiers, as text in quotes, each once")
+    for key in other:
+        if key in t.values:
+            raise t.fail(key, f"does not apply to {what}")
+    quantities = f"a table of {', '.join(QUANTITIES)}"
+    settings = DataSettings(
+        kind=kind, path=paths[kind], basins=basins,
+        product=t.take("product", as_text, "the forcing product, such as \"daymet\"", "daymet"),
+        dimensions=t.take("dimensions", lambda v: as_pair(v, as_text), "the names of the dimensions of basin and time",
+                          ("basin", "time")),
+        latitude=t.take("latitude", lambda v: as_within(v, -90, 90), "degrees from -90 to 90", None),
+        variables=t.take("variables", lambda v: _quantities(v, _names), f"{quantities}, each a name or several", {}),
+        units=t.take("units", lambda v: _quantities(v, as_text), f"{quantities}, each a unit", {}),
+    )  # fmt: skip
+    t.finish()
+    return settings
+
+
+def _periods(t: Table) -> PeriodSettings:
+    dates = "the first and the last day, such as [1980-10-01, 2000-09-30]"
+    train = t.take("train", as_days, dates)
+    evaluation = t.take("evaluation", as_days, dates)
+    tuning = t.take("tuning", as_days, dates, None)
+    ahead, ends = "training", train[1]
+    if tuning is not None:
+        if tuning[0] <= train[1]:
+            raise t.fail("tuning", f"must begin after training ends on {train[1]}, got {tuning[0]}")
+        ahead, ends = "tuning", tuning[1]
+    if evaluation[0] <= ends:
+        raise t.fail("evaluation", f"must begin after {ahead} ends on {ends}, got {evaluation[0]}")
+    warmup = t.take("warmup", lambda v: _warmup(v, train[0]), f"a number of days, or a date before {train[0]}", 365)
+    source = t.take("warmup_from", lambda v: as_one_of(v, ("record", "repeat")), '"record" or "repeat"', "record")
+    if source == "repeat" and warmup > (train[1] - train[0]).days + 1:
+        raise t.fail("warmup", f"repeats the first {warmup} days of training, which has fewer")
+    spinup = t.take("spinup", lambda v: as_count(v, 1), "a whole number of at least 1", 1)
+    t.finish()
+    return PeriodSettings(train, tuning, evaluation, warmup, source, spinup)
+
+
+def _model(t: Table) -> ModelSettings:
+    name = t.take("name", lambda v: as_one_of(v, MODELS), f"one of {', '.join(MODELS)}", "ExpHydro")
+    model = MODELS[name]()
+    parameters = {p.name: p for p in model.parameters}
+    states = {s.name: s for s in model.all_states}
+    bounds = t.take("bounds", lambda v: {str(k): as_range(x) for k, x in v.items()}, "a table of [low, high]", {})
+    fixed = t.take("fixed", lambda v: {str(k): as_number(x) for k, x in v.items()}, "a table of numbers", {})
+    initial = t.take("initial", lambda v: {str(k): _start(x) for k, x in v.items()},
+                     "a table of numbers or of [low, high]", {})  # fmt: skip
+    priors = t.take("priors", lambda v: {str(k): _prior(x) for k, x in v.items()},
+                    "a table of { mean = ..., spread = ... }, with log = true where it is of the logarithm", {})  # fmt: skip
+    ranged = {k: v for k, v in initial.items() if isinstance(v, tuple)}
+    for key, given, known in (
+        ("bounds", bounds, parameters),
+        ("priors", priors, {k: v for k, v in {**parameters, **ranged}.items() if k not in fixed}),
+        ("fixed", fixed, parameters),
+        ("initial", initial, states),
+    ):
+        for entry in given:
+            if entry not in known:
+                what = f"{name} has" if key != "priors" else "calibrated are"
+                raise t.fail(f"{key}.{entry}", f"is unknown; {what} {', '.join(known)}")
+    for entry in sorted({*bounds} & {*fixed}):
+        raise t.fail(f"fixed.{entry}", "has bounds as well; give one of the two")
+    if len(fixed) == len(parameters) and not any(isinstance(v, tuple) for v in initial.values()):
+        raise t.fail("fixed", "leaves nothing to calibrate")
+    for entry, p in parameters.items():
+        _check_parameter(t, p, bounds.get(entry), fixed.get(entry))
+    for entry, start in initial.items():
+        low, high = start if isinstance(start, tuple) else (start, start)
+        if low < states[entry].low or high > states[entry].high:
+            raise t.fail(
+                f"initial.{entry}", f"must lie in [{states[entry].low:g}, {states[entry].high:g}], got {start}"
+            )
+    for entry, prior in priors.items():
+        item = Bounded(entry, *ranged[entry]) if entry in ranged else bounded(parameters[entry], bounds.get(entry))
+        try:
+            check_mean(prior, item, parameters.get(entry))
+        except BoundsError as error:
+            raise t.fail(f"priors.{entry}", f"cannot be used: {error}") from error
+    t.finish()
+    return ModelSettings(name, bounds, fixed, initial, priors)
+
+
+def _check_parameter(t: Table, p: Parameter, bounds: Range | None, fixed: float | None) -> None:
+    import torch
+
+    if fixed is not None:
+        if not p.inside(torch.tensor(fixed, dtype=torch.float64)):
+            raise t.fail(f"fixed.{p.name}", f"must lie in {p.interval} {p.unit}, got {fixed:g}")
+        return
+    try:
+        bounded(p, bounds)
+    except BoundsError as error:
+        raise t.fail(f"bounds.{p.name}", f"cannot be used: {error}") from error
+
+
+def _solve(t: Table) -> SolveSettings:
+    small = "a positive number below 1"
+    engines = ("auto", "julia", "sundials")
+    settings = SolveSettings(
+        engine=t.take("engine", lambda v: as_one_of(v, engines), f"one of {', '.join(engines)}", "auto"),
+        solver=t.take("solver", as_text, "the name of a solver of the engine", None),
+        rtol=t.take("rtol", lambda v: as_within(v, 1e-14, 1), small, 1e-4),
+        atol=t.take("atol", lambda v: as_within(v, 1e-14, 1), small, 1e-4),
+    )  # fmt: skip
+    t.finish()
+    return settings
+
+
+def _optimiser(t: Table) -> tuple[Strategy, str, float]:
+    count = "a whole number of at least"
+    loss = t.take("loss", lambda v: as_one_of(v, LOSSES), f"one of {', '.join(LOSSES)}", "nse")
+    strategy = {
+        "method": t.take("method", lambda v: as_one_of(v, METHODS), f"one of {', '.join(METHODS)}", "auto"),
+        "window": t.take("window", lambda v: as_count(v, 0), f"{count} 0", 1826),
+        "tolerance": t.take("tolerance", lambda v: as_within(v, 0, 1), "a number from 0 to 1", 1e-4),
+        "learning_rate": t.take("learning_rate", lambda v: as_within(v, 1e-12, 1e3), "a positive number", 0.1),
+        "seed": t.take("seed", lambda v: as_count(v, 0), f"{count} 0", 0),
+    }
+    for key in ("candidates", "starts", "window_steps", "finalists", "steps", "patience"):
+        strategy[key] = t.take(key, lambda v: as_count(v, 1), f"{count} 1", getattr(Strategy, key))
+    even = t.take("even_years", lambda v: as_within(v, 0, 1), "a number from 0 to 1", 0.0)
+    t.finish()
+    if even and loss != "nse":
+        raise t.fail("even_years", f"needs the loss nse, not {loss}")
+    if strategy["method"] == "gauss_newton" and loss not in SQUARES:
+        raise t.fail("method", f'"gauss_newton" needs a loss that is a sum of squares: nse or mse, not {loss}')
+    try:
+        return Strategy(**strategy), loss, even
+    except InputError as error:
+        raise DataError(f"{t.file}: [{t.name}] {error}") from error
+
+
+def _prior(value: Any) -> Prior:
+    if not isinstance(value, dict) or not {"mean", "spread"} <= {*value} <= {"mean", "spread", "log"}:
+        raise ValueError
+    if not isinstance(value.get("log", False), bool):
+        raise ValueError
+    return Prior(as_number(value["mean"]), as_number(value["spread"]), value.get("log", False))
+
+
+def _start(value: Any) -> float | Range:
+    return as_range(value) if isinstance(value, list) else as_number(value)
+
+
+def _warmup(value: Any, train: dt.date) -> int:
+    days = as_count(value, 0) if isinstance(value, (int, float)) else as_count((train - as_date(value)).days, 0)
+    if days >= train.toordinal():  # before the first day there is
+        raise ValueError
+    return days
+
+
+def _labels(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or len(set(value)) < len(value):
+        raise ValueError
+    return tuple(as_text(v) for v in value)
+
+
+def _names(value: Any) -> str | tuple[str, ...]:
+    return tuple(as_text(v) for v in value) if isinstance(value, list) and value else as_text(value)
+
+
+def _quantities(value: Any, read: Callable[[Any], Any]) -> dict[str, Any]:
+    if not isinstance(value, dict) or not {*value} <= {*QUANTITIES}:
+        raise ValueError
+    return {k: read(v) for k, v in value.items()}

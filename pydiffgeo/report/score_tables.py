@@ -1,0 +1,195 @@
+"""The summary and the scores: tables, comparisons, distributions and a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..html import table
+from ..hydrology.baselines import compare
+from ..losses.measures import MEASURES
+from ..plots import score_cdf, score_map
+from .content import Content, short_name, title_of, unit_of
+from .parts import NONE, count, figure, median, of_unit, plural, wide
+
+FEWEST = 2  # sites that have a distribution
+# Failed sites that the summary names; the table names all.
+NAMED = 10
+
+
+def summary(content: Content) -> str:
+    """The main figures in a few sentences, as HTML."""
+    sites, failed = content.sites, content.failed
+    lines = [plural(len(sites), "site")]
+    if "status" in content.data:
+        lines[0] += f", {len(failed) or 'none'} failed"
+    if failed:
+        named = ", ".join(f"{escape(k)} ({escape(v.rstrip('.'))})" for k, v in [*failed.items()][:NAMED])
+        lines[0] += f": {named}" + (", and others" if len(failed) > NAMED else "")
+    if content.scores:
+        measure = next(iter(content.scores))
+        values = content.score(measure)
+        scored = count(values.transpose(1, 0, 2))
+        middle = (
+            f"Median {escape(short_name(measure))} over {plural(scored, 'site')}"
+            if len(sites) > 1
+            else escape(short_name(measure))
+        )
+        parts = [f"{_spread([median(seed[:, i]) for seed in values])} in {escape(name)}"
+                 for i, name in enumerate(content.periods)]  # fmt: skip
+        lines.append(f"{middle}: {', '.join(parts)}")
+        if len(values) > 1:
+            lines[-1] += f" (mean and standard deviation over {len(values)} seeds)"
+    if content.profiles:
+        depth = content.profiles[0].depth
+        lines.append(f"{depth.size} cells down to {float(depth.max()):.4g} {escape(unit_of(depth))}, "
+                     f"{plural(content.data.sizes['time'], 'time')}")  # fmt: skip
+    if content.closure is not None and np.isfinite(content.closure).any():
+        unit = escape(unit_of(content.data["balance_error"]))
+        lines.append(f"The largest closure error of the balance is {np.nanmax(np.abs(content.closure)):.1e} {unit}")
+    return ". ".join(lines) + "."
+
+
+def score_section(content: Content) -> str:
+    """Scores of every site and period beside the baselines, as HTML; empty where there are none."""
+    if not content.scores:
+        return ""
+    legend = "; ".join(f"{escape(short_name(k))}: {escape(title_of(a))}" for k, a in content.scores.items())
+    seeds = len(content.score(next(iter(content.scores))))
+    if seeds > 1:
+        legend += f". Scores are the mean &plusmn; the standard deviation over {seeds} seeds"
+    parts = [f'<p class="note">{legend}.</p>', *_distributions(content), _map(content), _comparison(content, seeds)]
+    parts += [_table(content, i, name) for i, name in enumerate(content.periods)]
+    return "\n".join(p for p in parts if p)
+
+
+def _spread(values: Sequence[float] | NDArray[Any], digits: int = 2) -> str:
+    """Mean, and the sample standard deviation where there are several."""
+    known = np.asarray(values, float)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return NONE
+    spread = f" &plusmn; {known.std(ddof=1):.{digits}f}" if len(known) > 1 else ""
+    return f"{known.mean():.{digits}f}{spread}"
+
+
+def _table(content: Content, period: int, name: str) -> str:
+    head = ["site"]
+    columns: list[list[str]] = []
+    for measure, array in content.scores.items():
+        head.append(f"{escape(short_name(measure))}{of_unit(unit_of(array))}")
+        values = content.score(measure)[:, :, period]
+        columns.append(
+            [*(_spread(values[:, i], 3) for i in range(values.shape[1])), _spread([median(v) for v in values], 3)]
+        )
+    for measure, baselines in content.baselines.items():
+        for baseline, table_ in baselines.items():
+            head.append(f"{escape(short_name(measure))} of {escape(baseline)}")
+            columns.append([_spread([v], 3) for v in (*table_[:, period], median(table_[:, period]))])
+    labels = [*(escape(s) for s in content.sites), "<b>median</b>"]
+    rows = [[label, *(c[i] for c in columns)] for i, label in enumerate(labels)]
+    if len(content.sites) == 1:
+        rows.pop()
+    if content.failed:
+        head.append("failure")
+        for row, site in zip(rows, content.sites, strict=False):
+            row.append(escape(content.failed.get(site, "")))
+        rows[-1] += [""] * (len(head) - len(rows[-1]))
+    ends = content.periods[name]
+    days = f", {ends[0]} to {ends[1]}" if ends else ""
+    return wide(table(head, rows, caption=f"<b>{escape(name)}</b>{days}"))
+
+
+def _comparison(content: Content, seeds: int) -> str:
+    """In words, and only where seeds say how far chance goes."""
+    at = content.period("evaluation")
+    if seeds < 2 or at is None:
+        return ""
+    name = [*content.periods][at]
+    found = {m: b for m, b in content.baselines.items() if m in MEASURES}
+    sentences, head, columns = [], ["site"], list[list[str]]()
+    for measure, baselines in found.items():
+        values = content.score(measure)[:, :, at]
+        for baseline, of_sites in baselines.items():
+            against = of_sites[:, at]
+            # The same sites for every seed and the baseline.
+            common = np.isfinite(values).all(0) & np.isfinite(against)
+            if not common.any():
+                continue
+            verdict = _verdict(measure, np.median(values[:, common], 1), baseline, float(np.median(against[common])))
+            words = [_verdict(measure, values[:, i], baseline, against[i]).verdict if common[i] else NONE
+                     for i in range(len(common))]  # fmt: skip
+            counts = ", ".join(f"{words.count(w)} {w}" for w in ("better", "no different", "worse") if w in words)
+            out = f"; {int((~common).sum())} without a score left out" if not common.all() else ""
+            sentences.append(f"{escape(str(verdict))}; of {plural(int(common.sum()), 'site')} {counts}{out}.")
+            head.append(f"{escape(short_name(measure))} against {escape(baseline)}")
+            columns.append(words)
+    if not sentences:
+        return ""
+    rows = [[escape(site), *(c[i] for c in columns)] for i, site in enumerate(content.sites)]
+    intro = (f"Against baselines in {escape(name)}, medians over sites. \"Better\" means that every seed is, and the mean by "
+             "more than two standard deviations over seeds.")  # fmt: skip
+    lines = "".join(f"<li>{s}</li>" for s in sentences)
+    return f"<p>{intro}</p><ul>{lines}</ul>" + wide(
+        table(head, rows, caption=f"<b>model against baselines</b>, {escape(name)}")
+    )
+
+
+def _verdict(measure: str, scores: Any, baseline: str, against: float) -> Any:
+    return compare({measure: [float(s) for s in scores]}, {baseline: {measure: float(against)}})[0]
+
+
+def _distributions(content: Content) -> list[str]:
+    """Distributions over sites of the efficiencies: measures that are 1 for a perfect simulation."""
+    parts: list[str] = []
+    at = content.period("evaluation")
+    for measure in content.scores:
+        if len(content.sites) < FEWEST or measure not in MEASURES or MEASURES[measure].perfect != 1.0:
+            continue
+        # Sites, not runs, are counted: a site has the mean of its seeds.
+        values = over_seeds(content.score(measure))
+        order = sorted(range(len(content.periods)), key=lambda i: i != at)
+        names = [*content.periods]
+        against = {k: v[:, at] for k, v in content.baselines.get(measure, {}).items()} if at is not None else {}
+        drawn = score_cdf({names[i]: values[:, i] for i in order}, baselines=against, name=short_name(measure))
+        where = f"; baselines (dashed) in {names[at]}" if against and at is not None else ""
+        where += "; a site has the mean of its seeds" if len(content.score(measure)) > 1 else ""
+        parts.append(figure(drawn, f"Distribution of the {short_name(measure)} over {count(values)} sites{where}."))
+    return parts
+
+
+def over_seeds(values: NDArray[Any]) -> NDArray[Any]:
+    """Mean over the first axis of what is finite; NaN where nothing is."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(0)
+    return np.divide(total, known.sum(0), out=np.full(total.shape, np.nan), where=known.any(0))
+
+
+def _map(content: Content) -> str:
+    at = content.period("evaluation")
+    if content.places is None or at is None:
+        return ""
+    measure = next(iter(content.scores))
+    values = over_seeds(content.score(measure))[:, at]
+    limits = (0.0, 1.0)
+    if measure not in MEASURES or MEASURES[measure].perfect != 1.0:
+        seen = values[np.isfinite(values)]
+        limits = (float(seen.min()), float(seen.max())) if len(seen) else limits
+    name = short_name(measure)
+    drawn = score_map(*content.places, values, name=name, unit=unit_of(content.scores[measure]), limits=limits)
+    return figure(drawn, f"{name} of each site in {[*content.periods][at]}.")
+
+
+def ranking(content: Content) -> list[int]:
+    """Sites from the best to the worst in evaluation, by the first measure; those without a score are left out."""
+    at = content.period("evaluation")
+    if not content.scores or at is None:
+        return []
+    measure = next(iter(content.scores))
+    values = over_seeds(content.score(measure))[:, at]
+    bad = MEASURES[measure].badness(values) if measure in MEASURES else -values
+    return [int(i) for i in np.argsort(bad) if np.isfinite(bad[i])]
