@@ -59,7 +59,7 @@ def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.
-        block = re.sub(r"^(data = dg\.io\.open_|sites = |dg\.nn\.train\().*$", "", block, flags=re.MULTILINE)
+        block = re.sub(r"^(data = dg\.hydrology\.open_|sites = |dg\.nn\.train\().*$", "", block, flags=re.MULTILINE)
         exec(block.replace("times=range(4),\n", 'times=range(4), engine="sundials",\n'), space)
     assert torch.isfinite(space["K_s"].grad).all()
     assert space["sol"].stats["engine"] == "sundials"
