@@ -41,8 +41,8 @@ function switched(u, w::Work{Float64}, t)
     w.resolution > 0 && w.model.switches || return false
     short(w, t - w.step_start) && return false
     set_point!(w, u, t)
-    assign_closures!(w)
-    for (k, s) in zip(w.model.closures, w.closures)
+    assign_values!(w)
+    for (k, s) in zip(w.model.stages, w.stages)
         k.branches > 0 && switched(k, s) && return true
     end
     for (k, s) in zip(w.model.kernels, w.kernels)

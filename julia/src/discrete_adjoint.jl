@@ -16,8 +16,8 @@ struct StepAdjoint{L,M}
     values::SparseMatrixCSC{Float64,Int}
     k_bar::Matrix{Float64}        # (states, stages)
     nu::Matrix{Float64}           # (stages, rates): gradients to the right-hand sides of the stages
-    closure_k::Matrix{Float64}    # (stages, closure values): their slopes along k
-    closure_nu::Matrix{Float64}   # and the gradients to those
+    value_k::Matrix{Float64}      # (stages, assigned values): how they move along k
+    value_nu::Matrix{Float64}     # and the gradients to that
     border::Vector{Float64}       # gradient to the states through the integrated fluxes
     u::Vector{Float64}
     rates_bar::Vector{Float64}
@@ -28,12 +28,12 @@ end
 
 function StepAdjoint(w::Work{Float64}, J, linsolve)
     m = w.model
-    closures = length(m.depends)
+    assigned = m.n_values - m.base
     # Its diagonal makes the first, never used, matrix regular.
     foreach(i -> J[i, i] = 1.0, 1:m.n_states)
     linear = init(SciMLBase.LinearProblem(J, zeros(m.n_states)), linsolve)
     return StepAdjoint(w, linear, J, copy(m.transposed), zeros(m.n_states, STAGES), zeros(STAGES, size_of(m)),
-                       zeros(STAGES, closures), zeros(STAGES, closures), zeros(m.n_states), zeros(m.n_states),
+                       zeros(STAGES, assigned), zeros(STAGES, assigned), zeros(m.n_states), zeros(m.n_states),
                        zeros(size_of(m)), zeros(m.n_values), zeros(m.n_forcings), zeros(m.n_forcings))
 end
 
@@ -82,16 +82,9 @@ function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint, tab, beta, start, k
         @inbounds for l in eachindex(q_bar)
             a.nu[i, n+l] = a.rates_bar[n+l] = gamma_h * beta[i] * q_bar[l]
         end
-        for j in 1:i-1
-            axpy!(tab.C[i, j] / h, nu, view(a.k_bar, :, j))
-        end
         stage_point!(a.u, start, k, tab.A, i)
         pull!(a.bar, set_point!(w, a.u, t + tab.c[i] * h), a.rates_bar)
-        u_bar = view(a.bar, 1:n)
-        lambda .+= u_bar
-        for j in 1:i-1
-            axpy!(tab.A[i, j], u_bar, view(a.k_bar, :, j))
-        end
+        add_rows!(lambda, a.k_bar, nu, a.bar, tab, i, h)
         add_forcing!(f_bar, view(a.bar, forcings(m)), (t + tab.c[i] * h) / w.length)
     end
     # The last point was the start of the step again: what is bent is evaluated there.
@@ -101,6 +94,20 @@ function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint, tab, beta, start, k
     if w.linear
         f_bar[:, 1] .-= a.forcing_rate_bar ./ w.length
         f_bar[:, 2] .+= a.forcing_rate_bar ./ w.length
+    end
+    return nothing
+end
+
+"Takes what a stage gives to the start of the step, and to the stages before it; loops, where calls of BLAS took longer."
+function add_rows!(lambda, k_bar, nu, u_bar, tab, i, h)
+    for j in 1:i-1
+        c, a = tab.C[i, j] / h, tab.A[i, j]
+        @inbounds @simd for l in eachindex(lambda)
+            k_bar[l, j] += muladd(c, nu[l], a * u_bar[l])
+        end
+    end
+    @inbounds @simd for l in eachindex(lambda)
+        lambda[l] += u_bar[l]
     end
     return nothing
 end
@@ -132,53 +139,67 @@ assigned to `bar` for states and forcings, added up in the work for parameters. 
 must be those at the start of the step, and so must be the point set in the work.
 """
 function bend!(bar, a::StepAdjoint, k, h, d)
-    w, m, n = a.work, a.work.model, a.work.model.n_states
-    first_forcing = n + m.n_parameters
+    w, m = a.work, a.work.model
     weights = ntuple(i -> h * d[i], Val(STAGES))
-    fill!(a.closure_k, 0.0)
-    fill!(a.closure_nu, 0.0)
+    fill!(a.value_k, 0.0)
+    fill!(a.value_nu, 0.0)
     fill!(a.forcing_rate_bar, 0.0)
     w.linear && (a.forcing_rate .= (w.finish .- w.start) ./ w.length)
-    for (kernel, s) in zip(m.closures, w.closures), scatter in axes(kernel.targets, 2), j in 1:kernel.active
-        column = (kernel.output[scatter] - 1) * kernel.along + j
-        @inbounds for i in 1:items(kernel)
-            add!(a.closure_k, kernel.targets[i, scatter] - m.base, s.slopes[i, column] .* stages(k, kernel.gather[i, j]))
-        end
+    for (kernel, s) in zip(m.stages, w.stages)
+        move!(a, kernel, s, k, weights)
     end
     fill!(bar, 0.0)
     for (kernel, s) in zip(m.kernels, w.kernels)
-        fill!(s.bent, 0.0)
-        for scatter in axes(kernel.targets, 2), j in 1:(w.linear ? kernel.along : kernel.active)
-            column = (kernel.output[scatter] - 1) * kernel.along + j
-            @inbounds for i in 1:items(kernel)
-                nu = kernel.weights[i, scatter] .* stages(a.nu, kernel.targets[i, scatter])
-                position = kernel.gather[i, j]
-                if position <= n
-                    s.bent[i, column] += along(nu, stages(k, position))
-                elseif position > m.base
-                    s.bent[i, column] += along(nu, stages(a.closure_k, position - m.base))
-                    add!(a.closure_nu, position - m.base, s.slopes[i, column] .* nu)
-                else
-                    rate = along(nu, weights)
-                    s.bent[i, column] += rate * a.forcing_rate[position-first_forcing]
-                    a.forcing_rate_bar[position-first_forcing] += rate * s.slopes[i, column]
-                end
+        bend!(bar, a, kernel, s, a.nu, 0, k, weights)
+    end
+    for at in reverse(eachindex(m.stages))
+        bend!(bar, a, m.stages[at], w.stages[at], a.value_nu, m.base, k, weights)
+        pull_stage!(bar, w, at)
+    end
+    return bar
+end
+
+"How the values of a stage move along the stages of the step and, by `weights`, with the forcing."
+function move!(a::StepAdjoint, kernel::Kernel, s::Space, k, weights)
+    m = a.work.model
+    first_forcing = m.n_states + m.n_parameters
+    for scatter in axes(kernel.targets, 2), j in 1:(a.work.linear ? kernel.along : kernel.active)
+        column = (kernel.output[scatter] - 1) * kernel.along + j
+        @inbounds for i in 1:items(kernel)
+            position = kernel.gather[i, j]
+            moved = position <= m.n_states ? stages(k, position) :
+                    position > m.base ? stages(a.value_k, position - m.base) : weights .* a.forcing_rate[position-first_forcing]
+            add!(a.value_k, kernel.targets[i, scatter] - m.base, (kernel.weights[i, scatter] * s.slopes[i, column]) .* moved)
+        end
+    end
+    return nothing
+end
+
+"The share of one kernel, whose results have the gradients `nu` from column `before + 1` on; its inputs get theirs."
+function bend!(bar, a::StepAdjoint, kernel::Kernel, s::Space, nu_of, before, k, weights)
+    m = a.work.model
+    first_forcing = m.n_states + m.n_parameters
+    fill!(s.bent, 0.0)
+    for scatter in axes(kernel.targets, 2), j in 1:(a.work.linear ? kernel.along : kernel.active)
+        column = (kernel.output[scatter] - 1) * kernel.along + j
+        @inbounds for i in 1:items(kernel)
+            nu = kernel.weights[i, scatter] .* stages(nu_of, kernel.targets[i, scatter] - before)
+            position = kernel.gather[i, j]
+            if position <= m.n_states
+                s.bent[i, column] += along(nu, stages(k, position))
+            elseif position > m.base
+                s.bent[i, column] += along(nu, stages(a.value_k, position - m.base))
+                add!(a.value_nu, position - m.base, s.slopes[i, column] .* nu)
+            else
+                rate = along(nu, weights)
+                s.bent[i, column] += rate * a.forcing_rate[position-first_forcing]
+                a.forcing_rate_bar[position-first_forcing] += rate * s.slopes[i, column]
             end
         end
-        kernel.bend!(s.bars, s.bent, s.x)
-        scatter_bars!(bar, s.bars, kernel, 1:kernel.along)
     end
-    for (kernel, s) in zip(m.closures, w.closures)
-        fill!(s.bent, 0.0)
-        for scatter in axes(kernel.targets, 2), j in 1:kernel.active
-            column = (kernel.output[scatter] - 1) * kernel.along + j
-            @inbounds for i in 1:items(kernel)
-                s.bent[i, column] += along(stages(a.closure_nu, kernel.targets[i, scatter] - m.base), stages(k, kernel.gather[i, j]))
-            end
-        end
-        kernel.bend!(s.bars, s.bent, s.x)
-    end
-    return pull_closures!(bar, w)
+    kernel.bend!(s.bars, s.bent, s.x)
+    scatter_bars!(bar, s.bars, kernel, 1:kernel.along)
+    return nothing
 end
 
 """

@@ -1,5 +1,5 @@
 # What the error of a step is measured by. In saturated soil a small change of the water content is a
-# large one of the head: states that are controlled through a closure value count by as much more as that
+# large one of the head: states that are controlled through an assigned value count by as much more as that
 # value is steeper than its size, so that the tolerance holds for both.
 
 # A step is steep from where a value changes by more than as many percent as this when its state changes by one: moist
@@ -21,7 +21,7 @@ function emphasise!(w::Work{Float64}, u)
             w.emphasis[c.state] = max(w.emphasis[c.state], usual / (w.rtol * c.size))
             continue
         end
-        value, slope = w.v[w.model.base+c.value], abs(w.slopes[c.slope, c.value])
+        value, slope = w.v[w.model.base+c.value], c.slope == 0 ? 0.0 : abs(w.slopes[c.slope])
         steepness = usual * slope / (w.rtol * (abs(value) + c.size))
         steepest = max(steepest, steepness)
         w.emphasis[c.state] = max(w.emphasis[c.state], steepness)

@@ -48,12 +48,26 @@ end
 function time_rates!(dT, w::Work)
     fill!(dT, zero(eltype(dT)))
     m = w.model
+    if m.drifts
+        fill!(w.drift, zero(eltype(w.drift)))
+        foreach((k, s) -> add_drift!(w.drift, m.base, w, k, s), m.stages, w.stages)
+    end
+    foreach((k, s) -> add_drift!(dT, 0, w, k, s), m.kernels, w.kernels)
+    return nothing
+end
+
+"Adds how the results of a kernel change with time alone: by forcings, and by assigned values that depend on them."
+function add_drift!(rates, before, w::Work, k::Kernel, space::Space)
+    m = w.model
     first = m.n_states + m.n_parameters
-    for (k, space) in zip(m.kernels, w.kernels), s in axes(k.targets, 2), j in k.active+1:k.along
+    for s in axes(k.targets, 2), j in (m.drifts ? 1 : k.active + 1):k.along
         column = (k.output[s] - 1) * k.along + j
         for i in 1:items(k)
-            at = k.gather[i, j] - first
-            dT[k.targets[i, s]] += k.weights[i, s] * space.slopes[i, column] * (w.finish[at] - w.start[at]) / w.length
+            position = k.gather[i, j]
+            position <= m.n_states && continue
+            at = position - first
+            rate = position > m.base ? w.drift[position-m.base] : (w.finish[at] - w.start[at]) / w.length
+            rates[k.targets[i, s]-before] += k.weights[i, s] * space.slopes[i, column] * rate
         end
     end
     return nothing

@@ -15,7 +15,7 @@ A comparison that turned within a step: of which kernel, at which item; how far 
 rates, over the speed of what is compared.
 """
 struct Turn
-    closure::Bool
+    stage::Bool
     kernel::Int
     item::Int
     decision::Int
@@ -25,15 +25,15 @@ end
 
 "What is needed to look for turns and to evaluate both sides of them, made where it is first needed."
 struct Sides
-    sides::Vector{Matrix{Float64}}      # of closures, then kernels: which side each decision is taken to be on
+    sides::Vector{Matrix{Float64}}      # of stages, then kernels: which side each decision is taken to be on
     events::Vector{Matrix{Float64}}     # what changes sign, and the side it is on, at the start of the step
     then::Vector{Matrix{Float64}}       # and at its end
     rates::NTuple{3,Vector{Float64}}
     u::NTuple{2,Vector{Float64}}
 end
 
-both(m::Model) = Iterators.flatten((m.closures, m.kernels))
-both(w::Work) = Iterators.flatten((w.closures, w.kernels))
+both(m::Model) = Iterators.flatten((m.stages, m.kernels))
+both(w::Work) = Iterators.flatten((w.stages, w.kernels))
 
 function Sides(m::Model)
     lock(m.lock) do
@@ -45,22 +45,22 @@ function Sides(m::Model)
     return Sides(block(1), block(2), block(2), ntuple(_ -> zeros(size_of(m)), 3), ntuple(_ -> zeros(m.n_states), 2))
 end
 
-"Evaluates what decides at the point set in `w`, with closure values as they are there."
+"Evaluates what decides at the point set in `w`, with assigned values as they are there."
 function events!(events, w::Work)
-    assign_closures!(w)
+    assign_values!(w)
     for (k, s, e) in zip(both(w.model), both(w), events)
         k.decisions > 0 && k.event!(e, gather!(s.x, w.v, k, 1:k.active))
     end
     return events
 end
 
-"Rates at the point set in `w` with all decisions on given sides; leaves the closure values of these."
+"Rates at the point set in `w` with all decisions on given sides; leaves the assigned values of these."
 function sided_rates!(rates, w::Work, sides)
-    m, count = w.model, length(w.model.closures)
+    m, count = w.model, length(w.model.stages)
     forget!(w)
     on_side!(k, s, given) = k.decisions > 0 ? k.sided!(s.out, given, gather!(s.x, w.v, k, 1:k.active)) :
                             value!(k, s.out, gather!(s.x, w.v, k, 1:k.active))
-    for (k, s, given) in zip(m.closures, w.closures, view(sides, 1:count))
+    for (k, s, given) in zip(m.stages, w.stages, view(sides, 1:count))
         on_side!(k, s, given)
         assign!(w.v, s.out, k)
     end
@@ -72,10 +72,10 @@ function sided_rates!(rates, w::Work, sides)
     return rates
 end
 
-"The value of one event at the point set in `w`, where closure values stay as they are."
+"The value of one event at the point set in `w`, where assigned values stay as they are."
 function event(w::Work, a::Sides, turn)
-    at = turn.closure ? turn.kernel : length(w.model.closures) + turn.kernel
-    k, s = turn.closure ? (w.model.closures[at], w.closures[at]) : (w.model.kernels[turn.kernel], w.kernels[turn.kernel])
+    at = turn.stage ? turn.kernel : length(w.model.stages) + turn.kernel
+    k, s = turn.stage ? (w.model.stages[at], w.stages[at]) : (w.model.kernels[turn.kernel], w.kernels[turn.kernel])
     k.event!(a.then[at], gather!(s.x, w.v, k, 1:k.active))
     return a.then[at][turn.item, turn.decision]
 end
@@ -93,9 +93,9 @@ function turns(w::Work{Float64}, a::Sides, start, finish, t, h)
         for d in 1:count, i in 1:(count > 0 ? items(k) : 0)
             before[i, count+d] == after[i, count+d] && continue
             before[i, d] == 0.0 && continue    # it begins at the switch, on the other side of it
-            closure = at <= length(m.closures)
+            stage = at <= length(m.stages)
             share = clamp(before[i, d] / (before[i, d] - after[i, d]), 0.0, 1.0)
-            push!(found, Turn(closure, closure ? at : at - length(m.closures), i, d, share, Float64[]))
+            push!(found, Turn(stage, stage ? at : at - length(m.stages), i, d, share, Float64[]))
         end
     end
     isempty(found) && return found
@@ -113,7 +113,7 @@ function settle(turn::Turn, w::Work, a::Sides, start, finish, t, h)
     u, moved = a.u
     @. u = start + turn.share * (finish - start)
     time = t + turn.share * h
-    at = turn.closure ? turn.kernel : length(m.closures) + turn.kernel
+    at = turn.stage ? turn.kernel : length(m.stages) + turn.kernel
     sides = a.sides[at]
     sided_rates!(before, set_point!(w, u, time), a.sides)
     here = event(w, a, turn)
@@ -130,7 +130,7 @@ function settle(turn::Turn, w::Work, a::Sides, start, finish, t, h)
     # back, or only touches the place, has no derivative there; one that stays where it is beyond it has.
     abs(here) <= 4h * max(abs(towards), abs(onwards)) || throw(Failure(:JumpOfJump))
     towards != 0 && onwards / towards > -1e-9 || throw(Failure(:JumpNotCrossed))
-    return Turn(turn.closure, turn.kernel, turn.item, turn.decision, turn.share, jump ./ towards)
+    return Turn(turn.stage, turn.kernel, turn.item, turn.decision, turn.share, jump ./ towards)
 end
 
 """
@@ -141,13 +141,16 @@ function pull_turn!(lambda, q_bar, f_bar, bar, turn::Turn, w::Work{Float64}, sta
     m, n = w.model, w.model.n_states
     weight = dot(lambda, view(turn.jump, 1:n)) + dot(q_bar, view(turn.jump, n+1:length(turn.jump)))
     weight == 0 && return nothing
-    k, s = turn.closure ? (m.closures[turn.kernel], w.closures[turn.kernel]) : (m.kernels[turn.kernel], w.kernels[turn.kernel])
-    assign_closures!(set_point!(w, start, t))
+    k, s = turn.stage ? (m.stages[turn.kernel], w.stages[turn.kernel]) : (m.kernels[turn.kernel], w.kernels[turn.kernel])
+    assign_values!(set_point!(w, start, t))
     gather!(s.x, w.v, k, 1:k.active)
     s.bars[turn.item, :] .+= weight .* gradient(turn, k, s.x[turn.item:turn.item, :])
     fill!(bar, 0.0)
     scatter_bars!(bar, s.bars, k, 1:k.along)
-    turn.closure || pull_closures!(bar, w)
+    partials!(w)
+    for stage in reverse(1:(turn.stage ? turn.kernel - 1 : length(m.stages)))
+        pull_stage!(bar, w, stage)
+    end
     lambda .+= view(bar, 1:n)
     add_forcing!(f_bar, view(bar, forcings(m)), t / w.length)
     return nothing
@@ -164,10 +167,10 @@ end
 "Takes directions, as partials of `u`, through a turn in a step from `start`; the parameters of `w` have partials too."
 function push_turn!(u::Vector{DualNumber}, turn::Turn, w::Work{DualNumber}, start, t)
     m = w.model
-    k = turn.closure ? m.closures[turn.kernel] : m.kernels[turn.kernel]
+    k = turn.stage ? m.stages[turn.kernel] : m.kernels[turn.kernel]
     # The directions at the turn are those of `u`, which a step this short has hardly changed.
     at = [DualNumber(start[l], ForwardDiff.partials(u[l])) for l in 1:m.n_states]
-    assign_closures!(set_point!(w, at, t))
+    assign_values!(set_point!(w, at, t))
     x = w.v[k.gather[turn.item:turn.item, :]]
     slopes = gradient(turn, k, ForwardDiff.value.(x))
     moved = sum(slopes[j] * ForwardDiff.partials(x[j]) for j in 1:k.variable)

@@ -1,11 +1,11 @@
 # Kernels: local functions over all their items, on one flat vector of values
 #
-#     v = [ states | parameters | forcings | constants | closure values ].
+#     v = [ states | parameters | forcings | constants | assigned values ].
 #
-# A kernel gathers the inputs of its local function from `v`, one row per item, and scatters the results:
-# closure kernels assign them to `v`, the others add them, times a weight, to the rates
-# `[ d(states)/dt | integrated fluxes ]`. Everything below follows from that: the rates, their sparse
-# Jacobian, and products with its transpose.
+# A kernel gathers the inputs of its local function from `v`, one row per item, and scatters the results. Kernels of
+# stages assign them to `v`, or add them up there, and may read what stages before them have assigned; the others add
+# them, times a weight, to the rates `[ d(states)/dt | integrated fluxes ]`. Everything below follows from that: the
+# rates, their sparse Jacobian, and products with its transpose.
 
 const Block{T} = Matrix{T}
 struct SolveTag end
@@ -36,7 +36,7 @@ const Two{T} = FunctionWrapper{Nothing,Tuple{Block{T},Block{T}}}
 const Three{T} = FunctionWrapper{Nothing,Tuple{Block{T},Block{T},Block{T}}}
 
 """
-    Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0, decisions = 0)
+    Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0, decisions = 0; adds, partials, columns)
 
 A local function over its items.
 
@@ -48,14 +48,19 @@ A local function over its items.
   `sided!(out, sides, x)` assigns the results on given sides of them, `event!(events, x)` what changes sign at each, and
   after these which side each is on, and `pull_event!(bars, w, x)` adds the gradient of the sum of `w` times what changes sign.
 - `gather`: positions in `v`, `(items, inputs)`. The first `active` inputs depend on the states (states
-  themselves or closure values), those up to `along` are forcings, up to `variable` parameters, the
+  themselves or assigned values), those up to `along` are forcings, up to `variable` parameters, the
   rest constants.
 - `output`: which result each scatter takes; `targets`, `weights`: `(items, scatters)`.
+- `adds`: whether a stage adds its results up, times the weights, instead of assigning them.
+- `partials`: for a stage, source of `partials!(out, partials, x)`, which assigns the results and their derivatives to the
+  `variable` inputs, result by result; of these `columns` may be other than zero. Powers and exponentials are then
+  computed once for the values and for all products with the transpose at a point; without it, `pull!` serves.
 """
 struct Kernel
     value!::Lazy{Two{Float64}}
     slopes!::Lazy{Three{Float64}}
     pull!::Lazy{Three{Float64}}
+    partials!::Lazy{Three{Float64}}
     bend!::Lazy{Three{Float64}}
     branch!::Lazy{Two{Float64}}
     sided!::Lazy{Three{Float64}}
@@ -72,18 +77,21 @@ struct Kernel
     variable::Int
     branches::Int
     decisions::Int
+    adds::Bool
+    columns::Vector{Int}
 end
 
-function Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0, decisions = 0)
+function Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0, decisions = 0;
+                adds = false, partials = nothing, columns = Int[])
     size(targets) == size(weights) == (size(gather, 1), length(output)) ||
         throw(DimensionMismatch("gather, output, targets and weights differ in size"))
     value, slopes, pull, bend = sources
     branch = branches == 0 ? nothing : sources[5]
     sided, event, pull_event = decisions == 0 ? (nothing, nothing, nothing) : sources[6:8]
     return Kernel(Lazy{Two{Float64}}(value), Lazy{Three{Float64}}(slopes), Lazy{Three{Float64}}(pull),
-                  Lazy{Three{Float64}}(bend), Lazy{Two{Float64}}(branch), Lazy{Three{Float64}}(sided), Lazy{Two{Float64}}(event),
+                  Lazy{Three{Float64}}(partials), Lazy{Three{Float64}}(bend), Lazy{Two{Float64}}(branch), Lazy{Three{Float64}}(sided), Lazy{Two{Float64}}(event),
                   Lazy{Three{Float64}}(pull_event), Lazy{Two{DualNumber}}(value), Lazy{Three{DualNumber}}(slopes),
-                  gather, output, targets, weights, active, along, variable, branches, decisions)
+                  gather, output, targets, weights, active, along, variable, branches, decisions, adds, columns)
 end
 
 items(k::Kernel) = size(k.gather, 1)
@@ -108,6 +116,7 @@ struct Space{T}
     seeds::Block{T}     # gradients to the results
     bent::Block{T}      # gradients to the slopes
     bars::Block{T}      # gradients to the inputs
+    partials::Block{T}  # of a stage: derivatives of the results to the variable inputs
 end
 
 function Space{T}(k::Kernel, adjoint::Bool) where {T}
@@ -116,7 +125,7 @@ function Space{T}(k::Kernel, adjoint::Bool) where {T}
     extra(columns) = zeros(T, adjoint ? n : 0, columns)
     some(columns) = zeros(T, k.branches > 0 ? n : 0, columns)
     return Space{T}(block(inputs(k)), block(o), block(o * k.along), some(k.branches), some(k.branches),
-                    some(o * k.along), some(k.active), some(o), extra(o), extra(o * k.along), extra(k.variable))
+                    some(o * k.along), some(k.active), some(o), extra(o), extra(o * k.along), extra(k.variable), extra(isempty(k.columns) ? 0 : o * k.variable))
 end
 
 @inline function gather!(x, v, k::Kernel, columns)
@@ -126,8 +135,9 @@ end
     return x
 end
 
-"Assigns closure values to `v`."
+"Assigns the results of a stage to `v`."
 function assign!(v, out, k::Kernel)
+    k.adds && return add_up!(v, out, k)
     @inbounds for s in axes(k.targets, 2)
         o = k.output[s]
         for i in axes(k.targets, 1)
@@ -135,6 +145,13 @@ function assign!(v, out, k::Kernel)
         end
     end
     return nothing
+end
+
+function add_up!(v, out, k::Kernel)
+    for target in k.targets
+        @inbounds v[target] = zero(eltype(v))
+    end
+    return add_rates!(v, out, k)
 end
 
 "Adds the results to the rates."
@@ -148,23 +165,33 @@ function add_rates!(rates, out, k::Kernel)
     return nothing
 end
 
-"Keeps the slopes of closure values to the states they depend on, a column per closure value."
-function keep_slopes!(kept, slopes, base, k::Kernel)
-    @inbounds for s in axes(k.targets, 2), j in 1:k.active
-        column = (k.output[s] - 1) * k.along + j
-        for i in axes(k.targets, 1)
-            kept[j, k.targets[i, s]-base] = slopes[i, column]
+"The states that each assigned value depends on, one list after the other; `first` says where each begins."
+struct Dependence
+    first::Vector{Int}
+    states::Vector{Int}
+end
+
+Dependence(lists::Vector{Vector{Int}}) = Dependence(cumsum([1; length.(lists)]), reduce(vcat, lists; init = Int[]))
+@inline places(d::Dependence, value) = d.first[value]:d.first[value+1]-1
+
+"Which states the values assigned by stages depend on, through all stages before them."
+function Dependence(stages::Vector{Kernel}, n_states, base, n_assigned)
+    lists = [Int[] for _ in 1:n_assigned]
+    for k in stages
+        for s in axes(k.targets, 2), j in 1:k.active, i in 1:items(k)
+            position, list = k.gather[i, j], lists[k.targets[i, s]-base]
+            position <= n_states ? push!(list, position) : append!(list, lists[position-base])
         end
+        foreach(target -> unique!(sort!(lists[target-base])), k.targets)
     end
-    return nothing
+    return Dependence(lists)
 end
 
 """
-Adds the kernel's share of the Jacobian to `entries`, the values of the sparsity pattern. `slots` lists
-the places of its contributions in the order in which they arise; `depends` says on how many states
-each closure value depends, and `kept` holds its slopes to them.
+Adds the kernel's share to the derivatives of rates, or of assigned values, to the states. `slots` lists the places of
+its contributions in `entries` in the order in which they arise; `kept` holds the derivatives of assigned values.
 """
-function add_jacobian!(entries, slopes, kept, depends, slots, n_states, base, k::Kernel)
+function add_jacobian!(entries, slopes, kept, depends::Dependence, slots, n_states, base, k::Kernel)
     at = 0
     @inbounds for s in axes(k.targets, 2), j in 1:k.active
         column = (k.output[s] - 1) * k.along + j
@@ -174,8 +201,8 @@ function add_jacobian!(entries, slopes, kept, depends, slots, n_states, base, k:
             if position <= n_states
                 entries[slots[at+=1]] += d
             else
-                for l in 1:depends[position-base]
-                    entries[slots[at+=1]] += d * kept[l, position-base]
+                for l in places(depends, position - base)
+                    entries[slots[at+=1]] += d * kept[l]
                 end
             end
         end
@@ -183,16 +210,15 @@ function add_jacobian!(entries, slopes, kept, depends, slots, n_states, base, k:
     return nothing
 end
 
-"The (row, column) of each contribution, in the order of `add_jacobian!`."
-function contributions!(pairs, depends, columns, n_states, base, k::Kernel)
+"The (target, state) of each contribution, in the order of `add_jacobian!`."
+function contributions(depends::Dependence, n_states, base, k::Kernel)
+    pairs = Tuple{Int,Int}[]
     for s in axes(k.targets, 2), j in 1:k.active, i in 1:items(k)
-        row, position = k.targets[i, s], k.gather[i, j]
+        target, position = k.targets[i, s], k.gather[i, j]
         if position <= n_states
-            push!(pairs, (row, position))
+            push!(pairs, (target, position))
         else
-            for l in 1:depends[position-base]
-                push!(pairs, (row, columns[l, position-base]))
-            end
+            foreach(l -> push!(pairs, (target, depends.states[l])), places(depends, position - base))
         end
     end
     return pairs
@@ -200,7 +226,7 @@ end
 
 # Products with the transpose: `bar` holds the gradient with respect to every value of `v`.
 
-"Sets the seeds of a kernel from the gradient to the rates, or of a closure from that to its values."
+"Sets the seeds of a kernel from the gradient to the rates, or of a stage from that to its values."
 function seed!(seeds, bar, k::Kernel)
     fill!(seeds, 0.0)
     @inbounds for s in axes(k.targets, 2)
@@ -217,6 +243,17 @@ function scatter_bars!(bar, bars, k::Kernel, columns)
     @inbounds for j in columns, i in axes(bars, 1)
         bar[k.gather[i, j]] += bars[i, j]
         bars[i, j] = 0.0
+    end
+    return nothing
+end
+
+"Adds the products of the seeds of a stage with its partial derivatives to the gradients to its inputs."
+function multiply!(bars, seeds, partials, k::Kernel)
+    @inbounds for column in k.columns
+        o, j = divrem(column - 1, k.variable) .+ 1
+        @simd for i in axes(bars, 1)
+            bars[i, j] = muladd(seeds[i, o], partials[i, column], bars[i, j])
+        end
     end
     return nothing
 end

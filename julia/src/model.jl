@@ -2,19 +2,19 @@
 # function wrappers of fixed signature, so that all this, and the solvers above it, are compiled once,
 # with the package; a new model compiles its local functions only.
 
-"A state whose error is controlled through a closure value as well."
+"A state whose error is controlled through an assigned value as well."
 struct Control
     state::Int
-    value::Int      # counted from the first closure value; 0 for the state itself
-    slope::Int      # which of the states that this value depends on it is
+    value::Int      # counted from the first assigned value; 0 for the state itself
+    slope::Int      # place of its derivative to that state; 0 where it has none
     size::Float64
 end
 
 """
-    Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels, controls, guards)
+    Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, stages, kernels, controls, guards)
 
-A system of kernels, ready to be solved. `controls` are states, closure values through which their error
-is controlled as well, and sizes of these. `guards` are kernels whose results are the lower bound, the value and
+A system of kernels, ready to be solved. Kernels in `stages` assign values, in order; those in `kernels` add to the rates.
+`controls` are states, assigned values through which their error is controlled as well, and sizes of these. `guards` are kernels whose results are the lower bound, the value and
 the upper bound of what must stay within its range.
 
 - `pattern`: the sparse Jacobian of `[states; fluxes]`, square, with its diagonal.
@@ -28,11 +28,13 @@ struct Model
     n_fluxes::Int
     n_values::Int
     constants::Vector{Float64}
-    closures::Vector{Kernel}
+    stages::Vector{Kernel}
     kernels::Vector{Kernel}
-    base::Int                      # closure values come after it in `v`
-    depends::Vector{Int}           # number of states that each closure value depends on
+    base::Int                      # assigned values come after it in `v`
+    depends::Dependence            # of assigned values on states
+    stage_slots::Vector{Vector{Int}}   # per stage, where its contributions go in the derivatives of assigned values
     slots::Vector{Vector{Int}}     # per kernel, where its contributions go in the pattern's values
+    drifts::Bool                   # does an assigned value depend on forcings?
     pattern::SparseMatrixCSC{Float64,Int}
     transposed::SparseMatrixCSC{Float64,Int}
     places::Vector{Int}
@@ -43,23 +45,20 @@ struct Model
     lock::ReentrantLock
 end
 
-function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels,
+function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, stages, kernels,
                controls = (Int[], Int[], Float64[]), guards = Kernel[])
     base = n_states + n_parameters + n_forcings + length(constants)
-    n_closures = n_values - base
-    widest = maximum(k -> k.active, closures; init = 0)
-    depends, columns = zeros(Int, n_closures), zeros(Int, widest, n_closures)
-    for k in closures, s in axes(k.targets, 2), i in 1:items(k)
-        a = k.targets[i, s] - base
-        depends[a] = k.active
-        columns[1:k.active, a] = k.gather[i, 1:k.active]
-    end
-    pattern, slots = sparsity(n_states, n_fluxes, base, depends, columns, kernels)
-    return Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, closures, kernels, base, depends,
-                 slots, pattern, transpose_states(pattern, n_states)...,
-                 [a == 0 ? Control(i, 0, 0, size) : Control(i, a - base, findfirst(==(i), view(columns, :, a - base)), size)
-                  for (i, a, size) in zip(controls...)],
-                 any(k -> k.branches > 0, [closures; kernels]), any(k -> k.decisions > 0, [closures; kernels]),
+    depends = Dependence(stages, n_states, base, n_values - base)
+    pairs(k) = contributions(depends, n_states, base, k)
+    place(a, state) = findfirst(l -> depends.states[l] == state, places(depends, a))
+    stage_slots = [[depends.first[a-base] + place(a - base, state) - 1 for (a, state) in pairs(k)] for k in stages]
+    pattern, slots = sparsity(n_states, n_fluxes, pairs.(kernels))
+    control(i, a, size) = a == 0 || place(a - base, i) === nothing ? Control(i, a == 0 ? 0 : a - base, 0, size) :
+                          Control(i, a - base, depends.first[a-base] + place(a - base, i) - 1, size)
+    return Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, stages, kernels, base, depends,
+                 stage_slots, slots, any(k -> k.along > k.active, stages), pattern, transpose_states(pattern, n_states)...,
+                 Control[control(c...) for c in zip(controls...)],
+                 any(k -> k.branches > 0, [stages; kernels]), any(k -> k.decisions > 0, [stages; kernels]),
                  guards, ReentrantLock())
 end
 
@@ -70,10 +69,10 @@ size_of(m::Model) = m.n_states + m.n_fluxes
 "Compiles what a solve needs, and for an adjoint what that needs, unless it was done before."
 function ready!(m::Model; adjoint = "none")
     lock(m.lock) do
-        for k in Iterators.flatten((m.closures, m.kernels))
+        for k in Iterators.flatten((m.stages, m.kernels))
             foreach(ready!, adjoint == "forward" ? (k.dual_value!, k.dual_slopes!) : (k.value!, k.slopes!))
             k.branches > 0 && ready!(k.branch!)
-            adjoint in ("gauss", "discrete") && ready!(k.pull!)
+            adjoint in ("gauss", "discrete") && ready!(isempty(k.columns) ? k.pull! : k.partials!)
             adjoint == "discrete" && ready!(k.bend!)
         end
         foreach(k -> ready!(adjoint == "forward" ? k.dual_value! : k.value!), m.guards)
@@ -81,9 +80,8 @@ function ready!(m::Model; adjoint = "none")
     return m
 end
 
-"The pattern of the Jacobian and, per kernel, where its contributions go in the pattern's values."
-function sparsity(n_states, n_fluxes, base, depends, columns, kernels)
-    lists = [contributions!(Tuple{Int,Int}[], depends, columns, n_states, base, k) for k in kernels]
+"The pattern of the Jacobian and, for each list of contributions, where these go in the pattern's values."
+function sparsity(n_states, n_fluxes, lists)
     n = n_states + n_fluxes
     everything = reduce(vcat, lists; init = [(i, i) for i in 1:n])
     pattern = sparse(first.(everything), last.(everything), zeros(length(everything)), n, n)
@@ -101,21 +99,23 @@ function transpose_states(pattern, n)
 end
 
 # Solvers ask for rates, for slopes and whether a step may stand at the same point, one after the other.
-@enum Knowledge NOTHING CLOSURES SLOPES
+@enum Knowledge NOTHING VALUES SLOPES
 
 "What the right-hand side reads and overwrites: one per task."
 mutable struct Work{T}
     const model::Model
     const v::Vector{T}
-    const closures::Vector{Space{T}}
+    const stages::Vector{Space{T}}
     const kernels::Vector{Space{T}}
     const guards::Vector{Space{T}}
     const start::Vector{T}      # forcing at the start of the interval
     const finish::Vector{T}     # forcing at its end
     const entries::Vector{T}    # values of the Jacobian's pattern
-    const slopes::Matrix{T}     # of closure values to the states they depend on
+    const slopes::Vector{T}     # of assigned values to the states they depend on
+    const drift::Vector{T}      # rates of change of assigned values with time alone
     known::Knowledge            # what has been computed at the point that is set
-    looked::Bool                # and at its switches
+    partial::Bool               # whether the partial derivatives of stages have been too
+    looked::Bool                # and the side its switches are on
     linear::Bool                # does the forcing change within the interval?
     length::Float64             # of the interval; time counts from its start
     time::Float64               # of the point that is set
@@ -135,22 +135,23 @@ function Work{T}(m::Model, linear::Bool; adjoint = false, clock = Clock()) where
     copyto!(v, m.base - length(m.constants) + 1, m.constants, 1, length(m.constants))
     forcing() = zeros(T, m.n_forcings)
     spaces(kernels) = Space{T}[Space{T}(k, adjoint) for k in kernels]
-    return Work{T}(m, v, spaces(m.closures), spaces(m.kernels), Space{T}[Space{T}(k, false) for k in m.guards],
+    return Work{T}(m, v, spaces(m.stages), spaces(m.kernels), Space{T}[Space{T}(k, false) for k in m.guards],
                    forcing(), forcing(), zeros(T, nnz(m.pattern)),
-                   zeros(T, maximum(m.depends; init = 0), length(m.depends)), NOTHING, false, linear, 1.0, 0.0, 0.0, ones(size_of(m)), 0.0, 0.0, 1.0, 1.0,
+                   zeros(T, length(m.depends.states)), zeros(T, m.n_values - m.base), NOTHING, false, false, linear, 1.0, 0.0, 0.0,
+                   ones(size_of(m)), 0.0, 0.0, 1.0, 1.0,
                    0.0, clock, next_look(clock))
 end
 
 "Looks at the clock: called in every step."
 @inline tick!(w::Work) = (w.look_at = look(w.clock, w.look_at); nothing)
 
-"Calls `f(kernel, space)` for all closures and kernels."
+"Calls `f(kernel, space)` for all stages and kernels."
 @inline function each(f, w::Work)
-    foreach(f, w.model.closures, w.closures)
+    foreach(f, w.model.stages, w.stages)
     foreach(f, w.model.kernels, w.kernels)
 end
 
-forget!(w::Work) = (w.known = NOTHING; w.looked = false; nothing)
+forget!(w::Work) = (w.known = NOTHING; w.partial = w.looked = false; nothing)
 
 "Sets the parameters; what does not move during a solve is gathered here, once."
 function set_parameters!(w::Work, p)
@@ -203,21 +204,21 @@ end
 
 here(w::Work, u, t) = false
 
-"Computes the closure values at the point set in `w`."
-function assign_closures!(w::Work)
+"Computes the values that stages assign at the point set in `w`."
+function assign_values!(w::Work)
     w.known == NOTHING || return nothing
-    for (k, s) in zip(w.model.closures, w.closures)
+    for (k, s) in zip(w.model.stages, w.stages)
         value!(k, s.out, gather!(s.x, w.v, k, 1:k.active))
         assign!(w.v, s.out, k)
     end
-    w.known = CLOSURES
+    w.known = VALUES
     return nothing
 end
 
 "Rates `[d(states)/dt; fluxes]` at the point set in `w`."
 function rates!(rates, w::Work)
     m = w.model
-    assign_closures!(w)
+    assign_values!(w)
     fill!(rates, zero(eltype(rates)))
     for (k, s) in zip(m.kernels, w.kernels)
         value!(k, s.out, gather!(s.x, w.v, k, 1:k.active))
@@ -230,10 +231,11 @@ end
 function jacobian!(w::Work)
     w.known == SLOPES && return w.entries
     m = w.model
-    for (k, s) in zip(m.closures, w.closures)
+    fill!(w.slopes, zero(eltype(w.slopes)))
+    for (k, s, slots) in zip(m.stages, w.stages, m.stage_slots)
         slopes!(k, s.out, s.slopes, gather!(s.x, w.v, k, 1:k.active))
         assign!(w.v, s.out, k)
-        keep_slopes!(w.slopes, s.slopes, m.base, k)
+        add_jacobian!(w.slopes, s.slopes, w.slopes, m.depends, slots, m.n_states, m.base, k)
     end
     fill!(w.entries, zero(eltype(w.entries)))
     for (k, s, slots) in zip(m.kernels, w.kernels, m.slots)
@@ -250,23 +252,38 @@ and forcings; added up in `w` for parameters, until `collect_parameters!` is cal
 """
 function pull!(bar, w::Work{Float64}, rates_bar)
     m = w.model
-    assign_closures!(w)
+    partials!(w)
     fill!(bar, 0.0)
     for (k, s) in zip(m.kernels, w.kernels)
         k.pull!(s.bars, seed!(s.seeds, rates_bar, k), gather!(s.x, w.v, k, 1:k.active))
         scatter_bars!(bar, s.bars, k, 1:k.along)
     end
-    pull_closures!(bar, w)
+    for at in reverse(eachindex(m.stages))
+        pull_stage!(bar, w, at)
+    end
     return bar
 end
 
-"Moves the gradients of closure values in `bar` on to what they were computed from."
-function pull_closures!(bar, w::Work{Float64})
-    for (k, s) in zip(w.model.closures, w.closures)
-        k.pull!(s.bars, seed!(s.seeds, bar, k), s.x)
-        scatter_bars!(bar, s.bars, k, 1:k.along)
+"Computes the partial derivatives of all stages at the point set in `w`, and what they assign."
+function partials!(w::Work{Float64})
+    w.partial && return nothing
+    for (k, s) in zip(w.model.stages, w.stages)
+        gather!(s.x, w.v, k, 1:k.active)
+        isempty(k.columns) ? w.known == NOTHING && value!(k, s.out, s.x) : k.partials!(s.out, s.partials, s.x)
+        w.known == NOTHING && assign!(w.v, s.out, k)
     end
-    return bar
+    w.known == NOTHING && (w.known = VALUES)
+    w.partial = true
+    return nothing
+end
+
+"Moves the gradients of what a stage has assigned, in `bar`, on to what it was computed from; later stages come before."
+function pull_stage!(bar, w::Work{Float64}, at)
+    k, s = w.model.stages[at], w.stages[at]
+    seed!(s.seeds, bar, k)
+    isempty(k.columns) ? k.pull!(s.bars, s.seeds, s.x) : multiply!(s.bars, s.seeds, s.partials, k)
+    scatter_bars!(bar, s.bars, k, 1:k.along)
+    return nothing
 end
 
 "Adds the gradients to parameters that came together since the last call to `p_bar`."

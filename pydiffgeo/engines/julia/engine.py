@@ -15,6 +15,7 @@ from ..fallback import Method
 from ..ir.autodiff import jacobian, switching_functions, values, vjp, vjp_of_jacobian
 from ..ir.events import decisions, events, pull_events, sided
 from ..ir.kernels import Guard, Kernel, System
+from ..ir.program import Node
 from .codegen import julia_loop
 from .session import Owned, in_julia
 
@@ -65,10 +66,10 @@ class JuliaEngine:
         """The built model, and the share of the tolerances with which its gradients are as asked."""
         if system not in self._models:
             s = system
-            closures, kernels = ([_kernel(k, s) for k in group] for group in (s.closures, s.kernels))
+            stages, kernels = [_stage(k, s) for k in s.closures], [_kernel(k, s) for k in s.kernels]
             built = package.build(
                 s.n_states, s.n_parameters, s.n_forcings, s.n_fluxes, s.n_values, s.constants,
-                closures, kernels, *_controls(s), [_guard(g, s) for g in s.guards],
+                stages, kernels, *_controls(s), [_guard(g, s) for g in s.guards],
             )  # fmt: skip
             kinks = any(switches for *_, (_, _, _, switches, _) in kernels)
             self._models[system] = Owned(built), KINKS_SHARE if kinks else 1.0
@@ -254,6 +255,19 @@ def _kernel(kernel: Kernel, system: System) -> tuple[Any, ...]:
         _flat(np.array([s.target for s in kernel.scatter]) + 1), _flat(np.array([s.weight for s in kernel.scatter], float)),
         (active, along, variable, len(switches.outputs), count),
     )  # fmt: skip
+
+
+def _stage(kernel: Kernel, system: System) -> tuple[Any, ...]:
+    """The arguments of a kernel that assigns values, with its partial derivatives, and which of these may not be zero."""
+    _, names, (*_, variable) = _ordered(kernel, system)
+    outputs, free = list(dict.fromkeys(s.output for s in kernel.scatter)), names[:variable]
+    program = jacobian(kernel.program, outputs, free)
+    pairs = [f"slope.{o}.{i}" for o in outputs for i in free]
+    zero = [program.nodes[program.outputs[pair]] == Node("constant") for pair in pairs]
+    columns = np.array([at for at, none in enumerate(zero, 1) if not none], np.int64)
+    items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
+    source = julia_loop(program, {"x": names}, {"out": outputs, "partials": pairs}, items)
+    return False, source, columns, *_kernel(kernel, system)
 
 
 def _sources(
