@@ -16,45 +16,37 @@ from ...io.units import UNSTATED
 from ..basin import unknown_basin
 
 MISSING = ("", "na", "nan", "none", "-999", "-999.0")
-
-
-def _units(names: Mapping[str, str]) -> dict[str, str]:
-    """Name -> unit, of a table by unit, with blanks between the names."""
-    return {name: unit for unit, text in names.items() for name in text.split()}
-
-
-# Units of CAMELS-US as its authors document them (Addor et al. 2017, Hydrol. Earth Syst. Sci. 21, tables 1 to 6).
-CAMELS_UNITS = _units(
-    {
-        "degrees_north": "gauge_lat",
-        "degrees_east": "gauge_lon",
-        "m": "elev_mean soil_depth_pelletier soil_depth_statsgo max_water_content root_depth_50 root_depth_99",
-        "m km-1": "slope_mean",
-        "km2": "area_gages2 area_geospa_fabric",
-        "mm d-1": "p_mean pet_mean q_mean q5 q95",
-        "cm h-1": "soil_conductivity",
-        "d yr-1": "high_prec_freq low_prec_freq high_q_freq low_q_freq",
-        # hfd_mean counts from 1 October.
-        "d": "high_prec_dur low_prec_dur high_q_dur low_q_dur hfd_mean",
-        "%": "sand_frac silt_frac clay_frac water_frac organic_frac other_frac",
-        # The paper has zero_q_freq in %; the tables hold fractions.
-        "1": "p_seasonality frac_snow aridity runoff_ratio slope_fdc baseflow_index stream_elas zero_q_freq frac_forest "
-        "lai_max lai_diff gvf_max gvf_diff dom_land_cover_frac soil_porosity glim_1st_class_frac glim_2nd_class_frac "
-        "carbonate_rocks_frac geol_porostiy geol_porosity geol_permeability",
-    }
-)
+# Unit -> names. Of CAMELS-US as its authors document them (Addor et al. 2017, Hydrol. Earth Syst. Sci. 21, tables 1 to 6).
+_CAMELS = {
+    "degrees_north": "gauge_lat",
+    "degrees_east": "gauge_lon",
+    "m": "elev_mean soil_depth_pelletier soil_depth_statsgo max_water_content root_depth_50 root_depth_99",
+    "m km-1": "slope_mean",
+    "km2": "area_gages2 area_geospa_fabric",
+    "mm d-1": "p_mean pet_mean q_mean q5 q95",
+    "cm h-1": "soil_conductivity",
+    "d yr-1": "high_prec_freq low_prec_freq high_q_freq low_q_freq",
+    # hfd_mean counts from 1 October.
+    "d": "high_prec_dur low_prec_dur high_q_dur low_q_dur hfd_mean",
+    "%": "sand_frac silt_frac clay_frac water_frac organic_frac other_frac",
+    # The paper has zero_q_freq in %; the tables hold fractions.
+    "1": "p_seasonality frac_snow aridity runoff_ratio slope_fdc baseflow_index stream_elas zero_q_freq frac_forest "
+    "lai_max lai_diff gvf_max gvf_diff dom_land_cover_frac soil_porosity glim_1st_class_frac glim_2nd_class_frac "
+    "carbonate_rocks_frac geol_porostiy geol_porosity geol_permeability",
+}
 # Of Caravan (Kratzert et al. 2023, Sci. Data 10): frequencies are shares of days here. Some attributes come thrice.
 _SHARES = ("aridity", "moisture_index", "seasonality")
-CARAVAN_UNITS = _units(
-    {
-        "km2": "area",
-        "degrees_north": "gauge_lat",
-        "degrees_east": "gauge_lon",
-        "mm d-1": "p_mean pet_mean pet_mean_ERA5_LAND pet_mean_FAO_PM",
-        "d": "high_prec_dur low_prec_dur",
-        "1": "frac_snow high_prec_freq low_prec_freq "
-        + " ".join(f"{name}{end}" for name in _SHARES for end in ("", "_ERA5_LAND", "_FAO_PM")),
-    }
+_CARAVAN = {
+    "km2": "area",
+    "degrees_north": "gauge_lat",
+    "degrees_east": "gauge_lon",
+    "mm d-1": "p_mean pet_mean pet_mean_ERA5_LAND pet_mean_FAO_PM",
+    "d": "high_prec_dur low_prec_dur",
+    "1": "frac_snow high_prec_freq low_prec_freq "
+    + " ".join(f"{name}{end}" for name in _SHARES for end in ("", "_ERA5_LAND", "_FAO_PM")),
+}
+CAMELS_UNITS, CARAVAN_UNITS = (
+    {name: unit for unit, names in table.items() for name in names.split()} for table in (_CAMELS, _CARAVAN)
 )
 # What a name alone does not tell.
 _MEANINGS = {
