@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .results import write_whole
 
 
-def write_archive(path: str | Path, about: Mapping[str, Any], arrays: Mapping[str, Any]) -> Path:
+def write_archive(path: str | Path, about: Mapping[str, object], arrays: Mapping[str, ArrayLike]) -> Path:
     """Writes arrays by name, and what JSON can hold about them; the file appears whole or not at all.
 
     Raises:
         DataError: the folder does not exist or cannot be written.
     """
+    # Whatever the arrays are called: none of them is the argument `allow_pickle`.
+    save: Callable[..., None] = np.savez
 
     def write(temporary: str) -> None:
         try:
             with open(temporary, "wb") as file:
-                np.savez(file, about=np.array(json.dumps(about)), **arrays)
+                save(file, about=np.array(json.dumps(about)), **arrays)
         except ValueError as error:
             # Ctrl-C in the wrong moment leaves a member of the archive open, of which zipfile then complains instead.
             if isinstance(error.__context__, KeyboardInterrupt):
@@ -33,7 +35,7 @@ def write_archive(path: str | Path, about: Mapping[str, Any], arrays: Mapping[st
     return write_whole(Path(path), write)
 
 
-def read_archive(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def read_archive(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:
     """What `write_archive` wrote; nothing is unpickled.
 
     Raises:

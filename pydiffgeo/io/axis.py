@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..arrays import Array, Dates
+from ..arrays import Array, Dates, Mask
 from ..days import day
-from ..errors import DataError, TimeAxisError
-from .dates import check_choice, nanoseconds
+from ..errors import DataError
+from .dates import check_choice, nanoseconds, wrong_times
 
 Gaps = Literal["fill", "refuse"]
 # More times than a record in steps of minutes has: a single stray one would fill the memory.
 LONGEST = 50_000_000
 
 
-def check_times(times: Any, file: str) -> None:
+def check_times(times: ArrayLike, file: str) -> None:
     """Raises `TimeAxisError` unless `times` rise, without repetition or missing entries."""
     times = np.asarray(times)
     if times.ndim != 1 or len(times) == 0:
-        raise TimeAxisError(f"{file}: there are no times", file=file)
+        raise wrong_times(file, "there are no times")
     if np.isnat(times).any():
-        at = int(np.flatnonzero(np.isnat(times))[0])
-        raise TimeAxisError(f"{file}: entry {at} of the time axis is missing", file=file)
+        raise wrong_times(file, f"entry {np.flatnonzero(np.isnat(times))[0]} of the time axis is missing")
     steps = np.diff(times).astype(np.int64)
     if (steps <= 0).any():
         at = int(np.flatnonzero(steps <= 0)[0])
         first, second = _short(times[at]), _short(times[at + 1])
         what = f"{first} appears twice" if steps[at] == 0 else f"{second} follows {first}: the times are not sorted"
-        raise TimeAxisError(f"{file}: {what}", file=file)
+        raise wrong_times(file, what)
 
 
-def regular(times: Any, file: str, gaps: Gaps = "fill") -> Dates:
+def regular(times: ArrayLike, file: str, gaps: Gaps = "fill") -> Dates:
     """The axis of `times` without gaps, at their smallest step, `datetime64[ns]`.
 
     Raises:
@@ -49,25 +49,19 @@ def regular(times: Any, file: str, gaps: Gaps = "fill") -> Dates:
     step = int(steps.min())
     if (steps % step).any():
         at = int(np.flatnonzero(steps % step)[0])
-        raise TimeAxisError(
-            f"{file}: steps of {length_of(step)} and, after {_short(times[at])}, of {length_of(int(steps[at]))}: "
-            f"the time axis is not regular; where its times are rounded, say to what: rounding='1 h', or another step",
-            file=file,
+        raise wrong_times(
+            file,
+            f"steps of {length_of(step)} and, after {_short(times[at])}, of {length_of(int(steps[at]))}: "
+            "the time axis is not regular; where its times are rounded, say to what: rounding='1 h', or another step",
         )
     if gaps == "refuse" and (steps > step).any():
         at = int(np.flatnonzero(steps > step)[0])
-        raise TimeAxisError(
-            f"{file}: {_short(times[at + 1])} follows {_short(times[at])}: {int(steps[at]) // step - 1} "
-            f'times are missing; gaps="fill" puts NaN there',
-            file=file,
-        )
+        what = f"{_short(times[at + 1])} follows {_short(times[at])}: {int(steps[at]) // step - 1} times are missing"
+        raise wrong_times(file, f'{what}; gaps="fill" puts NaN there')
     count = int((times[-1] - times[0]).astype(np.int64)) // step + 1
     if count > LONGEST:
-        raise TimeAxisError(
-            f"{file}: the smallest step, {length_of(step)} after {_short(times[int(steps.argmin())])}, would make "
-            f"{count} times out of {len(times)}",
-            file=file,
-        )
+        smallest = f"{length_of(step)} after {_short(times[int(steps.argmin())])}"
+        raise wrong_times(file, f"the smallest step, {smallest}, would make {count} times out of {len(times)}")
     return times[0] + np.arange(count) * np.timedelta64(step, "ns")
 
 
@@ -95,10 +89,9 @@ def together(
         step = int(np.diff(axis[:2]).astype(np.int64)[0]) if len(axis) > 1 else min(steps, default=1)
         offset = int((axis[0] - every[0]).astype(np.int64))
         if step != min(steps, default=step) or offset % step:
-            raise TimeAxisError(
-                f"{file}: its times, every {length_of(step)} from {_short(axis[0])}, do not meet those of the other basins, "
-                f"every {length_of(min(steps))} from {_short(every[0])}",
-                file=file,
+            own, other = f"every {length_of(step)} from {_short(axis[0])}", f"every {length_of(min(steps))}"
+            raise wrong_times(
+                file, f"its times, {own}, do not meet those of the other basins, {other} from {_short(every[0])}"
             )
     # Two basins far apart in time leave a gap between them that no single one of them has.
     common = regular(every, files[0], "fill")
@@ -111,10 +104,9 @@ def together(
     return common, joined
 
 
-def _short(time: Any) -> str:
+def _short(time: np.datetime64) -> str:
     """A date without the zeros of its time of day."""
-    text = str(np.datetime64(time, "s"))
-    return text.removesuffix("T00:00:00")
+    return str(time.astype("datetime64[s]")).removesuffix("T00:00:00")
 
 
 def length_of(nanoseconds: int) -> str:
@@ -123,7 +115,7 @@ def length_of(nanoseconds: int) -> str:
     return f"{hours / 24:g} d" if hours % 24 == 0 else f"{hours:g} h"
 
 
-def days_within(days: Any, start: Any, end: Any, source: str) -> Any:
+def days_within(days: Dates, start: object, end: object, source: str) -> Mask:
     """Which `days` lie from `start` to `end`, both included, `(days,)`; None is no limit.
 
     Raises:

@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import re
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import Dates, Indices
 from ..errors import DataError, TimeAxisError, UnitError
 from .packed import USED, meant
 from .units import convert, require
 
 Calendar = Literal["refuse", "convert"]
 Labels = Literal["start", "end"]
-Integers = NDArray[np.int64]
 STANDARD = ("standard", "gregorian", "proleptic_gregorian")
 CONVERTIBLE = ("noleap", "365_day", "360_day")
 # `days since 2000-01-01 00:00:00 +10:00`, or with the name of a zone.
-_SINCE = re.compile(r"(?P<unit>.*?\bsince\s+)(?P<date>[+-]?\d{1,4}-\d{1,2}-\d{1,2})(?P<clock>[T ]\s*\d{1,2}(?::\d{1,2}){0,2}(?:\.\d*)?)?"
-                    r"\s*(?P<zone>[A-Za-z]+|[+-]\d{1,2}(?::?\d{2})?)?\s*", re.IGNORECASE)  # fmt: skip
+_SINCE = re.compile(
+    r"(?P<unit>.*?\bsince\s+)(?P<date>[+-]?\d{1,4}-\d{1,2}-\d{1,2})"
+    r"(?P<clock>[T ]\s*\d{1,2}(?::\d{1,2}){0,2}(?:\.\d*)?)?\s*(?P<zone>[A-Za-z]+|[+-]\d{1,2}(?::?\d{2})?)?\s*",
+    re.IGNORECASE,
+)
 # Times that miss a whole second by less are meant to be whole: days in floating point are often off by so much.
 _BREATH = 0.1
 # In hours, for changes between summer and winter time.
@@ -55,15 +59,10 @@ class Dating:
         """
         if self.rounding is None:
             return None
-        found = (
-            re.fullmatch(r"\s*(\d+\.?\d*)\s*([A-Za-z]+)\s*", self.rounding) if isinstance(self.rounding, str) else None
-        )
-        try:
-            seconds = (
-                round(float(convert(float(found[1]), found[2], "s", file="", variable="rounding")), 3) if found else 0.0
-            )
-        except UnitError:
-            seconds = 0.0
+        text, seconds = self.rounding if isinstance(self.rounding, str) else "", 0.0
+        if (stated := re.fullmatch(r"\s*(\d+\.?\d*)\s*([A-Za-z]+)\s*", text)) is not None:
+            with suppress(UnitError):
+                seconds = round(float(convert(float(stated[1]), stated[2], "s", file="", variable="rounding")), 3)
         if not seconds >= 1 or 86400 % seconds or seconds % 1:
             raise DataError(
                 f"rounding must be whole seconds that divide a day, such as '1 h' or '15 min', got {self.rounding!r}"
@@ -71,24 +70,27 @@ class Dating:
         return seconds
 
 
-def nanoseconds(dates: Any, source: str) -> NDArray[np.datetime64]:
+def wrong_times(file: str, what: str, calendar: str | None = None) -> TimeAxisError:
+    """The error for the time axis of a file; `calendar`, where that is what is wrong."""
+    return TimeAxisError(f"{file}: {what}", file=file, calendar=calendar)
+
+
+def nanoseconds(dates: ArrayLike, source: str) -> Dates:
     """`dates` as `datetime64[ns]`, which holds those of the years 1678 to 2261.
 
     Raises:
         TimeAxisError: one lies outside, and would come back as another.
     """
     dates = np.asarray(dates)
-    found = dates.astype("datetime64[ns]")
-    wrapped = ~np.isnat(dates) & (found.astype("datetime64[D]") != dates.astype("datetime64[D]"))
+    exact = dates.astype("datetime64[ns]")
+    wrapped = ~np.isnat(dates) & (exact.astype("datetime64[D]") != dates.astype("datetime64[D]"))
     if wrapped.any():
-        raise TimeAxisError(
-            f"{source}: {dates[wrapped].ravel()[0]} lies outside the dates that can be represented, 1678 to 2261",
-            file=source,
-        )
-    return found
+        first = dates[wrapped].ravel()[0]
+        raise wrong_times(source, f"{first} lies outside the dates that can be represented, 1678 to 2261")
+    return exact
 
 
-def check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
     """Raises `DataError` unless an argument is one of the `allowed`."""
     if value not in allowed:
         raise DataError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
@@ -111,22 +113,17 @@ def decode(data: xr.Dataset, time: str, file: str, how: Dating) -> xr.Dataset:
         MissingPackageError: cftime is needed and not installed.
     """
     if time not in data.variables or data[time].dims != (time,):
-        raise TimeAxisError(f"{file}: no time axis {time!r}; dimensions are {sorted(map(str, data.dims))}", file=file)
+        raise wrong_times(file, f"no time axis {time!r}; dimensions are {sorted(map(str, data.dims))}")
     attributes = data[time].attrs
     # Absent means standard, by the CF conventions.
     calendar = str(attributes.get("calendar", "standard")).lower()
     if calendar not in (*STANDARD, *CONVERTIBLE) or (calendar in CONVERTIBLE and how.calendar == "refuse"):
         hint = '; calendar="convert" brings it to the standard calendar' if calendar in CONVERTIBLE else ""
-        raise TimeAxisError(
-            f"{file}: {time!r} is in the calendar {calendar!r}, not the standard one{hint}",
-            file=file,
-            calendar=calendar,
-        )
+        raise wrong_times(file, f"{time!r} is in the calendar {calendar!r}, not the standard one{hint}", calendar)
     if " since " not in str(attributes.get("units", "")) and data[time].dtype.kind != "M":
-        raise TimeAxisError(
-            f"{file}: {time!r} does not hold dates, but {data[time].dtype} in {attributes.get('units', 'no unit')!r}; "
-            f"its units must be such as 'days since 1980-01-01'",
-            file=file,
+        stored = f"{data[time].dtype} in {attributes.get('units', 'no unit')!r}"
+        raise wrong_times(
+            file, f"{time!r} does not hold dates, but {stored}; its units must be such as 'days since 1980-01-01'"
         )
     if calendar in CONVERTIBLE:
         require("cftime", f"{file}: the calendar {calendar!r}")
@@ -144,14 +141,14 @@ def decode(data: xr.Dataset, time: str, file: str, how: Dating) -> xr.Dataset:
         raise
     # Attributes of a file can be anything, and what they break differs: a KeyError or LookupError as well.
     except Exception as error:
-        raise TimeAxisError(f"{file}: {time!r} cannot be decoded as dates ({error})", file=file) from error
+        raise wrong_times(file, f"{time!r} cannot be decoded as dates ({error})") from error
     if not clock.plain and calendar not in CONVERTIBLE:
-        raise TimeAxisError(f"{file}: {time!r} reaches beyond the dates that can be represented", file=file)
+        raise wrong_times(file, f"{time!r} reaches beyond the dates that can be represented")
     missing = times == clock.missing
     if not missing.any():
         times = _rounded(times, clock.second, how, file)
         if edges is not None:
-            edges = _checked(times, _rounded(edges, clock.second, how, file), f"{file}: the bounds {bounds!r}", file)
+            edges = _checked(times, _rounded(edges, clock.second, how, file), f"the bounds {bounds!r}", file)
             times = _starts(edges, clock.second)
         elif how.labels == "end":
             times = _before(times, file)
@@ -166,76 +163,76 @@ def _local(data: xr.Dataset, time: str, file: str, how: Dating) -> tuple[xr.Data
     """`data` with the zone taken out of the units of time, the name of its bounds, and the zone."""
     attributes = data[time].attrs
     if "climatology" in attributes:
-        raise TimeAxisError(f"{file}: {time!r} is that of a climatology, not of days", file=file)
+        raise wrong_times(file, f"{time!r} is that of a climatology, not of days")
     bounds = str(attributes["bounds"]) if "bounds" in attributes else None
     if bounds is not None and bounds not in data.variables:
         if how.labels is None:
-            raise TimeAxisError(
-                f"{file}: {time!r} has the bounds {bounds!r}, which the file lacks; say whether its times are those of "
-                f'the start or the end of intervals: labels="start" or labels="end"',
-                file=file,
+            raise wrong_times(
+                file,
+                f"{time!r} has the bounds {bounds!r}, which the file lacks; say whether its times are those of "
+                'the start or the end of intervals: labels="start" or labels="end"',
             )
         bounds = None
     data, zones = data.copy(), list[str]()
     for name in (time, *([bounds] if bounds else [])):
         variable = data[name].variable.copy(deep=False)
         variable.attrs = dict(variable.attrs)
-        if bounds and name == bounds and (variable.dims[:1] != (time,) or variable.ndim != 2 or variable.shape[1] != 2):
-            raise TimeAxisError(f"{file}: the bounds {bounds!r} have the dimensions {variable.dims}; they must be {time!r} and two", file=file)  # fmt: skip
+        if name == bounds and (variable.dims[:1] != (time,) or variable.ndim != 2 or variable.shape[1] != 2):
+            dims = variable.dims
+            raise wrong_times(file, f"the bounds {bounds!r} have the dimensions {dims}; they must be {time!r} and two")
         if variable.dtype.kind in "fiu":
             variable = xr.Variable(variable.dims, meant(variable.values, variable.attrs), variable.attrs)
             for used in USED:
                 variable.attrs.pop(used, None)
         units = variable.attrs.get("units")
-        if (found := _SINCE.fullmatch(str(units))) is not None:
-            variable.attrs["units"] = found["unit"] + found["date"] + (found["clock"] or "")
-            zones.append((found["zone"] or "").upper())
+        if (since := _SINCE.fullmatch(str(units))) is not None:
+            variable.attrs["units"] = since["unit"] + since["date"] + (since["clock"] or "")
+            zones.append((since["zone"] or "").upper())
         data[name] = variable
     if len({*zones}) > 1:
-        raise TimeAxisError(f"{file}: {time!r} is in the time zone {zones[0] or 'UTC'}, and its bounds in {zones[1] or 'UTC'}", file=file)  # fmt: skip
+        own, other = (zone or "UTC" for zone in zones)
+        raise wrong_times(file, f"{time!r} is in the time zone {own}, and its bounds in {other}")
     return data, bounds, zones[0] if zones else ""
 
 
 class _Clock:
     """Dates as whole numbers, counted from a midnight: nanoseconds, or microseconds of other calendars."""
 
-    def __init__(self, dates: Any, calendar: str) -> None:
-        self.plain = np.asarray(dates).dtype.kind == "M"
+    def __init__(self, dates: NDArray[np.generic], calendar: str) -> None:
+        self.plain = dates.dtype.kind == "M"
         self.calendar, self.second = calendar, 10**9 if self.plain else 10**6
         self.missing = np.iinfo(np.int64).min
         self.units = "microseconds since 1700-01-01"
 
-    def read(self, dates: Any) -> Integers:
+    def read(self, dates: NDArray[np.generic]) -> Indices:
         if self.plain:
             return nanoseconds(dates, "the time axis").astype(np.int64)
         import cftime
 
         return np.asarray(cftime.date2num(dates, self.units, calendar=self.calendar)).astype(np.int64)
 
-    def write(self, numbers: Integers) -> Any:
+    def write(self, numbers: Indices) -> NDArray[np.generic]:
         if self.plain:
             return numbers.astype("datetime64[ns]")
         import cftime
 
-        return cftime.num2date(numbers, self.units, calendar=self.calendar)
+        return np.asarray(cftime.num2date(numbers, self.units, calendar=self.calendar))
 
 
-def _rounded(times: Integers, second: int, how: Dating, file: str) -> Integers:
+def _rounded(times: Indices, second: int, how: Dating, file: str) -> Indices:
     """`times` without the errors of floating point, and rounded to what the user says."""
     if how.step is not None:
         step = int(how.step) * second
         nearest = (times + step // 2) // step * step
         if (4 * np.abs(times - nearest) > step).any():
-            raise TimeAxisError(
-                f"{file}: rounding={how.rounding!r} would move times by more than a quarter of it; they have other steps",
-                file=file,
-            )
+            moved = "would move times by more than a quarter of it; they have other steps"
+            raise wrong_times(file, f"rounding={how.rounding!r} {moved}")
         return nearest
     nearest = (times + second // 2) // second * second
     return nearest if (np.abs(times - nearest) <= _BREATH * second).all() else times
 
 
-def _checked(times: Integers, edges: Integers, what: str, file: str) -> Integers:
+def _checked(times: Indices, edges: Indices, what: str, file: str) -> Indices:
     """Bounds `(time, 2)`, the earlier first; raises `TimeAxisError` where they cannot be."""
     edges = np.sort(edges, axis=1)
     wrong = (
@@ -246,11 +243,11 @@ def _checked(times: Integers, edges: Integers, what: str, file: str) -> Integers
     )
     for how, where in wrong:
         if where.any():
-            raise TimeAxisError(f"{what} {how} entry {int(np.flatnonzero(where)[0])} of the time axis", file=file)
+            raise wrong_times(file, f"{what} {how} entry {int(np.flatnonzero(where)[0])} of the time axis")
     return edges
 
 
-def _starts(edges: Integers, second: int) -> Integers:
+def _starts(edges: Indices, second: int) -> Indices:
     """What an interval is called: its start; of a day, the date of its middle, which is that of the greater part."""
     hours = (edges[:, 1] - edges[:, 0]) / (3600 * second)
     if ((hours >= _DAY_LENGTHS[0]) & (hours <= _DAY_LENGTHS[1])).all():
@@ -260,11 +257,11 @@ def _starts(edges: Integers, second: int) -> Integers:
     return edges[:, 0]
 
 
-def _before(times: Integers, file: str) -> Integers:
+def _before(times: Indices, file: str) -> Indices:
     """The starts of intervals that end at `times`, one step before."""
     steps = np.diff(times)
     if len(steps) == 0 or steps.min() <= 0:
-        raise TimeAxisError(f'{file}: labels="end" needs two times at least, which rise and do not repeat', file=file)
+        raise wrong_times(file, 'labels="end" needs two times at least, which rise and do not repeat')
     return times - steps.min()
 
 
@@ -276,16 +273,12 @@ def _converted(data: xr.Dataset, time: str, file: str, calendar: str) -> xr.Data
         data = data.drop_vars([bounds] if bounds in data.coords else [])
         data = data.convert_calendar("standard", dim=time, align_on="year" if spread else None, use_cftime=False)
     except Exception as error:
-        raise TimeAxisError(
-            f"{file}: {time!r} cannot be converted to the standard calendar ({error})", file=file
-        ) from error
+        raise wrong_times(file, f"{time!r} cannot be converted to the standard calendar ({error})") from error
     if spread:
         # Spread days carry times of day that mean nothing.
         days = data[time].values.astype("datetime64[D]")
         if (np.diff(days) == np.timedelta64(0, "D")).any() and len(np.unique(data[time].values)) == len(days):
-            raise TimeAxisError(
-                f"{file}: steps of less than a day cannot be converted from the calendar {calendar!r}",
-                file=file, calendar=calendar,
-            )  # fmt: skip
+            refused = f"steps of less than a day cannot be converted from the calendar {calendar!r}"
+            raise wrong_times(file, refused, calendar)
         data = data.assign_coords({time: days.astype("datetime64[ns]")})
     return data

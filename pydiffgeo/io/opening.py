@@ -8,17 +8,17 @@ import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
 
+from ..arrays import Json
 from ..checks import shown
 from ..errors import DataError
 from .classic import check_whole
 from .units import require
 
 
-def check_path(path: Any) -> Path:
+def check_path(path: object) -> Path:
     """Raises `DataError` unless `path` can be one."""
     if not isinstance(path, (str, os.PathLike)):
         raise DataError(f"the name of a file or folder must be text or a path, got {shown(path)}")
@@ -36,12 +36,12 @@ def open_raw(path: str | Path) -> xr.Dataset:
     if os.path.isdir(path) or path.suffix == ".zarr":
         require("zarr", f"{path}: reading Zarr")
         refuse_pickles(path)
-        kind, options = "Zarr", {"engine": "zarr", "chunks": None}
+        kind, engine = "Zarr", "zarr"
     else:
-        kind, options = "NetCDF", {}
+        kind, engine = "NetCDF", None
         check_whole(path)
     try:
-        return xr.open_dataset(path, decode_cf=False, **options)  # type: ignore[arg-type]
+        return xr.open_dataset(path, decode_cf=False, engine=engine)
     except OSError as error:
         raise DataError(f"{path}: cannot be opened as {kind} ({error})") from error
     # Libraries raise RuntimeError, KeyError and their own kinds where a file is cut off.
@@ -56,16 +56,15 @@ def refuse_pickles(store: Path) -> None:
     for pattern in (".zmetadata", "zarr.json", "*/.zarray", "*/zarr.json"):
         for file in store.glob(pattern):
             try:
-                found = [*_codecs(json.loads(file.read_bytes()))]
+                codecs = [*_codecs(json.loads(file.read_bytes()))]
             except (OSError, ValueError, RecursionError) as error:
                 raise DataError(f"{store}: cannot be opened as Zarr ({file.name}: {error})") from error
-            if bad := [c for c in found if "pickle" in c.lower()]:
-                raise DataError(
-                    f"{store}: {file.relative_to(store)} has the codec {bad[0]!r}, which can run code; not read"
-                )
+            if bad := [c for c in codecs if "pickle" in c.lower()]:
+                where = file.relative_to(store)
+                raise DataError(f"{store}: {where} has the codec {bad[0]!r}, which can run code; not read")
 
 
-def _codecs(metadata: Any) -> Iterator[str]:
+def _codecs(metadata: Json) -> Iterator[str]:
     """What codecs are called anywhere in the metadata of a store."""
     for value in metadata if isinstance(metadata, list) else []:
         yield from _codecs(value)
@@ -81,9 +80,8 @@ def renamed(data: xr.Dataset, old: str, new: str, file: str) -> xr.Dataset:
     if new in data.variables or new in data.dims:
         raise DataError(f"{file}: {old!r} is to be {new!r}, but the file has another {new!r}")
     data = data.rename({old: new})
+    axis = re.compile(rf"\b{re.escape(old)}:")
     for variable in data.variables.values():
         if "cell_methods" in variable.attrs:
-            variable.attrs["cell_methods"] = re.sub(
-                rf"\b{re.escape(old)}:", f"{new}:", str(variable.attrs["cell_methods"])
-            )
+            variable.attrs["cell_methods"] = axis.sub(f"{new}:", str(variable.attrs["cell_methods"]))
     return data

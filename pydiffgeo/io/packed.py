@@ -5,30 +5,25 @@ Source: NetCDF Users Guide, appendix A (attribute conventions), and CF conventio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..arrays import Array
+from ..arrays import Array, Mask
 from ..errors import DataError
 
-Mask = NDArray[np.bool_]
+# Numbers as they are stored, of any type.
+Stored = NDArray[np.integer | np.floating]
 # What the NetCDF library puts where nothing was written, in files that state no fill value (netcdf.h).
-DEFAULT_FILL = {"f4": 9.969209968386869e36, "f8": 9.969209968386869e36, "i2": -32767, "i4": -2147483647,
-                "i8": -9223372036854775806, "u2": 65535, "u4": 4294967295, "u8": 18446744073709551614}  # fmt: skip
-USED = (
-    "_FillValue",
-    "missing_value",
-    "valid_min",
-    "valid_max",
-    "valid_range",
-    "scale_factor",
-    "add_offset",
-    "_Unsigned",
-)
+DEFAULT_FILL = {"f4": 9.969209968386869e36, "f8": 9.969209968386869e36, "i2": 1 - 2**15, "i4": 1 - 2**31}
+DEFAULT_FILL |= {"i8": 2 - 2**63, "u2": 2**16 - 1, "u4": 2**32 - 1, "u8": 2**64 - 2}
+_FILLS = ("_FillValue", "missing_value")
+_RANGES = ("valid_min", "valid_max", "valid_range")
+# The attributes that say what stored numbers mean.
+USED = (*_FILLS, *_RANGES, "scale_factor", "add_offset", "_Unsigned")
 
 
 def unpacked(data: xr.Dataset, file: str) -> xr.Dataset:
@@ -53,15 +48,14 @@ def unpacked(data: xr.Dataset, file: str) -> xr.Dataset:
         try:
             values = meant(stored, variable.attrs)
         except (ValueError, TypeError, OverflowError) as error:
-            raise DataError(
-                f"{file}: {name} cannot be unpacked as its attributes {sorted({*USED} & {*variable.attrs})} say ({error})"
-            ) from error
+            stated = sorted({*USED} & {*variable.attrs})
+            raise DataError(f"{file}: {name} cannot be unpacked as its attributes {stated} say ({error})") from error
         kept = {k: v for k, v in variable.attrs.items() if k not in USED}
         changed[name] = xr.Variable(variable.dims, values, kept)
     return data.assign(changed)
 
 
-def meant(stored: NDArray[Any], attributes: Any) -> NDArray[Any]:
+def meant(stored: Stored, attributes: Mapping[str, object]) -> Stored:
     """What stored numbers mean: unpacked, NaN where they are missing; as they are where no attribute says more.
 
     Raises:
@@ -77,12 +71,12 @@ def meant(stored: NDArray[Any], attributes: Any) -> NDArray[Any]:
         raise ValueError(f"a scale of {scale:g} and an offset of {offset:g} mean nothing")
     values = stored.astype(np.float64) * scale + offset if packed else stored
     missing = np.zeros(stored.shape, bool)
-    for key in ("_FillValue", "missing_value"):
-        for fill in np.ravel(_numbers(attributes, key)):
+    for key in _FILLS:
+        for fill in _numbers(attributes, key).ravel().tolist():
             missing |= _is(stored, values, fill)
-    if "_FillValue" not in attributes and (fill := DEFAULT_FILL.get(stored.dtype.str[1:])) is not None:
-        missing |= stored == np.array(fill, stored.dtype)
-    for key in ("valid_min", "valid_max", "valid_range"):
+    if "_FillValue" not in attributes and (unwritten := DEFAULT_FILL.get(stored.dtype.str[1:])) is not None:
+        missing |= stored == np.array(unwritten, stored.dtype)
+    for key in _RANGES:
         if key in attributes:
             missing |= _outside(stored, values, key, _numbers(attributes, key))
     if missing.any():
@@ -90,7 +84,7 @@ def meant(stored: NDArray[Any], attributes: Any) -> NDArray[Any]:
     return values
 
 
-def equal(values: Array, number: float) -> Mask:
+def equal(values: Stored, number: float) -> Mask:
     """Where `values` are a `number` that is written in another precision, such as -99.9 in single and double."""
     single = np.float32
     with np.errstate(over="ignore"):
@@ -100,22 +94,22 @@ def equal(values: Array, number: float) -> Mask:
     return np.asarray((values == number) | (near & usual))
 
 
-def _is(stored: NDArray[Any], values: NDArray[Any], fill: Any) -> Mask:
+def _is(stored: Stored, values: Stored, fill: float) -> Mask:
     """Where stored numbers are a fill value, of whatever type."""
-    if np.isnan(fill):
+    if math.isnan(fill):
         return np.isnan(stored) if stored.dtype.kind == "f" else np.zeros(stored.shape, bool)
     if stored.dtype.kind == "f":
         return equal(stored, float(fill))
     if stored.dtype.kind == "u" and fill < 0 and float(fill).is_integer():
         fill = int(fill) + 2 ** (8 * stored.dtype.itemsize)  # the same bits
-    span = np.iinfo(stored.dtype)
+    span = np.iinfo(stored.dtype.str)
     if float(fill).is_integer() and span.min <= int(fill) <= span.max:
         return np.asarray(stored == int(fill))
     # No stored integer can be that: it is meant of the numbers that they stand for.
     return equal(np.asarray(values, np.float64), float(fill))
 
 
-def _outside(stored: NDArray[Any], values: NDArray[Any], key: str, limits: NDArray[Any]) -> Mask:
+def _outside(stored: Stored, values: Stored, key: str, limits: Stored) -> Mask:
     """Where numbers lie outside a valid range: stored ones, or those meant, as its type says."""
     if limits.size != (2 if key == "valid_range" else 1) or np.isnan(limits.astype(np.float64)).any():
         raise ValueError(f"{key} is {limits.tolist()}")
@@ -137,21 +131,22 @@ def _outside(stored: NDArray[Any], values: NDArray[Any], key: str, limits: NDArr
     return np.asarray(below | above)
 
 
-def _numbers(attributes: Any, key: str) -> NDArray[Any]:
+def _numbers(attributes: Mapping[str, object], key: str) -> Stored:
     """An attribute as an array of numbers; empty where it is absent."""
     if key not in attributes:
         return np.empty(0)
-    found = np.atleast_1d(np.asarray(attributes[key]))
-    if found.dtype.kind not in "fiub":
+    numbers = np.atleast_1d(np.asarray(attributes[key]))
+    if numbers.dtype.kind not in "fiub":
         raise ValueError(f"{key} is {attributes[key]!r}, not numbers")
-    return found
+    return numbers
 
 
-def _number(attributes: Any, key: str, default: float) -> float:
-    found = _numbers(attributes, key)
-    if found.size > 1:
-        raise ValueError(f"{key} is {found.tolist()}, not a number")
-    return float(found[0]) if found.size else default
+def _number(attributes: Mapping[str, object], key: str, default: float) -> float:
+    """An attribute as one number; `default` where it is absent."""
+    numbers = _numbers(attributes, key)
+    if numbers.size > 1:
+        raise ValueError(f"{key} is {numbers.tolist()}, not a number")
+    return float(numbers[0]) if numbers.size else default
 
 
 def without(values: Array, missing: Sequence[float]) -> Array:

@@ -7,16 +7,17 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
+from ..arrays import Dates
 from ..errors import DataError, MissingPackageError, UnitError
 from ..solve import Solution
 from .dates import nanoseconds
@@ -24,6 +25,8 @@ from .opening import open_raw
 from .units import UNSTATED
 
 CONVENTIONS = "CF-1.10"
+# What an attribute of NetCDF can hold.
+Attribute = str | int | float | np.integer | np.floating
 PACKAGES = ("numpy", "torch", "casadi", "juliacall", "xarray")
 
 
@@ -36,7 +39,7 @@ class Variable:
     """
 
     dimensions: tuple[str, ...]
-    values: Any
+    values: ArrayLike
     unit: str | None
     description: str
     standard_name: str | None = None
@@ -48,7 +51,7 @@ def write_netcdf(
     path: str | Path,
     variables: Mapping[str, Variable],
     coordinates: Mapping[str, Variable],
-    attributes: Mapping[str, Any],
+    attributes: Mapping[str, object],
 ) -> Path:
     """Writes a NetCDF file that follows the CF conventions; it appears whole or not at all.
 
@@ -64,7 +67,7 @@ def write_netcdf(
 
 
 def _array(variable: Variable) -> xr.DataArray:
-    attributes: dict[str, Any] = {"long_name": variable.description}
+    attributes: dict[str, str | float] = {"long_name": variable.description}
     if variable.unit is not None:
         attributes["units"] = variable.unit
     if variable.standard_name is not None:
@@ -86,8 +89,8 @@ def provenance(
     seed: int | None = None,
     configuration: str | None = None,
     action: str = "written",
-    **further: Any,
-) -> dict[str, Any]:
+    **further: object,
+) -> dict[str, Attribute]:
     """Attributes that say how a result came about; what is None is left out.
 
     Args:
@@ -103,21 +106,21 @@ def provenance(
     """
     now = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
     own = package_version("pydiffgeo")
-    found: dict[str, Any] = {"source": f"pydiffgeo {own}"}
+    about: dict[str, object] = {"source": f"pydiffgeo {own}"}
     if solution is not None:
-        found["source"] += f", {solution.model.reference}" if solution.model.reference else ""
-        found |= {"title": f"{solution.model.name} solved with pydiffgeo"}
-        found |= {"engine": solution.stats["engine"], "solver": solution.stats["solver"]}
-        found |= {"engine_why": solution.stats["why"]}
-        rtol = solution.stats["rtol"] if rtol is None else rtol
-        atol = solution.stats["atol"] if atol is None else atol
-        if needed := solution.stats["fallbacks"]:
-            found |= {"fallbacks": "; ".join(f"member {m}: {method}" for m, method in needed.items())}
-    found |= {"rtol": rtol, "atol": atol, "seed": seed, "configuration": configuration, "date_created": now}
-    found |= {"python": platform.python_version(), "pydiffgeo": own}
-    found |= {"packages": ", ".join(f"{name} {package_version(name)}" for name in PACKAGES)}
-    found |= {"history": f"{now}: {action} by pydiffgeo {own}", **further}
-    return {name: _plain(value) for name, value in found.items() if value is not None}
+        model, stats = solution.model, solution.stats
+        about["source"] = f"pydiffgeo {own}" + (f", {model.reference}" if model.reference else "")
+        about |= {"title": f"{model.name} solved with pydiffgeo", "engine": stats["engine"]}
+        about |= {"solver": stats["solver"], "engine_why": stats["why"]}
+        rtol = stats["rtol"] if rtol is None else rtol
+        atol = stats["atol"] if atol is None else atol
+        if needed := stats["fallbacks"]:
+            about["fallbacks"] = "; ".join(f"member {m}: {method}" for m, method in needed.items())
+    about |= {"rtol": rtol, "atol": atol, "seed": seed, "configuration": configuration, "date_created": now}
+    about |= {"python": platform.python_version(), "pydiffgeo": own}
+    about["packages"] = ", ".join(f"{name} {package_version(name)}" for name in PACKAGES)
+    about |= {"history": f"{now}: {action} by pydiffgeo {own}", **further}
+    return {name: _plain(value) for name, value in about.items() if value is not None}
 
 
 def package_version(package: str) -> str:
@@ -132,14 +135,14 @@ def package_version(package: str) -> str:
         return "absent"
 
 
-def _plain(value: Any) -> Any:
-    """What an attribute of NetCDF can hold: text or numbers; all else becomes JSON, or text."""
+def _plain(value: object) -> Attribute:
+    """Text or numbers as they are; all else becomes JSON, or text."""
     if isinstance(value, (str, int, float, np.integer, np.floating)) and not isinstance(value, bool):
         return value
     return str(value) if isinstance(value, (Path, dt.date)) else json.dumps(value, default=str)
 
 
-def write_dataset(path: str | Path, data: xr.Dataset, attributes: Mapping[str, Any] | None = None) -> Path:
+def write_dataset(path: str | Path, data: xr.Dataset, attributes: Mapping[str, object] | None = None) -> Path:
     """Writes a dataset as NetCDF that follows the CF conventions; it appears whole or not at all.
 
     Args:
@@ -165,13 +168,11 @@ def write_dataset(path: str | Path, data: xr.Dataset, attributes: Mapping[str, A
             what = "holds complex numbers" if variable.dtype.kind == "c" else "has a slash in its name"
             raise DataError(f"{path}: {name} {what}, which NetCDF has no place for; it is not written")
         # Attributes and places whose unit nobody states are written as they are: their comment says so.
-        unstated = variable.dims in (("basin",), ("cell",), ("probe",)) and UNSTATED in str(
-            variable.attrs.get("comment", "")
-        )
+        placed = variable.dims in (("basin",), ("cell",), ("probe",))
+        unstated = placed and UNSTATED in str(variable.attrs.get("comment", ""))
         if variable.dtype.kind in "fiu" and "units" not in variable.attrs and name not in bounds and not unstated:
-            raise UnitError(
-                f"{path}: {name} has no attribute 'units', so it is not written", file=str(path), variable=name
-            )
+            message = f"{path}: {name} has no attribute 'units', so it is not written"
+            raise UnitError(message, file=str(path), variable=name)
         if name not in bounds:
             data[name].attrs = {"long_name": name.replace("_", " "), **variable.attrs}
     new = {name: _plain(value) for name, value in (attributes or {}).items()}
@@ -199,11 +200,11 @@ def _save(path: Path, data: xr.Dataset) -> Path:
     engine = next((e for e, module in (("netcdf4", "netCDF4"), ("h5netcdf", "h5netcdf")) if find_spec(module)), None)
     if engine is None:
         raise MissingPackageError(f"{path}: writing NetCDF needs h5netcdf or netCDF4: pip install 'pydiffgeo[io]'")
-    encoding: dict[str, dict[str, Any]] = {}
+    encoding: dict[str, dict[str, object]] = {}
     for name, variable in data.variables.items():
         kind = variable.dtype.kind
         if kind == "M":
-            encoding[str(name)] = _date_encoding(variable.values)
+            encoding[str(name)] = {**_date_encoding(variable.values)}
         elif kind == "f" and name not in data.coords:
             encoding[str(name)] = {"zlib": True, "complevel": 4, "_FillValue": np.nan}
         else:
@@ -222,7 +223,7 @@ def _save(path: Path, data: xr.Dataset) -> Path:
     return write_whole(path, write)
 
 
-def _date_encoding(dates: Any) -> dict[str, Any]:
+def _date_encoding(dates: Dates) -> dict[str, str]:
     """Whole days, or else milliseconds: both come back the same."""
     since = np.datetime_as_string(np.nanmin(dates).astype("datetime64[D]")) if dates.size else "1970-01-01"
     whole = bool((dates.astype("datetime64[D]") == dates).all())
@@ -230,7 +231,7 @@ def _date_encoding(dates: Any) -> dict[str, Any]:
     return {"units": f"{unit} since {since}", "calendar": "standard", "dtype": "int64"}
 
 
-def write_whole(path: Path, write: Any) -> Path:
+def write_whole(path: Path, write: Callable[[str], object]) -> Path:
     """Calls `write(temporary name)` in the folder of `path`, then puts the file in its place at once.
 
     Raises:

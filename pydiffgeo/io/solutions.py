@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import Dates, Indices
 from ..days import moment
 from ..errors import DataError
-from ..model import Model
+from ..model import IntegratedFlux, Model, Output, Parameter, State
 from ..solve import Solution
 from .units import UNSTATED
 
@@ -25,6 +26,10 @@ STANDARD_NAMES = {
     ("ExpHydro", "flux", "precipitation", "mm"): "lwe_thickness_of_precipitation_amount",
     ("ExpHydro", "flux", "evapotranspiration", "mm"): "lwe_thickness_of_water_evaporation_amount",
 }
+# What a solution has values of.
+Declared = State | Output | IntegratedFlux | Parameter
+# A variable of a dataset: dimensions, values and attributes.
+Entry = tuple[str | tuple[str, ...], object, Mapping[str, str]]
 LENGTHS = ("m", "cm", "mm", "km", "ft")
 _FIRST, _BEYOND = (float(np.datetime64(d, "ms").astype(np.int64)) for d in ("1678-01-01", "2262-01-01"))
 _SECONDS = {"d": 86400, "h": 3600, "min": 60, "s": 1}
@@ -33,7 +38,7 @@ _SECONDS = {"d": 86400, "h": 3600, "min": 60, "s": 1}
 def solution_dataset(
     solution: Solution,
     *,
-    start: Any = None,
+    start: object = None,
     members: Sequence[str] | None = None,
     length_unit: str | None = None,
 ) -> xr.Dataset:
@@ -56,20 +61,20 @@ def solution_dataset(
             beyond those that can be represented, 1678 to 2261.
     """
     model = solution.model
-    times = solution.times.detach().cpu().numpy()
-    about: dict[str, Any] = {"long_name": "time since the start", "units": model.time_unit, "axis": "T"}
+    times: NDArray[np.generic] = solution.times.detach().cpu().numpy()
+    about = {"long_name": "time since the start", "units": model.time_unit, "axis": "T"}
     if start is not None:
         times = as_dates(times, model.time_unit, start)
         about = {"long_name": "time", "standard_name": "time", "axis": "T"}
-    coordinates: dict[str, Any] = {"time": ("time", times, about)}
-    data: dict[str, Any] = {}
+    coordinates: dict[str, Entry] = {"time": ("time", times, about)}
+    data: dict[str, Entry] = {}
     if len(times) > 1:
         ends = {**about, "long_name": "end of the interval", "bounds": "interval_bounds"}
         ends.pop("axis")
         coordinates["interval"] = ("interval", times[1:], ends)
-        data["interval_bounds"] = (("interval", "bound"), np.stack([times[:-1], times[1:]], axis=1))
+        data["interval_bounds"] = (("interval", "bound"), np.stack([times[:-1], times[1:]], axis=1), {})
     if solution.batched:
-        labels: Any = np.arange(len(solution.status)) if members is None else [str(m) for m in members]
+        labels: Indices | list[str] = np.arange(len(solution.status)) if members is None else [str(m) for m in members]
         if len(labels) != len(solution.status):
             raise DataError(f"{len(labels)} members are named, but the solution has {len(solution.status)}")
         named = {"long_name": "member of the batch", **({"units": "1"} if members is None else {})}
@@ -79,8 +84,8 @@ def solution_dataset(
     if model.graph.cells > 1:
         unit = length_unit or _length_unit(model)
         of_length = {"units": unit} if unit else {"comment": UNSTATED}
-        for name, values in model.graph.coordinates.items():
-            coordinates[name] = ("cell", values, {**of_length, "long_name": f"{name} of the centre of the cell"})
+        for name, centres in model.graph.coordinates.items():
+            coordinates[name] = ("cell", centres, {**of_length, "long_name": f"{name} of the centre of the cell"})
 
     lead = ("member",) if solution.batched else ()
     variables = [*_variables(solution)]
@@ -99,27 +104,25 @@ def solution_dataset(
     closures = solution.balances if len(times) > 1 else {}
     for unit, error in closures.items():
         name = "balance_error" if len(closures) == 1 else f"balance_error_{re.sub(r'[^A-Za-z0-9]+', '_', unit)}"
-        data[name] = (
-            lead,
-            error.numpy(),
-            {"units": unit, "long_name": f"largest closure error of the balance in {unit}"},
-        )
+        attributes = {"units": unit, "long_name": f"largest closure error of the balance in {unit}"}
+        data[name] = (lead, error.numpy(), attributes)
     status = np.array([s.value for s in solution.status], dtype=object)
     data["status"] = (lead, status if solution.batched else status[0], {"long_name": "how the solve ended"})
     return xr.Dataset(data, coordinates, {"title": f"{model.name} solved with pydiffgeo"})
 
 
-def _variables(solution: Solution) -> Iterator[tuple[str, str, Any, Any, tuple[str, ...]]]:
+def _variables(solution: Solution) -> Iterator[tuple[str, str, Declared, NDArray[np.generic], tuple[str, ...]]]:
     """Kind, name, declaration, values and dimensions after the batch, of all there is."""
     model = solution.model
     boundary = {s.name: f"{b.name}_cell" for b in model.boundaries for s in b.states}
-    for s in model.all_states:
-        yield "state", s.name, s, solution.states[s.name].detach().numpy(), ("time", boundary.get(s.name, "cell"))
+    for state in model.all_states:
+        name = state.name
+        yield "state", name, state, solution.states[name].detach().numpy(), ("time", boundary.get(name, "cell"))
     outputs = solution.outputs
-    for o in model.outputs:
-        yield "output", o.name, o, outputs[o.name].detach().numpy(), ("time", "cell")
-    for f in model.fluxes:
-        yield "flux", f.name, f, solution.fluxes[f.name].detach().numpy(), ("interval",)
+    for output in model.outputs:
+        yield "output", output.name, output, outputs[output.name].detach().numpy(), ("time", "cell")
+    for flux in model.fluxes:
+        yield "flux", flux.name, flux, solution.fluxes[flux.name].detach().numpy(), ("interval",)
     count = len(solution.status)
     for p in model.parameters:
         if p.name in solution.parameters:
@@ -130,12 +133,12 @@ def _variables(solution: Solution) -> Iterator[tuple[str, str, Any, Any, tuple[s
 
 def _length_unit(model: Model) -> str | None:
     """The unit of a head of the model; None where it has none."""
-    declared: Sequence[Any] = (*model.all_states, *model.outputs)
+    declared: Sequence[State | Output] = (*model.all_states, *model.outputs)
     unit = next((str(v.unit) for v in declared if v.name == "head"), None)
     return unit if unit in LENGTHS else None
 
 
-def as_dates(times: Any, unit: str, start: Any) -> Any:
+def as_dates(times: ArrayLike, unit: str, start: object) -> Dates:
     """Times of a model as dates, to the millisecond.
 
     Raises:

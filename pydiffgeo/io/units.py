@@ -11,15 +11,20 @@ from __future__ import annotations
 import copy
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..arrays import Array
 from ..errors import MissingPackageError, UnitError
+
+if TYPE_CHECKING:
+    import pint
 
 # What gauges and weather stations write besides the vocabulary, and what is something else in it, or nothing:
 # UDUNITS reads "F" as the farad.
@@ -42,6 +47,8 @@ _LONGEST = 100
 _POWER = re.compile(r"\*\*\s*\(?[+-]?\d{1,2}(\.\d+)?\)?(?![\d.eE]|\s*\*\*)")
 # A number within a unit, such as the 6 of "mm/6h": UDUNITS multiplies by it and by the hour, and who wrote it did not.
 _WITHIN = re.compile(r"(?<!\*\*)(?<!\*\*[+-])(?<![\w.])\d")
+# A power in brackets.
+_BRACKETS = re.compile(r"\{([+-]?\d+)\}|(?<=\*\*)\(([+-]?\d+)\)|(?<=\^)\(([+-]?\d+)\)")
 _SIGN = re.compile(r"(?<!\*\*)[+-]")
 _LENGTHS = {"month": "months", "year": "years", "decade": "decades", "century": "centuries", "millennium": "millennia"}
 
@@ -51,16 +58,21 @@ class Unit:
     """A unit: `scale` times that of pint, such as 0.1 mm."""
 
     scale: float
-    unit: Any
+    unit: pint.Unit
 
     @property
     def dimensions(self) -> dict[str, float]:
-        return {str(k): v for k, v in dict(self.unit.dimensionality).items() if v}
+        return _powers(self.unit.dimensionality)
 
     @property
     def factors(self) -> dict[str, float]:
         """Name of a unit, with its prefix -> power."""
-        return {str(k): v for k, v in dict(self.unit._units).items()}
+        return _powers(self.unit._units)
+
+
+def _powers(container: Mapping[str, object]) -> dict[str, float]:
+    """Name -> power, as pint holds them: powers are real numbers, of whatever type."""
+    return {str(k): v for k, v in cast(Mapping[str, float], container).items() if v}
 
 
 def require(package: str, purpose: str) -> None:
@@ -70,7 +82,7 @@ def require(package: str, purpose: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def _registry() -> Any:
+def _registry() -> pint.UnitRegistry:
     """The registry of cf-xarray with what is added here: a copy, for that one belongs to the whole program."""
     for package in ("pint", "cf_xarray"):
         require(package, "reading units")
@@ -92,11 +104,9 @@ def _registry() -> Any:
 
 def _spelled(text: str) -> str:
     """A unit in the way of UDUNITS, such as `kg m-2 s-1` or `mm.day^{-1}`, in the way of pint."""
-    text = _DEGREES.sub(lambda found: "deg" + found[1][0].upper(), text.strip())
+    text = _DEGREES.sub(lambda scale: "deg" + scale[1][0].upper(), text.strip())
     text = text.replace("\u2212", "-").replace("^", "**")
-    text = re.sub(
-        r"\{([+-]?\d+)\}|(?<=\*\*)\(([+-]?\d+)\)|(?<=\^)\(([+-]?\d+)\)", lambda m: next(filter(None, m.groups())), text
-    )
+    text = _BRACKETS.sub(lambda power: next(filter(None, power.groups())), text)
     # Points and hyphens multiply where they stand between names.
     text = re.sub(r"(?<=[A-Za-z0-9])[.·](?=[A-Za-z])|(?<=[A-Za-z])-(?=[A-Za-z])", "*", text)
     # A number that follows a name at once is its power.
@@ -148,7 +158,7 @@ def _hint(text: str) -> str:
     return f"; capitals matter: write {', '.join(hints)} if that is meant" if hints else ""
 
 
-def check_known(unit: Any, *, file: str, variable: str) -> str:
+def check_known(unit: object, *, file: str, variable: str) -> str:
     """The text of a unit.
 
     Raises:
@@ -158,15 +168,12 @@ def check_known(unit: Any, *, file: str, variable: str) -> str:
         raise UnitError(f"{file}: {variable} has no attribute 'units'; state its unit", file=file, variable=variable)
     text = str(unit).strip()
     if _parse(text) is None:
-        raise UnitError(
-            f"{file}: {variable} has the unit {text!r}, which is not known; write it as in 'mm d-1' or 'm3 s-1'"
-            + _hint(text),
-            file=file, variable=variable, unit=text,
-        )  # fmt: skip
+        message = f"{file}: {variable} has the unit {text!r}, which is not known; write it as in 'mm d-1' or 'm3 s-1'"
+        raise UnitError(message + _hint(text), file=file, variable=variable, unit=text)
     return text
 
 
-def convert(values: Any, unit: Any, target: str, *, file: str, variable: str) -> Array:
+def convert(values: ArrayLike, unit: object, target: str, *, file: str, variable: str) -> Array:
     """`values`, of any shape, in the unit `target`.
 
     Water may come as mass per area: a kilogram per square metre is a millimetre. The length of a day may come as
@@ -193,10 +200,8 @@ def convert(values: Any, unit: Any, target: str, *, file: str, variable: str) ->
         if any(name.startswith("delta_") for name in source.factors):
             raise refused(f"is one of differences of temperatures, not of temperatures, as {target!r} is")
         # Scales of temperature begin at different points.
-        return (
-            np.asarray(_registry().Quantity(values * source.scale, source.unit).to(wanted.unit).magnitude)
-            / wanted.scale
-        )
+        converted = _registry().Quantity(values * source.scale, source.unit).to(wanted.unit)
+        return np.asarray(converted.magnitude) / wanted.scale
     factor, base = _base(source)
     per_factor, wanted_base = _base(wanted)
     if _is_water(source, wanted):
@@ -212,16 +217,16 @@ def convert(values: Any, unit: Any, target: str, *, file: str, variable: str) ->
 
 def _known(text: str) -> Unit:
     """A unit that was checked."""
-    found = _parse(text)
-    if found is None:
+    unit = _parse(text)
+    if unit is None:
         raise UnitError(f"the unit {text!r} is not known", unit=text)
-    return found
+    return unit
 
 
 def _base(unit: Unit) -> tuple[float, dict[str, float]]:
     """The factor to base units of a unit without offset, and their powers."""
     factor, base = _registry().get_base_units(unit.unit, check_nonmult=False)
-    return unit.scale * float(factor), {str(k): round(v, 9) for k, v in dict(base._units).items() if v}
+    return unit.scale * float(cast(float, factor)), {k: round(v, 9) for k, v in _powers(base._units).items()}
 
 
 def _doubt(source: Unit, wanted: Unit) -> str:
@@ -229,11 +234,9 @@ def _doubt(source: Unit, wanted: Unit) -> str:
     have, want = source.factors, wanted.factors
     for name in {*have} - {k for k, v in want.items() if have.get(k) == v}:
         # Exact ones have names of their own, such as the common_year.
-        length = next(
-            (v for k, v in _LENGTHS.items() if name.endswith(k) and not name.endswith(("_year", "_month"))), ""
-        )
-        if length:
-            return f"has no fixed length: {length} differ. Convert the values with the days of each one"
+        exact = name.endswith(("_year", "_month"))
+        if lengths := [] if exact else [many for one, many in _LENGTHS.items() if name.endswith(one)]:
+            return f"has no fixed length: {lengths[0]} differ. Convert the values with the days of each one"
         if name == "megameter":
             return "may be millimetres, megametres or, cubed, millions of cubic metres: write 'mm', or '1e6 m3'"
     return ""
@@ -263,7 +266,7 @@ def _times_missing(source: Unit, wanted: Unit) -> str:
     return ""
 
 
-def is_volume_rate(unit: Any) -> bool:
+def is_volume_rate(unit: object) -> bool:
     """Whether a known unit is one of volume per time, such as cubic feet per second."""
     parsed = _parse(str(unit).strip()) if unit is not None and str(unit).strip() else None
     return parsed is not None and parsed.dimensions == {"[length]": 3, "[time]": -1}
@@ -275,7 +278,7 @@ def compatible(unit: str, other: str) -> bool:
     return first is not None and second is not None and first.dimensions == second.dimensions
 
 
-def is_amount(unit: Any, rate: str) -> bool:
+def is_amount(unit: object, rate: str) -> bool:
     """Whether a known unit is that of sums over some time of what `rate` is the unit of."""
     parsed, wanted = _parse(str(unit).strip()) if unit is not None else None, _parse(rate)
     if parsed is None or wanted is None:

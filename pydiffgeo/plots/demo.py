@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
+from ..model import Model
+from ..solve import Solution
+
 BEFORE, AFTER, TRUE = "#b0b0b0", "#1f6f8b", "#d1495b"
+LINES = "probes (dots) and model (lines)"
 LABELS = {"alpha": r"$\alpha$ (1/m)", "n": "$n$", "K_s": "$K_s$ (m/d)"}
 
 
+class Experiment(Protocol):
+    """A column with its forcing `(days,)`, what probes saw `(days, probes)`, and the true parameters `(cells,)`."""
+
+    @property
+    def model(self) -> Model: ...
+    @property
+    def times(self) -> Tensor: ...
+    @property
+    def forcing(self) -> Mapping[str, Tensor]: ...
+    @property
+    def probes(self) -> Tensor: ...
+    @property
+    def truth(self) -> Mapping[str, Tensor]: ...
+
+
 def demo_figure(
-    experiment: Any,
-    prior: dict[str, Tensor],
-    found: dict[str, Tensor],
-    solution: Any,
+    experiment: Experiment,
+    prior: Mapping[str, Tensor],
+    found: Mapping[str, Tensor],
+    solution: Solution,
     losses: Sequence[float],
     probes: Sequence[int],
     path: str,
 ) -> Figure:
-    """Moisture at the probes, recovered parameter profiles, and the loss; saved at `path`."""  # fmt: skip
+    """Moisture at the probes, recovered parameter profiles, and the loss; saved at `path`."""
     depth = experiment.model.graph.coordinates["depth"]
     days = experiment.times[1:].numpy()
     figure = plt.figure(figsize=(11, 6.5), layout="constrained")
-    panels: Any = figure.subfigures(2, 1, height_ratios=[1, 1.1])
-    top, bottom = panels
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 1.1])[:, 0]
 
     rain, moisture = top.subplots(2, 1, sharex=True, height_ratios=[1, 3])
     rain.bar(days - 0.5, 1e3 * experiment.forcing["precipitation"].numpy(), width=0.9, color=AFTER)
@@ -42,8 +60,7 @@ def demo_figure(
         moisture.plot(days, solution.states["theta"][1:, cell].detach().numpy(), color=colour, lw=1.2, label=label)
     moisture.set_xlabel("day")
     moisture.set_ylabel("water content")
-    moisture.legend(ncol=len(probes), fontsize=8, frameon=False, loc="upper center", title="probes (dots) and model (lines)",
-                    title_fontsize=8)  # fmt: skip
+    moisture.legend(ncol=len(probes), fontsize=8, frameon=False, loc="upper center", title_fontsize=8, title=LINES)
     low, high = moisture.get_ylim()
     moisture.set_ylim(low, high + 0.35 * (high - low))
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
-from numpy.typing import NDArray
 
+from ..arrays import Array, Numbers
 from ..errors import UnknownNameError
-from .style import BLUE, GREY, ORANGE, OTHERS, canvas, label, numbers, plain, short
+from .style import BLUE, GREY, ORANGE, OTHERS, Keywords, canvas, label, numbers, plain, short
 
 # More curves than this are drawn as a crowd with its median.
 NAMED = 6
@@ -22,7 +21,7 @@ WIDE = 10.0
 
 
 def loss_curves(
-    losses: Mapping[str, Any],
+    losses: Mapping[str, Numbers],
     *,
     name: str = "loss",
     unit: str = "1",
@@ -40,18 +39,13 @@ def loss_curves(
         for axis, (kind, table) in zip(axes, tables.items(), strict=False):
             steps = np.arange(1, table.shape[1] + 1)
             crowd = len(table) > NAMED
+            width, dots = 0.6 if crowd else 1.3, "." if len(steps) < 60 and not crowd else None
             for i, row in enumerate(table):
-                axis.plot(steps, row, color=GREY if crowd else (BLUE, *OTHERS)[i % 7], lw=0.6 if crowd else 1.3,
-                          marker="." if len(steps) < 60 and not crowd else None, ms=4)  # fmt: skip
+                axis.plot(steps, row, color=GREY if crowd else (BLUE, *OTHERS)[i % 7], lw=width, marker=dots, ms=4)
             if crowd:
-                known = np.isfinite(table).any(0)
-                axis.plot(
-                    steps[known],
-                    np.nanmedian(table[:, known], 0),
-                    color=BLUE,
-                    lw=2,
-                    label="median of those still running",
-                )
+                running = np.isfinite(table).any(0)
+                middle = np.nanmedian(table[:, running], 0)
+                axis.plot(steps[running], middle, color=BLUE, lw=2, label="median of those still running")
                 axis.legend()
             seen = table[np.isfinite(table)]
             if len(seen) and seen.min() > 0 and seen.max() > WIDE * seen.min():
@@ -67,9 +61,9 @@ def loss_curves(
 
 
 def parameter_ranges(
-    values: Mapping[str, Any],
+    values: Mapping[str, Numbers],
     *,
-    prior: Mapping[str, Any] | None = None,
+    prior: Mapping[str, Numbers] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     units: Mapping[str, str] | None = None,
 ) -> Figure:
@@ -89,40 +83,40 @@ def parameter_ranges(
             raise UnknownNameError(f"{name!r} is not among the parameters {sorted(values)}")
     with canvas(8.0, 0.55 * len(values) + 0.9) as figure:
         axis = figure.subplots()
-        for row, (name, given) in enumerate(values.items()):
-            found = np.atleast_1d(numbers(name, given, np.ndim(given)))
+        for row, (name, of_sites) in enumerate(values.items()):
+            fitted = np.atleast_1d(numbers(name, of_sites, np.ndim(of_sites)))
             before = np.atleast_1d(numbers(name, prior[name], np.ndim(prior[name]))) if name in prior else None
-            low, high = bounds.get(name) or _ends(found, before)
+            low, high = bounds.get(name) or _ends(fitted, before)
             # Sites side by side across the row, so that equal values are seen as several.
-            place = row + (np.linspace(-0.22, 0.22, len(found)) if len(found) > 1 else np.zeros(1))
-            x = _share(found, low, high)
+            place = row + (np.linspace(-0.22, 0.22, len(fitted)) if len(fitted) > 1 else np.zeros(1))
+            x = _share(fitted, low, high)
             axis.plot([0, 1], [row, row], color="#cccccc", lw=1, zorder=1)
             if before is not None:
                 start = np.broadcast_to(_share(before, low, high), x.shape)
-                axis.hlines(place, start, x, color=ORANGE, lw=0.5, alpha=1.0 if len(found) <= FEW else 0.3, zorder=2)
+                axis.hlines(place, start, x, color=ORANGE, lw=0.5, alpha=1.0 if len(fitted) <= FEW else 0.3, zorder=2)
                 axis.plot(start, place, "o", mfc="white", mec=ORANGE, ms=4, zorder=3)
             axis.plot(x, place, "o", color=BLUE, ms=4, alpha=0.8, zorder=4)
-            for at, end in ((0.0, low), (1.0, high)):
-                side: Any = {"ha": "right", "xytext": (-8, 0)} if at == 0 else {"ha": "left", "xytext": (8, 0)}
-                axis.annotate(f"{end:.4g}", (at, row), textcoords="offset points", va="center", fontsize=7.5,
-                              color="#444444" if name in bounds else GREY, **side)  # fmt: skip
+            text: Keywords = {"textcoords": "offset points", "va": "center", "fontsize": 7.5}
+            text["color"] = "#444444" if name in bounds else GREY
+            axis.annotate(f"{low:.4g}", (0.0, row), (-8, 0), ha="right", **text)
+            axis.annotate(f"{high:.4g}", (1.0, row), (8, 0), ha="left", **text)
         axis.set_yticks(range(len(values)), [label(name, units.get(name)) for name in values])
         axis.set_ylim(len(values) - 0.5, -0.5)
         axis.set_xlim(-0.12, 1.12)
-        axis.set_xticks(
-            [0, 0.5, 1], ["lower bound", "middle", "upper bound"] if bounds else ["smallest", "", "largest"]
-        )
+        ends = ["lower bound", "middle", "upper bound"] if bounds else ["smallest", "", "largest"]
+        axis.set_xticks([0, 0.5, 1], ends)
         axis.spines[["left", "bottom"]].set_visible(False)
         axis.tick_params(length=0)
     return figure
 
 
-def _ends(found: NDArray[Any], before: NDArray[Any] | None) -> tuple[float, float]:
-    seen = np.concatenate([found, before]) if before is not None else found
+def _ends(fitted: Array, before: Array | None) -> tuple[float, float]:
+    """The smallest and the largest of the values and those before; 0 and 1 where there are none."""
+    seen = np.concatenate([fitted, before]) if before is not None else fitted
     seen = seen[np.isfinite(seen)]
     return (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
 
 
-def _share(values: NDArray[Any], low: float, high: float) -> NDArray[Any]:
+def _share(values: Array, low: float, high: float) -> Array:
     """Place between the bounds, 0 to 1; the middle where they coincide."""
     return (values - low) / (high - low) if high > low else np.where(np.isfinite(values), 0.5, np.nan)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..arrays import Numbers
 from ..errors import InputError, ShapeError
-from .style import BLACK, BLUE, GREY, OTHERS, canvas, label, numbers, plain, short
+from .style import BLACK, BLUE, GREY, OTHERS, Keywords, canvas, label, numbers, plain, short
 
 HEIGHT = 3.6
 
 
 def score_cdf(
-    scores: Mapping[str, Any],
+    scores: Mapping[str, Numbers],
     *,
-    baselines: Mapping[str, Any] | None = None,
+    baselines: Mapping[str, Numbers] | None = None,
     name: str = "NSE",
     limits: tuple[float, float] = (-1.0, 1.0),
 ) -> Figure:
@@ -34,15 +34,16 @@ def score_cdf(
         styles = [(BLUE, "-", 1.8), (BLACK, "-", 1.2), (GREY, "-", 1.2)]
         lines = [(k, v, styles[min(i, 2)]) for i, (k, v) in enumerate(scores.items())]
         lines += [(k, v, (OTHERS[i % len(OTHERS)], "--", 1.2)) for i, (k, v) in enumerate((baselines or {}).items())]
-        for text, given, (colour, dashes, width) in lines:
-            values = numbers(text, given)
+        for text, of_sites, (colour, dashes, width) in lines:
+            values = numbers(text, of_sites)
             values = np.sort(values[np.isfinite(values)])
             if len(values):
                 share = np.arange(len(values) + 1) / len(values)
                 below = int((values < low).sum())
                 tail = f"; {below} below {low:g}" if below else ""
-                axis.step([min(low, values[0]), *values, max(high, values[-1])], [*share, 1.0], where="post", color=colour,
-                          ls=dashes, lw=width, label=f"{short(text)}: median {np.median(values):.2f}{tail}")  # fmt: skip
+                text = f"{short(text)}: median {np.median(values):.2f}{tail}"
+                ends = [min(low, values[0]), *values, max(high, values[-1])]
+                axis.step(ends, [*share, 1.0], where="post", color=colour, ls=dashes, lw=width, label=text)
         axis.set_xlim(low, high)
         axis.set_ylim(0.0, 1.02)
         axis.set_xlabel(f"{plain(name)} (-)")
@@ -54,9 +55,9 @@ def score_cdf(
 
 
 def score_map(
-    longitude: Any,
-    latitude: Any,
-    scores: Any,
+    longitude: Numbers,
+    latitude: Numbers,
+    scores: Numbers,
     *,
     name: str = "NSE",
     unit: str = "1",
@@ -72,8 +73,7 @@ def score_map(
         ShapeError: lengths differ.
         InputError: no site has a place.
     """
-    east, north, values = (numbers(k, v) for k, v in
-                           (("longitude", longitude), ("latitude", latitude), ("scores", scores)))  # fmt: skip
+    east, north, values = numbers("longitude", longitude), numbers("latitude", latitude), numbers("scores", scores)
     if not len(east) == len(north) == len(values):
         raise ShapeError(f"there are {len(east)} longitudes, {len(north)} latitudes and {len(values)} scores")
     placed = np.isfinite(east) & np.isfinite(north)
@@ -86,8 +86,8 @@ def score_map(
     bare = order[~np.isfinite(values[order])]
     with canvas(7.5, 4.2) as figure:
         axis = figure.subplots()
-        dots = axis.scatter(east[scored], north[scored], c=values[scored], vmin=limits[0], vmax=limits[1], cmap="viridis",
-                            s=45, lw=0.5, edgecolors="black", zorder=3)  # fmt: skip
+        scale: Keywords = {"c": values[scored], "vmin": limits[0], "vmax": limits[1], "cmap": "viridis"}
+        dots = axis.scatter(east[scored], north[scored], s=45, lw=0.5, edgecolors="black", zorder=3, **scale)
         if len(bare):
             axis.scatter(east[bare], north[bare], marker="x", color=BLACK, s=30, label="no score")
             axis.legend()
@@ -99,7 +99,6 @@ def score_map(
         axis.grid(color="#dddddd", lw=0.5)
         low, high = (values[scored].min(), values[scored].max()) if len(scored) else limits
         beyond = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
-        figure.colorbar(
-            dots, ax=axis, label=label(name, unit), extend=beyond[bool(low < limits[0]), bool(high > limits[1])]
-        )
+        extend = beyond[bool(low < limits[0]), bool(high > limits[1])]
+        figure.colorbar(dots, ax=axis, label=label(name, unit), extend=extend)
     return figure

@@ -5,32 +5,39 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from matplotlib.figure import Figure as Figure
+from numpy.typing import ArrayLike
+from torch import Tensor
 
+from ..arrays import Array, Dates, Numbers
 from ..errors import ShapeError
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+# A date or a number on an axis of time, of which the types of matplotlib know the number only.
+Instant = Any
+# Keywords for what matplotlib draws.
+Keywords = dict[str, Any]
 # Okabe and Ito 2008, "Color universal design".
-BLACK, ORANGE, SKY, GREEN, BLUE, RED, PURPLE = (
-    "#000000",
-    "#E69F00",
-    "#56B4E9",
-    "#009E73",
-    "#0072B2",
-    "#D55E00",
-    "#CC79A7",
-)
-GREY = "#9a9a9a"
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, RED, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#9a9a9a"
 OBSERVED, SIMULATED, PRIOR, ENSEMBLE, RAIN = BLACK, BLUE, ORANGE, GREEN, SKY
 OTHERS = (ORANGE, GREEN, RED, PURPLE, SKY, GREY)
-STYLE: Any = {
-    "font.size": 9, "axes.titlesize": 9.5, "axes.spines.top": False, "axes.spines.right": False, "legend.fontsize": 8,
-    "legend.frameon": False, "figure.facecolor": "white", "svg.hashsalt": "pydiffgeo",
-}  # fmt: skip
+STYLE: dict[RcKeyType, object] = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "svg.hashsalt": "pydiffgeo",
+}
 
 
 @contextmanager
@@ -40,12 +47,12 @@ def canvas(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def plain(text: Any) -> str:
+def plain(text: object) -> str:
     """Text that is drawn as it is: a dollar sign does not start a formula, and nothing breaks an SVG."""
     return "".join(c for c in str(text) if c.isprintable()).replace("$", r"\$")
 
 
-def short(text: Any, most: int = 40) -> str:
+def short(text: object, most: int = 40) -> str:
     """`plain` text, cut where it would not fit."""
     text = str(text)
     return plain(text if len(text) <= most else text[: most - 1] + "…")
@@ -56,13 +63,13 @@ def label(name: str, unit: str | None) -> str:
     return f"{short(name)} ({'-' if unit in (None, '', '1') else short(unit)})"
 
 
-def numbers(name: str, values: Any, dimensions: int = 1) -> NDArray[Any]:
+def numbers(name: str, values: Numbers, dimensions: int = 1) -> Array:
     """Float64 values with so many dimensions; infinite ones become NaN, which is not drawn.
 
     Raises:
         ShapeError: names what has another number of dimensions.
     """
-    if hasattr(values, "detach"):
+    if isinstance(values, Tensor):
         values = values.detach().cpu()
     array = np.asarray(values, np.float64)
     if array.ndim != dimensions:
@@ -70,7 +77,7 @@ def numbers(name: str, values: Any, dimensions: int = 1) -> NDArray[Any]:
     return np.where(np.isfinite(array), array, np.nan)
 
 
-def series(name: str, values: Any, times: NDArray[Any]) -> NDArray[Any]:
+def series(name: str, values: Numbers, times: Dates | Array) -> Array:
     """Numbers, one for each time.
 
     Raises:
@@ -82,7 +89,7 @@ def series(name: str, values: Any, times: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def instants(time: Any) -> NDArray[Any]:
+def instants(time: ArrayLike) -> Dates | Array:
     """Dates, or numbers, `(time,)`.
 
     Raises:
@@ -94,7 +101,7 @@ def instants(time: Any) -> NDArray[Any]:
     return array.astype("datetime64[ms]") if array.dtype.kind == "M" else numbers("time", array)
 
 
-def wrong_shape(name: str, array: NDArray[Any], expected: tuple[int, ...]) -> ShapeError:
+def wrong_shape(name: str, array: Array, expected: tuple[int, ...]) -> ShapeError:
     """The error for an array of another shape than expected."""
     return ShapeError(f"{name} must have the shape {expected}, got {array.shape}")
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Array, Dates, Numbers
 from .style import (
     ENSEMBLE,
     GREY,
@@ -19,6 +20,8 @@ from .style import (
     PRIOR,
     RAIN,
     SIMULATED,
+    Instant,
+    Keywords,
     canvas,
     instants,
     label,
@@ -33,15 +36,15 @@ DOTS = 800
 
 
 def hydrograph(
-    time: Any,
-    observed: Any,
-    simulated: Any,
+    time: ArrayLike,
+    observed: Numbers,
+    simulated: Numbers,
     *,
-    prior: Any = None,
-    ensemble: Any = None,
-    rain: Any = None,
-    window: tuple[Any, Any] | None = None,
-    periods: Mapping[str, tuple[Any, Any]] | None = None,
+    prior: Numbers | None = None,
+    ensemble: Numbers | None = None,
+    rain: Numbers | None = None,
+    window: tuple[Instant, Instant] | None = None,
+    periods: Mapping[str, tuple[Instant, Instant]] | None = None,
     name: str = "runoff",
     unit: str = "mm d-1",
     rain_unit: str = "mm d-1",
@@ -76,40 +79,52 @@ def hydrograph(
     rows = {"rain": 1.0} if falling is not None else {}
     rows |= {"flow": 3.2} if whole else {"flow": 3.2, "whole": 1.0}
     with canvas(9.5, 0.75 * sum(rows.values()) + 0.5) as figure:
-        found = figure.subplots(len(rows), 1, height_ratios=[*rows.values()], squeeze=False)[:, 0]
-        axes = dict(zip(rows, found, strict=True))
+        panels = figure.subplots(len(rows), 1, height_ratios=[*rows.values()], squeeze=False)[:, 0]
+        axes: dict[str, Axes] = dict(zip(rows, panels, strict=True))
+        flow, orders = axes["flow"], {"simulated": 4, "mean of the ensemble": 3}
         for text, (values, colour, width) in drawn.items():
-            few = text == "observed" and inside.sum() <= DOTS
-            axes["flow"].plot(times[inside], values[inside], color=colour, lw=width, marker="." if few else None, ms=2.5,
-                              label=text, zorder={"simulated": 4, "mean of the ensemble": 3}.get(text, 2))  # fmt: skip
-        axes["flow"].set_ylabel(label(name, unit))
-        axes["flow"].legend(loc="upper right", ncol=len(drawn))
-        axes["flow"].set_ylim(bottom=min(0.0, axes["flow"].get_ylim()[0]))
+            dots = "." if text == "observed" and inside.sum() <= DOTS else None
+            style: Keywords = {"color": colour, "lw": width, "marker": dots, "ms": 2.5, "zorder": orders.get(text, 2)}
+            flow.plot(times[inside], values[inside], label=text, **style)
+        flow.set_ylabel(label(name, unit))
+        flow.legend(loc="upper right", ncol=len(drawn))
+        flow.set_ylim(bottom=min(0.0, flow.get_ylim()[0]))
         if falling is not None:
-            axes["rain"].fill_between(times[inside], falling[inside], color=RAIN, step="pre", lw=0)
-            most = float(np.nan_to_num(falling[inside]).max(initial=0.0))
-            axes["rain"].set_ylim(1.05 * most if most > 0 else 1.0, 0.0)
-            axes["rain"].set_ylabel(label("rain", rain_unit))
-            axes["rain"].spines["bottom"].set_visible(False)
-            axes["rain"].spines["top"].set_visible(True)
-            axes["rain"].tick_params(bottom=False, labelbottom=False)
-            axes["rain"].sharex(axes["flow"])
+            _rain(axes["rain"], times[inside], falling[inside], rain_unit)
+            axes["rain"].sharex(flow)
         if first < last:
-            axes["flow"].set_xlim(first, last)
+            flow.set_xlim(first, last)
         if not whole:
             _whole(axes["whole"], times, drawn, (first, last), periods or {})
-        for axis in (axes["flow"], *([] if whole else [axes["whole"]])):
+        for axis in (flow, *([] if whole else [axes["whole"]])):
             _time_axis(axis, times, time_unit)
-        found[0].set_title(plain(title), loc="left")
+        panels[0].set_title(plain(title), loc="left")
     return figure
 
 
-def _ends(window: tuple[Any, Any], times: NDArray[Any]) -> tuple[Any, Any]:
+def _ends(window: tuple[Instant, Instant], times: Dates | Array) -> tuple[Instant, Instant]:
     kind = times.dtype.type
     return (np.datetime64(window[0], "ms"), np.datetime64(window[1], "ms")) if kind is np.datetime64 else window
 
 
-def _whole(axis: Any, times: NDArray[Any], drawn: Any, window: Any, periods: Mapping[str, tuple[Any, Any]]) -> None:
+def _rain(axis: Axes, times: Dates | Array, falling: Array, unit: str) -> None:
+    """Rain from the top downwards, on an axis without a scale of time."""
+    axis.fill_between(times, falling, color=RAIN, step="pre", lw=0)
+    most = float(np.nan_to_num(falling).max(initial=0.0))
+    axis.set_ylim(1.05 * most if most > 0 else 1.0, 0.0)
+    axis.set_ylabel(label("rain", unit))
+    axis.spines["bottom"].set_visible(False)
+    axis.spines["top"].set_visible(True)
+    axis.tick_params(bottom=False, labelbottom=False)
+
+
+def _whole(
+    axis: Axes,
+    times: Dates | Array,
+    drawn: Mapping[str, tuple[Array, str, float]],
+    window: tuple[Instant, Instant],
+    periods: Mapping[str, tuple[Instant, Instant]],
+) -> None:
     """The whole series, with the window shaded and the periods named."""
     for values, colour, _ in drawn.values():
         # Thousands of points in a small panel are an image.
@@ -122,11 +137,15 @@ def _whole(axis: Any, times: NDArray[Any], drawn: Any, window: Any, periods: Map
         first, last = _ends(ends, times)
         axis.axvline(first, color=GREY, lw=0.8, ls=":")
         axis.axvline(last, color=GREY, lw=0.8, ls=":")
-        axis.annotate(plain(text), (first, 1.0), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
-                      va="top", fontsize=7, color="#444444", annotation_clip=True)  # fmt: skip
+        place: Keywords = {
+            "xycoords": ("data", "axes fraction"),
+            "textcoords": "offset points",
+            "annotation_clip": True,
+        }
+        axis.annotate(plain(text), (first, 1.0), (3, -2), va="top", fontsize=7, color="#444444", **place)
 
 
-def _time_axis(axis: Any, times: NDArray[Any], unit: str | None) -> None:
+def _time_axis(axis: Axes, times: Dates | Array, unit: str | None) -> None:
     if times.dtype.kind == "M":
         locator = AutoDateLocator(minticks=3, maxticks=9)
         axis.xaxis.set_major_locator(locator)
@@ -136,13 +155,13 @@ def _time_axis(axis: Any, times: NDArray[Any], unit: str | None) -> None:
 
 
 def moisture_profile(
-    time: Any,
-    depth: Any,
-    values: Any,
+    time: ArrayLike,
+    depth: Numbers,
+    values: Numbers,
     *,
-    probe_depth: Any = None,
-    probe_time: Any = None,
-    probe_values: Any = None,
+    probe_depth: Numbers | None = None,
+    probe_time: ArrayLike | None = None,
+    probe_values: Numbers | None = None,
     name: str = "water content",
     unit: str = "1",
     depth_unit: str = "m",
@@ -173,18 +192,16 @@ def moisture_profile(
     below = None if probe_depth is None else numbers("probe_depth", probe_depth)
     if measured is not None and (below is None or measured.shape != (len(when), len(below))):
         raise wrong_shape("probe_values", measured, (len(when), 0 if below is None else len(below)))
-    seen = field[np.isfinite(field)] if measured is None else np.concatenate(
-        [x[np.isfinite(x)] for x in (field, measured)])  # fmt: skip
+    seen = np.concatenate([x[np.isfinite(x)] for x in (field, measured) if x is not None])
     levels = MaxNLocator(12).tick_values(seen.min(), seen.max()) if len(seen) else np.array([0.0, 1.0])
     with canvas(9.5, 3.4) as figure:
         axis = figure.subplots()
-        norm = BoundaryNorm(levels, 256)
-        mesh = axis.pcolormesh(times, depths[order], field[:, order].T, norm=norm, cmap=colours, shading="nearest",
-                               rasterized=True)  # fmt: skip
+        scale: Keywords = {"norm": BoundaryNorm(levels, 256), "cmap": colours}
+        mesh = axis.pcolormesh(times, depths[order], field[:, order].T, shading="nearest", rasterized=True, **scale)
         if measured is not None and below is not None:
             at, down = np.meshgrid(np.arange(len(when)), below, indexing="ij")
-            axis.scatter(when[at.ravel()], down.ravel(), c=measured.ravel(), norm=norm, cmap=colours, s=14, lw=0.4,
-                         edgecolors="black", label="measured")  # fmt: skip
+            dots = {"s": 14, "lw": 0.4, "edgecolors": "black", "label": "measured", **scale}
+            axis.scatter(when[at.ravel()], down.ravel(), c=measured.ravel(), **dots)
             axis.legend(loc="upper left", bbox_to_anchor=(0.0, 1.12))
         if len(times) > 1:
             axis.set_xlim(times[0], times[-1])

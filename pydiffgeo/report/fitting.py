@@ -18,18 +18,18 @@ DAYS = 365.25
 
 def parameters(content: Content) -> str:
     """Parameters within their bounds, as HTML; empty where there are none."""
-    found = content.parameters
-    if not found:
+    if not content.parameters:
         return ""
-    fitted = {k: p for k, p in found.items() if p.text.endswith(FOUND) and np.isfinite(p.values).any()}
+    fitted = {k: p for k, p in content.parameters.items() if p.text.endswith(FOUND) and np.isfinite(p.values).any()}
     few = len(content.sites) <= FEW
-    prior = any(p.prior is not None for p in found.values())
-    head = ["parameter", "what", "bounds", *(["before (median)"] if prior else []),
-            *(escape(s) for s in content.sites if few), *([] if few else ["smallest", "median", "largest"])]  # fmt: skip
+    prior = any(p.prior is not None for p in content.parameters.values())
+    head = ["parameter", "what", "bounds", *(["before (median)"] if prior else [])]
+    head += map(escape, content.sites) if few else ["smallest", "median", "largest"]
     rows = []
-    for name, p in found.items():
-        known = p.values[np.isfinite(p.values)]
-        shown = p.values if few else np.array([known.min(), median(known), known.max()] if len(known) else [np.nan] * 3)
+    for name, p in content.parameters.items():
+        finite = p.values[np.isfinite(p.values)]
+        spread = [finite.min(), median(finite), finite.max()] if len(finite) else [np.nan] * 3
+        shown = p.values if few else np.array(spread)
         bounds = f"{p.bounds[0]:.4g} to {p.bounds[1]:.4g}" if p.bounds else NONE
         before = [] if not prior else [NONE if p.prior is None else number(median(p.prior))]
         rows.append([f"{escape(name)}{of_unit(p.unit)}", escape(p.text), bounds, *before, *map(number, shown)])
@@ -42,12 +42,11 @@ def parameters(content: Content) -> str:
             bounds=bounded,
             units={k: p.unit for k, p in fitted.items()},
         )
-        ends = "bounds of the search" if len(bounded) == len(fitted) else (
-            "smallest and largest of these values, where the file states no bounds")  # fmt: skip
+        ends = "smallest and largest of these values, where the file states no bounds"
+        ends = "bounds of the search" if len(bounded) == len(fitted) else ends
         hollow = "; hollow: before calibration" if prior else ""
-        parts.append(
-            figure(drawn, f"Calibrated values of {plural(len(content.sites), 'site')} between the {ends}{hollow}.")
-        )
+        sites = plural(len(content.sites), "site")
+        parts.append(figure(drawn, f"Calibrated values of {sites} between the {ends}{hollow}."))
     parts.append(wide(table(head, rows, left=2)))
     return "\n".join(parts)
 
@@ -57,12 +56,12 @@ def losses(content: Content) -> str:
     parts = []
     # Losses of one unit share a figure.
     for unit in dict.fromkeys(unit_of(a) for a in content.losses.values()):
-        found = {k: a for k, a in content.losses.items() if unit_of(a) == unit and np.isfinite(a.values).any()}
-        if found:
-            first = next(iter(found.values()))
+        curves = {k: a for k, a in content.losses.items() if unit_of(a) == unit and np.isfinite(a.values).any()}
+        if curves:
+            first = next(iter(curves.values()))
             what = f"{first.dims[0]}s" if first.ndim > 1 else "curves"
-            text = "; ".join(f"{k}: {title_of(a)}" for k, a in found.items())
-            parts.append(figure(loss_curves(found, unit=unit, what=what), f"Loss over the steps. {text}."))
+            text = "; ".join(f"{k}: {title_of(a)}" for k, a in curves.items())
+            parts.append(figure(loss_curves(curves, unit=unit, what=what), f"Loss over the steps. {text}."))
     return "\n".join(parts)
 
 
@@ -77,11 +76,11 @@ def balance(content: Content) -> str:
     for name, array in content.fluxes.items():
         rate = "time" in array.dims
         values = content.ordered(array, content.site, "time" if rate else "interval").astype(float)
-        known = np.isfinite(values)
-        total = np.where(known, values, 0.0).sum(1)
+        finite = np.isfinite(values)
+        total = np.where(finite, values, 0.0).sum(1)
         if rate:
             # Days without an observation say nothing about the mean.
-            total = np.divide(DAYS * total, known.sum(1), out=np.full(len(total), np.nan), where=known.any(1))
+            total = np.divide(DAYS * total, finite.sum(1), out=np.full(len(total), np.nan), where=finite.any(1))
         unit = "mm per year" if rate else f"{unit_of(array)}, sum"
         head.append(f"{escape(name.replace('_', ' '))}{of_unit(unit)}")
         columns.append([number(v, ".1f" if rate else ".4g") for v in np.broadcast_to(total, len(content.sites))])

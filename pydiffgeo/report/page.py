@@ -21,19 +21,8 @@ pre { background: var(--head); padding: .8em; white-space: pre-wrap; overflow-wr
 @media print { nav { display: none } }
 """
 # First in the table of provenance, in this order.
-FIRST = (
-    "history",
-    "date_created",
-    "source",
-    "data_source",
-    "engine",
-    "engine_why",
-    "solver",
-    "rtol",
-    "atol",
-    "loss",
-    "seed",
-)
+_SOLVED = ("engine", "engine_why", "solver", "rtol", "atol")
+FIRST = ("history", "date_created", "source", "data_source", *_SOLVED, "loss", "seed")
 OWN = ("configuration", "title", "Conventions")
 
 
@@ -90,23 +79,23 @@ def render(content: Content, sites: Sequence[str] = ()) -> str:
         "Losses": lambda: losses(content),
         "Water balance": lambda: balance(content),
     }
-    found = {heading: text for heading, make in parts.items() if (text := make())}
-    if not found:
+    sections = {heading: text for heading, make in parts.items() if (text := make())}
+    if not sections:
         raise DataError(
             f"{content.file}: holds nothing to report: no pair X_observed and X_simulated, no scores by period, "
             f"parameters, losses or profiles; it has {sorted(map(str, content.data.data_vars))[:12]}"
         )
     attributes = content.data.attrs
-    found["Provenance"] = _provenance(content)
+    sections["Provenance"] = _provenance(content)
     if "configuration" in attributes:
-        found["Configuration"] = f"<pre>{escape(text_of(attributes['configuration']))}</pre>"
+        sections["Configuration"] = f"<pre>{escape(text_of(attributes['configuration']))}</pre>"
     title = text_of(attributes.get("title", Path(content.file).stem))
-    marks = {heading: heading.lower().replace(" ", "-") for heading in found}
+    marks = {heading: heading.lower().replace(" ", "-") for heading in sections}
     body = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="summary">{summary(content)}</p>',
         "<nav>" + "".join(f'<a href="#{mark}">{heading}</a>' for heading, mark in marks.items()) + "</nav>",
-        *(f'<section><h2 id="{marks[heading]}">{heading}</h2>\n{text}</section>' for heading, text in found.items()),
+        *(f'<section><h2 id="{marks[heading]}">{heading}</h2>\n{text}</section>' for heading, text in sections.items()),
     ]
     return page(title, "\n".join(body), STYLE)
 

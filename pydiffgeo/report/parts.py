@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..html import image
-from ..plots.style import svg
+from ..plots.style import Figure, svg
 
 NONE = "&ndash;"
 
 
-def figure(drawn: Any, caption: str) -> str:
+def figure(drawn: Figure, caption: str) -> str:
     """A matplotlib figure with a caption, which is text."""
     return f"<figure>{image(svg(drawn), 'image/svg+xml', caption)}<figcaption>{escape(caption)}</figcaption></figure>"
 
@@ -30,19 +29,21 @@ def of_unit(unit: str) -> str:
 
 
 def number(value: float, form: str = ".4g") -> str:
+    """A number in the form; a dash where it is not finite."""
     return f"{value:{form}}" if np.isfinite(value) else NONE
 
 
 def plural(n: int, thing: str) -> str:
+    """`1 site`, `2 sites`."""
     return f"{n} {thing}{'' if n == 1 else 's'}"
 
 
-def count(values: NDArray[Any]) -> int:
+def count(values: Array) -> int:
     """Sites `(site, ...)` that have any number."""
     return int(np.isfinite(values.reshape(len(values), -1)).any(1).sum())
 
 
-def median(values: NDArray[Any]) -> float:
+def median(values: Array) -> float:
     """Of what is finite; NaN where nothing is."""
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else float("nan")
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if len(finite) else float("nan")

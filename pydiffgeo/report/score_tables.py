@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..html import table
-from ..hydrology.baselines import compare
+from ..hydrology.baselines import Comparison, compare
 from ..losses.measures import MEASURES
 from ..plots import score_cdf, score_map
 from .content import Content, short_name, title_of, unit_of
@@ -34,20 +33,17 @@ def summary(content: Content) -> str:
         measure = next(iter(content.scores))
         values = content.score(measure)
         scored = count(values.transpose(1, 0, 2))
-        middle = (
-            f"Median {escape(short_name(measure))} over {plural(scored, 'site')}"
-            if len(sites) > 1
-            else escape(short_name(measure))
-        )
-        parts = [f"{_spread([median(seed[:, i]) for seed in values])} in {escape(name)}"
-                 for i, name in enumerate(content.periods)]  # fmt: skip
-        lines.append(f"{middle}: {', '.join(parts)}")
+        middle = escape(short_name(measure))
+        middle = f"Median {middle} over {plural(scored, 'site')}" if len(sites) > 1 else middle
+        spreads = [_spread([median(seed[:, i]) for seed in values]) for i in range(len(content.periods))]
+        stated = ", ".join(f"{spread} in {escape(name)}" for spread, name in zip(spreads, content.periods, strict=True))
+        lines.append(f"{middle}: {stated}")
         if len(values) > 1:
             lines[-1] += f" (mean and standard deviation over {len(values)} seeds)"
     if content.profiles:
         depth = content.profiles[0].depth
-        lines.append(f"{depth.size} cells down to {float(depth.max()):.4g} {escape(unit_of(depth))}, "
-                     f"{plural(content.data.sizes['time'], 'time')}")  # fmt: skip
+        deepest = f"{float(depth.max()):.4g} {escape(unit_of(depth))}"
+        lines.append(f"{depth.size} cells down to {deepest}, {plural(content.data.sizes['time'], 'time')}")
     if content.closure is not None and np.isfinite(content.closure).any():
         unit = escape(unit_of(content.data["balance_error"]))
         lines.append(f"The largest closure error of the balance is {np.nanmax(np.abs(content.closure)):.1e} {unit}")
@@ -67,14 +63,14 @@ def score_section(content: Content) -> str:
     return "\n".join(p for p in parts if p)
 
 
-def _spread(values: Sequence[float] | NDArray[Any], digits: int = 2) -> str:
+def _spread(values: Sequence[float] | Array, digits: int = 2) -> str:
     """Mean, and the sample standard deviation where there are several."""
-    known = np.asarray(values, float)
-    known = known[np.isfinite(known)]
-    if not len(known):
+    finite = np.asarray(values, float)
+    finite = finite[np.isfinite(finite)]
+    if not len(finite):
         return NONE
-    spread = f" &plusmn; {known.std(ddof=1):.{digits}f}" if len(known) > 1 else ""
-    return f"{known.mean():.{digits}f}{spread}"
+    spread = f" &plusmn; {finite.std(ddof=1):.{digits}f}" if len(finite) > 1 else ""
+    return f"{finite.mean():.{digits}f}{spread}"
 
 
 def _table(content: Content, period: int, name: str) -> str:
@@ -83,9 +79,8 @@ def _table(content: Content, period: int, name: str) -> str:
     for measure, array in content.scores.items():
         head.append(f"{escape(short_name(measure))}{of_unit(unit_of(array))}")
         values = content.score(measure)[:, :, period]
-        columns.append(
-            [*(_spread(values[:, i], 3) for i in range(values.shape[1])), _spread([median(v) for v in values], 3)]
-        )
+        columns.append([_spread(values[:, i], 3) for i in range(values.shape[1])])
+        columns[-1].append(_spread([median(v) for v in values], 3))
     for measure, baselines in content.baselines.items():
         for baseline, table_ in baselines.items():
             head.append(f"{escape(short_name(measure))} of {escape(baseline)}")
@@ -110,9 +105,10 @@ def _comparison(content: Content, seeds: int) -> str:
     if seeds < 2 or at is None:
         return ""
     name = [*content.periods][at]
-    found = {m: b for m, b in content.baselines.items() if m in MEASURES}
     sentences, head, columns = [], ["site"], list[list[str]]()
-    for measure, baselines in found.items():
+    for measure, baselines in content.baselines.items():
+        if measure not in MEASURES:
+            continue
         values = content.score(measure)[:, :, at]
         for baseline, of_sites in baselines.items():
             against = of_sites[:, at]
@@ -121,8 +117,8 @@ def _comparison(content: Content, seeds: int) -> str:
             if not common.any():
                 continue
             verdict = _verdict(measure, np.median(values[:, common], 1), baseline, float(np.median(against[common])))
-            words = [_verdict(measure, values[:, i], baseline, against[i]).verdict if common[i] else NONE
-                     for i in range(len(common))]  # fmt: skip
+            sites = zip(values.T, against, common, strict=True)
+            words = [_verdict(measure, v, baseline, a).verdict if scored else NONE for v, a, scored in sites]
             counts = ", ".join(f"{words.count(w)} {w}" for w in ("better", "no different", "worse") if w in words)
             out = f"; {int((~common).sum())} without a score left out" if not common.all() else ""
             sentences.append(f"{escape(str(verdict))}; of {plural(int(common.sum()), 'site')} {counts}{out}.")
@@ -131,15 +127,15 @@ def _comparison(content: Content, seeds: int) -> str:
     if not sentences:
         return ""
     rows = [[escape(site), *(c[i] for c in columns)] for i, site in enumerate(content.sites)]
-    intro = (f"Against baselines in {escape(name)}, medians over sites. \"Better\" means that every seed is, and the mean by "
-             "more than two standard deviations over seeds.")  # fmt: skip
-    lines = "".join(f"<li>{s}</li>" for s in sentences)
-    return f"<p>{intro}</p><ul>{lines}</ul>" + wide(
-        table(head, rows, caption=f"<b>model against baselines</b>, {escape(name)}")
-    )
+    better = '"Better" means that every seed is, and the mean by more than two standard deviations over seeds.'
+    intro = f"Against baselines in {escape(name)}, medians over sites. {better}"
+    lines = "".join(f"<li>{sentence}</li>" for sentence in sentences)
+    caption = f"<b>model against baselines</b>, {escape(name)}"
+    return f"<p>{intro}</p><ul>{lines}</ul>" + wide(table(head, rows, caption=caption))
 
 
-def _verdict(measure: str, scores: Any, baseline: str, against: float) -> Any:
+def _verdict(measure: str, scores: Array, baseline: str, against: float) -> Comparison:
+    """The comparison of the scores of the seeds with the one of a baseline."""
     return compare({measure: [float(s) for s in scores]}, {baseline: {measure: float(against)}})[0]
 
 
@@ -162,14 +158,15 @@ def _distributions(content: Content) -> list[str]:
     return parts
 
 
-def over_seeds(values: NDArray[Any]) -> NDArray[Any]:
+def over_seeds(values: Array) -> Array:
     """Mean over the first axis of what is finite; NaN where nothing is."""
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0).sum(0)
-    return np.divide(total, known.sum(0), out=np.full(total.shape, np.nan), where=known.any(0))
+    finite = np.isfinite(values)
+    total = np.where(finite, values, 0.0).sum(0)
+    return np.divide(total, finite.sum(0), out=np.full(total.shape, np.nan), where=finite.any(0))
 
 
 def _map(content: Content) -> str:
+    """Scores of the first measure in evaluation at the places of the sites; empty where there are none."""
     at = content.period("evaluation")
     if content.places is None or at is None:
         return ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..plots import hydrograph, moisture_profile
 from .content import ENSEMBLE, Content, Pair, Profile, short_name, title_of, unit_of
 from .parts import figure
@@ -20,8 +20,8 @@ MOST = 3
 
 def series(content: Content, asked: Sequence[int]) -> str:
     """Hydrographs of the best, the median and the worst site and of those asked for, as HTML."""
-    return "\n".join(_hydrograph(content, pair, site, why)
-                     for pair in content.pairs for site, why in _chosen(content, asked).items())  # fmt: skip
+    chosen = _chosen(content, asked)
+    return "\n".join(_hydrograph(content, pair, site, why) for pair in content.pairs for site, why in chosen.items())
 
 
 def _chosen(content: Content, asked: Sequence[int]) -> dict[int, str]:
@@ -63,23 +63,20 @@ def _hydrograph(content: Content, pair: Pair, site: int, why: str) -> str:
     score = ""
     if at is not None and measure is not None:
         value = over_seeds(content.score(measure))[site, at]
-        score = (
-            f", {short_name(measure)} {value:.3f} in {[*content.periods][at]}"
-            if np.isfinite(value)
-            else ", without a score"
-        )
+        stated = f", {short_name(measure)} {value:.3f} in {[*content.periods][at]}"
+        score = stated if np.isfinite(value) else ", without a score"
         if (joint := f"{ENSEMBLE}{measure}") in content.scores:
             value = over_seeds(content.score(joint))[site, at]
             score += f", {value:.3f} of the ensemble" if np.isfinite(value) else ""
-    shown = "" if window is None else f" Large: {window[0]} to {window[1]}, the year with most " + (
-        "observed." if falling is None else "rain.")  # fmt: skip
+    most = "observed" if falling is None else "rain"
+    shown = "" if window is None else f" Large: {window[0]} to {window[1]}, the year with most {most}."
     seeds = " Simulated is the median over seeds." if "seed" in content.data[f"{pair.name}_simulated"].dims else ""
     mean = "" if pair.ensemble is None else f" Ensemble: {title_of(pair.ensemble)}."
     role = f" ({why}{' site' if why != 'asked for' else ''})" if why else ""
     return figure(drawn, f"{name.capitalize()} of {label}{role}{score}.{shown}{seeds}{mean}")
 
 
-def _window(content: Content, times: NDArray[Any], wet: NDArray[Any]) -> tuple[Any, Any] | None:
+def _window(content: Content, times: NDArray[np.generic], wet: Array) -> tuple[np.datetime64, np.datetime64] | None:
     """First and last day of the wettest year of the evaluation, years being counted from its start."""
     if times.dtype.kind != "M" or len(times) < 2:
         return None
@@ -98,8 +95,8 @@ def _window(content: Content, times: NDArray[Any], wet: NDArray[Any]) -> tuple[A
 
 def profiles(content: Content, asked: Sequence[int]) -> str:
     """States over time and depth, as HTML."""
-    return "\n".join(_profile(content, profile, site) for profile in content.profiles[:MOST]
-                     for site in (asked or range(min(MOST, len(content.sites)))))  # fmt: skip
+    sites = asked or range(min(MOST, len(content.sites)))
+    return "\n".join(_profile(content, profile, site) for profile in content.profiles[:MOST] for site in sites)
 
 
 def _profile(content: Content, profile: Profile, site: int) -> str:
@@ -107,17 +104,15 @@ def _profile(content: Content, profile: Profile, site: int) -> str:
     cell = profile.depth.dims[0]
     values = content.ordered(profile.values, content.site, "time", str(cell))
     batch = content.site in profile.values.dims
-    probes: dict[str, Any] = {}
-    if profile.probes is not None and (site == 0 or not batch):
-        when = str(profile.probes.dims[0])
-        probes = {"probe_depth": content.data["probe_depth"], "probe_values": profile.probes,
-                  "probe_time": content.times(when)[0]}  # fmt: skip
+    probes = profile.probes if site == 0 or not batch else None
     text = title_of(profile.values)
     drawn = moisture_profile(
         times,
         profile.depth,
         values[site],
-        **probes,
+        probe_depth=None if probes is None else content.data["probe_depth"],
+        probe_time=None if probes is None else content.times(str(probes.dims[0]))[0],
+        probe_values=probes,
         name=profile.name.replace("_", " "),
         unit=unit_of(profile.values),
         depth_unit=unit_of(profile.depth),
@@ -126,6 +121,5 @@ def _profile(content: Content, profile: Profile, site: int) -> str:
         colours="YlGnBu" if profile.name == "theta" else "viridis",
     )
     of_member = f" of {content.sites[site]}" if batch else ""
-    return figure(
-        drawn, f"{text.capitalize()}{of_member} over time and depth{'; dots are measured' if probes else ''}."
-    )
+    dots = "" if probes is None else "; dots are measured"
+    return figure(drawn, f"{text.capitalize()}{of_member} over time and depth{dots}.")

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from ...arrays import Array
 from ...errors import DataError, TimeAxisError, UnitError
-from ...io.axis import Gaps, check_times, regular
+from ...io.axis import check_times, regular
 from ...io.packed import without
 from ...io.units import check_known, convert, is_volume_rate
+from .arguments import Areas, Choice
 from .quantities import AREA_UNIT, AREAS, SERIES, check_names, find_variable, is_sum, names_of
 
-Names = Mapping[str, "str | Sequence[str]"]
-# km2 of each basin, or one number for a single one.
-Areas = Mapping[str, float] | float
 NANOSECONDS = 86400e9  # in a day
 
 
-def series_of(
-    data: xr.Dataset,
-    file: str,
-    *,
-    variables: Names | None,
-    units: Mapping[str, str],
-    gaps: Gaps,
-    missing: Sequence[float],
-    area: Areas | None,
-    quantities: Sequence[str] | None,
-) -> xr.Dataset:
+def series_of(data: xr.Dataset, file: str, choice: Choice) -> xr.Dataset:
     """The quantities in a decoded dataset with dimensions basin and time; see `open_cf`."""
-    check_names(variables, data, file)
-    chosen: dict[str, tuple[str, ...]] = {k: names_of(v) for k, v in (variables or {}).items()}
+    check_names(choice.variables, data, file)
+    units = choice.units or {}
+    chosen: dict[str, tuple[str, ...]] = {k: names_of(v) for k, v in (choice.variables or {}).items()}
     # What the user says is one quantity is not taken for another one as well.
     rest = data.drop_vars([names[0] for names in chosen.values() if len(names) == 1])
-    for quantity in SERIES if quantities is None else quantities:
-        if quantity not in chosen and (found := find_variable(rest, quantity, file)) is not None:
-            chosen[quantity] = (found,)
+    for quantity in SERIES if choice.quantities is None else choice.quantities:
+        if quantity not in chosen and (holder := find_variable(rest, quantity, file)) is not None:
+            chosen[quantity] = (holder,)
     if not chosen:
         raise DataError(
             f"{file}: none of its variables is known; say which holds what: variables={{'runoff': ...}}; "
@@ -65,15 +54,15 @@ def series_of(
             if {*variable.dims} != {"basin", "time"}:
                 raise DataError(f"{file}: {name} has the dimensions {variable.dims}; they must be basin and time")
             unit = units.get(quantity, units.get(name, variable.attrs.get("units")))
-            values = numbers(variable.transpose("basin", "time").values, file, name, missing)
+            values = numbers(variable.transpose("basin", "time").values, file, name, choice.missing)
             if is_sum(variable, quantity, unit, has_bounds=bounds is not None):
                 values, unit = values / periods_of(data, bounds, file, name), f"{unit} d-1"
             # What pydiffgeo has no unit for stays in that of the first variable.
             target = target or check_known(unit, file=file, variable=name)
-            columns.append(_in_unit(values, quantity, name, unit, target, result, file, area))
+            columns.append(_in_unit(values, quantity, name, unit, target, result, file, choice.area))
         attributes = SERIES[quantity].attributes() if quantity in SERIES else _carried(data[names[0]], quantity, target)
         result[quantity] = (("basin", "time"), np.mean(columns, axis=0), attributes)
-    axis = regular(result["time"].values, file, gaps)
+    axis = regular(result["time"].values, file, choice.gaps)
     if len(axis) != result.sizes["time"]:
         result = result.reindex(time=axis)
     about = {"time_zone": zone} if zone else {}
@@ -85,7 +74,7 @@ def series_of(
     return result
 
 
-def numbers(values: Any, file: str, name: str, missing: Sequence[float]) -> Array:
+def numbers(values: ArrayLike, file: str, name: str, missing: Sequence[float]) -> Array:
     """`values` as numbers, with NaN for those that are `missing`.
 
     Raises:
@@ -122,7 +111,7 @@ def _carried(variable: xr.DataArray, quantity: str, unit: str | None) -> dict[st
 
 
 def _in_unit(
-    values: Array, quantity: str, name: str, unit: Any, target: str, data: xr.Dataset, file: str, area: Areas | None
+    values: Array, quantity: str, name: str, unit: object, target: str, data: xr.Dataset, file: str, area: Areas | None
 ) -> Array:
     """`values` `(basin, time)` in the unit `target`; runoff as a volume per time is divided by the area."""
     if quantity == "runoff" and is_volume_rate(unit):
@@ -154,11 +143,11 @@ def areas_of(data: xr.Dataset, file: str, name: str, area: Areas | None) -> Arra
             )
         unit = data[static[0]].attrs.get("units")
         if unit is None:
-            raise UnitError(
+            message = (
                 f"{file}: {name} is a volume per time, which becomes runoff with the area of the basin, but {static[0]} "
-                f"has no attribute 'units'; state its unit: units={{'{static[0]}': 'km2'}} if that is what it is in",
-                file=file, variable=static[0],
-            )  # fmt: skip
+                f"has no attribute 'units'; state its unit: units={{'{static[0]}': 'km2'}} if that is what it is in"
+            )
+            raise UnitError(message, file=file, variable=static[0])
         areas = convert(data[static[0]].values, unit, AREA_UNIT, file=file, variable=static[0])
     for basin, value in zip(basins, areas, strict=True):
         if not (np.isfinite(value) and value > 0):

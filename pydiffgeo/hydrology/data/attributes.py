@@ -10,45 +10,52 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ...arrays import Array
 from ...errors import DataError
 from ...io.units import UNSTATED
 from ..basin import unknown_basin
 
 MISSING = ("", "na", "nan", "none", "-999", "-999.0")
-# Units of CAMELS-US as its authors document them (Addor et al. 2017, Hydrol. Earth Syst. Sci. 21, tables 1 to 6).
-CAMELS_UNITS = {
-    "gauge_lat": "degrees_north", "gauge_lon": "degrees_east", "elev_mean": "m", "slope_mean": "m km-1",
-    "area_gages2": "km2", "area_geospa_fabric": "km2",
-    **dict.fromkeys(("p_mean", "pet_mean", "q_mean", "q5", "q95"), "mm d-1"),
-    **dict.fromkeys(("high_prec_freq", "low_prec_freq", "high_q_freq", "low_q_freq"), "d yr-1"),
-    # The paper has zero_q_freq in %; the tables hold fractions. hfd_mean counts from 1 October.
-    **dict.fromkeys(("high_prec_dur", "low_prec_dur", "high_q_dur", "low_q_dur", "hfd_mean"), "d"),
-    **dict.fromkeys(("p_seasonality", "frac_snow", "aridity", "runoff_ratio", "slope_fdc", "baseflow_index",
-                     "stream_elas", "frac_forest", "lai_max", "lai_diff", "gvf_max", "gvf_diff",
-                     "dom_land_cover_frac", "soil_porosity", "glim_1st_class_frac", "glim_2nd_class_frac",
-                     "carbonate_rocks_frac", "geol_porostiy", "geol_porosity", "geol_permeability",
-                     "zero_q_freq"), "1"),
-    **dict.fromkeys(("sand_frac", "silt_frac", "clay_frac", "water_frac", "organic_frac", "other_frac"), "%"),
-    **dict.fromkeys(("soil_depth_pelletier", "soil_depth_statsgo", "max_water_content", "root_depth_50",
-                     "root_depth_99"), "m"),
-    "soil_conductivity": "cm h-1",
-}  # fmt: skip
-# Of Caravan (Kratzert et al. 2023, Sci. Data 10): frequencies are shares of days here.
-_EVAPORATION = ("", "_ERA5_LAND", "_FAO_PM")
-CARAVAN_UNITS = {
-    "area": "km2", "gauge_lat": "degrees_north", "gauge_lon": "degrees_east", "p_mean": "mm d-1", "frac_snow": "1",
-    **dict.fromkeys(("high_prec_freq", "low_prec_freq"), "1"), **dict.fromkeys(("high_prec_dur", "low_prec_dur"), "d"),
-    **{f"pet_mean{end}": "mm d-1" for end in _EVAPORATION},
-    **{f"{name}{end}": "1" for name in ("aridity", "moisture_index", "seasonality") for end in _EVAPORATION},
-}  # fmt: skip
+# Unit -> names. Of CAMELS-US as its authors document them (Addor et al. 2017, Hydrol. Earth Syst. Sci. 21, tables 1 to 6).
+_CAMELS = {
+    "degrees_north": "gauge_lat",
+    "degrees_east": "gauge_lon",
+    "m": "elev_mean soil_depth_pelletier soil_depth_statsgo max_water_content root_depth_50 root_depth_99",
+    "m km-1": "slope_mean",
+    "km2": "area_gages2 area_geospa_fabric",
+    "mm d-1": "p_mean pet_mean q_mean q5 q95",
+    "cm h-1": "soil_conductivity",
+    "d yr-1": "high_prec_freq low_prec_freq high_q_freq low_q_freq",
+    # hfd_mean counts from 1 October.
+    "d": "high_prec_dur low_prec_dur high_q_dur low_q_dur hfd_mean",
+    "%": "sand_frac silt_frac clay_frac water_frac organic_frac other_frac",
+    # The paper has zero_q_freq in %; the tables hold fractions.
+    "1": "p_seasonality frac_snow aridity runoff_ratio slope_fdc baseflow_index stream_elas zero_q_freq frac_forest "
+    "lai_max lai_diff gvf_max gvf_diff dom_land_cover_frac soil_porosity glim_1st_class_frac glim_2nd_class_frac "
+    "carbonate_rocks_frac geol_porostiy geol_porosity geol_permeability",
+}
+# Of Caravan (Kratzert et al. 2023, Sci. Data 10): frequencies are shares of days here. Some attributes come thrice.
+_SHARES = ("aridity", "moisture_index", "seasonality")
+_CARAVAN = {
+    "km2": "area",
+    "degrees_north": "gauge_lat",
+    "degrees_east": "gauge_lon",
+    "mm d-1": "p_mean pet_mean pet_mean_ERA5_LAND pet_mean_FAO_PM",
+    "d": "high_prec_dur low_prec_dur",
+    "1": "frac_snow high_prec_freq low_prec_freq "
+    + " ".join(f"{name}{end}" for name in _SHARES for end in ("", "_ERA5_LAND", "_FAO_PM")),
+}
+CAMELS_UNITS, CARAVAN_UNITS = (
+    {name: unit for unit, names in table.items() for name in names.split()} for table in (_CAMELS, _CARAVAN)
+)
 # What a name alone does not tell.
 _MEANINGS = {
     "geol_permeability": "logarithm, base 10, of the permeability of the subsurface in m2",
     "hfd_mean": "mean half-flow date, days from 1 October",
 }
 # Columns that are text even where all their entries look like numbers, or are missing.
-_LABELS = ("huc_02", "country", "gauge_name", "high_prec_timing", "low_prec_timing", "geol_1st_class",
-           "geol_2nd_class", "dom_land_cover")  # fmt: skip
+_CLASSES = ("geol_1st_class", "geol_2nd_class", "dom_land_cover")
+_LABELS = ("huc_02", "country", "gauge_name", "high_prec_timing", "low_prec_timing", *_CLASSES)
 Table = dict[str, dict[str, str]]
 
 
@@ -86,7 +93,7 @@ def read_tables(
     Raises:
         DataError: a table lacks a basin, cannot be read, or repeats a column of another with other entries.
     """
-    found: dict[str, list[str]] = {}
+    columns: dict[str, list[str]] = {}
     for file in files:
         table = read_table(file, delimiter)
         missing = [b for b in basins if b not in table]
@@ -94,9 +101,9 @@ def read_tables(
             raise unknown_basin(missing[0], table, str(file))
         for column in next(iter(table.values()), {}):
             entries = [table[b][column] for b in basins]
-            if found.setdefault(column, entries) != entries:
+            if columns.setdefault(column, entries) != entries:
                 raise DataError(f"{file}: the column {column!r} stands in another table too, with other entries")
-    return {name: variable(name, entries, units) for name, entries in found.items()}
+    return {name: variable(name, entries, units) for name, entries in columns.items()}
 
 
 def variable(name: str, entries: Sequence[str], units: Mapping[str, str]) -> xr.Variable:
@@ -110,7 +117,7 @@ def variable(name: str, entries: Sequence[str], units: Mapping[str, str]) -> xr.
     return xr.Variable(("basin",), numbers, attributes)
 
 
-def _numbers(entries: Sequence[str]) -> np.ndarray | None:
+def _numbers(entries: Sequence[str]) -> Array | None:
     try:
         return np.array([math.nan if _missing(e) else float(e) for e in entries])
     except ValueError:

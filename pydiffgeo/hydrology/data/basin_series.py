@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
+from ...arrays import Array, Dates
 from ...checks import is_number, shown
 from ...errors import DataError
 from ...io.axis import days_within, length_of, regular
@@ -18,9 +17,14 @@ DAY = 86400 * 10**9  # in nanoseconds
 
 
 def basin_data(
-    data: xr.Dataset, basin: str, *, latitude: float | None = None, start: Any = None, end: Any = None,
+    data: xr.Dataset,
+    basin: str,
+    *,
+    latitude: float | None = None,
+    start: object = None,
+    end: object = None,
     gauged: bool = True,
-) -> BasinData:  # fmt: skip
+) -> BasinData:
     """The daily series of one basin of a dataset as `open_cf`, `open_camels` or `open_caravan` return it.
 
     The days are those from the first to the last one with forcing: a dataset of many basins spans them all.
@@ -56,7 +60,7 @@ def basin_data(
     days = _days(one["time"], source)
     inside = days_within(days, start, end, source)
 
-    def values(name: str, unit: str) -> Any:
+    def values(name: str, unit: str) -> Array:
         return convert(one[name].values[inside], one[name].attrs.get("units"), unit, file=source, variable=name)
 
     series = {}
@@ -83,7 +87,7 @@ def basin_data(
     return BasinData(basin, days, source=source, **series)
 
 
-def _days(time: xr.DataArray, source: str) -> Any:
+def _days(time: xr.DataArray, source: str) -> Dates:
     """The days of daily values, `datetime64[D]`.
 
     Raises:
@@ -126,9 +130,9 @@ def daily(data: xr.Dataset) -> xr.Dataset:
             continue
         groups = variable.groupby(days)
         how = SERIES[str(name)].method if name in SERIES else "mean"
-        found = {"minimum": groups.min, "maximum": groups.max, "mean": groups.mean}[how]("time", skipna=False)
+        value = {"minimum": groups.min, "maximum": groups.max, "mean": groups.mean}[how]("time", skipna=False)
         whole = groups.count("time") == count
-        made[name] = found.where(whole).rename(day="time").transpose(*variable.dims).assign_attrs(variable.attrs)
+        made[name] = value.where(whole).rename(day="time").transpose(*variable.dims).assign_attrs(variable.attrs)
     result = xr.Dataset(made, attrs=data.attrs)
     result = result.assign_coords({k: v for k, v in data.coords.items() if "time" not in v.dims})
     result["time"].attrs = data["time"].attrs

@@ -31,9 +31,19 @@ CUBIC_METRES_PER_CUBIC_FOOT = 0.3048**3
 PRODUCTS = ("daymet", "maurer", "nldas")
 ATTRIBUTES = "camels_attributes_v2.0"
 # Columns whose mean is a quantity; their names are in lower case and without the unit in brackets.
-COLUMNS = {"precipitation": ("prcp",), "temperature": ("tmax", "tmin"), "daylength": ("dayl",)}
-FURTHER = {"temperature_min": ("tmin",), "temperature_max": ("tmax",), "shortwave_radiation": ("srad",),
-           "vapour_pressure": ("vp",), "snow_water_equivalent": ("swe",)}  # fmt: skip
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "precipitation": ("prcp",),
+    "temperature": ("tmax", "tmin"),
+    "daylength": ("dayl",),
+}
+# Quantities that are a single column, which not every product has.
+FURTHER = {
+    "temperature_min": "tmin",
+    "temperature_max": "tmax",
+    "shortwave_radiation": "srad",
+    "vapour_pressure": "vp",
+    "snow_water_equivalent": "swe",
+}
 
 
 def open_camels(
@@ -185,15 +195,15 @@ def _quantity(forcing: Forcing, name: str, columns: Sequence[str], unit: str, fi
             raise DataError(
                 f"{file}: the heading in line 4 has no column {column!r}, needed for {name}: {[*forcing.columns]}"
             )
-        given = forcing.units.get(column)
-        series[column] = convert(forcing.columns[column], given, unit, file=str(file), variable=column)
+        stated = forcing.units.get(column)
+        series[column] = convert(forcing.columns[column], stated, unit, file=str(file), variable=column)
     return mean_of(series)
 
 
 def _series(forcing: Forcing, file: Path) -> dict[str, Array]:
     """All quantities of a forcing file; those that not every product has may be absent."""
-    found = {k: v for k, v in FURTHER.items() if all(c in forcing.columns for c in v)}
-    return {k: _quantity(forcing, k, v, SERIES[k].unit, file) for k, v in {**COLUMNS, **found}.items()}
+    columns = COLUMNS | {k: (column,) for k, column in FURTHER.items() if column in forcing.columns}
+    return {k: _quantity(forcing, k, v, SERIES[k].unit, file) for k, v in columns.items()}
 
 
 def _runoff(root: Path, basin: str, file: Path, area: float, forcing_file: Path) -> tuple[Dates, Array]:
@@ -221,7 +231,6 @@ def _area(root: Path, basin: str, stated: float, forcing_file: Path) -> float:
 def _tables(root: Path) -> list[Path]:
     """The tables of attributes; their archive is one of its own, so they may lie beside the folder too."""
     for folder in (root / ATTRIBUTES, root / ATTRIBUTES / ATTRIBUTES, root.parent / ATTRIBUTES, root):
-        found = sorted(folder.glob("camels_*.txt"))
-        if found:
-            return found
+        if tables := sorted(folder.glob("camels_*.txt")):
+            return tables
     return []

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from ...arrays import Array, Dates
 from ...errors import DataError, TimeAxisError
 from ...io.axis import Gaps, together
-from ...io.dates import Calendar, Dating, Labels, check_choice, decode
+from ...io.dates import Calendar, Dating, Labels, decode
 from ...io.opening import check_path, open_raw, renamed
 from ...io.packed import unpacked
 from ...io.units import check_known, compatible
 from ..basin import unknown_basin
-from .arguments import check_arguments, check_labels
-from .assemble import Areas, Names, series_of
+from .arguments import Areas, Choice, Names, check_labels
+from .assemble import series_of
 from .attributes import CARAVAN_UNITS, read_tables
 from .quantities import FILES
 
@@ -50,9 +52,9 @@ def open_caravan(
     Args:
         root: the folder that holds `timeseries` or `time_series`.
         basins: names of the files without `.nc`; all of them where not given.
-        variables, units, calendar, gaps, missing, quantities, labels, rounding: as in `open_cf`. Units that files of Caravan list
-            for the file as a whole are found; daily sums in mm are read as mm d-1. Attributes of Caravan have
-            their documented units; the generic layout states none, so say that of the area where stream flow is
+        variables, units, calendar, gaps, missing, quantities, labels, rounding: as in `open_cf`. Units that files of
+            Caravan list for the file as a whole are found; daily sums in mm are read as mm d-1. Attributes of Caravan
+            have their documented units; the generic layout states none, so say that of the area where stream flow is
             a volume per time: units={"area": "km2"}.
         area: km2 of each basin, for stream flow as a volume per time; else from the attributes.
 
@@ -63,20 +65,19 @@ def open_caravan(
     Raises:
         DataError, UnitError, TimeAxisError, MissingPackageError: as `open_cf`; name the file.
     """
-    check_choice("gaps", gaps, ("fill", "refuse"))
     root, how = check_path(root), Dating(calendar, labels, rounding)
     check_labels(basins)
-    check_arguments(variables=variables, units=units, missing=missing, area=area, quantities=quantities)
+    choice = Choice(variables, units, gaps, missing, area, quantities)
     files = _files(root)
     for basin in basins or ():
         if basin not in files:
             raise unknown_basin(basin, files, str(root))
     wanted = [*files] if basins is None else [*basins]
     static = _static(root, {b: files[b] for b in wanted}, units or {})
-    series, about, left_out, zones = [], dict[str, dict](), dict[str, None](), list[str]()
+    series, left_out, zones = list[tuple[Dates, dict[str, Array]]](), dict[str, None](), list[str]()
+    about: dict[str, dict[str, object]] = {}
     for i, basin in enumerate(wanted):
-        data = _one(files[basin], basin, {k: v[i] for k, v in static.items()}, variables, units or {}, how, gaps,
-                    missing, area, quantities)  # fmt: skip
+        data = _one(files[basin], basin, {k: v[i] for k, v in static.items()}, how, choice)
         values = {str(k): v.values[0] for k, v in data.data_vars.items() if v.dims == ("basin", "time")}
         series.append((data["time"].values, values))
         zones.append(data["time"].attrs.get("time_zone", ""))
@@ -89,12 +90,11 @@ def open_caravan(
         raise TimeAxisError(
             f"{root}: hourly values in several time zones, {', '.join(sorted({z or 'UTC' for z in zones}))}, do not meet"
         )
-    result = xr.Dataset(
-        {**{k: xr.Variable(("basin",), v.values, v.attrs) for k, v in static.items() if k not in joined},
-         **{k: (("basin", "time"), v, about[k]) for k, v in joined.items()}},
-        {"basin": wanted, "time": times, "files": ("basin", [str(files[b]) for b in wanted], FILES)},
-        {"source": str(root), "left_out": ", ".join(left_out)},
-    )  # fmt: skip
+    content = {k: xr.Variable(("basin",), v.values, v.attrs) for k, v in static.items() if k not in joined}
+    content |= {k: xr.Variable(("basin", "time"), v, about[k]) for k, v in joined.items()}
+    origins = ("basin", [str(files[b]) for b in wanted], FILES)
+    attributes = {"source": str(root), "left_out": ", ".join(left_out)}
+    result = xr.Dataset(content, {"basin": wanted, "time": times, "files": origins}, attributes)
     zone = {"time_zone": zones[0]} if len({*zones}) == 1 and zones[0] else {}
     result["time"].attrs = {"standard_name": "time", "long_name": "time", "axis": "T", **zone}
     result["basin"].attrs = {"long_name": "basin identifier", "cf_role": "timeseries_id"}
@@ -104,8 +104,7 @@ def open_caravan(
 def _files(root: Path) -> dict[str, Path]:
     """basin -> file, of either layout."""
     folders = [root / "time_series", root / "timeseries" / "netcdf"]
-    found = [sorted([*f.glob("*.nc"), *f.glob("*.nc4"), *f.glob("*/*.nc")]) for f in folders]
-    paths = [p for some in found for p in some]
+    paths = [p for f in folders for p in sorted([*f.glob("*.nc"), *f.glob("*.nc4"), *f.glob("*/*.nc")])]
     if not paths:
         raise DataError(f"{root}: no files of basins, neither {folders[0]}/*.nc nor {folders[1]}/*/*.nc")
     files: dict[str, Path] = {}
@@ -134,11 +133,10 @@ def _static(root: Path, files: Mapping[str, Path], units: Mapping[str, str]) -> 
         if not tables:
             raise DataError(f"{folder / name}: no tables of attributes for basin {next(iter(some))}")
         parts.append(xr.Dataset(_table(root, tables, some, units), {"basin": [*some]}))
-    joined = (
-        xr.concat(parts, "basin", data_vars="all", join="outer", combine_attrs="override") if parts[1:] else parts[0]
-    )
-    joined = joined.sel(basin=[*files])
-    return {str(k): v.variable for k, v in joined.data_vars.items()}
+    joined = parts[0]
+    if parts[1:]:
+        joined = xr.concat(parts, "basin", data_vars="all", join="outer", combine_attrs="override")
+    return {str(k): v.variable for k, v in joined.sel(basin=[*files]).data_vars.items()}
 
 
 def _table(
@@ -146,41 +144,34 @@ def _table(
 ) -> dict[str, xr.Variable]:
     # In the generic layout an `area` may be in anything: only Caravan says what its columns are in.
     documented = CARAVAN_UNITS if all(root / "timeseries" in f.parents for f in files.values()) else {}
-    found = read_tables(tables, [*files], ",", {**documented, **units})
-    for name in found.keys() & units.keys():
+    columns = read_tables(tables, [*files], ",", {**documented, **units})
+    for name in columns.keys() & units.keys():
         check_known(units[name], file=str(root / "attributes"), variable=name)
-    return found
+    return columns
 
 
-def _one(
-    path: Path, basin: str, static: Mapping[str, xr.Variable], variables: Names | None, units: Mapping[str, str],
-    how: Dating, gaps: Gaps, missing: Sequence[float], area: Areas | None,
-    quantities: Sequence[str] | None,
-) -> xr.Dataset:  # fmt: skip
+def _one(path: Path, basin: str, static: Mapping[str, xr.Variable], how: Dating, choice: Choice) -> xr.Dataset:
     """The series of one basin; dimensions basin, of length one, and time."""
     with open_raw(path) as raw:
         time = next((t for t in ("date", "time") if t in raw.variables), "date")
         data = unpacked(decode(raw, time, str(path), how), str(path))
     if time != "time":
         data = renamed(data, time, "time", str(path))
-    stated = _stated_units(data)
+    choice = replace(choice, units={**_stated_units(data), **(choice.units or {})})
     # Coordinates besides time, such as the identifier of the gauge, are no series.
     kept = ("time", data["time"].attrs.get("bounds"))
     data = data.drop_vars([c for c in data.coords if c not in kept]).expand_dims({"basin": [basin]})
     for name, value in static.items():
         if name not in data:
             data[name] = xr.Variable(("basin",), np.array([value.values]), value.attrs)
-    return series_of(
-        data, str(path), variables=variables, units={**stated, **units}, gaps=gaps, missing=missing, area=area,
-        quantities=quantities,
-    )  # fmt: skip
+    return series_of(data, str(path), choice)
 
 
 def _stated_units(data: xr.Dataset) -> dict[str, str]:
     """Variable -> unit, from the attribute of the file that lists them, for variables that state none."""
     text = next((str(data.attrs[k]) for k in ("Units", "units") if k in data.attrs), "")
     entries = sorted(_ENTRY.findall(text), key=lambda entry: -len(entry[0]))
-    found: dict[str, str] = {}
+    units: dict[str, str] = {}
     for name in map(str, data.data_vars):
         if "units" in data[name].attrs:
             continue
@@ -188,5 +179,5 @@ def _stated_units(data: xr.Dataset) -> dict[str, str]:
         unit = next((u for key, u in entries if name.startswith(key)), None)
         if unit is not None:
             daily_sum = "_sum" in name and compatible(unit, "mm")
-            found[name] = f"{unit} d-1" if daily_sum else unit
-    return found
+            units[name] = f"{unit} d-1" if daily_sum else unit
+    return units

@@ -17,8 +17,8 @@ from ...io.dates import Calendar, Dating, Labels, decode
 from ...io.opening import check_path, open_raw, renamed
 from ...io.packed import unpacked
 from ..basin import label, unknown_basin
-from .arguments import check_arguments, check_labels
-from .assemble import Areas, Names, series_of
+from .arguments import Areas, Choice, Names, check_dimensions, check_labels
+from .assemble import series_of
 
 
 def open_cf(
@@ -80,8 +80,8 @@ def open_cf(
     path = check_path(path)
     check_labels(basins)
     how = Dating(calendar, labels, rounding)
-    check_arguments(variables=variables, units=units, dimensions=dimensions, missing=missing, area=area,
-                    quantities=quantities)  # fmt: skip
+    check_dimensions(dimensions)
+    choice = Choice(variables, units, gaps, missing, area, quantities)
     file = str(path)
     with open_raw(path) as raw:
         data = decode(raw, dimensions[1], file, how)
@@ -90,9 +90,7 @@ def open_cf(
     data = data.drop_vars([name for name in data.coords if name == "files"])
     if dimensions[1] != "time":
         data = renamed(data, dimensions[1], "time", file)
-    return series_of(
-        data, file, variables=variables, units=units or {}, gaps=gaps, missing=missing, area=area, quantities=quantities
-    )
+    return series_of(data, file, choice)
 
 
 def _by_basin(data: xr.Dataset, dimension: str, time: str, path: Path, basins: Sequence[str] | None) -> xr.Dataset:

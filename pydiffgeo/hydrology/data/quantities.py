@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import xarray as xr
 
@@ -44,47 +43,68 @@ class Quantity:
 
     def attributes(self, name: str = "") -> dict[str, str]:
         """Attributes of a variable that holds it; `name` is added to the description."""
-        found = {"units": self.unit, "long_name": self.description + (f" ({name})" if name else "")}
+        attributes = {"units": self.unit, "long_name": self.description + (f" ({name})" if name else "")}
         if self.standard_name is not None:
-            found["standard_name"] = self.standard_name
+            attributes["standard_name"] = self.standard_name
         if self.method in ("minimum", "maximum"):
-            found["cell_methods"] = f"time: {self.method}"
-        return found
+            attributes["cell_methods"] = f"time: {self.method}"
+        return attributes
 
 
-_AIR = "air_temperature"
-SERIES: dict[str, Quantity] = {
-    "precipitation": Quantity(
-        "mm d-1", "precipitation", "lwe_precipitation_rate", ("lwe_precipitation_rate", "precipitation_flux"),
-        ("lwe_thickness_of_precipitation_amount", "precipitation_amount"),
-        names=("prcp", "total_precipitation_sum")),
-    "temperature": Quantity("degC", "air temperature, daily mean", _AIR, (_AIR,),
-                            names=("tmean", "temperature_2m_mean")),
-    "temperature_min": Quantity("degC", "air temperature, daily minimum", _AIR, (_AIR,), method="minimum",
-                                names=("tmin", "temperature_2m_min")),
-    "temperature_max": Quantity("degC", "air temperature, daily maximum", _AIR, (_AIR,), method="maximum",
-                                names=("tmax", "temperature_2m_max")),
-    "daylength": Quantity("h", "time from sunrise to sunset", names=("dayl",)),
-    "shortwave_radiation": Quantity(
-        "W m-2", "downwelling short-wave radiation", "surface_downwelling_shortwave_flux_in_air",
-        ("surface_downwelling_shortwave_flux_in_air",),
-        ("integral_wrt_time_of_surface_downwelling_shortwave_flux_in_air",), names=("srad",)),
-    "vapour_pressure": Quantity(
-        "Pa", "partial pressure of water vapour", "water_vapor_partial_pressure_in_air",
-        ("water_vapor_partial_pressure_in_air",), names=("vp",)),
-    "snow_water_equivalent": Quantity(
-        "mm", "water equivalent of the snow pack", "lwe_thickness_of_surface_snow_amount",
-        ("lwe_thickness_of_surface_snow_amount", "surface_snow_amount"),
-        names=("swe", "snow_depth_water_equivalent_mean")),
-    "potential_evaporation": Quantity(
-        "mm d-1", "potential evaporation", None, ("water_potential_evaporation_flux",), ("water_potential_evaporation_amount",),
-        # Where Caravan has both, not that of ERA5-Land, which is too large (Clerc-Schwarzenbach et al. 2024, HESS 28).
-        names=("pet", "potential_evaporation_sum", "potential_evaporation_sum_FAO_PENMAN_MONTEITH",
-               "potential_evaporation_sum_ERA5_LAND")),
-    "runoff": Quantity(
-        "mm d-1", "observed runoff", None, ("runoff_flux", "water_volume_transport_in_river_channel"), ("runoff_amount",),
-        names=("q_obs", "QObs", "streamflow")),
-}  # fmt: skip
+# Unit, description, and the name in the CF table whose unit agrees, if there is one.
+_KINDS = {
+    "precipitation": ("mm d-1", "precipitation", "lwe_precipitation_rate"),
+    "temperature": ("degC", "air temperature, daily mean", "air_temperature"),
+    "temperature_min": ("degC", "air temperature, daily minimum", "air_temperature"),
+    "temperature_max": ("degC", "air temperature, daily maximum", "air_temperature"),
+    "daylength": ("h", "time from sunrise to sunset", None),
+    "shortwave_radiation": ("W m-2", "downwelling short-wave radiation", "surface_downwelling_shortwave_flux_in_air"),
+    "vapour_pressure": ("Pa", "partial pressure of water vapour", "water_vapor_partial_pressure_in_air"),
+    "snow_water_equivalent": ("mm", "water equivalent of the snow pack", "lwe_thickness_of_surface_snow_amount"),
+    "potential_evaporation": ("mm d-1", "potential evaporation", None),
+    "runoff": ("mm d-1", "observed runoff", None),
+}
+# Other CF standard names under which a file may hold it.
+_ALSO = {
+    "precipitation": ("precipitation_flux",),
+    "snow_water_equivalent": ("surface_snow_amount",),
+    "potential_evaporation": ("water_potential_evaporation_flux",),
+    "runoff": ("runoff_flux", "water_volume_transport_in_river_channel"),
+}
+# CF standard names of its sums over time.
+_AMOUNTS = {
+    "precipitation": ("lwe_thickness_of_precipitation_amount", "precipitation_amount"),
+    "shortwave_radiation": ("integral_wrt_time_of_surface_downwelling_shortwave_flux_in_air",),
+    "potential_evaporation": ("water_potential_evaporation_amount",),
+    "runoff": ("runoff_amount",),
+}
+_METHODS = {"temperature_min": "minimum", "temperature_max": "maximum"}
+_PET = "potential_evaporation_sum"
+_NAMES = {
+    "precipitation": ("prcp", "total_precipitation_sum"),
+    "temperature": ("tmean", "temperature_2m_mean"),
+    "temperature_min": ("tmin", "temperature_2m_min"),
+    "temperature_max": ("tmax", "temperature_2m_max"),
+    "daylength": ("dayl",),
+    "shortwave_radiation": ("srad",),
+    "vapour_pressure": ("vp",),
+    "snow_water_equivalent": ("swe", "snow_depth_water_equivalent_mean"),
+    # Where Caravan has both, not that of ERA5-Land, which is too large (Clerc-Schwarzenbach et al. 2024, HESS 28).
+    "potential_evaporation": ("pet", _PET, f"{_PET}_FAO_PENMAN_MONTEITH", f"{_PET}_ERA5_LAND"),
+    "runoff": ("q_obs", "QObs", "streamflow"),
+}
+SERIES = {
+    key: Quantity(
+        unit=unit,
+        description=description,
+        standard_name=standard_name,
+        found_as=tuple(filter(None, (standard_name, *_ALSO.get(key, ())))),
+        amounts=_AMOUNTS.get(key, ()),
+        method=_METHODS.get(key, "mean"),
+        names=_NAMES[key],
+    )
+    for key, (unit, description, standard_name) in _KINDS.items()
+}
 AREA_UNIT = "km2"
 # Static variables that hold the area of a basin, the first found is taken.
 AREAS = ("area", "basin_area", "area_gages2", "area_geospa_fabric")
@@ -111,8 +131,7 @@ def find_variable(data: xr.Dataset, quantity: str, file: str) -> str | None:
                 f"choose one: variables={{{quantity!r}: {matching[0]!r}}}"
             )
         return both[0]
-    found = matching or named
-    return found[0] if found else None
+    return next(iter(matching or named), None)
 
 
 def method_of(variable: xr.DataArray) -> str:
@@ -137,7 +156,7 @@ def _method_fits(variable: xr.DataArray, name: str, quantity: str) -> bool:
     return not extreme and (method in ("", "mean", "point") or (method == "sum" and wanted.is_rate))
 
 
-def is_sum(variable: xr.DataArray, quantity: str, unit: Any, *, has_bounds: bool) -> bool:
+def is_sum(variable: xr.DataArray, quantity: str, unit: object, *, has_bounds: bool) -> bool:
     """Whether values in `unit` are sums over intervals of time of a quantity that is a rate.
 
     By `cell_methods`; or by the standard name of an amount, which is a sum over its bounds by default (CF 7.3).
@@ -150,16 +169,15 @@ def is_sum(variable: xr.DataArray, quantity: str, unit: Any, *, has_bounds: bool
     return said and any(is_amount(unit, rate) for rate in rates)
 
 
-def check_names(variables: Any, data: xr.Dataset, file: str) -> None:
+def check_names(variables: Mapping[str, str | Sequence[str]] | None, data: xr.Dataset, file: str) -> None:
     """Raises `DataError` where a name that the user gave is not in the file."""
-    for quantity, given in (variables or {}).items():
-        for name in names_of(given):
+    for quantity, names in (variables or {}).items():
+        for name in names_of(names):
             if name not in data.data_vars:
-                raise DataError(
-                    f"{file}: no variable {name!r} for {quantity}; it has {sorted(map(str, data.data_vars))}"
-                )
+                there = sorted(map(str, data.data_vars))
+                raise DataError(f"{file}: no variable {name!r} for {quantity}; it has {there}")
 
 
-def names_of(given: str | Sequence[str]) -> tuple[str, ...]:
+def names_of(names: str | Sequence[str]) -> tuple[str, ...]:
     """One name or several, as a tuple."""
-    return (given,) if isinstance(given, str) else tuple(given)
+    return (names,) if isinstance(names, str) else tuple(names)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 
 from ...checks import check_names
 from ...errors import DataError, InputError, UnknownNameError, UnknownSiteError
@@ -16,7 +16,12 @@ from .basin_series import basin_data
 
 
 def site_data(
-    data: Any, inputs: Sequence[str], *, basins: Sequence[str] | None = None, start: Any = None, end: Any = None
+    data: xr.Dataset,
+    inputs: Sequence[str],
+    *,
+    basins: Sequence[str] | None = None,
+    start: object = None,
+    end: object = None,
 ) -> SiteData:
     """Basins of a dataset as `dg.hydrology.open_camels`, `open_caravan` or `open_cf` return it, with static attributes.
 
@@ -55,9 +60,7 @@ def site_data(
             )
     at = [labels.index(name) for name in chosen]
     table = [data[name].values[at].astype(np.float64) for name in inputs]
-    return SiteData(
-        names=tuple(chosen), dates=series[0].dates,
-        forcing={k: torch.from_numpy(np.stack([getattr(s, k) for s in series])) for k in FORCINGS},
-        observed=torch.from_numpy(np.stack([s.runoff for s in series])),
-        attributes=torch.from_numpy(np.stack(table, axis=1)), inputs=tuple(inputs), flux="runoff",
-    )  # fmt: skip
+    forcing = {k: torch.from_numpy(np.stack([getattr(one, k) for one in series])) for k in FORCINGS}
+    observed = torch.from_numpy(np.stack([one.runoff for one in series]))
+    attributes = torch.from_numpy(np.stack(table, axis=1))
+    return SiteData(tuple(chosen), series[0].dates, forcing, observed, attributes, tuple(inputs), "runoff")

@@ -46,12 +46,12 @@ def find_files(folder: Path, ending: str) -> dict[str, list[Path]]:
 
 def only_file(files: dict[str, list[Path]], basin: str, folder: Path) -> Path:
     """The one file of `basin`; raises `DataError` where there is none, or several."""
-    found = files.get(basin)
-    if not found:
+    paths = files.get(basin)
+    if not paths:
         raise unknown_basin(basin, files, str(folder))
-    if len(found) > 1:
-        raise DataError(f"{folder}: basin {basin} has {len(found)} files: {', '.join(map(str, found))}")
-    return found[0]
+    if len(paths) > 1:
+        raise DataError(f"{folder}: basin {basin} has {len(paths)} files: {', '.join(map(str, paths))}")
+    return paths[0]
 
 
 def _lines(file: Path) -> list[str]:
@@ -151,7 +151,6 @@ def _numbers(file: Path, rows: list[list[str]], column: int, first_line: int, na
             if math.isinf(values[i]):
                 raise ValueError("infinite")
         except (ValueError, IndexError) as error:
-            raise DataError(
-                f"{file}: line {i + first_line} has no number for {name}: {' '.join(row)[:60]!r}"
-            ) from error
+            where = f"line {i + first_line} has no number for {name}"
+            raise DataError(f"{file}: {where}: {' '.join(row)[:60]!r}") from error
     return values
