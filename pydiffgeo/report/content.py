@@ -300,8 +300,8 @@ class Content:
         return self.ordered(array, self.site).astype(float) if fits and array is not None else None
 
     def series(self, array: xr.DataArray, site: int) -> Array:
-        """One site, `(time,)`."""
-        return self.ordered(array, self.site, "time")[site].astype(float)
+        """One site, or what all sites have in common, `(time,)`."""
+        return self.ordered(array, self.site, "time")[site if self.site in array.dims else 0].astype(float)
 
     def rain(self, pair: Pair) -> xr.DataArray | None:
         """Rain with the dimensions of what was observed."""

@@ -109,7 +109,7 @@ def _profile(content: Content, profile: Profile, site: int) -> str:
     drawn = moisture_profile(
         times,
         profile.depth,
-        values[site],
+        values[site if batch else 0],
         probe_depth=None if probes is None else content.data["probe_depth"],
         probe_time=None if probes is None else content.times(str(probes.dims[0]))[0],
         probe_values=probes,

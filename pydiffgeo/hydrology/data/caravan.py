@@ -69,7 +69,7 @@ def open_caravan(
     check_labels(basins)
     choice = Choice(variables, units, gaps, missing, area, quantities)
     files = _files(root)
-    for basin in basins or ():
+    for basin in () if basins is None else basins:
         if basin not in files:
             raise unknown_basin(basin, files, str(root))
     wanted = [*files] if basins is None else [*basins]

@@ -119,7 +119,7 @@ def _by_basin(data: xr.Dataset, dimension: str, time: str, path: Path, basins: S
     for name in names:
         if names.count(name) > 1:
             raise DataError(f"{path}: basin {name} appears {names.count(name)} times on {dimension!r}")
-    for basin in basins or ():
+    for basin in () if basins is None else basins:
         if basin not in names:
             raise unknown_basin(basin, names, str(path))
     at = [names.index(b) for b in basins] if basins is not None else [*range(len(names))]
