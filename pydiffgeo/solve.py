@@ -119,17 +119,16 @@ def solve(
     check_whole(1, max_steps=max_steps)
     check_whole(0, threads=threads)
     check_switch(compiled=compiled, throw=throw)
-    inputs = check_inputs(model, parameters, forcing, times, initial, (float(rtol), float(atol)))
+    rtol, atol = float(rtol), float(atol)
+    inputs = check_inputs(model, parameters, forcing, times, initial, (rtol, atol))
     chosen, why = choose_engine(engine)
     _check_method(chosen.name, solver, sensitivity)
     system, programs = system_of(model, inputs.layout)
-    options = Options(
-        float(rtol), float(atol), solver, sensitivity, int(max_steps), int(threads), compiled, memory,
-        float("inf") if max_seconds is None else float(max_seconds),
-    )  # fmt: skip
+    seconds = float("inf") if max_seconds is None else float(max_seconds)
+    options = Options(rtol, atol, solver, sensitivity, int(max_steps), int(threads), compiled, memory, seconds)
     y0 = _pack_states(system, inputs)
     y, q, report = differentiable_solve(chosen, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
-    report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, options.rtol, options.atol
+    report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, rtol, atol
     solution = _unpack(model, programs, system, inputs, y, q, report)
     failed = list(solution.failures())
     if failed and throw:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from ...arrays import Array, Indices
 from ...errors import ModelError
 from ...model import Model
 from .hoisting import hoist
-from .kernels import Array, Guard, Index, Kernel, Scatter, System
+from .kernels import Guard, Kernel, Scatter, System
 from .program import Program
 from .traced_model import Programs
 
@@ -34,11 +34,11 @@ class _Values:
         self.size = 0
         self.constants: list[Array] = []
 
-    def take(self, count: int) -> Index:
+    def take(self, count: int) -> Indices:
         start, self.size = self.size, self.size + count
         return np.arange(start, self.size)
 
-    def constant(self, values: Array) -> Index:
+    def constant(self, values: Array) -> Indices:
         self.constants.append(np.asarray(values, np.float64))
         return self.take(len(values))
 
@@ -55,7 +55,7 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
     states = _order_states(model)
     n_states = sum(len(v) for v in states.values())
     values.take(n_states)
-    parameters: dict[str, Index] = {}
+    parameters: dict[str, Indices] = {}
     for p in model.parameters:
         parameters[p.name] = values.take(layout.parameters[p.name])
     n_parameters = values.size - n_states
@@ -78,7 +78,7 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
     bare = dict(cell)
     cell_forcing = {k: _spread(v, graph.cells) for k, v in forcings.items()}
 
-    def targets(program: Program, put: Mapping[str, list[tuple[Index, Array]]], amount: Array) -> tuple[Scatter, ...]:
+    def targets(program: Program, put: Mapping[str, list[tuple[Indices, Array]]], amount: Array) -> tuple[Scatter, ...]:
         """Scatters of a program: rates of states as `put` says, integrated fluxes times `amount`."""
         scatter = []
         for name in program.outputs:
@@ -172,7 +172,7 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
     return hoist(system) if prepared else system
 
 
-def _order_states(model: Model) -> dict[str, Index]:
+def _order_states(model: Model) -> dict[str, Indices]:
     """Positions of the states, cell by cell, a boundary's store just before the cell it touches.
 
     This keeps the Jacobian of a column banded, tridiagonal for one state per cell.
@@ -189,15 +189,15 @@ def _order_states(model: Model) -> dict[str, Index]:
     return order
 
 
-def _spread(positions: Index, count: int) -> Index:
+def _spread(positions: Indices, count: int) -> Indices:
     return np.broadcast_to(positions, (count,)) if len(positions) == 1 else positions
 
 
-def _at(space: Mapping[str, Index], where: Index) -> dict[str, Index]:
+def _at(space: Mapping[str, Indices], where: Indices) -> dict[str, Indices]:
     return {k: v[where] for k, v in space.items()}
 
 
-def _kernel(program: Program, spaces: Mapping[str, Mapping[str, Index]], scatter: Iterable[Any], items: int) -> Kernel:
+def _kernel(program: Program, spaces: Mapping[str, Mapping[str, Indices]], scatter: Iterable[Scatter], items: int) -> Kernel:
     rows = []
     for name in program.inputs:
         prefix, _, key = name.partition(".")

@@ -104,7 +104,7 @@ RULES: dict[str, Slopes] = {
     "minimum": lambda s, w, r, a, b: _branch(s, s.apply("le", a, b), w),
     "maximum": lambda s, w, r, a, b: _branch(s, s.apply("le", b, a), w),
     "where": lambda s, w, r, c, a, b: (None, *_branch(s, c, w)),
-}  # fmt: skip
+}
 
 
 def _reverse(sheet: _Sheet, seeds: Mapping[Ref, Ref], wanted: Sequence[Ref]) -> list[Ref]:

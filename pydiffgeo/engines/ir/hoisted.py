@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Array, Indices
 from . import autodiff
 from .kernels import Kernel, System
 from .numpy_rules import RULES
 from .program import Program
-
-Array = NDArray[np.float64]
 
 
 def prepare(system: System, p: Array) -> Array:
@@ -60,12 +57,12 @@ def push_prepared(system: System, p: Array, dot: Array) -> Array:
     with np.errstate(all="ignore"):
         for kernel, columns in _columns(system, given):
             names, wanted = _wanted(kernel, given)
-            found = _derivative(kernel, autodiff.jacobian, names).run(_inputs(kernel, known), RULES)
+            slopes = _derivative(kernel, autodiff.jacobian, names).run(_inputs(kernel, known), RULES)
             for s, at in zip(kernel.scatter, columns, strict=True):
-                part = np.zeros((*dot.shape[:2], at.stop - at.start))
+                change = np.zeros((*dot.shape[:2], at.stop - at.start))
                 for name, row in zip(names, wanted, strict=True):
-                    part += found[f"slope.{s.output}.{name}"] * dot[:, :, row]
-                parts.append(part)
+                    change += slopes[f"slope.{s.output}.{name}"] * dot[:, :, row]
+                parts.append(change)
     return np.concatenate(parts, axis=2)
 
 
@@ -84,11 +81,11 @@ def _known(system: System, p: Array) -> Array:
     return np.concatenate([p, np.broadcast_to(system.constants, (len(p), len(system.constants)))], axis=1)
 
 
-def _inputs(kernel: Kernel, known: Array) -> dict[str, Any]:
+def _inputs(kernel: Kernel, known: Array) -> dict[str, Array]:
     return {name: known[:, row] for name, row in zip(kernel.program.inputs, kernel.gather, strict=True)}
 
 
-def _wanted(kernel: Kernel, given: int) -> tuple[tuple[str, ...], list[Any]]:
+def _wanted(kernel: Kernel, given: int) -> tuple[tuple[str, ...], list[Indices]]:
     """The inputs that are parameters, not geometry, and what each gathers."""
     pairs = [(n, row) for n, row in zip(kernel.program.inputs, kernel.gather, strict=True) if row[0] < given]
     return tuple(n for n, _ in pairs), [row for _, row in pairs]
@@ -103,6 +100,7 @@ def _columns(system: System, given: int) -> Iterator[tuple[Kernel, list[slice]]]
         at = ends[-1]
 
 
-def _wide(value: Any, members: int, items: int) -> Any:
-    same = isinstance(value, np.ndarray) and value.shape == (members, items)
-    return value if same else np.broadcast_to(np.asarray(value, np.float64), (members, items))
+def _wide(value: Array | float, members: int, items: int) -> Array:
+    if isinstance(value, np.ndarray) and value.shape == (members, items):
+        return value
+    return np.broadcast_to(np.asarray(value, np.float64), (members, items))

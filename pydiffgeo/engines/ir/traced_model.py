@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -40,7 +39,7 @@ class Programs:
     untraced: str = ""
 
     @cached_property
-    def key(self) -> tuple[Any, ...]:
+    def key(self) -> tuple[Hashable, ...]:
         """Equal for equal programs, whatever the model is called."""
         programs = (self.closure, self.source, self.flux, *self.boundaries, *self.limits, self.output)
         return (self.untraced, *(None if p is None else (p.nodes, tuple(p.outputs.items())) for p in programs))
@@ -58,12 +57,12 @@ def trace_model(model: Model) -> Programs:
     Raises:
         ModelError: a local function cannot be traced; names it, its line and what is wrong.
     """
-    known = _traced.get(model)
-    if known is not None and known[1].unchanged():
-        return known[0]
-    own = (model.closure, model.source, model.flux, *(b.function for b in model.boundaries),
-           *(limit.function for limit in model.limits), model.output)  # fmt: skip
-    seen = captured(f for f in own if f is not None)
+    last = _traced.get(model)
+    if last is not None and last[1].unchanged():
+        return last[0]
+    functions = [model.closure, model.source, model.flux, *(b.function for b in model.boundaries)]
+    functions += [*(limit.function for limit in model.limits), model.output]
+    seen = captured(f for f in functions if f is not None)
     programs = _trace_all(model)
     # An output that no engine evaluates may use all of PyTorch, and is known by a digest of its own.
     if seen is not None and seen.unchanged() and not programs.untraced:
@@ -125,7 +124,7 @@ def evaluate_outputs(model: Model, programs: Programs, values: Mapping[str, Tens
     Raises:
         ModelError: a function that cannot be traced closes over something that has changed since.
     """
-    known: dict[str, Any] = {k: torch.from_numpy(v.copy()) for k, v in model.graph.cell.items()} | dict(values)
+    known = {k: torch.from_numpy(v.copy()) for k, v in model.graph.cell.items()} | dict(values)
     if programs.closure is not None:
         known |= _on_tensors(programs.closure, known)
     if programs.output is not None:
@@ -141,6 +140,6 @@ def evaluate_outputs(model: Model, programs: Programs, values: Mapping[str, Tens
     return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in outputs.items()}
 
 
-def _on_tensors(program: Program, known: Mapping[str, Any]) -> dict[str, Tensor]:
-    found = program.run({f"cell.{k}": v for k, v in known.items()}, RULES)
-    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in found.items()}
+def _on_tensors(program: Program, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    results = program.run({f"cell.{k}": v for k, v in known.items()}, RULES)
+    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in results.items()}
