@@ -23,8 +23,8 @@ from .engines.ir.kernels import System
 from .engines.julia.engine import CODES, SOLVERS
 from .engines.julia.session import JuliaValue, Owned, in_julia
 from .errors import InputError, ShapeError, SolverError
-from .inputs import as_tensor
 from .model import check_times
+from .tensors import as_tensor
 
 SENSITIVITIES = ("auto", "forward", "gauss")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import TypeGuard
 
 import numpy as np
 from torch import Tensor
-from typing_extensions import TypeGuard
 
 from .errors import InputError
 

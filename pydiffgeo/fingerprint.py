@@ -14,11 +14,10 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import partial
 from pathlib import PurePath
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 import torch
-from typing_extensions import TypeGuard
 
 from .arrays import AnyArray
 from .errors import InputError

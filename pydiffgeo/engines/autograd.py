@@ -205,9 +205,7 @@ class _Pull(_Linear):
         raise AdjointError(ONCE)
 
     @staticmethod
-    def vmap(
-        info: Mapped, in_dims: Axes, y_bar: Tensor, q_bar: Tensor, *arguments: Unpack[Arguments]
-    ) -> Results:
+    def vmap(info: Mapped, in_dims: Axes, y_bar: Tensor, q_bar: Tensor, *arguments: Unpack[Arguments]) -> Results:
         return _Pull.map_over(info, in_dims, (y_bar, q_bar), arguments)
 
 

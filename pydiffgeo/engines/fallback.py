@@ -70,9 +70,7 @@ class Fallback:
             atol=method.share * asked.atol,
             max_seconds=seconds,
         )
-        again = replace(
-            problem, options=options, y0=problem.y0[members], p=problem.p[members], f=problem.f[members]
-        )
+        again = replace(problem, options=options, y0=problem.y0[members], p=problem.p[members], f=problem.f[members])
         return Part(members, again, self.engine.forward(again, differentiate))
 
     def _take(self, result: Forward, method: Method, part: Part) -> None:

@@ -197,7 +197,9 @@ def _at(space: Mapping[str, Indices], where: Indices) -> dict[str, Indices]:
     return {k: v[where] for k, v in space.items()}
 
 
-def _kernel(program: Program, spaces: Mapping[str, Mapping[str, Indices]], scatter: Iterable[Scatter], items: int) -> Kernel:
+def _kernel(
+    program: Program, spaces: Mapping[str, Mapping[str, Indices]], scatter: Iterable[Scatter], items: int
+) -> Kernel:
     rows = []
     for name in program.inputs:
         prefix, _, key = name.partition(".")
