@@ -34,7 +34,7 @@ def guarded(system: System, rates: ca.SX, run: Run, options: Options) -> ca.SX:
     return rates
 
 
-def _slack(bound: ca.SX | Array, options: Options, library: ModuleType) -> ca.SX | Array:
+def _slack(bound: ca.SX | ca.DM | Array, options: Options, library: ModuleType) -> ca.SX | Array:
     return SLACK * (options.rtol * library.fabs(bound) + options.atol)
 
 
