@@ -46,7 +46,7 @@ class _Values:
 def build_system(model: Model, programs: Programs, layout: Layout, prepared: bool = True) -> System:
     """Lays out the values of `model`, whose local functions are `programs`.
 
-    `prepared` cuts out what depends on parameters and geometry alone, see `prepare.py`.
+    `prepared` cuts out what depends on parameters and geometry alone, see `hoisted.py`.
 
     Raises:
         ModelError: a local function returns a name that the model does not declare.
@@ -136,19 +136,22 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
             spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
         guards.append(Guard(_kernel(program, spaces, (), len(touched)), limit.name, limit.unit, touched, limit.remedy))
     controls: list[tuple[int, int, float]] = []
-    for s in model.all_states:
-        if not s.nominal > 0:
-            raise ModelError(f"{model.name}: the nominal value of state {s.name!r} must be positive, got {s.nominal!r}")
-        if np.isfinite(s.nominal):
-            controls += [(int(i), -1, float(s.nominal)) for i in states[s.name]]
-    for s in model.states:
-        if s.error_control is not None:
-            name, size = s.error_control
+    for state in model.all_states:
+        nominal = state.nominal
+        if not nominal > 0:
+            raise ModelError(
+                f"{model.name}: the nominal value of state {state.name!r} must be positive, got {nominal!r}"
+            )
+        if np.isfinite(nominal):
+            controls += [(int(i), -1, float(nominal)) for i in states[state.name]]
+    for state in model.states:
+        if state.error_control is not None:
+            name, size = state.error_control
             if not closures or name not in closures[0].program.outputs:
-                raise ModelError(f"{model.name}: state {s.name!r} is controlled through {name!r}, no closure value")
+                raise ModelError(f"{model.name}: state {state.name!r} is controlled through {name!r}, no closure value")
             if not size > 0:
                 raise ModelError(f"{model.name}: the size of {name!r} must be positive, got {size!r}")
-            controls += [(int(i), int(a), float(size)) for i, a in zip(states[s.name], cell[name], strict=True)]
+            controls += [(int(i), int(a), float(size)) for i, a in zip(states[state.name], cell[name], strict=True)]
     returned = {s.output for k in kernels for s in k.scatter}
     if missing := set(flux_names) - returned:
         raise ModelError(f"{model.name}: no local function returns the integrated fluxes {sorted(missing)}")

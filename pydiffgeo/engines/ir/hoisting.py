@@ -2,7 +2,7 @@
 
 `1 - 1/n`, `1/(theta_s - theta_r)` or a power of a parameter would otherwise be evaluated at every step
 of the solver. They are cut out of the programs into kernels of their own, whose results join the
-parameters that an engine sees; `prepare.py` evaluates them, and carries gradients back through them.
+parameters that an engine sees; `hoisted.py` evaluates them, and carries gradients back through them.
 """
 
 from __future__ import annotations

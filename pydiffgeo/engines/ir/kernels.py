@@ -77,7 +77,7 @@ class System:
 
     Attributes:
         n_states, n_parameters, n_forcings, n_fluxes: sizes of the parts of `v` and of the rates. The
-            parameters are those given and, after them, the prepared values (`prepare.py`).
+            parameters are those given and, after them, the prepared values (`hoisted.py`).
         constants: values of the constant part of `v` (geometry).
         n_values: length of `v`.
         closures, kernels: what assigns closure values, and what adds to the rates.

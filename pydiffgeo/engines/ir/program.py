@@ -79,9 +79,11 @@ class Builder:
         return self._known[node]
 
     def input(self, name: str) -> Ref:
+        """Where the input of this name is."""
         return self._append(Node("input", name=name))
 
     def constant(self, value: float) -> Ref:
+        """Where this number is."""
         return self._append(Node("constant", value=float(value)))
 
     def value(self, ref: Ref) -> float | None:
@@ -90,10 +92,11 @@ class Builder:
         return node.value if node.op == "constant" else None
 
     def apply(self, op: str, *args: Ref) -> Ref:
+        """Where the result of an operation is, which may be found by a simpler one."""
         constants = [self.value(a) for a in args]
         if op == "where" and constants[0] is not None:
             return args[1] if constants[0] else args[2]
-        if all(k is not None for k in constants):
+        if all(c is not None for c in constants):
             return self.constant(OPERATIONS[op](*constants))
         if op == "pow" and constants[1] == 1.0:
             return args[0]

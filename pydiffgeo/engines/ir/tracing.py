@@ -96,6 +96,7 @@ class Tracer:
         self.done = False
 
     def apply(self, name: str, *args: object, **kwargs: object) -> Symbol:
+        """Writes down the function of PyTorch, or operator, called `name`."""
         target = name.strip("_") if name.startswith("__") else name
         rule = RULES.get(target)
         for value in (*args, *kwargs.values()):
@@ -161,9 +162,11 @@ class Tracer:
         return f"a tensor made of {' or '.join(sources)}" if sources else "a tensor"
 
     def refuse(self, why: str) -> NoReturn:
+        """Raises `ModelError`: this can have no meaning in a local function."""
         raise ModelError(f"{self.name}: {self._place()} {why}")
 
     def fail(self, why: str) -> NoReturn:
+        """Raises `UnsupportedOperationError`: this cannot be translated."""
         raise UnsupportedOperationError(f"{self.name}: {self._place()}: {why}")
 
     def _place(self) -> str:

@@ -55,6 +55,7 @@ T = TypeVar("T")
 
 
 def solver_of(options: Options) -> str:
+    """Name of the method that is asked for, or of the usual one."""
     return "cvodes-bdf" if options.solver in (None, "auto") else str(options.solver)
 
 

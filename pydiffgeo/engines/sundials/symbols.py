@@ -63,6 +63,7 @@ def sides_of(functions: Sequence[Jumping], v: ca.SX) -> ca.SX:
 
 
 def inputs_of(kernel: Kernel, v: ca.SX) -> dict[str, ca.SX]:
+    """What a kernel gathers of all values, each input a column."""
     return {name: v[row.tolist()] for name, row in zip(kernel.program.inputs, kernel.gather, strict=True)}
 
 
