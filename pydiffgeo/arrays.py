@@ -13,6 +13,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Dates = NDArray[np.datetime64]
+AnyArray = NDArray[np.generic]
 
 # What users give where numbers are wanted: of Python, NumPy, xarray or pandas, or tensors of PyTorch.
 Numbers = ArrayLike | Tensor

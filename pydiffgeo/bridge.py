@@ -10,22 +10,21 @@ Example:
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
+from .arrays import Array, Numbers
 from .checks import check_positive, check_whole
 from .engines.autograd import differentiable_solve
-from .engines.base import Array, Forward, Gradients, Options, Problem, Status, Tangents, make_stats
+from .engines.base import Forward, Gradients, Options, Problem, Status, Tangents, make_stats
 from .engines.ir.kernels import System
 from .engines.julia.engine import CODES, SOLVERS
-from .engines.julia.session import Owned, in_julia
+from .engines.julia.session import JuliaValue, Owned, in_julia
 from .errors import InputError, ShapeError, SolverError
-from .inputs import as_tensor
 from .model import check_times
+from .tensors import as_tensor
 
 SENSITIVITIES = ("auto", "forward", "gauss")
 
@@ -35,28 +34,29 @@ class _ProblemEngine:
 
     name = "julia"
 
-    def __init__(self, problem: Any) -> None:
+    def __init__(self, problem: JuliaValue) -> None:
         self.problem = problem
 
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
         started = time.perf_counter()
-        o = problem.options
+        asked = problem.options
 
-        def call(package: Any) -> tuple[Array, str, Owned]:
-            settings = package.Settings(o.solver, o.rtol, o.atol, o.max_steps)
+        def call(package: JuliaValue) -> tuple[Array, str, Owned]:
+            settings = package.Settings(asked.solver, asked.rtol, asked.atol, asked.max_steps)
             result = package.bridge_forward(
-                self.problem, problem.y0[0], problem.p[0], problem.breaks, settings, o.sensitivity
+                self.problem, problem.y0[0], problem.p[0], problem.breaks, settings, asked.sensitivity
             )
             return np.array(np.asarray(result.u).T)[None], str(result.code), Owned(result.tape)
 
         y, code, tape = in_julia(call, "SciMLSensitivity")
         reasons = {} if code == "Success" else {0: f"(SciML: {code})"}
         seconds = time.perf_counter() - started
-        stats = make_stats(engine=self.name, solver=o.solver, sensitivity=o.sensitivity, forward_seconds=seconds)
+        stats = make_stats(self.name, str(asked.solver), sensitivity=asked.sensitivity)
+        stats["forward_seconds"] = seconds
         return Forward(y, np.zeros((1, problem.intervals, 0)), [_status(code)], reasons, stats, tape)
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
-        def call(package: Any) -> tuple[Array, Array, str]:
+        def call(package: JuliaValue) -> tuple[Array, Array, str]:
             result = package.bridge_backward(*forward.tape.values, y_bar[0].T, problem.y0.shape[1])
             y0, p = np.array(np.asarray(result.u0))[None], np.array(np.asarray(result.p)).reshape(problem.p.shape)
             return y0, p, str(result.code)
@@ -69,7 +69,7 @@ class _ProblemEngine:
         y_dot = np.zeros((len(y0_dot), *forward.y.shape))
         if forward.status[0].ok:
 
-            def call(package: Any) -> Array | None:
+            def call(package: JuliaValue) -> Array | None:
                 (tape,) = forward.tape.values
                 return None if tape.jacobian is None else np.array(tape.jacobian)
 
@@ -85,11 +85,11 @@ def _status(code: str) -> Status:
 
 
 def solve_ode_problem(
-    problem: Any,
+    problem: JuliaValue,
     *,
-    u0: Any,
-    p: Any = (),
-    times: ArrayLike,
+    u0: Numbers,
+    p: Numbers = (),
+    times: Numbers,
     solver: str = "Rodas5P",
     rtol: float = 1e-6,
     atol: float = 1e-8,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from .arrays import Dates
 from .errors import DataError
 
 
-def moment(what: str, value: Any, unit: str) -> Any:
+def moment(what: str, value: object, unit: str) -> np.datetime64:
     """A date as `datetime64[unit]`, of the year 1 to 9999.
 
     Raises:
@@ -29,25 +28,26 @@ def moment(what: str, value: Any, unit: str) -> Any:
     if not isinstance(value, (str, dt.date, np.datetime64)):
         raise DataError(wrong)
     try:
-        found: Any = np.array(value, f"datetime64[{unit}]")[()]
+        date: np.datetime64 = np.array([value], f"datetime64[{unit}]")[0]
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(wrong) from error
-    if np.isnat(found) or not -719162 <= found.astype("datetime64[D]").astype(np.int64) <= 2932896:
+    if np.isnat(date) or not -719162 <= date.astype("datetime64[D]").astype(np.int64) <= 2932896:
         raise DataError(wrong)
-    return found
+    return date
 
 
-def day(what: str, value: Any) -> Any:
+def day(what: str, value: object) -> np.datetime64:
     """A date as `datetime64[D]`; raises `DataError` where it is none, see `moment`."""
     return moment(what, value, "D")
 
 
-def check_calendar(dates: Any, source: str) -> Dates:
+def check_calendar(dates: object, source: str) -> Dates:
     """`dates` as `datetime64[D]`; raises `DataError` unless they are consecutive days."""
-    given = np.asarray(dates)
-    if given.dtype.kind != "M":
-        given = np.array([moment(f"{source}: a day", d.item() if isinstance(d, np.generic) else d, "D") for d in given.ravel()], "datetime64[D]").reshape(given.shape)  # fmt: skip
-    days = given.astype("datetime64[D]")
+    days = np.asarray(dates)
+    if days.dtype.kind != "M":
+        read = [day(f"{source}: a day", d.item() if isinstance(d, np.generic) else d) for d in days.ravel()]
+        days = np.array(read, "datetime64[D]").reshape(days.shape)
+    days = days.astype("datetime64[D]")
     if days.ndim != 1 or len(days) == 0:
         raise DataError(f"{source}: there are no days")
     if np.isnat(days).any():

@@ -60,6 +60,7 @@ class SolverError(PydiffgeoError):
         solution: the `Solution` with everything that was computed; failed members hold NaN.
     """
 
+    # Of solutions nothing is known here: their module builds on this one.
     def __init__(self, message: str, solution: Any = None) -> None:
         super().__init__(message)
         self.solution = solution

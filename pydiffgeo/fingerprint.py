@@ -14,19 +14,19 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import partial
 from pathlib import PurePath
-from typing import Any
+from typing import Protocol, TypeGuard
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from .arrays import AnyArray
 from .errors import InputError
 
 # Modules that do not change while a program runs; functions of these are known by their names.
 FIXED = {*sys.stdlib_module_names, "torch", "numpy", "scipy"}
 
 
-def digest(*parts: Any) -> str:
+def digest(*parts: object) -> str:
     """A digest of any values: numbers and what holds them, text, dates, mappings, dataclasses, modules, functions.
 
     Raises:
@@ -39,7 +39,7 @@ def digest(*parts: Any) -> str:
     return state.hexdigest()[:32]
 
 
-def _written(value: Any, seen: dict[int, int]) -> Iterator[bytes]:
+def _written(value: object, seen: dict[int, int]) -> Iterator[bytes]:
     """A value as bytes that no other value is written as; `seen` knows what encloses it."""
     if value is None or isinstance(value, bool | str | bytes | complex | PurePath | np.bool_):
         # A truth value is told from a number: `True` for a switch is not 1.
@@ -71,17 +71,27 @@ def _written(value: Any, seen: dict[int, int]) -> Iterator[bytes]:
         del seen[id(value)]
 
 
-def _fixed(value: Any) -> bool:
+def _fixed(value: object) -> TypeGuard[types.FunctionType]:
     """Is it a function of a library that does not change?"""
     return isinstance(value, types.FunctionType) and value.__module__.split(".")[0] in FIXED
 
 
-def _as_array(value: Any) -> NDArray[Any] | None:
+class _Labelled(Protocol):
+    """A table of pandas, or an array of xarray; neither is imported for this."""
+
+    def to_dict(self, orient: str = ..., /) -> object: ...
+
+
+def _labelled(value: object) -> TypeGuard[_Labelled]:
+    return type(value).__module__.split(".")[0] in ("pandas", "xarray")
+
+
+def _as_array(value: object) -> AnyArray | None:
     """Numbers or dates as an array, None where `value` is something else."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().resolve_conj().numpy()
-    # pandas and xarray are not imported for this; what they hold converts itself.
-    holder = type(value).__module__.split(".")[0] in ("pandas", "xarray") and hasattr(value, "__array__")
+    # What pandas and xarray hold converts itself.
+    holder = _labelled(value) and hasattr(value, "__array__")
     table = holder and (getattr(value, "ndim", 1) == 0 or type(value).__name__ in ("DataFrame", "Dataset"))
     if (
         isinstance(value, int | float | np.ndarray | np.generic | range)
@@ -101,10 +111,10 @@ def _as_array(value: Any) -> NDArray[Any] | None:
     return array if array.dtype.kind in "biufcmM" else None
 
 
-def _numbers(array: NDArray[Any]) -> bytes:
+def _numbers(array: AnyArray) -> bytes:
     """Shape and values; type and byte order do not matter, nor the sign of zero."""
     if array.dtype.kind in "mM":
-        values = array.astype(f"{array.dtype.kind}8[ns]" if np.datetime_data(array.dtype)[0] != "generic" else "m8")
+        values = array.astype(f"{array.dtype.kind}8[ns]" if np.datetime_data(array.dtype.str)[0] != "generic" else "m8")
         return f"{array.dtype.kind}{array.shape}:".encode() + values.astype("<i8").tobytes()
     if array.dtype.kind == "c":
         return f"c{array.shape}:".encode() + (array.astype("<c16") + 0.0).tobytes()
@@ -114,7 +124,7 @@ def _numbers(array: NDArray[Any]) -> bytes:
     return f"{array.shape}:".encode() + np.where(np.isnan(values), np.nan, values).tobytes()
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
         return "sequence"
     if isinstance(value, Mapping) and not is_dataclass(value):
@@ -124,9 +134,9 @@ def _kind(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def _parts(value: Any) -> Iterator[Any]:
+def _parts(value: object) -> Iterator[object]:
     """What makes up a value that is no number."""
-    if type(value).__module__.split(".")[0] in ("pandas", "xarray"):
+    if _labelled(value):
         yield value.to_dict("list") if type(value).__name__ == "DataFrame" else value.to_dict()
     elif isinstance(value, list | tuple):
         yield from (len(value), *value)
@@ -162,14 +172,14 @@ def _parts(value: Any) -> Iterator[Any]:
             ) from error
 
 
-def _code(code: types.CodeType) -> Iterator[Any]:
+def _code(code: types.CodeType) -> Iterator[object]:
     """What a function does, wherever it is written down; another version of Python may write it otherwise."""
     yield from (code.co_code, code.co_names, code.co_varnames, code.co_argcount, code.co_kwonlyargcount)
     for constant in code.co_consts:
         yield from _code(constant) if isinstance(constant, types.CodeType) else (constant,)
 
 
-def _around(function: types.FunctionType) -> Iterator[Any]:
+def _around(function: types.FunctionType) -> Iterator[tuple[str, object] | list[object]]:
     """What a function reads from around it: what it closes over, globals, attributes of modules that may change."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:

@@ -6,24 +6,24 @@ Every check happens here, before anything is solved, and names the culprit.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
-from .engines.autograd import has_tangent
+from .arrays import Numbers
 from .engines.ir.assembly import Layout
 from .engines.ir.kernels import SLACK
-from .errors import BoundsError, DtypeError, InputError, MissingNameError, ShapeError, UnknownNameError
+from .errors import BoundsError, InputError, MissingNameError, ShapeError, UnknownNameError
 from .looking import look
 from .model import (
     Constraint,
+    ForcingVariable,
     Limit,
     Model,
     Parameter,
@@ -35,6 +35,9 @@ from .model import (
     interval_values,
     merge_breaks,
 )
+from .tensors import as_tensor, check_entries, check_range, check_shape, unit_after
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +69,10 @@ class Inputs:
 
 def check_inputs(
     model: Model,
-    parameters: Mapping[str, Any] | None,
-    forcing: Mapping[str, Any] | None,
-    times: ArrayLike,
-    initial: Mapping[str, Any] | None,
+    parameters: Mapping[str, Numbers] | None,
+    forcing: Mapping[str, Numbers | TimeSeries] | None,
+    times: Numbers,
+    initial: Mapping[str, Numbers] | None,
     tolerance: tuple[float, float] = (1e-6, 1e-8),
 ) -> Inputs:
     """Raises an `InputError` that names the culprit, or returns inputs that an engine can solve.
@@ -78,21 +81,21 @@ def check_inputs(
     """
     if not isinstance(model, Model):
         raise InputError(f"model must be a pydiffgeo.Model, got {model!r}")
-    given, forced = _mapping("parameters", parameters), _mapping("forcing", forcing)
+    chosen, forced = _mapping("parameters", parameters), _mapping("forcing", forcing)
     start = _mapping("initial", initial)
-    known_initial = [s.name for s in model.all_states] + list(model.initial_names)
-    _check_names("parameter", given, [p.name for p in model.parameters])
+    _check_names("parameter", chosen, [p.name for p in model.parameters])
     _check_names("forcing", forced, [f.name for f in model.forcings])
-    _check_names("initial state", start, known_initial)
+    _check_names("initial state", start, [*(s.name for s in model.all_states), *model.initial_names])
     output_times = check_times(times)
 
-    packed = {p.name: _parameter(model, p, given) for p in model.parameters}
+    packed = {p.name: _parameter(model, p, chosen) for p in model.parameters}
     series = align({f.name: _series(f.name, forced, f.default, output_times) for f in model.forcings}, output_times)
     forcings = {f.name: _forcing_values(model, f, series[f.name]) for f in model.forcings}
     initials = {k: _initial(model, k, v) for k, v in start.items()}
-    batch = _batch({**{f"parameter {k!r}": v for k, v in packed.items() if v.ndim == 2},
-                    **{f"forcing {k!r}": v for k, v in forcings.items() if v.ndim == 3},
-                    **{f"initial {k!r}": v for k, v in initials.items() if v.ndim == 2}})  # fmt: skip
+    batched = {f"parameter {k!r}": v for k, v in packed.items() if v.ndim == 2}
+    batched |= {f"forcing {k!r}": v for k, v in forcings.items() if v.ndim == 3}
+    batched |= {f"initial {k!r}": v for k, v in initials.items() if v.ndim == 2}
+    batch = _batch(batched)
     members = 1 if batch is None else batch
     parameter_values = {k: _to_batch(v, members) for k, v in packed.items()}
     _check_constraints(model, parameter_values)
@@ -106,120 +109,49 @@ def check_inputs(
     return Inputs(batch, layout, output_times, breaks, states, parameter_values, p, f)
 
 
-def _mapping(what: str, given: Any) -> dict[str, Any]:
-    if given is not None and not isinstance(given, Mapping):
-        raise InputError(f"{what} must be a mapping from names to values, got {type(given).__name__}")
-    return dict(given or {})
+def _mapping(what: str, values: Mapping[str, V] | None) -> dict[str, V]:
+    if values is not None and not isinstance(values, Mapping):
+        raise InputError(f"{what} must be a mapping from names to values, got {type(values).__name__}")
+    return dict(values or {})
 
 
-def _check_names(what: str, given: Mapping[str, Any], known: list[str]) -> None:
-    for name in given:
-        if name not in known:
-            same = [k for k in known if k.lower() == str(name).lower()]
-            close = same or difflib.get_close_matches(str(name), known, n=1)
+def _check_names(what: str, names: Iterable[str], declared: list[str]) -> None:
+    for name in names:
+        if name not in declared:
+            same = [k for k in declared if k.lower() == str(name).lower()]
+            close = same or difflib.get_close_matches(str(name), declared, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
-            raise UnknownNameError(f"unknown {what} {name!r}; {hint}the model has {known}")
+            raise UnknownNameError(f"unknown {what} {name!r}; {hint}the model has {declared}")
 
 
-def as_tensor(value: Any, what: str) -> Tensor:
-    """`value` as a float64 CPU tensor; tensors and arrays must be of a floating-point type."""
-    if isinstance(value, Tensor):
-        if not value.dtype.is_floating_point or value.layout != torch.strided:
-            kind = value.dtype if value.layout == torch.strided else value.layout
-            raise DtypeError(f"{what} is a tensor of type {kind}; give a dense floating-point tensor (float64)")
-        # Views made without gradients still carry those of their base: outputs would see half of the graph.
-        value = value if torch.is_grad_enabled() or has_tangent(value) else value.detach()
-        return value.to(device="cpu", dtype=torch.float64)
-    if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
-        array = np.asarray(value)
-        if array.dtype.kind != "f":
-            raise DtypeError(f"{what} is an array of type {array.dtype}; give a floating-point array (float64)")
-        # What is masked has no value, whatever lies below the mask.
-        array = np.ma.filled(value, np.nan) if isinstance(value, np.ma.MaskedArray) else array
-        return torch.from_numpy(np.array(array, np.float64))
-    _check_plain(value, what)
-    try:
-        return torch.as_tensor(value, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        shown = f"{type(value).__name__} ({error})" if isinstance(value, (int, list, tuple)) else type(value).__name__
-        raise DtypeError(f"{what} must be a number, array or tensor, got {shown}") from error
-
-
-def _check_plain(value: Any, what: str) -> None:
-    """Raises `DtypeError` where text, truth values or tensors, which would lose their gradients, stand for numbers."""
-    if isinstance(value, (bool, str, bytes, bytearray)):
-        raise DtypeError(f"{what} must be a number, array or tensor, got {type(value).__name__}")
-    if isinstance(value, (list, tuple)):
-        for part in value:
-            if isinstance(part, Tensor):
-                raise DtypeError(
-                    f"{what} is a {type(value).__name__} of tensors; join them with torch.stack or torch.cat"
-                )
-            _check_plain(part, what)
-
-
-def _check(value: Tensor, inside: Tensor, what: str, allowed: str) -> None:
-    """Raises `BoundsError` with the first entry of `value` that is not `inside`."""
-
-    def see(value: Tensor, inside: Tensor) -> None:
-        if not inside.all():
-            where = tuple(int(i) for i in (~inside).nonzero()[0])
-            entry = f"entry {where}" if where else "it"
-            raise BoundsError(f"{what} must {allowed}; {entry} is {value[where].item():g}")
-
-    look(see, value, inside)
-
-
-def _check_range(value: Tensor, variable: Any, what: str) -> None:
-    """Raises `BoundsError` unless `value` is finite and within the closed bounds of a state or forcing."""
-    value = value.detach()
-    _check(value, torch.isfinite(value), what, "be finite")
-    inside = (value >= variable.low) & (value <= variable.high)
-    _check(value, inside, what, f"lie in [{variable.low:g}, {variable.high:g}]{_unit(variable.unit)}")
-
-
-def _unit(unit: str) -> str:
-    return "" if unit == "1" else f" {unit}"
-
-
-def _check_shape(value: Tensor, cells: int, what: str, over: str = "cells") -> None:
-    if value.ndim == 0 or (value.ndim <= 2 and value.shape[-1] in (1, cells) and value.shape[0] > 0):
-        return
-    hint = " (for one value per batch member use shape (batch, 1))" if value.ndim == 1 else ""
-    raise ShapeError(
-        f"{what} has shape {tuple(value.shape)}; allowed are (), ({cells},), (batch, 1) and (batch, {cells}) "
-        f"with {over}={cells}{hint}"
-    )
-
-
-def _parameter(model: Model, parameter: Parameter, given: Mapping[str, Any]) -> Tensor:
+def _parameter(model: Model, parameter: Parameter, chosen: Mapping[str, Numbers]) -> Tensor:
     """`(1 or cells,)`, or `(batch, 1 or cells)`."""
-    value = given.get(parameter.name, parameter.default)
+    value = chosen.get(parameter.name, parameter.default)
     what = f"parameter {parameter.name!r}"
-    if value is None and parameter.name not in given:
+    if value is None and parameter.name not in chosen:
         raise MissingNameError(f"{what} ({parameter.description}, {parameter.unit}) has no default and was not given")
     count = model.graph.cells if parameter.on == "cell" else len(model.graph.faces)
     tensor = as_tensor(value, what)
-    _check_shape(tensor, count, what, f"{parameter.on}s")
+    check_shape(tensor, count, what, f"{parameter.on}s")
     inside = parameter.inside(tensor.detach())
-    _check(tensor.detach(), inside, what, f"lie in {parameter.interval}{_unit(parameter.unit)}")
+    check_entries(tensor.detach(), inside, what, f"lie in {parameter.interval}{unit_after(parameter.unit)}")
     return tensor.reshape(-1) if tensor.ndim < 2 else tensor
 
 
-def _initial(model: Model, name: str, value: Any) -> Tensor:
+def _initial(model: Model, name: str, value: Numbers) -> Tensor:
     """`(1 or cells,)`, or `(batch, 1 or cells)`."""
     what = f"initial {name!r}"
     states = {s.name: s for s in model.all_states}
     count = model.state_cells(name) if name in states else model.graph.cells
     tensor = as_tensor(value, what)
-    _check_shape(tensor, count, what)
-    _check_range(tensor, states.get(name, State(name, "1", "")), what)
+    check_shape(tensor, count, what)
+    check_range(tensor, states.get(name, State(name, "1", "")), what)
     return tensor.reshape(-1) if tensor.ndim < 2 else tensor
 
 
-def _series(name: str, given: Mapping[str, Any], default: float | None, times: Times) -> TimeSeries:
-    value = given.get(name, default)
-    if value is None and name not in given:
+def _series(name: str, forced: Mapping[str, Numbers | TimeSeries], default: float | None, times: Times) -> TimeSeries:
+    value = forced.get(name, default)
+    if value is None and name not in forced:
         raise MissingNameError(f"forcing {name!r} was not given and has no default")
     if isinstance(value, TimeSeries):
         return value
@@ -227,7 +159,7 @@ def _series(name: str, given: Mapping[str, Any], default: float | None, times: T
     return TimeSeries(times, tensor.expand(len(times) - 1) if tensor.ndim == 0 else tensor)
 
 
-def _forcing_values(model: Model, variable: Any, series: TimeSeries) -> Tensor:
+def _forcing_values(model: Model, variable: ForcingVariable, series: TimeSeries) -> Tensor:
     """Checked values, `(nodes or intervals, 1 or cells)`, with a leading dimension where there is a batch."""
     what = f"forcing {variable.name!r}"
     value = as_tensor(series.values, what)
@@ -245,7 +177,7 @@ def _forcing_values(model: Model, variable: Any, series: TimeSeries) -> Tensor:
             f"{what} has shape {tuple(value.shape)}; it needs {steps} values ({kind}): "
             f"({steps},), (batch, {steps}){cell}"
         )
-    _check_range(value, variable, what)
+    check_range(value, variable, what)
     return shaped
 
 
@@ -288,9 +220,9 @@ def _check_limits(
     for limit in model.limits:
         if limit.boundary:
             continue
-        found = limit.complete(cell)
+        values = limit.complete(cell)
         low, value, high = torch.broadcast_tensors(
-            *(torch.as_tensor(found[k], dtype=torch.float64) for k in ("low", "value", "high"))
+            *(torch.as_tensor(values[k], dtype=torch.float64) for k in ("low", "value", "high"))
         )
         look(partial(_see_limit, limit, tolerance), low, value, high)
 
@@ -301,7 +233,7 @@ def _see_limit(limit: Limit, tolerance: tuple[float, float], low: Tensor, value:
     if not within.all():
         where = tuple(int(i) for i in (~within).nonzero()[0])
         member = f" of member {where[-2]}" if within.shape[-2] > 1 else ""
-        unit, remedy = _unit(limit.unit), f"; {limit.remedy}" if limit.remedy else ""
+        unit, remedy = unit_after(limit.unit), f"; {limit.remedy}" if limit.remedy else ""
         raise BoundsError(
             f"initial {limit.name!r} in cell {where[-1]}{member} is {value[where].item():.6g}{unit}, and must "
             f"lie in [{low[where].item():.6g}, {high[where].item():.6g}]{unit} with these parameters{remedy}"
@@ -315,17 +247,13 @@ def _pack_forcing(
     linear = any(s.kind == "linear" for s in series.values())
     starts, ends = [], []
     for variable in model.forcings:
-        s = series[variable.name]
-        own = np.asarray(s.times, np.float64)
-        left, right = interval_values(breaks, own, values[variable.name], s.kind, variable.name, -2)
-        if s.kind == "linear":
+        own = series[variable.name]
+        times = np.asarray(own.times, np.float64)
+        left, right = interval_values(breaks, times, values[variable.name], own.kind, variable.name, -2)
+        if own.kind == "linear":
             # Between finite values so far apart that their difference is not.
-            _check(
-                left.detach(),
-                torch.isfinite(left) & torch.isfinite(right),
-                f"forcing {variable.name!r}",
-                "change by finite amounts",
-            )
+            finite = torch.isfinite(left) & torch.isfinite(right)
+            check_entries(left.detach(), finite, f"forcing {variable.name!r}", "change by finite amounts")
         width = model.graph.cells if variable.on == "cell" else 1
         starts.append(left.expand(members, -1, width))
         ends.append(right.expand(members, -1, width))
@@ -335,26 +263,26 @@ def _pack_forcing(
 
 
 def _initial_states(
-    model: Model, given: Mapping[str, Tensor], parameters: Mapping[str, Tensor], members: int
+    model: Model, start: Mapping[str, Tensor], parameters: Mapping[str, Tensor], members: int
 ) -> dict[str, Tensor]:
-    values: Mapping[str, Tensor] = given
-    if model.initial is not None and given:
+    values: Mapping[str, Tensor] = start
+    if model.initial is not None and start:
         geometry = {k: torch.from_numpy(v.copy()) for k, v in model.graph.cell.items()}
-        values = model.initial(given, SimpleNamespace(**geometry, **parameters))
-        others = " or ".join(repr(k) for k in given if k in model.initial_names)
-        for name in given:
-            if name in values and values[name] is not given[name]:
+        values = model.initial(start, SimpleNamespace(**geometry, **parameters))
+        others = " or ".join(repr(k) for k in start if k in model.initial_names)
+        for name in start:
+            if name in values and values[name] is not start[name]:
                 raise InputError(f"initial {name!r} also follows from initial {others}; give one of them")
     states = {}
-    for s in model.all_states:
-        if s.name in values:
-            tensor = values[s.name]
-            if s.name not in given:
-                _check_range(tensor, s, f"initial {s.name!r}, which follows from {others},")
-        elif s.default is not None:
-            tensor = torch.full((1, 1), s.default, dtype=torch.float64)
+    for state in model.all_states:
+        if state.name in values:
+            tensor = values[state.name]
+            if state.name not in start:
+                check_range(tensor, state, f"initial {state.name!r}, which follows from {others},")
+        elif state.default is not None:
+            tensor = torch.full((1, 1), state.default, dtype=torch.float64)
         else:
-            names = [s.name, *model.initial_names]
+            names = [state.name, *model.initial_names]
             raise MissingNameError(f"initial state {' or '.join(map(repr, names))} was not given and has no default")
-        states[s.name] = tensor.expand(members, model.state_cells(s.name))
+        states[state.name] = tensor.expand(members, model.state_cells(state.name))
     return states

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,8 +45,7 @@ def jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, T
         return value
 
     def along(direction: Tensor) -> tuple[Tensor, Tensor]:
-        pushed: Any = torch.func.jvp(checked, (at,), (direction.expand_as(at),))
-        value, change = pushed
+        value, change, *_ = torch.func.jvp(checked, (at,), (direction.expand_as(at),))
         if value.ndim != 2 or len(value) != len(at):
             raise ShapeError(
                 f"function must return ({len(at)}, results) for x {tuple(at.shape)}, got {tuple(value.shape)}"
@@ -56,7 +54,6 @@ def jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, T
 
     directions = torch.eye(at.shape[1], dtype=at.dtype, device=at.device)
     # The value is the same along all directions.
-    dimensions: Any = (None, 0)
     with torch.no_grad():
-        value, columns = torch.func.vmap(along, out_dims=dimensions)(directions)
-    return value, columns.movedim(0, -1)
+        values, columns = torch.func.vmap(along)(directions)
+    return values[0], columns.movedim(0, -1)

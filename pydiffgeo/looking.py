@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import NoReturn, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+
+class Mapped(Protocol):
+    """What PyTorch tells a function of autograd of the `vmap` around it."""
+
+    @property
+    def batch_size(self) -> int: ...
 
 
 class _Look(torch.autograd.Function):
@@ -18,19 +26,21 @@ class _Look(torch.autograd.Function):
         return torch.zeros(())
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    def setup_context(ctx: FunctionCtx, inputs: tuple[object, ...], output: Tensor) -> None:
         ctx.mark_non_differentiable(output)
 
     @staticmethod
-    def backward(ctx: Any, *bars: Any) -> Any:
+    def backward(ctx: FunctionCtx, *bars: Tensor) -> NoReturn:
         raise NotImplementedError  # never called: the result is marked as without a derivative
 
     @staticmethod
-    def jvp(ctx: Any, *dots: Any) -> Any:
+    def jvp(ctx: FunctionCtx, *dots: Tensor | None) -> None:
         return None
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], see: Callable[..., None], *tensors: Tensor) -> tuple[Tensor, None]:
+    def vmap(
+        info: Mapped, in_dims: tuple[int | None, ...], see: Callable[..., None], *tensors: Tensor
+    ) -> tuple[Tensor, None]:
         depth = max(x.ndim - (dim is not None) for x, dim in zip(tensors, in_dims[1:], strict=True))
         moved = []
         for x, dim in zip(tensors, in_dims[1:], strict=True):

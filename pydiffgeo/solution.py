@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from .arrays import Array, Numbers
 from .engines.base import Forward, Stats, Status
 from .engines.ir.traced_model import Programs, evaluate_outputs
 from .errors import InputError
@@ -39,7 +38,7 @@ class Solution:
     """
 
     model: Model
-    grid: NDArray[np.float64]
+    grid: Array
     states: Mapping[str, Tensor]
     fluxes: Mapping[str, Tensor]
     parameters: Mapping[str, Tensor]
@@ -112,7 +111,7 @@ class Solution:
         Raises:
             InputError: units do not tell which states belong to the fluxes.
         """
-        found = {}
+        errors = {}
         with torch.no_grad():
             for quantity in quantities(self.model):
                 storage = self._stored(quantity)
@@ -120,8 +119,8 @@ class Solution:
                 for flux in quantity.fluxes:
                     net = net + flux.balance * self.fluxes[flux.name]
                 change = storage[..., 1:] - storage[..., :1]
-                found[quantity.unit] = (change - net.cumsum(-1)).abs().amax(-1)
-        return found
+                errors[quantity.unit] = (change - net.cumsum(-1)).abs().amax(-1)
+        return errors
 
     @property
     def balance(self) -> Tensor:
@@ -130,15 +129,15 @@ class Solution:
         Raises:
             InputError: no flux of the model declares a balance, or fluxes of several units do.
         """
-        found = self.balances
-        if len(found) != 1:
-            name = self.model.name
+        errors, name = self.balances, self.model.name
+        if len(errors) > 1:
+            raise InputError(f"{name} has balances in {', '.join(errors)}: take one of `balances`")
+        if not errors:
             raise InputError(
-                f"{name} has balances in {', '.join(found)}: take one of `balances`" if found else
-                f"no flux of {name} declares a balance; give those that add to what is stored balance=+1, and those that "
-                "take away -1"
-            )  # fmt: skip
-        return next(iter(found.values()))
+                f"no flux of {name} declares a balance; give those that add to what is stored balance=+1, and those "
+                "that take away -1"
+            )
+        return next(iter(errors.values()))
 
     def _stored(self, quantity: Quantity) -> Tensor:
         total = torch.zeros((), dtype=torch.float64)
@@ -146,7 +145,7 @@ class Solution:
             total = total + (self.states[name] * torch.from_numpy(weight.copy())).sum(-1)
         return total
 
-    def select(self, members: Any) -> Solution:
+    def select(self, members: Numbers) -> Solution:
         """The solution of some members of the batch, chosen by a mask `(batch,)` or their numbers.
 
         Raises:
@@ -155,13 +154,9 @@ class Solution:
         if not self.batched:
             raise InputError("select chooses members of a batch, and nothing was batched")
         at = self._members(members)
-        states, fluxes, parameters = (
-            {k: v[at] for k, v in part.items()} for part in (self.states, self.fluxes, self.parameters)
-        )
-        report = self.report.report_of(at.tolist())
-        return replace(self, states=states, fluxes=fluxes, parameters=parameters, report=report)
+        return replace(self._with(lambda values: values[at]), report=self.report.report_of(at.tolist()))
 
-    def _members(self, members: Any) -> Tensor:
+    def _members(self, members: Numbers) -> Tensor:
         """The numbers, from zero on, of members given by a mask or by numbers, which may count from the last."""
         count = len(self.status)
         try:
@@ -179,24 +174,25 @@ class Solution:
             raise InputError(f"member {int(chosen[outside][0])} is not one of {count}")
         return torch.where(chosen < 0, chosen + count, chosen)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         nothing = np.empty((0, 0, 0))
-        values = self._with(Tensor.detach, report=replace(self.report, y=nothing, q=nothing, tape=None))
+        report = replace(self.report, y=nothing, q=nothing, tape=None)
+        values = replace(self._with(Tensor.detach), report=report)
         return type(self), tuple(getattr(values, f.name) for f in fields(values))
 
     def __copy__(self) -> Solution:
         return replace(self)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Solution:
+    def __deepcopy__(self, memo: dict[int, object]) -> Solution:
         # Of a tensor that has a history, a clone is the copy. The report learns of an adjoint that fails later.
-        return self._with(Tensor.clone, grid=self.grid.copy())
+        return replace(self._with(Tensor.clone), grid=self.grid.copy())
 
-    def _with(self, change: Callable[[Tensor], Tensor], **others: Any) -> Solution:
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Solution:
         """The solution with each tensor changed."""
         states, fluxes, parameters = (
-            {k: change(v) for k, v in part.items()} for part in (self.states, self.fluxes, self.parameters)
+            {name: change(v) for name, v in values.items()} for values in (self.states, self.fluxes, self.parameters)
         )
-        return replace(self, states=states, fluxes=fluxes, parameters=parameters, **others)
+        return replace(self, states=states, fluxes=fluxes, parameters=parameters)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in self.states.items())

@@ -119,17 +119,16 @@ def solve(
     check_whole(1, max_steps=max_steps)
     check_whole(0, threads=threads)
     check_switch(compiled=compiled, throw=throw)
-    inputs = check_inputs(model, parameters, forcing, times, initial, (float(rtol), float(atol)))
+    rtol, atol = float(rtol), float(atol)
+    inputs = check_inputs(model, parameters, forcing, times, initial, (rtol, atol))
     chosen, why = choose_engine(engine)
     _check_method(chosen.name, solver, sensitivity)
     system, programs = system_of(model, inputs.layout)
-    options = Options(
-        float(rtol), float(atol), solver, sensitivity, int(max_steps), int(threads), compiled, memory,
-        float("inf") if max_seconds is None else float(max_seconds),
-    )  # fmt: skip
+    seconds = float("inf") if max_seconds is None else float(max_seconds)
+    options = Options(rtol, atol, solver, sensitivity, int(max_steps), int(threads), compiled, memory, seconds)
     y0 = _pack_states(system, inputs)
     y, q, report = differentiable_solve(chosen, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
-    report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, options.rtol, options.atol
+    report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, rtol, atol
     solution = _unpack(model, programs, system, inputs, y, q, report)
     failed = list(solution.failures())
     if failed and throw:
@@ -143,20 +142,20 @@ def solve(
 
 def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
     """Raises `InputError` unless the engine, which is there, knows the solver and the sensitivity."""
-    known_solvers: Iterable[str]
-    known_sensitivities: Iterable[str]
+    solvers: Iterable[str]
+    sensitivities: Iterable[str]
     if engine == "julia":
         from .engines.julia import engine as julia
 
-        known_solvers, known_sensitivities = julia.SOLVERS, julia.SENSITIVITIES
+        solvers, sensitivities = julia.SOLVERS, julia.SENSITIVITIES
     else:
         from .engines.sundials import cvodes
 
-        known_solvers, known_sensitivities = cvodes.SOLVERS, ("auto", "adjoint")
-    for what, value, known in (("solver", solver, known_solvers), ("sensitivity", sensitivity, known_sensitivities)):
+        solvers, sensitivities = cvodes.SOLVERS, ("auto", "adjoint")
+    for what, value, names in (("solver", solver, solvers), ("sensitivity", sensitivity, sensitivities)):
         free = what == "solver" and (value is None or (isinstance(value, str) and value == "auto"))
-        if not free and not (isinstance(value, str) and value in known):
-            raise InputError(f"{what} {value!r} is unknown to the engine {engine!r}; it has {sorted(known)}")
+        if not free and not (isinstance(value, str) and value in names):
+            raise InputError(f"{what} {value!r} is unknown to the engine {engine!r}; it has {sorted(names)}")
 
 
 def _pack_states(system: System, inputs: Inputs) -> Tensor:
@@ -201,6 +200,7 @@ class Layer(torch.nn.Module):
         self.model, self.settings = model, settings
 
     def forward(self, parameters: Mapping[str, Numbers] | None = None, **inputs: Unpack[Question]) -> Solution:
+        """`solve` with the settings that were kept, and those given here, which come first."""
         question = cast(Question, {**self.settings, **inputs})
         return solve(self.model, parameters, **question)
 

@@ -106,6 +106,7 @@ class Transforms:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of what is bounded, in order."""
         return tuple(item.name for item in self.items)
 
     def unpack(self, x: Tensor) -> dict[str, Tensor]:
@@ -144,9 +145,8 @@ def transforms(parameters: Sequence[Parameter], bounds: Mapping[str, tuple[float
     Raises:
         UnknownNameError: `bounds` names no parameter. BoundsError: see `bounded`.
     """
-    given = dict(bounds or {})
-    known = [p.name for p in parameters]
-    for name in given:
-        if name not in known:
-            raise UnknownNameError(f"bounds are given for {name!r}; the parameters are {known}")
-    return Transforms(tuple(bounded(p, given.get(p.name)) for p in parameters))
+    ranges, names = dict(bounds or {}), [p.name for p in parameters]
+    for name in ranges:
+        if name not in names:
+            raise UnknownNameError(f"bounds are given for {name!r}; the parameters are {names}")
+    return Transforms(tuple(bounded(p, ranges.get(p.name)) for p in parameters))

@@ -21,7 +21,7 @@ LAYERS = (
     ("processes",),
     ("models",),
     ("engines",),
-    ("inputs", "solution", "solve", "jacobian", "check"),
+    ("inputs", "tensors", "solution", "solve", "jacobian", "check"),
     ("losses", "observe", "transforms", "bridge", "__init__"),
     ("io", "plots"),
     ("calibration", "nn"),
@@ -112,10 +112,12 @@ def test_engines_know_no_process() -> None:
         (
             "casadi",
             {
+                "engines.sundials.calls",
                 "engines.sundials.cvodes",
                 "engines.sundials.symbols",
                 "engines.sundials.limits",
                 "engines.sundials.rosenbrock",
+                "engines.sundials.turning",
                 "commands.doctor",
             },
         ),

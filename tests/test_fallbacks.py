@@ -45,7 +45,7 @@ def no_cvodes(monkeypatch: pytest.MonkeyPatch) -> None:
     def give_up(self: Any, *inputs: Any) -> None:
         raise Failure(Status.ERROR_TEST, "(CVODES: CV_ERR_FAILURE)")
 
-    monkeypatch.setattr(cvodes._Call, "__call__", give_up)
+    monkeypatch.setattr(cvodes.Call, "__call__", give_up)
 
 
 FALLING = ["richards-weather", "richards-linear-forcing", "exphydro", "aquifer"]

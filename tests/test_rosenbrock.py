@@ -84,7 +84,7 @@ def rodas5p(engine: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def give_up(self: Any, *inputs: Any) -> None:
         raise Failure(Status.ERROR_TEST, "(CVODES: CV_ERR_FAILURE)")
 
-    monkeypatch.setattr(cvodes._Call, "__call__", give_up)
+    monkeypatch.setattr(cvodes.Call, "__call__", give_up)
     # As tight as asked for, without the reserve of a fallback.
     monkeypatch.setattr(cvodes, "FALLBACK_FACTOR", 1.0)
     return {"engine": engine}

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ..errors import InputError, UnknownNameError
-from ..inputs import as_tensor, check_inputs
+from ..inputs import check_inputs
 from ..model import ForcingVariable, Model, Parameter, State, TimeSeries
+from ..tensors import as_tensor
 
 # Entries that are zero, where zero is no bound, move by this part of the largest one.
 LEAST = 1e-3

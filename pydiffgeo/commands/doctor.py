@@ -17,6 +17,7 @@ import torch
 
 from .. import __version__
 from ..engines.julia import session
+from ..engines.julia.candidates import source_directory
 from ..engines.registry import NAMES
 from ..errors import PydiffgeoError
 from ..models import RichardsColumn
@@ -123,7 +124,7 @@ def _try_engine(name: str) -> bool:
     print(f"  {name:<12} {'works' if good else 'WRONG GRADIENT'}: {found['solver']}, gradient off by {found['relative']:.1e} "
           f"from finite differences, balance {found['balance']:.0e} m, {found['seconds']:.1f} s")  # fmt: skip
     if name == "julia":
-        place, own = Path(found["place"]).resolve(), session.source_directory()
+        place, own = Path(found["place"]).resolve(), source_directory()
         print(f"               Julia source {place}" + ("" if place == own else f", not that of this pydiffgeo, {own}"))
     return good
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import NoReturn, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.autograd.function import FunctionCtx
+from typing_extensions import Unpack
 
+from ..arrays import Array
 from ..errors import AdjointError, TangentError
+from ..looking import Mapped
 from .base import Engine, Forward, Gradients, Options, Problem, Status, Tangents, add_stats
 from .ir.hoisted import prepare, pull_prepared, push_prepared
 from .ir.kernels import System
@@ -24,6 +28,10 @@ ONCE = (
 )
 
 
+F = TypeVar("F", bound=Callable[..., tuple[Tensor, ...]])
+# For each argument of a function that is mapped over: along which axis, or None for the same in all.
+Axes = tuple[int | None, ...]
+
 # The older of PyTorch's two kinds of `vmap` serves these, and passes by what a function says of mapping over it.
 OLD_VMAP = (
     "is_grads_batched=True, and vectorize=True of torch.autograd.functional, cannot pass through a solve; "
@@ -31,14 +39,14 @@ OLD_VMAP = (
 )
 
 
-def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _array(tensor: Tensor) -> Array:
     try:
         return np.ascontiguousarray(tensor.detach().numpy())
     except RuntimeError as error:
         raise AdjointError(OLD_VMAP) from error
 
 
-def _signed(forward: Callable[..., Any]) -> Callable[..., Any]:
+def _signed(forward: F) -> F:
     """The same function, its signature at hand: PyTorch asks for it at every call, and finding it takes a tenth of one."""
     forward.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
     return forward
@@ -48,25 +56,25 @@ class _Call:
     """Carries what is not a tensor into a node, and the engine's report out of it."""
 
     def __init__(
-        self, engine: Engine, system: System, options: Options, breaks: Any, throw: bool, differentiate: bool
+        self, engine: Engine, system: System, options: Options, breaks: Array, throw: bool, differentiate: bool
     ) -> None:
         self.engine, self.system, self.options, self.breaks = engine, system, options, breaks
         self.throw, self.differentiate = throw, differentiate
         self.problem: Problem
         self.result: Forward
 
-    def check(self, found: Gradients | Tangents, status: Status, error: type[Exception], what: str) -> None:
+    def check(self, derivatives: Gradients | Tangents, status: Status, error: type[Exception], what: str) -> None:
         """Notes which members have no derivatives; raises where there are any and the call says so."""
         result = self.result
-        bad = [i for i, s in enumerate(found.status) if not s.ok and result.status[i].ok]
+        bad = [i for i, s in enumerate(derivatives.status) if not s.ok and result.status[i].ok]
         for i in bad:
-            result.status[i], result.reasons[i] = status, found.reasons.get(i, "")
+            result.status[i], result.reasons[i] = status, derivatives.reasons.get(i, "")
         if bad and self.throw:
             raise error(
                 f"the {what} failed for {len(bad)} of {len(result.status)} members; "
-                f"member {bad[0]}: {found.status[bad[0]].value} {found.reasons.get(bad[0], '')}".rstrip()
+                f"member {bad[0]}: {derivatives.status[bad[0]].value} {derivatives.reasons.get(bad[0], '')}".rstrip()
             )
-        add_stats(result.stats, found.stats)
+        add_stats(result.stats, derivatives.stats)
 
 
 def _moved(x: Tensor, dim: int | None, size: int, at: int) -> Tensor:
@@ -84,6 +92,18 @@ def _apart(x: Tensor, size: int, lead: int = 0) -> Tensor:
     return x.unflatten(lead, (size, -1))
 
 
+# Arguments of the node of a solve, `y0`, `p`, `f` and the call; and what a rule for `vmap` returns.
+Arguments = tuple[Tensor, Tensor, Tensor, _Call]
+Results = tuple[tuple[Tensor, ...], tuple[int, ...]]
+
+
+class _Context(FunctionCtx):
+    """What PyTorch keeps of a node for its derivatives."""
+
+    call: _Call
+    saved_tensors: tuple[Tensor, Tensor, Tensor]
+
+
 class _Solve(torch.autograd.Function):
     @staticmethod
     @_signed
@@ -94,26 +114,26 @@ class _Solve(torch.autograd.Function):
         return torch.from_numpy(call.result.y), torch.from_numpy(call.result.q)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    def setup_context(ctx: _Context, inputs: Arguments, output: tuple[Tensor, Tensor]) -> None:
         *tensors, ctx.call = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
 
     @staticmethod
-    def backward(ctx: Any, y_bar: Tensor, q_bar: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Context, y_bar: Tensor, q_bar: Tensor) -> tuple[Tensor | None, ...]:
         return (*_Pull.apply(y_bar, q_bar, *ctx.saved_tensors, ctx.call), None)
 
     @staticmethod
-    def jvp(ctx: Any, *dots: Any) -> tuple[Tensor, Tensor]:
+    def jvp(ctx: _Context, *dots: Tensor | None) -> tuple[Tensor, Tensor]:
         inputs = ctx.saved_tensors
-        given = [torch.zeros_like(x) if dot is None else dot for x, dot in zip(inputs, dots[:3], strict=True)]
-        return _Push.apply(*given, *inputs, ctx.call)
+        directions = [torch.zeros_like(x) if dot is None else dot for x, dot in zip(inputs, dots[:3], strict=True)]
+        return _Push.apply(*directions, *inputs, ctx.call)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, tuple[int, int]]:
+    def vmap(info: Mapped, in_dims: Axes, *arguments: Unpack[Arguments]) -> Results:
         """What is mapped over are members of one batch. (Never called where only directions are mapped over.)"""
-        *tensors, call = inputs
-        members = [_as_members(x, dim, info.batch_size) for x, dim in zip(tensors, in_dims[:3], strict=True)]
+        *inputs, call = arguments
+        members = [_as_members(x, dim, info.batch_size) for x, dim in zip(inputs, in_dims[:3], strict=True)]
         # Only here, outside of the map, do tensors say what is asked of them.
         call.differentiate |= any(map(moves, members))
         return tuple(_apart(x, info.batch_size) for x in _Solve.apply(*members, call)), (0, 0)
@@ -129,21 +149,22 @@ class _Linear(torch.autograd.Function):
     axes: int  # of the first argument, without leading ones
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor | _Call, ...], output: tuple[Tensor, ...]) -> None:
         pass
 
     @classmethod
-    def map_over(cls, info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, Any]:
-        *linear, y0, p, f, call = inputs
+    def map_over(cls, info: Mapped, in_dims: Axes, linear: tuple[Tensor, ...], arguments: Arguments) -> Results:
+        *inputs, call = arguments
         dims, size = in_dims[: len(linear)], info.batch_size
         if all(dim is None for dim in in_dims[len(linear) : -1]):
-            found = cls.apply(*(_moved(x, dim, size, 0) for x, dim in zip(linear, dims, strict=True)), y0, p, f, call)
-            return found, (0,) * len(found)
-        solved = [_as_members(x, dim, size) for x, dim in zip((y0, p, f), in_dims[len(linear) : -1], strict=True)]
+            moved = (_moved(x, dim, size, 0) for x, dim in zip(linear, dims, strict=True))
+            results = cls.apply(*moved, *inputs, call)
+            return results, (0,) * len(results)
+        solved = [_as_members(x, dim, size) for x, dim in zip(inputs, in_dims[len(linear) : -1], strict=True)]
         lead = linear[0].ndim - (dims[0] is not None) - cls.axes
         joined = [_as_members(x, dim, size, lead) for x, dim in zip(linear, dims, strict=True)]
-        found = cls.apply(*joined, *solved, call)
-        return tuple(_apart(x, size, lead) for x in found), (lead,) * len(found)
+        results = cls.apply(*joined, *solved, call)
+        return tuple(_apart(x, size, lead) for x in results), (lead,) * len(results)
 
 
 class _Pull(_Linear):
@@ -164,28 +185,28 @@ class _Pull(_Linear):
             seeds = [np.where(np.isin(np.arange(s.shape[1]), bad)[:, None, None], 0.0, s) for s in seeds]
         if not all(np.isfinite(s).all() for s in seeds):
             raise AdjointError("the gradient that reaches the solution is not finite; look at the loss")
-        found = []
+        inputs_bar = []
         for seed in zip(*seeds, strict=True):
             gradients = call.engine.backward(call.problem, call.result, *seed)
             call.check(gradients, Status.ADJOINT, AdjointError, "adjoint solve")
-            found.append((gradients.y0, pull_prepared(call.system, _array(p), gradients.p), gradients.f))
+            inputs_bar.append((gradients.y0, pull_prepared(call.system, _array(p), gradients.p), gradients.f))
         y0_bar, p_bar, f_bar = (
-            torch.from_numpy(np.stack([one[k] for one in found])).reshape(*leading, *x.shape)
+            torch.from_numpy(np.stack([one[k] for one in inputs_bar])).reshape(*leading, *x.shape)
             for k, x in enumerate((y0, p, f))
         )
         return y0_bar, p_bar, f_bar
 
     @staticmethod
-    def backward(ctx: Any, *dots: Tensor) -> Any:
+    def backward(ctx: FunctionCtx, *dots: Tensor) -> NoReturn:
         raise AdjointError(ONCE)
 
     @staticmethod
-    def jvp(ctx: Any, *dots: Any) -> Any:
+    def jvp(ctx: FunctionCtx, *dots: Tensor | None) -> NoReturn:
         raise AdjointError(ONCE)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, Any]:
-        return _Pull.map_over(info, in_dims, *inputs)
+    def vmap(info: Mapped, in_dims: Axes, y_bar: Tensor, q_bar: Tensor, *arguments: Unpack[Arguments]) -> Results:
+        return _Pull.map_over(info, in_dims, (y_bar, q_bar), arguments)
 
 
 class _Push(_Linear):
@@ -205,22 +226,24 @@ class _Push(_Linear):
         if not all(np.isfinite(np.delete(dot, bad, axis=1)).all() for dot in dots):
             raise TangentError("the direction that reaches the solve is not finite; look at what its inputs come from")
         dots[1] = push_prepared(call.system, _array(p), dots[1])
-        found = call.engine.tangent(call.problem, call.result, *dots)
-        call.check(found, Status.TANGENT, TangentError, "tangent")
-        y_dot, q_dot = (torch.from_numpy(part) for part in (found.y, found.q))
+        tangents = call.engine.tangent(call.problem, call.result, *dots)
+        call.check(tangents, Status.TANGENT, TangentError, "tangent")
+        y_dot, q_dot = torch.from_numpy(tangents.y), torch.from_numpy(tangents.q)
         return y_dot.reshape(*leading, *y_dot.shape[1:]), q_dot.reshape(*leading, *q_dot.shape[1:])
 
     @staticmethod
-    def backward(ctx: Any, *bars: Tensor) -> Any:
+    def backward(ctx: FunctionCtx, *bars: Tensor) -> NoReturn:
         raise AdjointError(ONCE)
 
     @staticmethod
-    def jvp(ctx: Any, *dots: Any) -> Any:
+    def jvp(ctx: FunctionCtx, *dots: Tensor | None) -> NoReturn:
         raise TangentError(ONCE)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, Any]:
-        return _Push.map_over(info, in_dims, *inputs)
+    def vmap(
+        info: Mapped, in_dims: Axes, y0_dot: Tensor, p_dot: Tensor, f_dot: Tensor, *arguments: Unpack[Arguments]
+    ) -> Results:
+        return _Push.map_over(info, in_dims, (y0_dot, p_dot, f_dot), arguments)
 
 
 def has_tangent(x: Tensor) -> bool:
@@ -237,7 +260,7 @@ def moves(x: Tensor) -> bool:
 
 
 def differentiable_solve(
-    engine: Engine, system: System, options: Options, breaks: Any, y0: Tensor, p: Tensor, f: Tensor, throw: bool
+    engine: Engine, system: System, options: Options, breaks: Array, y0: Tensor, p: Tensor, f: Tensor, throw: bool
 ) -> tuple[Tensor, Tensor, Forward]:
     """States at the breaks and integrals between them as differentiable tensors, with the report.
 

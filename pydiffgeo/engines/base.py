@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Protocol, TypedDict, cast
+from typing import Any, Literal, Protocol, TypedDict, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import Array
 from .ir.kernels import System
-
-Array = NDArray[np.float64]
 
 
 class Status(Enum):
@@ -130,22 +126,58 @@ class Stats(TypedDict):
     tangent_fallbacks: dict[int, str]
 
 
-def make_stats(**known: Any) -> Stats:
-    """Statistics with what is known so far; the rest is empty."""
-    blank = Stats(
-        engine="", why="", solver="", solver_why="", sensitivity="", sensitivity_why="", rtol=float("nan"),
-        atol=float("nan"), tolerance_shares=None, compiled=False, setup_seconds=0.0, forward_seconds=0.0, backward_seconds=0.0,
-        tangent_seconds=0.0, steps=None, rejections=None, kept_bytes=0.0, fallbacks={}, adjoint_fallbacks={},
+Amount = Literal["forward_seconds", "backward_seconds", "tangent_seconds", "kept_bytes"]
+AMOUNTS: tuple[Amount, ...] = ("forward_seconds", "backward_seconds", "tangent_seconds", "kept_bytes")
+REASONS: tuple[Literal["adjoint_fallbacks", "tangent_fallbacks"], ...] = ("adjoint_fallbacks", "tangent_fallbacks")
+
+
+class PassStats(TypedDict, total=False):
+    """Those of `Stats` that a pass adds to."""
+
+    forward_seconds: float
+    backward_seconds: float
+    tangent_seconds: float
+    kept_bytes: float
+    adjoint_fallbacks: dict[int, str]
+    tangent_fallbacks: dict[int, str]
+
+
+def make_stats(
+    engine: str = "", solver: str = "", solver_why: str = "", sensitivity: str = "", sensitivity_why: str = ""
+) -> Stats:
+    """Statistics with what is known before a solve; the rest is empty."""
+    return Stats(
+        engine=engine,
+        why="",
+        solver=solver,
+        solver_why=solver_why,
+        sensitivity=sensitivity,
+        sensitivity_why=sensitivity_why,
+        rtol=float("nan"),
+        atol=float("nan"),
+        tolerance_shares=None,
+        compiled=False,
+        setup_seconds=0.0,
+        forward_seconds=0.0,
+        backward_seconds=0.0,
+        tangent_seconds=0.0,
+        steps=None,
+        rejections=None,
+        kept_bytes=0.0,
+        fallbacks={},
+        adjoint_fallbacks={},
         tangent_fallbacks={},
-    )  # fmt: skip
-    return cast(Stats, {**blank, **known})
+    )
 
 
-def add_stats(stats: Stats, more: Mapping[str, Any]) -> None:
-    """Adds what a pass for derivatives took to the statistics of a solve; of several passes, all count."""
-    whole = cast(dict[str, Any], stats)
-    for name, value in more.items():
-        whole[name] = whole[name] | value if isinstance(value, dict) else whole[name] + value
+def add_stats(stats: Stats | PassStats, more: PassStats) -> None:
+    """Adds what a pass took to the statistics of a solve, or of a part of one; of several passes, all count."""
+    for amount in AMOUNTS:
+        if amount in more:
+            stats[amount] = stats.get(amount, 0.0) + more[amount]
+    for reasons in REASONS:
+        if reasons in more:
+            stats[reasons] = stats.get(reasons, {}) | more[reasons]
 
 
 @dataclass(eq=False)
@@ -170,27 +202,30 @@ class Forward:
     def report_of(self, members: Sequence[int]) -> Forward:
         """Status, reasons and statistics of some members, numbered anew; values and tape stay those of all."""
 
-        def some(part: Any) -> Any:
-            if isinstance(part, list):
-                return [part[i] for i in members]
-            if isinstance(part, dict):
-                return {k: part[i] for k, i in enumerate(members) if i in part}
-            return part
+        def some(value: object) -> object:
+            if isinstance(value, list):
+                return [value[i] for i in members]
+            return _renumbered(value, members) if isinstance(value, dict) else value
 
-        stats = make_stats(**{name: some(part) for name, part in self.stats.items()})
-        return replace(self, status=some(self.status), reasons=some(self.reasons), stats=stats)
+        stats = cast(Stats, {name: some(value) for name, value in self.stats.items()})
+        status, reasons = [self.status[i] for i in members], _renumbered(self.reasons, members)
+        return replace(self, status=status, reasons=reasons, stats=stats)
+
+
+def _renumbered(reasons: Mapping[int, str], members: Sequence[int]) -> dict[int, str]:
+    return {k: reasons[i] for k, i in enumerate(members) if i in reasons}
 
 
 @dataclass(eq=False)
 class Gradients:
-    """Result of an adjoint solve, shaped like `y0`, `p` and `f` of the problem; `stats` are some of `Stats`."""
+    """Result of an adjoint solve, shaped like `y0`, `p` and `f` of the problem; `stats` are what the pass adds to those of the solve."""
 
     y0: Array
     p: Array
     f: Array
     status: list[Status]
     reasons: dict[int, str]
-    stats: dict[str, Any] = field(default_factory=dict)
+    stats: PassStats = field(default_factory=PassStats)
 
 
 @dataclass(eq=False)
@@ -206,7 +241,7 @@ class Tangents:
     q: Array
     status: list[Status]
     reasons: dict[int, str]
-    stats: dict[str, Any] = field(default_factory=dict)
+    stats: PassStats = field(default_factory=PassStats)
 
 
 class Engine(Protocol):

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array, Indices
 from .base import Forward, Problem
 from .ir.events import decisions, events, pull_events
 from .ir.kernels import Kernel, System
 from .ir.numpy_rules import RULES
 from .ir.program import Program
-
-Array = NDArray[np.float64]
 
 # Newton steps to a switch, and how near, relative to the size of what moves there, the function is looked at.
 STEPS, NEAR, NEARER = 6, 1e-6, 1e-8
@@ -56,7 +53,7 @@ def jumping(system: System, y: Array, p: Array, f: Array, linear: bool) -> list[
         return []
     samples = len(y)
     v = np.concatenate([y, p, f, np.broadcast_to(system.constants, (samples, len(system.constants)))], axis=1)
-    found = []
+    jumps = []
     with np.errstate(all="ignore"):
         for kernel in system.closures:
             results = kernel.program.run(_inputs(kernel.program, kernel, v), RULES)
@@ -66,8 +63,8 @@ def jumping(system: System, y: Array, p: Array, f: Array, linear: bool) -> list[
             count = decisions(kernel.program, moving)
             which = tuple(k for k in range(count) if _jumps(kernel.program, moving, inputs, k))
             if which:
-                found.append(Jumping(kernel, moving, which))
-    return found
+                jumps.append(Jumping(kernel, moving, which))
+    return jumps
 
 
 def jumping_along(problem: Problem, forward: Forward, samples: int = 64) -> list[Jumping]:
@@ -95,7 +92,7 @@ def _movable(system: System, linear: bool) -> list[tuple[Kernel, tuple[str, ...]
     first_f, first_c = (system.n_states + system.n_parameters + n for n in (0, system.n_forcings))
     base = first_c + len(system.constants)
 
-    def moves(row: Any) -> bool:
+    def moves(row: Indices) -> bool:
         at = row[0] if len(row) else base
         return at < system.n_states or at >= base or (linear and first_f <= at < first_c)
 
@@ -109,14 +106,14 @@ def _inputs(program: Program, kernel: Kernel, v: Array) -> dict[str, Array]:
     return {name: v[:, row] for name, row in zip(program.inputs, kernel.gather, strict=True)}
 
 
-def _rows(value: Any, samples: int, items: int) -> Array:
+def _rows(value: Array | float, samples: int, items: int) -> Array:
     return np.broadcast_to(np.asarray(value, float), (samples, items))
 
 
 def _jumps(program: Program, moving: Sequence[str], inputs: dict[str, Array], k: int) -> bool:
     """Do results jump where comparison `k` turns, at the points on the switch next to `inputs`?"""
     change, gradient = events(program, moving), pull_events(program, moving, moving)
-    weights = {f"w.{i}": float(i == k) for i in range(decisions(program, moving))}
+    weights = {f"w.{i}": np.array(i == k, float) for i in range(decisions(program, moving))}
     size = {name: np.abs(inputs[name]) + 1e-3 * np.abs(inputs[name]).max(initial=1e-3) for name in moving}
     at = dict(inputs)
     for _ in range(STEPS):
@@ -134,11 +131,11 @@ def _jumps(program: Program, moving: Sequence[str], inputs: dict[str, Array], k:
             program.run({**at, **{n: at[n] + way * distance * steep[n] / norm for n in moving}}, RULES)
             for way in (1, -1)
         ]
-        found = []
-        for o in program.outputs:
-            a, b = (np.broadcast_to(np.asarray(side[o], float), np.shape(norm)) for side in sides)
-            found.append(np.where(np.abs(a - b) > 1e-10 * (np.abs(a) + np.abs(b)), np.abs(a - b), 0.0))
-        return np.array(found)
+        changes = []
+        for name in program.outputs:
+            a, b = (np.broadcast_to(np.asarray(side[name], float), np.shape(norm)) for side in sides)
+            changes.append(np.where(np.abs(a - b) > 1e-10 * (np.abs(a) + np.abs(b)), np.abs(a - b), 0.0))
+        return np.array(changes)
 
     # What is continuous changes by as much less as the way is shorter; a jump stays as it is.
     near, nearer = across(NEAR), across(NEARER)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .base import FINAL, Array, Engine, Forward, Gradients, Problem, Status, Tangents, add_stats, make_stats
+from ..arrays import Array, Indices
+from .base import FINAL, Engine, Forward, Gradients, Problem, Status, Tangents, add_stats
 
 COUNTS: tuple[Literal["steps", "rejections"], ...] = ("steps", "rejections")
 
@@ -28,7 +28,7 @@ class Method:
 class Part:
     """The members that one method was tried on, and what came of it."""
 
-    members: NDArray[np.int64]
+    members: Indices
     problem: Problem
     forward: Forward
 
@@ -48,7 +48,7 @@ class Fallback:
         started, limit = time.monotonic(), problem.options.max_seconds
         first = self.engine.forward(problem, differentiate)
         parts = [Part(np.arange(problem.members), problem, first)]
-        status, reasons, stats = [*first.status], dict(first.reasons), make_stats(**first.stats)
+        status, reasons, stats = [*first.status], dict(first.reasons), first.stats.copy()
         result = replace(first, status=status, reasons=reasons, stats=stats, tape=parts)
         for method in self.methods if problem.options.solver in (None, "auto") else ():
             failed = np.array([i for i, s in enumerate(result.status) if not s.ok and s not in FINAL], np.int64)
@@ -61,13 +61,16 @@ class Fallback:
             self._take(result, method, parts[-1])
         return result
 
-    def _try(self, method: Method, problem: Problem, members: Any, seconds: float, differentiate: bool) -> Part:
-        o = problem.options
+    def _try(self, method: Method, problem: Problem, members: Indices, seconds: float, differentiate: bool) -> Part:
+        asked = problem.options
         options = replace(
-            o, solver=method.solver, rtol=method.share * o.rtol, atol=method.share * o.atol, max_seconds=seconds
+            asked,
+            solver=method.solver,
+            rtol=method.share * asked.rtol,
+            atol=method.share * asked.atol,
+            max_seconds=seconds,
         )
-        y0, p, f = (part[members] for part in (problem.y0, problem.p, problem.f))
-        again = replace(problem, options=options, y0=y0, p=p, f=f)
+        again = replace(problem, options=options, y0=problem.y0[members], p=problem.p[members], f=problem.f[members])
         return Part(members, again, self.engine.forward(again, differentiate))
 
     def _take(self, result: Forward, method: Method, part: Part) -> None:
@@ -85,37 +88,38 @@ class Fallback:
             for mine, theirs in ((result.stats[k], part.forward.stats[k]) for k in COUNTS):
                 if mine is not None and theirs is not None:
                     mine[m] = theirs[i]
-        add_stats(result.stats, {k: part.forward.stats[k] for k in ("forward_seconds", "kept_bytes")})
+        spent = part.forward.stats
+        add_stats(result.stats, {"forward_seconds": spent["forward_seconds"], "kept_bytes": spent["kept_bytes"]})
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
         y0, p, f = np.zeros_like(problem.y0), np.zeros_like(problem.p), np.zeros_like(problem.f)
-        found = Gradients(y0, p, f, [Status.SUCCESS] * problem.members, {})
+        whole = Gradients(y0, p, f, [Status.SUCCESS] * problem.members, {})
         started = time.monotonic()
         # A member that a method failed on gets zeros from its part.
         for part in forward.tape:
             m = part.members
             some = self.engine.backward(_within(problem, part, started), part.forward, y_bar[m], q_bar[m])
-            for whole, share in ((found.y0, some.y0), (found.p, some.p), (found.f, some.f)):
-                whole[m] += share
-            _note(found, some, part)
-        return found
+            for total, share in ((y0, some.y0), (p, some.p), (f, some.f)):
+                total[m] += share
+            _note(whole, some, part)
+        return whole
 
     def tangent(self, problem: Problem, forward: Forward, y0_dot: Array, p_dot: Array, f_dot: Array) -> Tangents:
-        y, q = (np.zeros((len(y0_dot), *part.shape)) for part in (forward.y, forward.q))
-        found, started = Tangents(y, q, [Status.SUCCESS] * problem.members, {}), time.monotonic()
+        y, q = (np.zeros((len(y0_dot), *values.shape)) for values in (forward.y, forward.q))
+        whole, started = Tangents(y, q, [Status.SUCCESS] * problem.members, {}), time.monotonic()
         for part in forward.tape:
             m = part.members
             if part is not forward.tape[0] and part.forward.stats["sensitivity"] == "gauss":
                 for i in np.flatnonzero([s.ok for s in part.forward.status]):
-                    found.status[m[i]] = Status.FAILED
-                    found.reasons[m[i]] = f"({part.forward.stats['solver']}, which solved it, has no tangent)"
+                    whole.status[m[i]] = Status.FAILED
+                    whole.reasons[m[i]] = f"({part.forward.stats['solver']}, which solved it, has no tangent)"
                 continue
             now = _within(problem, part, started)
             some = self.engine.tangent(now, part.forward, y0_dot[:, m], p_dot[:, m], f_dot[:, m])
-            found.y[:, m] += some.y
-            found.q[:, m] += some.q
-            _note(found, some, part)
-        return found
+            y[:, m] += some.y
+            q[:, m] += some.q
+            _note(whole, some, part)
+        return whole
 
 
 def _within(problem: Problem, part: Part, started: float) -> Problem:
@@ -124,9 +128,9 @@ def _within(problem: Problem, part: Part, started: float) -> Problem:
     return replace(part.problem, options=replace(part.problem.options, max_seconds=left))
 
 
-def _note(found: Gradients | Tangents, some: Gradients | Tangents, part: Part) -> None:
+def _note(whole: Gradients | Tangents, some: Gradients | Tangents, part: Part) -> None:
     """Adds status, reasons and statistics of a part to those of the whole."""
     for i, m in enumerate(part.members):
         if not some.status[i].ok:
-            found.status[m], found.reasons[int(m)] = some.status[i], some.reasons.get(i, "")
-    found.stats.update({k: found.stats.get(k, 0.0) + v for k, v in some.stats.items()})
+            whole.status[m], whole.reasons[int(m)] = some.status[i], some.reasons.get(i, "")
+    add_stats(whole.stats, some.stats)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from ...arrays import Array, Indices
 from ...errors import ModelError
 from ...model import Model
 from .hoisting import hoist
-from .kernels import Array, Guard, Index, Kernel, Scatter, System
+from .kernels import Guard, Kernel, Scatter, System
 from .program import Program
 from .traced_model import Programs
 
@@ -34,11 +34,11 @@ class _Values:
         self.size = 0
         self.constants: list[Array] = []
 
-    def take(self, count: int) -> Index:
+    def take(self, count: int) -> Indices:
         start, self.size = self.size, self.size + count
         return np.arange(start, self.size)
 
-    def constant(self, values: Array) -> Index:
+    def constant(self, values: Array) -> Indices:
         self.constants.append(np.asarray(values, np.float64))
         return self.take(len(values))
 
@@ -46,7 +46,7 @@ class _Values:
 def build_system(model: Model, programs: Programs, layout: Layout, prepared: bool = True) -> System:
     """Lays out the values of `model`, whose local functions are `programs`.
 
-    `prepared` cuts out what depends on parameters and geometry alone, see `prepare.py`.
+    `prepared` cuts out what depends on parameters and geometry alone, see `hoisted.py`.
 
     Raises:
         ModelError: a local function returns a name that the model does not declare.
@@ -55,7 +55,7 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
     states = _order_states(model)
     n_states = sum(len(v) for v in states.values())
     values.take(n_states)
-    parameters: dict[str, Index] = {}
+    parameters: dict[str, Indices] = {}
     for p in model.parameters:
         parameters[p.name] = values.take(layout.parameters[p.name])
     n_parameters = values.size - n_states
@@ -78,7 +78,7 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
     bare = dict(cell)
     cell_forcing = {k: _spread(v, graph.cells) for k, v in forcings.items()}
 
-    def targets(program: Program, put: Mapping[str, list[tuple[Index, Array]]], amount: Array) -> tuple[Scatter, ...]:
+    def targets(program: Program, put: Mapping[str, list[tuple[Indices, Array]]], amount: Array) -> tuple[Scatter, ...]:
         """Scatters of a program: rates of states as `put` says, integrated fluxes times `amount`."""
         scatter = []
         for name in program.outputs:
@@ -136,19 +136,22 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
             spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
         guards.append(Guard(_kernel(program, spaces, (), len(touched)), limit.name, limit.unit, touched, limit.remedy))
     controls: list[tuple[int, int, float]] = []
-    for s in model.all_states:
-        if not s.nominal > 0:
-            raise ModelError(f"{model.name}: the nominal value of state {s.name!r} must be positive, got {s.nominal!r}")
-        if np.isfinite(s.nominal):
-            controls += [(int(i), -1, float(s.nominal)) for i in states[s.name]]
-    for s in model.states:
-        if s.error_control is not None:
-            name, size = s.error_control
+    for state in model.all_states:
+        nominal = state.nominal
+        if not nominal > 0:
+            raise ModelError(
+                f"{model.name}: the nominal value of state {state.name!r} must be positive, got {nominal!r}"
+            )
+        if np.isfinite(nominal):
+            controls += [(int(i), -1, float(nominal)) for i in states[state.name]]
+    for state in model.states:
+        if state.error_control is not None:
+            name, size = state.error_control
             if not closures or name not in closures[0].program.outputs:
-                raise ModelError(f"{model.name}: state {s.name!r} is controlled through {name!r}, no closure value")
+                raise ModelError(f"{model.name}: state {state.name!r} is controlled through {name!r}, no closure value")
             if not size > 0:
                 raise ModelError(f"{model.name}: the size of {name!r} must be positive, got {size!r}")
-            controls += [(int(i), int(a), float(size)) for i, a in zip(states[s.name], cell[name], strict=True)]
+            controls += [(int(i), int(a), float(size)) for i, a in zip(states[state.name], cell[name], strict=True)]
     returned = {s.output for k in kernels for s in k.scatter}
     if missing := set(flux_names) - returned:
         raise ModelError(f"{model.name}: no local function returns the integrated fluxes {sorted(missing)}")
@@ -172,7 +175,7 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
     return hoist(system) if prepared else system
 
 
-def _order_states(model: Model) -> dict[str, Index]:
+def _order_states(model: Model) -> dict[str, Indices]:
     """Positions of the states, cell by cell, a boundary's store just before the cell it touches.
 
     This keeps the Jacobian of a column banded, tridiagonal for one state per cell.
@@ -189,15 +192,17 @@ def _order_states(model: Model) -> dict[str, Index]:
     return order
 
 
-def _spread(positions: Index, count: int) -> Index:
+def _spread(positions: Indices, count: int) -> Indices:
     return np.broadcast_to(positions, (count,)) if len(positions) == 1 else positions
 
 
-def _at(space: Mapping[str, Index], where: Index) -> dict[str, Index]:
+def _at(space: Mapping[str, Indices], where: Indices) -> dict[str, Indices]:
     return {k: v[where] for k, v in space.items()}
 
 
-def _kernel(program: Program, spaces: Mapping[str, Mapping[str, Index]], scatter: Iterable[Any], items: int) -> Kernel:
+def _kernel(
+    program: Program, spaces: Mapping[str, Mapping[str, Indices]], scatter: Iterable[Scatter], items: int
+) -> Kernel:
     rows = []
     for name in program.inputs:
         prefix, _, key = name.partition(".")

@@ -21,24 +21,24 @@ class _Sheet(Builder):
     """A builder that simplifies derivatives further, and leaves undefined constants alone."""
 
     def apply(self, op: str, *args: Ref) -> Ref:
-        known = [self.value(a) for a in args]
+        constants = [self.value(a) for a in args]
         if op in LOWERED:
             return self._append(Node(op, args))
-        if all(k is not None for k in known):
+        if all(c is not None for c in constants):
             try:
-                return self.constant(OPERATIONS[op](*known))
+                return self.constant(OPERATIONS[op](*constants))
             except (ArithmeticError, ValueError):
                 return self._append(Node(op, args))
-        if op == "sub" and known[0] == 0.0:
+        if op == "sub" and constants[0] == 0.0:
             return self.apply("neg", args[1])
-        if op == "div" and known[0] == 0.0:
+        if op == "div" and constants[0] == 0.0:
             return self.constant(0.0)
-        if op == "mul" and -1.0 in known:
-            return self.apply("neg", args[1 - known.index(-1.0)])
+        if op == "mul" and -1.0 in constants:
+            return self.apply("neg", args[1 - constants.index(-1.0)])
         if op == "neg" and self.nodes[args[0]].op == "neg":
             return self.nodes[args[0]].args[0]
-        if op == "where" and (known[0] is not None or args[1] == args[2]):
-            return args[2] if known[0] == 0.0 else args[1]
+        if op == "where" and (constants[0] is not None or args[1] == args[2]):
+            return args[2] if constants[0] == 0.0 else args[1]
         if op == "add" and self.nodes[args[1]].op == "neg":
             return self.apply("sub", args[0], self.nodes[args[1]].args[0])
         return super().apply(op, *args)
@@ -104,7 +104,7 @@ RULES: dict[str, Slopes] = {
     "minimum": lambda s, w, r, a, b: _branch(s, s.apply("le", a, b), w),
     "maximum": lambda s, w, r, a, b: _branch(s, s.apply("le", b, a), w),
     "where": lambda s, w, r, c, a, b: (None, *_branch(s, c, w)),
-}  # fmt: skip
+}
 
 
 def _reverse(sheet: _Sheet, seeds: Mapping[Ref, Ref], wanted: Sequence[Ref]) -> list[Ref]:
@@ -142,8 +142,8 @@ def values(program: Program) -> Program:
 def jacobian(program: Program, outputs: Sequence[str], inputs: Sequence[str]) -> Program:
     """Values, called as in `program`, and `slope.<output>.<input>`."""
     sheet, by_name, by_output = _copy(program)
-    found = _slopes(sheet, by_name, by_output, outputs, inputs)
-    return sheet.finish({**{o: by_output[o] for o in outputs}, **{f"slope.{o}.{i}": r for (o, i), r in found.items()}})
+    slopes = _slopes(sheet, by_name, by_output, outputs, inputs)
+    return sheet.finish({o: by_output[o] for o in outputs} | {f"slope.{o}.{i}": r for (o, i), r in slopes.items()})
 
 
 def _slopes(
@@ -154,20 +154,20 @@ def _slopes(
     inputs: Sequence[str],
 ) -> dict[tuple[str, str], Ref]:
     one = sheet.constant(1.0)
-    found: dict[tuple[str, str], Ref] = {}
-    for o in outputs:
-        bars = _reverse(sheet, {by_output[o]: one}, [by_name[i] for i in inputs])
-        found |= {(o, i): bar for i, bar in zip(inputs, bars, strict=True)}
-    return found
+    slopes: dict[tuple[str, str], Ref] = {}
+    for output in outputs:
+        bars = _reverse(sheet, {by_output[output]: one}, [by_name[i] for i in inputs])
+        slopes |= {(output, i): bar for i, bar in zip(inputs, bars, strict=True)}
+    return slopes
 
 
 def vjp(program: Program, outputs: Sequence[str], inputs: Sequence[str]) -> Program:
     """`bar.<input>`: the gradient of `sum of w.<output> * output`; `w.<output>` are further inputs."""
     sheet, by_name, by_output = _copy(program)
     seeds: dict[Ref, Ref] = {}
-    for o in outputs:
-        weight = sheet.input(f"w.{o}")
-        ref = by_output[o]
+    for output in outputs:
+        weight = sheet.input(f"w.{output}")
+        ref = by_output[output]
         seeds[ref] = sheet.apply("add", seeds[ref], weight) if ref in seeds else weight
     bars = _reverse(sheet, seeds, [by_name[i] for i in inputs])
     return sheet.finish({f"bar.{i}": bar for i, bar in zip(inputs, bars, strict=True)})

@@ -13,14 +13,19 @@ import dis
 import functools
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ...model import Model
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 MISSING = object()
+FROZEN = attrgetter("__dataclass_params__.frozen")
 # Numbers and the like, which cannot change; whoever puts another one in their place is seen. Not what is derived from
 # them, which may have methods.
 FIXED = {type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device}
@@ -28,21 +33,21 @@ FIXED = {type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.d
 LASTING = ("torch", "math", "operator", "builtins", "_operator")
 # Functions of Python through which anything may be read, or called another time with another result.
 OPEN = {
-    "globals", "locals", "vars", "eval", "exec", "open", "input", "__import__", "compile", "getattr", "setattr",
-    "delattr", "next", "iter", "print", "breakpoint",
-}  # fmt: skip
+    *("globals", "locals", "vars", "getattr", "setattr", "delattr", "next", "iter"),
+    *("eval", "exec", "compile", "__import__", "open", "input", "print", "breakpoint"),
+}
 # Methods that no arithmetic calls: what dataclasses write themselves, and what copies and pickles.
 UNCALLED = {
-    "__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__", "__post_init__", "__replace__",
-    "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__copy__", "__deepcopy__",
-}  # fmt: skip
-
+    *("__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__", "__post_init__", "__replace__"),
+    *("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__copy__", "__deepcopy__"),
+}
 
 # Of torch: what is another one at each call.
 CHANGING = {
-    "rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "randperm", "normal", "bernoulli", "poisson",
-    "multinomial", "dropout", "seed", "initial_seed", "get_rng_state", "empty", "empty_like", "load", "distributions",
-}  # fmt: skip
+    *("rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "randperm", "normal", "bernoulli"),
+    *("poisson", "multinomial", "dropout", "seed", "initial_seed", "get_rng_state", "distributions"),
+    *("empty", "empty_like", "load"),
+}
 
 
 class _OutOfSightError(Exception):
@@ -56,12 +61,12 @@ class Captured:
         functions: local functions, and whatever they are called through.
     """
 
-    def __init__(self, functions: Iterable[Any]) -> None:
-        self._cells: list[tuple[types.CellType, Any]] = []
-        self._entries: list[tuple[Mapping[Any, Any], Any, Any]] = []
-        self._sizes: list[tuple[dict[Any, Any], int]] = []
-        self._codes: list[tuple[types.FunctionType, Any, Any, Any]] = []
-        self._seen: dict[Any, Any] = {}
+    def __init__(self, functions: Iterable[object]) -> None:
+        self._cells: list[tuple[types.CellType, object]] = []
+        self._entries: list[tuple[Mapping[str, object], str, object]] = []
+        self._sizes: list[tuple[Mapping[str, object], int]] = []
+        self._codes: list[tuple[types.FunctionType, types.CodeType, object, object]] = []
+        self._seen: dict[tuple[int, frozenset[str] | None], object] = {}
         for function in functions:
             self._walk(function, None)
 
@@ -73,14 +78,14 @@ class Captured:
                 and all(holder.get(key, MISSING) is value for holder, key, value in self._entries)
                 and all(len(holder) == size for holder, size in self._sizes)
                 and all(
-                    f.__code__ is code and f.__defaults__ is given and f.__kwdefaults__ is named
-                    for f, code, given, named in self._codes
+                    f.__code__ is code and f.__defaults__ is defaults and f.__kwdefaults__ is named
+                    for f, code, defaults, named in self._codes
                 )
             )
         except ValueError:  # a cell that has been emptied
             return False
 
-    def _walk(self, value: Any, attributes: frozenset[str] | None) -> None:
+    def _walk(self, value: object, attributes: frozenset[str] | None) -> None:
         """Goes on to all that is seen of `value` by code that reads these attributes; None where that is unknown."""
         if type(value) in FIXED or isinstance(value, np.generic):
             return
@@ -95,23 +100,23 @@ class Captured:
             self._walk(value.__func__, None)
             self._walk(value.__self__, None)
         elif isinstance(value, functools.partial):
-            for part in (value.func, value.args, value.keywords):
-                self._walk(part, None)
+            for held in (value.func, value.args, value.keywords):
+                self._walk(held, None)
         elif isinstance(value, types.ModuleType):
             self._module(value, attributes)
-        elif type(value) in (tuple, frozenset):
+        elif type(value) is tuple or type(value) is frozenset:
             for item in value:
                 self._walk(item, None)
         elif type(value) is dict:
             self._sizes.append((value, len(value)))
-            for key, item in value.items():
-                self._entry(value, key, item, None)
+            for name, item in value.items():
+                self._entry(value, name, item, None)
         elif dataclasses.is_dataclass(value) and not isinstance(value, type | Model):
             self._dataclass(value, attributes)
         elif not _lasting(value):
             raise _OutOfSightError
 
-    def _entry(self, holder: dict[Any, Any], key: Any, value: Any, attributes: frozenset[str] | None) -> None:
+    def _entry(self, holder: Mapping[str, object], key: str, value: object, attributes: frozenset[str] | None) -> None:
         self._entries.append((holder, key, value))
         self._walk(value, attributes)
 
@@ -122,8 +127,8 @@ class Captured:
         if function.__dict__ or not CHANGING.isdisjoint(names | attributes):
             raise _OutOfSightError
         self._codes.append((function, function.__code__, function.__defaults__, function.__kwdefaults__))
-        for part in (function.__defaults__ or (), function.__kwdefaults__ or {}):
-            self._walk(part, None)
+        for defaults in (function.__defaults__ or (), function.__kwdefaults__ or {}):
+            self._walk(defaults, None)
         for cell in function.__closure__ or ():
             self._cells.append((cell, cell.cell_contents))
             self._walk(cell.cell_contents, attributes)
@@ -142,8 +147,8 @@ class Captured:
         for name in attributes:
             self._entry(vars(module), name, vars(module).get(name, MISSING), attributes)
 
-    def _dataclass(self, value: Any, attributes: frozenset[str] | None) -> None:
-        if not value.__dataclass_params__.frozen or not hasattr(value, "__dict__"):
+    def _dataclass(self, value: DataclassInstance, attributes: frozenset[str] | None) -> None:
+        if not FROZEN(value) or not hasattr(value, "__dict__"):
             raise _OutOfSightError
         own = {f.name for f in dataclasses.fields(value)} | (set(vars(value)) if attributes is None else attributes)
         for name in own:
@@ -165,7 +170,7 @@ class Captured:
                 waiting += more
 
 
-def captured(functions: Iterable[Any]) -> Captured | None:
+def captured(functions: Iterable[object]) -> Captured | None:
     """What functions can see now; None where something is in sight that can change unseen."""
     try:
         return Captured(functions)
@@ -174,7 +179,7 @@ def captured(functions: Iterable[Any]) -> Captured | None:
         return None
 
 
-def _lasting(value: Any) -> bool:
+def _lasting(value: object) -> bool:
     """Is it a function or type of a package that stays what it is?"""
     if value is MISSING:
         return True

@@ -17,13 +17,13 @@ from .program import Program, Ref
 def decisions(program: Program, inputs: Sequence[str]) -> int:
     """How many comparisons that `inputs` can turn choose between values."""
     sheet, by_name, _ = _copy(program)
-    return len(_found(sheet, {by_name[i] for i in inputs if i in by_name}))
+    return len(_deciding(sheet, {by_name[i] for i in inputs if i in by_name}))
 
 
 def sided(program: Program, inputs: Sequence[str]) -> Program:
     """The program with its decisions as further inputs, `side.<k>`: one where the comparison holds, else zero."""
     sheet, by_name, outputs = _copy(program)
-    chosen = {ref: k for k, ref in enumerate(_found(sheet, {by_name[i] for i in inputs if i in by_name}))}
+    chosen = {ref: k for k, ref in enumerate(_deciding(sheet, {by_name[i] for i in inputs if i in by_name}))}
     other, refs, half = _Sheet(program.name), list[Ref](), 0
     half = other.constant(0.5)
     for ref, node in enumerate(sheet.nodes):
@@ -40,18 +40,18 @@ def events(program: Program, inputs: Sequence[str]) -> Program:
     """`event.<k>`, positive on the side on which comparison `k` holds, and `side.<k>`, one where it does, else zero."""
     sheet, by_name, _ = _copy(program)
     zero, one = sheet.constant(0.0), sheet.constant(1.0)
-    found: dict[str, Ref] = {}
-    for k, ref in enumerate(_found(sheet, {by_name[i] for i in inputs if i in by_name})):
+    results: dict[str, Ref] = {}
+    for k, ref in enumerate(_deciding(sheet, {by_name[i] for i in inputs if i in by_name})):
         a, b = sheet.nodes[ref].args
-        found |= {f"event.{k}": sheet.apply("sub", b, a), f"side.{k}": sheet.apply("where", ref, one, zero)}
-    return sheet.finish(found)
+        results |= {f"event.{k}": sheet.apply("sub", b, a), f"side.{k}": sheet.apply("where", ref, one, zero)}
+    return sheet.finish(results)
 
 
 def pull_events(program: Program, inputs: Sequence[str], free: Sequence[str]) -> Program:
     """`bar.<input>` for the inputs `free`: the gradient of the sum of `w.<k>` times `event.<k>`."""
     sheet, by_name, _ = _copy(program)
     seeds: dict[Ref, Ref] = {}
-    for k, ref in enumerate(_found(sheet, {by_name[i] for i in inputs if i in by_name})):
+    for k, ref in enumerate(_deciding(sheet, {by_name[i] for i in inputs if i in by_name})):
         a, b = sheet.nodes[ref].args
         difference, weight = sheet.apply("sub", b, a), sheet.input(f"w.{k}")
         seeds[difference] = sheet.apply("add", seeds[difference], weight) if difference in seeds else weight
@@ -59,9 +59,9 @@ def pull_events(program: Program, inputs: Sequence[str], free: Sequence[str]) ->
     return sheet.finish({f"bar.{i}": bar for i, bar in zip(free, bars, strict=True)})
 
 
-def _found(sheet: _Sheet, moving: set[Ref]) -> list[Ref]:
+def _deciding(sheet: _Sheet, moving: set[Ref]) -> list[Ref]:
     """Comparisons that depend on what moves and on which a `where` depends, alone or with others."""
-    moving, stack, found = set(moving), list[Ref](), set[Ref]()
+    moving, stack, deciding = set(moving), list[Ref](), set[Ref]()
     for ref, node in enumerate(sheet.nodes):
         if not moving.isdisjoint(node.args):
             moving.add(ref)
@@ -73,5 +73,5 @@ def _found(sheet: _Sheet, moving: set[Ref]) -> list[Ref]:
         if node.op in ("and", "or", "not"):
             stack.extend(node.args)
         elif node.op in ("lt", "le") and ref in moving:
-            found.add(ref)
-    return sorted(found)
+            deciding.add(ref)
+    return sorted(deciding)

@@ -2,17 +2,17 @@
 
 `1 - 1/n`, `1/(theta_s - theta_r)` or a power of a parameter would otherwise be evaluated at every step
 of the solver. They are cut out of the programs into kernels of their own, whose results join the
-parameters that an engine sees; `prepare.py` evaluates them, and carries gradients back through them.
+parameters that an engine sees; `hoisted.py` evaluates them, and carries gradients back through them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from ...arrays import Indices
 from .kernels import Kernel, Scatter, System
 from .program import LOGICAL, Builder, Node, Program, Ref
 
@@ -28,7 +28,7 @@ def hoist(system: System) -> System:
     prepared: list[Kernel] = []
     added = 0
 
-    def cut(kernel: Kernel) -> tuple[Program, list[np.ndarray[Any, Any]]]:
+    def cut(kernel: Kernel) -> tuple[Program, list[Indices]]:
         """The rest of the program, and the rows its new inputs gather, counted from the first prepared value."""
         nonlocal added
         names = kernel.program.inputs
@@ -64,7 +64,7 @@ def hoist(system: System) -> System:
     # Guards are looked at once a step, and have no gradient that would go back through what is prepared.
     pieces += [(guard.kernel, guard.kernel.program, []) for guard in system.guards]
 
-    def shifted(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def shifted(rows: Indices) -> Indices:
         return np.where(rows >= first_f, rows + added, rows)
 
     kernels = []

@@ -15,13 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ...arrays import Array, Indices
 from .program import Program
-
-Index = NDArray[np.int64]
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,7 @@ class Scatter:
     """Where one result of a kernel goes: `rates[target] += weight * result`, one entry per item."""
 
     output: str
-    target: Index
+    target: Indices
     weight: Array
 
 
@@ -43,7 +38,7 @@ class Kernel:
     """
 
     program: Program
-    gather: Index
+    gather: Indices
     scatter: tuple[Scatter, ...]
 
 
@@ -59,7 +54,7 @@ class Guard:
     kernel: Kernel
     name: str
     unit: str
-    cells: Index
+    cells: Indices
     remedy: str
 
     def message(self, item: int, low: float, value: float, high: float, when: str) -> str:
@@ -82,7 +77,7 @@ class System:
 
     Attributes:
         n_states, n_parameters, n_forcings, n_fluxes: sizes of the parts of `v` and of the rates. The
-            parameters are those given and, after them, the prepared values (`prepare.py`).
+            parameters are those given and, after them, the prepared values (`hoisted.py`).
         constants: values of the constant part of `v` (geometry).
         n_values: length of `v`.
         closures, kernels: what assigns closure values, and what adds to the rates.
@@ -105,9 +100,9 @@ class System:
     constants: Array
     closures: tuple[Kernel, ...]
     kernels: tuple[Kernel, ...]
-    states: Mapping[str, Index]
+    states: Mapping[str, Indices]
     parameters: Mapping[str, slice]
-    forcings: Mapping[str, Index]
+    forcings: Mapping[str, Indices]
     fluxes: tuple[str, ...]
     controls: tuple[tuple[int, int, float], ...] = ()
     prepared: tuple[Kernel, ...] = ()

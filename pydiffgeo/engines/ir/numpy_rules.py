@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-RULES: dict[str, Callable[..., Any]] = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power, "neg": np.negative,
-    "abs": np.abs, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "sin": np.sin, "cos": np.cos,
-    "minimum": np.minimum, "maximum": np.maximum, "lt": np.less, "le": np.less_equal, "and": np.logical_and,
-    "or": np.logical_or, "not": np.logical_not, "where": np.where,
-    "lnabs": lambda x: np.log(np.abs(x)), "raise": lambda x, y, logarithm: np.power(x, y),
-}  # fmt: skip
+from ...arrays import Array
+
+_OWN_NAMES = ("abs", "exp", "log", "sqrt", "tanh", "sin", "cos", "minimum", "maximum", "where")
+RULES: dict[str, Callable[..., Array]] = {
+    **{op: getattr(np, op) for op in _OWN_NAMES},
+    **{"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power, "neg": np.negative},
+    **{"lt": np.less, "le": np.less_equal, "and": np.logical_and, "or": np.logical_or, "not": np.logical_not},
+    "lnabs": lambda x: np.log(np.abs(x)),
+    "raise": lambda x, y, logarithm: np.power(x, y),
+}

@@ -10,9 +10,10 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 Ref = int  # position of a node in its program
+V = TypeVar("V")
 
 
 class Node(NamedTuple):
@@ -37,9 +38,9 @@ class Program:
         """Names of the inputs that the function really uses."""
         return tuple(n.name for n in self.nodes if n.op == "input")
 
-    def run(self, inputs: Mapping[str, Any], rules: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
-        """Evaluates the program with `rules` (operation -> function) on any kind of values."""
-        values: list[Any] = []
+    def run(self, inputs: Mapping[str, V], rules: Mapping[str, Callable[..., V]]) -> dict[str, V | float]:
+        """Evaluates the program with `rules` (operation -> function) on any kind of values; constants stay numbers."""
+        values: list[V | float] = []
         for node in self.nodes:
             if node.op == "input":
                 values.append(inputs[node.name])
@@ -51,13 +52,14 @@ class Program:
 
 
 # Every operation an engine must know: how to evaluate it on plain numbers.
-OPERATIONS: dict[str, Callable[..., Any]] = {
-    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
-    "pow": operator.pow, "neg": operator.neg, "abs": abs, "exp": math.exp, "log": math.log,
-    "sqrt": math.sqrt, "tanh": math.tanh, "sin": math.sin, "cos": math.cos, "minimum": min, "maximum": max,
-    "lt": operator.lt, "le": operator.le, "and": lambda a, b: bool(a and b),
-    "or": lambda a, b: bool(a or b), "not": operator.not_, "where": lambda c, a, b: a if c else b,
-}  # fmt: skip
+OPERATIONS: dict[str, Callable[..., float]] = {
+    **{op: getattr(operator, op) for op in ("add", "sub", "mul", "pow", "neg", "abs", "lt", "le")},
+    **{op: getattr(math, op) for op in ("exp", "log", "sqrt", "tanh", "sin", "cos")},
+    **{"div": operator.truediv, "minimum": min, "maximum": max, "not": operator.not_},
+    "and": lambda a, b: bool(a and b),
+    "or": lambda a, b: bool(a or b),
+    "where": lambda c, a, b: a if c else b,
+}
 # Those whose result is true or false, not a number.
 LOGICAL = frozenset({"lt", "le", "and", "or", "not"})
 
@@ -77,9 +79,11 @@ class Builder:
         return self._known[node]
 
     def input(self, name: str) -> Ref:
+        """Where the input of this name is."""
         return self._append(Node("input", name=name))
 
     def constant(self, value: float) -> Ref:
+        """Where this number is."""
         return self._append(Node("constant", value=float(value)))
 
     def value(self, ref: Ref) -> float | None:
@@ -88,23 +92,27 @@ class Builder:
         return node.value if node.op == "constant" else None
 
     def apply(self, op: str, *args: Ref) -> Ref:
-        known = [self.value(a) for a in args]
-        if op == "where" and known[0] is not None:
-            return args[1] if known[0] else args[2]
-        if all(k is not None for k in known):
-            return self.constant(OPERATIONS[op](*known))
-        if op == "pow" and known[1] in (1.0, 2.0, 0.5):
-            return {1.0: lambda: args[0], 2.0: lambda: self.apply("mul", args[0], args[0]),
-                    0.5: lambda: self.apply("sqrt", args[0])}[known[1]]()  # fmt: skip
+        """Where the result of an operation is, which may be found by a simpler one."""
+        constants = [self.value(a) for a in args]
+        if op == "where" and constants[0] is not None:
+            return args[1] if constants[0] else args[2]
+        if all(c is not None for c in constants):
+            return self.constant(OPERATIONS[op](*constants))
+        if op == "pow" and constants[1] == 1.0:
+            return args[0]
+        if op == "pow" and constants[1] == 2.0:
+            return self.apply("mul", args[0], args[0])
+        if op == "pow" and constants[1] == 0.5:
+            return self.apply("sqrt", args[0])
         if (dry := self._clamped(op, args)) is not None:
             below, safe = self.apply("lt", dry, self.constant(0.0)), self.constant(1.0)
             result = self.apply(op, self.apply("where", below, safe, dry), *args[1:])
             return self.apply("where", below, self.constant(0.0), result)
-        if (op in ("add", "sub") and known[1] == 0.0) or (op in ("mul", "div") and known[1] == 1.0):
+        if (op in ("add", "sub") and constants[1] == 0.0) or (op in ("mul", "div") and constants[1] == 1.0):
             return args[0]
-        if (op == "add" and known[0] == 0.0) or (op == "mul" and known[0] == 1.0):
+        if (op == "add" and constants[0] == 0.0) or (op == "mul" and constants[0] == 1.0):
             return args[1]
-        if op == "mul" and 0.0 in known:
+        if op == "mul" and 0.0 in constants:
             return self.constant(0.0)
         return self._append(Node(op, args))
 

@@ -8,8 +8,9 @@ known by it.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
+from operator import attrgetter
 from threading import Lock
-from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ...fingerprint import digest
@@ -17,6 +18,10 @@ from ...model import Model
 from .assembly import Layout, build_system
 from .kernels import System
 from .traced_model import Programs, trace_model
+
+# What counts of a state and of a parameter.
+STATE = attrgetter("name", "unit", "default", "low", "high", "stored", "nominal", "error_control")
+PARAMETER = attrgetter("name", "unit", "default", "low", "high", "open_low", "open_high", "typical", "log", "on")
 
 
 def fingerprint(model: Model, programs: Programs | None = None) -> str:
@@ -28,27 +33,28 @@ def fingerprint(model: Model, programs: Programs | None = None) -> str:
     Raises:
         ModelError: a local function cannot be traced.
     """
-    found = programs or trace_model(model)
-    graph = model.graph
     return digest(
-        found.key,
-        graph.cells, graph.faces, graph.cell, graph.face, graph.coordinates, model.time_unit,
-        [(s.name, s.unit, s.default, s.low, s.high, s.stored, s.nominal, s.error_control) for s in model.all_states],
-        [(p.name, p.unit, p.default, p.low, p.high, p.open_low, p.open_high, p.typical, p.log, p.on)
-         for p in model.parameters],
-        [(f.name, f.unit, f.low, f.high, f.on, f.default) for f in model.forcings],
-        [(q.name, q.unit, q.balance) for q in model.fluxes], [(o.name, o.unit) for o in model.outputs],
+        (programs or trace_model(model)).key,
+        *attrgetter("cells", "faces", "cell", "face", "coordinates")(model.graph),
+        model.time_unit,
+        [*map(STATE, model.all_states)],
+        [*map(PARAMETER, model.parameters)],
+        [*map(attrgetter("name", "unit", "low", "high", "on", "default"), model.forcings)],
+        [*map(attrgetter("name", "unit", "balance"), model.fluxes)],
+        [*map(attrgetter("name", "unit"), model.outputs)],
         [(b.cells, b.geometry, [s.name for s in b.states]) for b in model.boundaries],
-        [(limit.name, limit.unit, limit.boundary) for limit in model.limits],
-        [(c.names, c.holds) for c in model.constraints], model.initial, model.initial_names,
-    )  # fmt: skip
+        [*map(attrgetter("name", "unit", "boundary"), model.limits)],
+        [*map(attrgetter("names", "holds"), model.constraints)],
+        *(model.initial, model.initial_names),
+    )
 
 
 # Systems of each model, by what its functions were when traced; the last few of all; and those that still exist.
 KEPT_OF_A_MODEL, KEPT = 4, 16
-_of_models: WeakKeyDictionary[Model, OrderedDict[Any, System]] = WeakKeyDictionary()
-_recent: OrderedDict[Any, System] = OrderedDict()
-_all: WeakValueDictionary[Any, System] = WeakValueDictionary()
+Key = tuple[Hashable, ...]
+_of_models: WeakKeyDictionary[Model, OrderedDict[Key, System]] = WeakKeyDictionary()
+_recent: OrderedDict[Key, System] = OrderedDict()
+_all: WeakValueDictionary[Key, System] = WeakValueDictionary()
 _lock = Lock()
 
 
@@ -70,7 +76,7 @@ def system_of(model: Model, layout: Layout) -> tuple[System, Programs]:
         return own[key], programs
 
 
-def _keep(systems: OrderedDict[Any, System], key: Any, system: System, most: int) -> None:
+def _keep(systems: OrderedDict[Key, System], key: Key, system: System, most: int) -> None:
     systems[key] = system
     systems.move_to_end(key)
     while len(systems) > most:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,11 +14,11 @@ def _tensors(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda *args: function(*(torch.as_tensor(a, dtype=torch.float64) for a in args))
 
 
-RULES: dict[str, Callable[..., Any]] = {
-    "add": torch.add, "sub": lambda a, b: a - b, "mul": torch.mul, "div": lambda a, b: a / b,
-    "pow": _tensors(torch.pow), "neg": torch.neg, "abs": torch.abs, "exp": torch.exp, "log": torch.log,
-    "sqrt": torch.sqrt, "tanh": torch.tanh, "sin": torch.sin, "cos": torch.cos,
-    "minimum": _tensors(torch.minimum), "maximum": _tensors(torch.maximum),
-    "lt": lambda a, b: a < b, "le": lambda a, b: a <= b, "and": torch.logical_and, "or": torch.logical_or,
-    "not": torch.logical_not, "where": lambda c, a, b: torch.where(c, *map(torch.as_tensor, (a, b))),
-}  # fmt: skip
+RULES: dict[str, Callable[..., Tensor]] = {
+    **{op: getattr(torch, op) for op in ("add", "mul", "neg", "abs", "exp", "log", "sqrt", "tanh", "sin", "cos")},
+    # `torch.sub` and the like take no number first.
+    **{"sub": operator.sub, "div": operator.truediv, "lt": operator.lt, "le": operator.le},
+    **{op: _tensors(getattr(torch, op)) for op in ("pow", "minimum", "maximum")},
+    **{"and": torch.logical_and, "or": torch.logical_or, "not": torch.logical_not},
+    "where": lambda c, a, b: torch.where(c, torch.as_tensor(a), torch.as_tensor(b)),
+}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from ...errors import ModelError, UnsupportedOperationError
 from ...fingerprint import digest
-from ...model import Model
+from ...model import Boundary, Model
 from .captured import Captured, captured
 from .program import Program
 from .torch_rules import RULES
@@ -40,7 +39,7 @@ class Programs:
     untraced: str = ""
 
     @cached_property
-    def key(self) -> tuple[Any, ...]:
+    def key(self) -> tuple[Hashable, ...]:
         """Equal for equal programs, whatever the model is called."""
         programs = (self.closure, self.source, self.flux, *self.boundaries, *self.limits, self.output)
         return (self.untraced, *(None if p is None else (p.nodes, tuple(p.outputs.items())) for p in programs))
@@ -58,12 +57,12 @@ def trace_model(model: Model) -> Programs:
     Raises:
         ModelError: a local function cannot be traced; names it, its line and what is wrong.
     """
-    known = _traced.get(model)
-    if known is not None and known[1].unchanged():
-        return known[0]
-    own = (model.closure, model.source, model.flux, *(b.function for b in model.boundaries),
-           *(limit.function for limit in model.limits), model.output)  # fmt: skip
-    seen = captured(f for f in own if f is not None)
+    last = _traced.get(model)
+    if last is not None and last[1].unchanged():
+        return last[0]
+    functions = [model.closure, model.source, model.flux, *(b.function for b in model.boundaries)]
+    functions += [*(limit.function for limit in model.limits), model.output]
+    seen = captured(f for f in functions if f is not None)
     programs = _trace_all(model)
     # An output that no engine evaluates may use all of PyTorch, and is known by a digest of its own.
     if seen is not None and seen.unchanged() and not programs.untraced:
@@ -86,29 +85,16 @@ def _trace_all(model: Model) -> Programs:
         source = trace(f"{model.name}.source", model.source, [("cell", cell), ("forcing", forcing)])
     if model.flux is not None and len(model.graph.faces):
         flux = trace(f"{model.name}.flux", model.flux, [("left", cell), ("right", cell), ("face", face)])
-    boundaries = tuple(
-        trace(
-            f"{model.name}.{b.name}",
-            b.function,
-            [
-                ("cell", [*cell, *(s.name for s in b.states if s.name not in cell)]),
-                ("forcing", forcing),
-                ("face", [*b.geometry]),
-            ],
-        )
-        for b in model.boundaries
-    )
+
+    def outside(boundary: Boundary, cell: list[str]) -> list[tuple[str, list[str]]]:
+        stores = (s.name for s in boundary.states if s.name not in cell)
+        return [("cell", [*cell, *stores]), ("forcing", forcing), ("face", [*boundary.geometry])]
+
+    boundaries = [trace(f"{model.name}.{b.name}", b.function, outside(b, cell)) for b in model.boundaries]
     sides = {b.name: b for b in model.boundaries}
     limits = []
     for limit in model.limits:
-        spaces = [("cell", bare)]
-        if limit.boundary:
-            side = sides[limit.boundary]
-            spaces = [
-                ("cell", [*bare, *(s.name for s in side.states)]),
-                ("forcing", forcing),
-                ("face", [*side.geometry]),
-            ]
+        spaces = outside(sides[limit.boundary], bare) if limit.boundary else [("cell", bare)]
         limits.append(trace(f"{model.name}.limit of {limit.name}", limit.complete, spaces))
     if model.output is not None:
         try:
@@ -116,7 +102,7 @@ def _trace_all(model: Model) -> Programs:
         except UnsupportedOperationError:
             # No engine evaluates outputs, so they may use all of PyTorch.
             untraced = digest(model.output)
-    return Programs(closure, source, flux, boundaries, tuple(limits), output, untraced)
+    return Programs(closure, source, flux, tuple(boundaries), tuple(limits), output, untraced)
 
 
 def evaluate_outputs(model: Model, programs: Programs, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -125,11 +111,11 @@ def evaluate_outputs(model: Model, programs: Programs, values: Mapping[str, Tens
     Raises:
         ModelError: a function that cannot be traced closes over something that has changed since.
     """
-    known: dict[str, Any] = {k: torch.from_numpy(v.copy()) for k, v in model.graph.cell.items()} | dict(values)
+    cell = {k: torch.from_numpy(v.copy()) for k, v in model.graph.cell.items()} | dict(values)
     if programs.closure is not None:
-        known |= _on_tensors(programs.closure, known)
+        cell |= _on_tensors(programs.closure, cell)
     if programs.output is not None:
-        return _on_tensors(programs.output, known)
+        return _on_tensors(programs.output, cell)
     if model.output is None:
         return {}
     if digest(model.output) != programs.untraced:
@@ -137,10 +123,10 @@ def evaluate_outputs(model: Model, programs: Programs, values: Mapping[str, Tens
             f"{model.name}.output closes over something that has changed since the solve; look at outputs before, "
             "or declare it as a Parameter of the model"
         )
-    outputs = model.output(SimpleNamespace(**known))
+    outputs = model.output(SimpleNamespace(**cell))
     return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in outputs.items()}
 
 
-def _on_tensors(program: Program, known: Mapping[str, Any]) -> dict[str, Tensor]:
-    found = program.run({f"cell.{k}": v for k, v in known.items()}, RULES)
-    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in found.items()}
+def _on_tensors(program: Program, cell: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    results = program.run({f"cell.{k}": v for k, v in cell.items()}, RULES)
+    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in results.items()}

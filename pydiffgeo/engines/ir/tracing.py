@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import SimpleNamespace
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import FrameType, SimpleNamespace
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -39,12 +39,18 @@ class Symbol:
         self.tracer, self.ref = tracer, ref
 
     @classmethod
-    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Symbol:
-        kwargs = kwargs or {}
-        tracer = next(a.tracer for a in _flat((*args, *kwargs.values())) if isinstance(a, Symbol))
-        return tracer.apply(getattr(function, "__name__", str(function)), *args, **kwargs)
+    def __torch_function__(
+        cls,
+        function: Callable[..., object],
+        types: tuple[type, ...],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> Symbol:
+        named = kwargs or {}
+        tracer = next(a.tracer for a in _flat((*args, *named.values())) if isinstance(a, Symbol))
+        return tracer.apply(getattr(function, "__name__", str(function)), *args, **named)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Callable[..., Symbol]:
         if name.startswith("__"):
             raise AttributeError(name)
         if name not in RULES:
@@ -67,7 +73,7 @@ class Symbol:
 
     __int__ = __index__ = __complex__ = __len__ = __iter__ = __float__
 
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def __array__(self, *args: object, **kwargs: object) -> NoReturn:
         self.__float__()
 
 
@@ -85,11 +91,12 @@ for _name in (
 class Tracer:
     """Writes down what one local function does, and says where in it something cannot be translated."""
 
-    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+    def __init__(self, name: str, function: Callable[..., object]) -> None:
         self.name, self.function, self.builder = name, function, Builder(name)
         self.done = False
 
-    def apply(self, name: str, *args: Any, **kwargs: Any) -> Symbol:
+    def apply(self, name: str, *args: object, **kwargs: object) -> Symbol:
+        """Writes down the function of PyTorch, or operator, called `name`."""
         target = name.strip("_") if name.startswith("__") else name
         rule = RULES.get(target)
         for value in (*args, *kwargs.values()):
@@ -109,22 +116,22 @@ class Tracer:
     def _kinds(self, target: str, refs: list[Ref | None]) -> list[Ref | None]:
         """The arguments as the rule takes them: conditions where it wants conditions, else numbers."""
         wanted = CONDITIONS.get(target, 0)
-        found: list[Ref | None] = []
+        taken: list[Ref | None] = []
         for i, ref in enumerate(refs):
             logical = ref is not None and self.builder.nodes[ref].op in LOGICAL
             if i < wanted and not logical and ref is not None and self.builder.value(ref) is None:
                 self.fail(f"{target!r} wants a comparison, such as x > 0, and got a number")
             if i >= wanted and logical and ref is not None:  # as in torch, a truth value counts as one or zero
                 ref = self.builder.apply("where", ref, self.builder.constant(1.0), self.builder.constant(0.0))
-            found.append(ref)
-        return found
+            taken.append(ref)
+        return taken
 
-    def _ref(self, value: Any) -> Ref | None:
+    def _ref(self, value: object) -> Ref | None:
         if isinstance(value, Symbol):
             return value.ref
         return None if value is None else self.builder.constant(self.number(value))
 
-    def number(self, value: Any) -> float:
+    def number(self, value: object) -> float:
         """A constant of the program; anything else that a local function meets is refused."""
         if isinstance(value, Tensor):
             if _moves(value):
@@ -145,24 +152,26 @@ class Tracer:
             )
         self.fail(f"uses {value!r}, which is neither a number nor a torch operation on numbers")
 
-    def _called(self, value: Any) -> str:
+    def _called(self, value: object) -> str:
         """What the user calls a tensor that the function closes over."""
-        known = [*closed_over(self.function)]
-        for name, other in known:
+        variables = [*closed_over(self.function)]
+        for name, other in variables:
             if other is value:
                 return repr(name)
-        sources = [repr(name) for name, other in known if isinstance(other, Tensor) and _moves(other)]
+        sources = [repr(name) for name, other in variables if isinstance(other, Tensor) and _moves(other)]
         return f"a tensor made of {' or '.join(sources)}" if sources else "a tensor"
 
     def refuse(self, why: str) -> NoReturn:
+        """Raises `ModelError`: this can have no meaning in a local function."""
         raise ModelError(f"{self.name}: {self._place()} {why}")
 
     def fail(self, why: str) -> NoReturn:
+        """Raises `UnsupportedOperationError`: this cannot be translated."""
         raise UnsupportedOperationError(f"{self.name}: {self._place()}: {why}")
 
     def _place(self) -> str:
         """Where in the user's code we are; after its end, where the function begins."""
-        frame: Any = sys._getframe(2)
+        frame: FrameType | None = sys._getframe(2)
         while frame is not None and not self.done and _ours(frame.f_code.co_filename):
             frame = frame.f_back
         if frame is not None and not self.done:
@@ -171,7 +180,7 @@ class Tracer:
         return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(self.function)
 
 
-def _flat(values: Any) -> Iterator[Any]:
+def _flat(values: Iterable[object]) -> Iterator[object]:
     for value in values:
         if isinstance(value, tuple | list):
             yield from _flat(value)
@@ -185,7 +194,7 @@ def _moves(tensor: Tensor) -> bool:
     return tensor.requires_grad or wrapped or forward_ad.unpack_dual(tensor).tangent is not None
 
 
-def closed_over(function: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def closed_over(function: Callable[..., object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Names and values that a function reads from around it, attributes of what it is a method of included."""
     owner = getattr(function, "__self__", None)
     if owner is not None and not inspect.ismodule(owner):
@@ -201,7 +210,7 @@ def closed_over(function: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _attributes(value, f"{prefix}{name}")
 
 
-def _attributes(owner: Any, name: str) -> Iterator[tuple[str, Any]]:
+def _attributes(owner: object, name: str) -> Iterator[tuple[str, object]]:
     if isinstance(owner, torch.nn.Module):
         yield from ((f"{name}.{k}", v) for k, v in (*owner.named_parameters(), *owner.named_buffers()))
     elif isinstance(owner, Mapping):
@@ -213,7 +222,7 @@ def _attributes(owner: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def trace(
-    name: str, function: Callable[..., Mapping[str, Any]], spaces: Sequence[tuple[str, Sequence[str]]]
+    name: str, function: Callable[..., Mapping[str, object]], spaces: Sequence[tuple[str, Sequence[str]]]
 ) -> Program:
     """Traces a local function.
 

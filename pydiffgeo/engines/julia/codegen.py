@@ -11,13 +11,13 @@ from ..ir.program import Node, Program
 # Functions called here live in the Julia package: they give NaN where they are undefined instead of an
 # exception, and have no branches, so that loops over them run on vectors.
 RULES: dict[str, str] = {
-    "add": "({0} + {1})", "sub": "({0} - {1})", "mul": "({0} * {1})", "div": "({0} / {1})",
-    "pow": "power({0}, {1})", "neg": "(-{0})", "abs": "abs({0})", "exp": "exponential({0})",
-    "log": "logarithm({0})", "sqrt": "root({0})", "tanh": "hyperbolic({0})", "sin": "sine({0})", "cos": "cosine({0})",
-    "minimum": "lesser({0}, {1})", "maximum": "greater({0}, {1})", "lt": "({0} < {1})", "le": "({0} <= {1})",
-    "and": "({0} & {1})", "or": "({0} | {1})", "not": "(!{0})", "where": "pick({0}, {1}, {2})",
-    "lnabs": "logarithm(abs({0}))", "raise": "power({0}, {1}, {2})",
-}  # fmt: skip
+    **{"add": "({0} + {1})", "sub": "({0} - {1})", "mul": "({0} * {1})", "div": "({0} / {1})", "neg": "(-{0})"},
+    **{"pow": "power({0}, {1})", "exp": "exponential({0})", "log": "logarithm({0})", "sqrt": "root({0})"},
+    **{"tanh": "hyperbolic({0})", "sin": "sine({0})", "cos": "cosine({0})", "abs": "abs({0})"},
+    **{"minimum": "lesser({0}, {1})", "maximum": "greater({0}, {1})", "lt": "({0} < {1})", "le": "({0} <= {1})"},
+    **{"and": "({0} & {1})", "or": "({0} | {1})", "not": "(!{0})", "where": "pick({0}, {1}, {2})"},
+    **{"lnabs": "logarithm(abs({0}))", "raise": "power({0}, {1}, {2})"},
+}
 
 
 def julia_number(value: float) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from operator import attrgetter
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ...arrays import Array, Indices
 from ...errors import InputError
-from ..base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
+from ..base import Forward, Gradients, Problem, Status, Tangents, make_stats
 from ..discontinuities import jumping_along, message
 from ..fallback import Method
 from ..ir.autodiff import jacobian, switching_functions, values, vjp, vjp_of_jacobian
@@ -17,7 +20,7 @@ from ..ir.events import decisions, events, pull_events, sided
 from ..ir.kernels import Guard, Kernel, System
 from ..ir.program import Node
 from .codegen import julia_loop
-from .session import Owned, in_julia
+from .session import JuliaValue, Owned, in_julia
 
 SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
 # What is tried where the solver of the engine's own choice fails. A stall at loose tolerances is mostly one of
@@ -45,12 +48,15 @@ SENSITIVITIES = ("auto", "adjoint", "discrete", "gauss", "forward")
 
 # SciML's return codes, and what they mean to a user.
 CODES = {
-    "Success": Status.SUCCESS, "MaxIters": Status.MAX_STEPS, "DtLessThanMin": Status.STEP_TOO_SMALL,
-    "DtNaN": Status.NOT_FINITE, "Unstable": Status.NOT_FINITE, "NotFinite": Status.NOT_FINITE,
-    "ConvergenceFailure": Status.CONVERGENCE, "SingularMatrix": Status.LINEAR_SOLVER,
-    "TimeLimit": Status.TIME_LIMIT, "OutOfRange": Status.OUT_OF_RANGE,
-    "JumpNotCrossed": Status.JUMP, "JumpOfJump": Status.JUMP,
-}  # fmt: skip
+    **{"Success": Status.SUCCESS, "MaxIters": Status.MAX_STEPS, "DtLessThanMin": Status.STEP_TOO_SMALL},
+    **{"ConvergenceFailure": Status.CONVERGENCE, "SingularMatrix": Status.LINEAR_SOLVER},
+    **{"TimeLimit": Status.TIME_LIMIT, "OutOfRange": Status.OUT_OF_RANGE},
+    **dict.fromkeys(("DtNaN", "Unstable", "NotFinite"), Status.NOT_FINITE),
+    **dict.fromkeys(("JumpNotCrossed", "JumpOfJump"), Status.JUMP),
+}
+S = TypeVar("S", bound=np.generic)
+# The arguments of a kernel in Julia: sources, items, gathers, which results go where with which weights, and counts.
+Arguments = tuple[tuple[str, ...], int, Indices, Indices, Indices, Array, tuple[int, ...]]
 
 
 class JuliaEngine:
@@ -62,15 +68,14 @@ class JuliaEngine:
         self._models: WeakKeyDictionary[System, tuple[Owned, float]] = WeakKeyDictionary()
         in_julia(lambda package: None)  # starts Julia, so that a missing one is noticed here
 
-    def _model(self, package: Any, system: System) -> tuple[Owned, float]:
+    def _model(self, package: JuliaValue, system: System) -> tuple[Owned, float]:
         """The built model, and the share of the tolerances with which its gradients are as asked."""
         if system not in self._models:
-            s = system
-            stages, kernels = [_stage(k, s) for k in s.closures], [_kernel(k, s) for k in s.kernels]
-            built = package.build(
-                s.n_states, s.n_parameters, s.n_forcings, s.n_fluxes, s.n_values, s.constants,
-                stages, kernels, *_controls(s), [_guard(g, s) for g in s.guards],
-            )  # fmt: skip
+            stages = [_stage(k, system) for k in system.closures]
+            kernels = [_kernel(k, system) for k in system.kernels]
+            sizes = attrgetter("n_states", "n_parameters", "n_forcings", "n_fluxes", "n_values")(system)
+            guards = [_guard(guard, system) for guard in system.guards]
+            built = package.build(*sizes, system.constants, stages, kernels, *_controls(system), guards)
             kinks = any(switches for *_, (_, _, _, switches, _) in kernels)
             self._models[system] = Owned(built), KINKS_SHARE if kinks else 1.0
         return self._models[system]
@@ -78,32 +83,28 @@ class JuliaEngine:
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
         started = time.perf_counter()
         chosen = _choose(problem)
-        o, f = problem.options, problem.f
+        asked, f = problem.options, problem.f
+        limit, kind = asked.max_seconds, chosen["sensitivity"] if differentiate else "none"
 
-        def call(package: Any) -> Forward:
+        def call(package: JuliaValue) -> Forward:
             model, least = self._model(package, problem.system)
-            share, steep = _shares(least, o.rtol) if differentiate else (1.0, 1.0)
-            settings = package.Settings(chosen["solver"], share * o.rtol, share * o.atol, o.max_steps, o.memory, steep)
+            share, steep = _shares(least, asked.rtol) if differentiate else (1.0, 1.0)
+            rtol, atol = share * asked.rtol, share * asked.atol
+            settings = package.Settings(chosen["solver"], rtol, atol, asked.max_steps, asked.memory, steep)
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
-            result = package.forward(
-                model.values[0], problem.breaks, _flat(problem.y0), _flat(problem.p), _flat(f), f.shape[2], settings,
-                chosen["sensitivity"] if differentiate else "none", o.max_seconds,
-            )  # fmt: skip
+            inputs = _flat(problem.y0), _flat(problem.p), _flat(f), f.shape[2]
+            result = package.forward(model.values[0], problem.breaks, *inputs, settings, kind, limit)
             y, q = _array(result.y), _array(result.q)
             status, reasons = _status(str(result.codes))
             reasons |= _ranges(problem, str(result.codes), y)
-            stats = make_stats(
-                engine=self.name,
-                **chosen,
-                compiled=True,
-                steps=[int(n) for n in result.steps],
-                rejections=[int(n) for n in result.rejections],
-                tolerance_shares=[share * float(s) for s in result.shares],
-                kept_bytes=float(package.kept_bytes(result.tape)),
-                setup_seconds=built - started,
-                forward_seconds=time.perf_counter() - built,
+            stats = make_stats(self.name, **chosen)
+            stats["steps"], stats["rejections"] = (
+                [int(n) for n in counts] for counts in (result.steps, result.rejections)
             )
+            stats["tolerance_shares"] = [share * float(s) for s in result.shares]
+            stats["compiled"], stats["kept_bytes"] = True, float(package.kept_bytes(result.tape))
+            stats["setup_seconds"], stats["forward_seconds"] = built - started, time.perf_counter() - built
             return Forward(y, q, status, reasons, stats, tape=Owned(model.values[0], result.tape))
 
         return in_julia(call)
@@ -112,12 +113,12 @@ class JuliaEngine:
         started = time.perf_counter()
         good = np.flatnonzero([s.ok for s in forward.status]) + 1
         if why := _unseen_jumps(problem, forward):
-            y0, p, f = (np.zeros_like(part) for part in (problem.y0, problem.p, problem.f))
+            y0, p, f = (np.zeros_like(values) for values in (problem.y0, problem.p, problem.f))
             return Gradients(y0, p, f, *_refused(good, problem.members, why))
         steep = _steep(forward, self._models[problem.system][1], problem.options.rtol)
         good = np.setdiff1d(good, steep)
 
-        def call(package: Any) -> Gradients:
+        def call(package: JuliaValue) -> Gradients:
             result = package.backward(
                 *forward.tape.values, _flat(y_bar), _flat(q_bar), good, problem.options.max_seconds
             )
@@ -138,10 +139,10 @@ class JuliaEngine:
             )
         good = np.flatnonzero([s.ok for s in forward.status]) + 1
         if why := _unseen_jumps(problem, forward):
-            y_dot, q_dot = (np.zeros((len(y0_dot), *part.shape)) for part in (forward.y, forward.q))
+            y_dot, q_dot = (np.zeros((len(y0_dot), *values.shape)) for values in (forward.y, forward.q))
             return Tangents(y_dot, q_dot, *_refused(good, problem.members, why))
 
-        def call(package: Any) -> Tangents:
+        def call(package: JuliaValue) -> Tangents:
             result = package.tangent(
                 *forward.tape.values, _flat(y0_dot), _flat(p_dot), _flat(f_dot), good, problem.options.max_seconds
             )
@@ -170,18 +171,18 @@ def _steep(forward: Forward, least: float, rtol: float) -> list[int]:
 def _unseen_jumps(problem: Problem, forward: Forward) -> str:
     """Why there are no derivatives, where rates may jump in a way that only the discrete adjoint and tangent know of."""
     kind = forward.stats["sensitivity"]
-    found = jumping_along(problem, forward) if kind in ("gauss", "forward") else []
-    return message(found, f"the sensitivity '{kind}'") if found else ""
+    jumps = jumping_along(problem, forward) if kind in ("gauss", "forward") else []
+    return message(jumps, f"the sensitivity '{kind}'") if jumps else ""
 
 
-def _refused(good: Any, members: int, why: str) -> tuple[list[Status], dict[int, str]]:
+def _refused(good: Indices, members: int, why: str) -> tuple[list[Status], dict[int, str]]:
     status = [Status.SUCCESS] * members
     for m in good - 1:
         status[m] = Status.JUMP
     return status, {int(m): why for m in good - 1}
 
 
-def _controls(system: System) -> tuple[Any, Any, Any]:
+def _controls(system: System) -> tuple[Indices, Indices, Array]:
     """States, the closure values they are controlled through, and their sizes; counted from one, 0 for none."""
     states, values, sizes = (np.array(x) for x in zip(*system.controls, strict=True)) if system.controls else [[]] * 3
     return np.array(states, np.int64) + 1, np.array(values, np.int64) + 1, np.array(sizes, np.float64)
@@ -215,7 +216,7 @@ def _choose(problem: Problem) -> dict[str, str]:
     return {"solver": solver, "solver_why": why, "sensitivity": sensitivity, "sensitivity_why": reason}
 
 
-def _ordered(kernel: Kernel, system: System) -> tuple[Any, list[str], tuple[int, int, int]]:
+def _ordered(kernel: Kernel, system: System) -> tuple[Indices, list[str], tuple[int, int, int]]:
     """Inputs of a kernel as Julia has them: what depends on the states, then forcings, parameters and constants.
 
     Their places in the program, their names, and how many are of the first kind, of the first two, and of the first three.
@@ -228,36 +229,33 @@ def _ordered(kernel: Kernel, system: System) -> tuple[Any, list[str], tuple[int,
     return order, [kernel.program.inputs[i] for i in order], (active, along, variable)
 
 
-def _guard(guard: Guard, system: System) -> tuple[Any, ...]:
+def _guard(guard: Guard, system: System) -> Arguments:
     """The arguments of a kernel in Julia for a guard, of which only values are asked for."""
-    kernel = guard.kernel
+    kernel, items = guard.kernel, len(guard.cells)
     order, names, counts = _ordered(kernel, system)
-    source = julia_loop(values(kernel.program), {"x": names}, {"out": ["low", "value", "high"]}, len(guard.cells))
-    return (
-        (source,) * 4, len(guard.cells), _flat(kernel.gather[order] + 1), np.array([1, 2, 3]),
-        _flat(np.ones((3, len(guard.cells)), np.int64)), _flat(np.zeros((3, len(guard.cells)))), (*counts, 0),
-    )  # fmt: skip
+    source = julia_loop(values(kernel.program), {"x": names}, {"out": ["low", "value", "high"]}, items)
+    targets, weights = np.ones(3 * items, np.int64), np.zeros(3 * items)
+    return (source,) * 4, items, _flat(kernel.gather[order] + 1), np.array([1, 2, 3]), targets, weights, (*counts, 0)
 
 
-def _kernel(kernel: Kernel, system: System) -> tuple[Any, ...]:
+def _kernel(kernel: Kernel, system: System) -> Arguments:
     """The arguments of a kernel in Julia, counted from one."""
     order, names, (active, along, variable) = _ordered(kernel, system)
     outputs = list(dict.fromkeys(s.output for s in kernel.scatter))
     items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
     switches, free = switching_functions(kernel.program, names[:along]), names[:variable]
-    sources = (*_sources(kernel, names, outputs, along, variable, items),
-               julia_loop(switches, {"x": names}, {"marks": [*switches.outputs]}, items))  # fmt: skip
+    marks = julia_loop(switches, {"x": names}, {"marks": [*switches.outputs]}, items)
+    sources = (*_sources(kernel, names, outputs, along, variable, items), marks)
     if count := decisions(kernel.program, names[:along]):
         sources += _jump_sources(kernel, names, outputs, names[:along], free, count)
-    return (
-        sources, items,
-        _flat(kernel.gather[order] + 1), np.array([outputs.index(s.output) + 1 for s in kernel.scatter]),
-        _flat(np.array([s.target for s in kernel.scatter]) + 1), _flat(np.array([s.weight for s in kernel.scatter], float)),
-        (active, along, variable, len(switches.outputs), count),
-    )  # fmt: skip
+    rows = np.array([outputs.index(s.output) + 1 for s in kernel.scatter])
+    targets = _flat(np.array([s.target for s in kernel.scatter]) + 1)
+    weights = _flat(np.array([s.weight for s in kernel.scatter], float))
+    counts = active, along, variable, len(switches.outputs), count
+    return sources, items, _flat(kernel.gather[order] + 1), rows, targets, weights, counts
 
 
-def _stage(kernel: Kernel, system: System) -> tuple[Any, ...]:
+def _stage(kernel: Kernel, system: System) -> tuple[bool, str, Indices, Arguments]:
     """The arguments of a kernel that assigns values, with its partial derivatives, and which of these may not be zero."""
     _, names, (*_, variable) = _ordered(kernel, system)
     outputs, free = list(dict.fromkeys(s.output for s in kernel.scatter)), names[:variable]
@@ -267,7 +265,7 @@ def _stage(kernel: Kernel, system: System) -> tuple[Any, ...]:
     columns = np.array([at for at, none in enumerate(zero, 1) if not none], np.int64)
     items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
     source = julia_loop(program, {"x": names}, {"out": outputs, "partials": pairs}, items)
-    return False, source, columns, *_kernel(kernel, system)
+    return False, source, columns, _kernel(kernel, system)
 
 
 def _sources(
@@ -310,12 +308,12 @@ def _jump_sources(
     )
 
 
-def _flat(array: Any) -> Any:
+def _flat(array: NDArray[S]) -> NDArray[S]:
     """All values as one contiguous vector: one type of array crosses to Julia, and is compiled for once."""
     return np.ascontiguousarray(array).reshape(-1)
 
 
-def _array(value: Any) -> Array:
+def _array(value: JuliaValue) -> Array:
     """A Julia array as a NumPy array of its own, with the order of the axes reversed."""
     return np.array(np.asarray(value).T, dtype=np.float64, order="C")
 

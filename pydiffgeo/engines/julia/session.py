@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,20 +13,22 @@ from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from ...errors import EngineError, EngineNotAvailableError
+from .candidates import EXE, PROJECT, recipe, source_directory, unfit_program, unfit_project
 from .worker import Worker, ctrl_c_kept
 
 PACKAGE = "PydiffgeoSolvers"
-EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
+# What belongs to Julia, its package above all: juliacall knows no types of it.
+JuliaValue = Any
 T = TypeVar("T")
 # Why Julia did not come up: it cannot be started a second time in one process.
 _failure: str | None = None
 _forked = False
 _worker = Worker()
 # What belongs to Julia and was dropped by another thread than the worker, which drops it for good.
-_discarded: list[Any] = []
+_discarded: list[tuple[JuliaValue, ...]] = []
 
 
 def _after_fork() -> None:
@@ -74,70 +75,27 @@ def _resolved_executable() -> str | None:
     try:
         from juliapkg.state import STATE
 
-        found = json.loads(Path(STATE["meta"]).read_text())["executable"]
+        program: str = json.loads(Path(STATE["meta"]).read_text())["executable"]
     except Exception:  # its settings may be unusable, which `missing` tells
         return None
-    return found if os.path.exists(found) else None
+    return program if os.path.exists(program) else None
 
 
 def obstacle() -> str | None:
     """What keeps Julia from starting and is not mended by installing its packages; None where nothing does."""
     if find_spec("juliacall") is None:
         return "the package juliacall is not installed: pip install juliacall"
-    given = [name for name in (EXE, PROJECT) if os.environ.get(name)]
-    if len(given) == 1:
-        other = PROJECT if given == [EXE] else EXE
-        return f"{given[0]} is set and {other} is not; set both, or unset it to let juliapkg find Julia and packages"
-    found = executable()
-    if found is None:
+    named = [name for name in (EXE, PROJECT) if os.environ.get(name)]
+    if len(named) == 1:
+        other = PROJECT if named == [EXE] else EXE
+        return f"{named[0]} is set and {other} is not; set both, or unset it to let juliapkg find Julia and packages"
+    program = executable()
+    if program is None:
         name = next((n for n in (EXE, "PYTHON_JULIAPKG_EXE") if os.environ.get(n)), None)
         if name is None:
             return f"no julia was found on PATH; {SETUP}"
         return f"{name}={os.environ[name]} is no program that can be run; give the path of a julia, or unset it"
-    return _unfit(found) or (_unfit_project(os.environ[PROJECT]) if given else None)
-
-
-def _unfit(program: str) -> str | None:
-    """Why a program is no Julia that can be used."""
-    try:
-        done = subprocess.run(
-            [program, "--version"], capture_output=True, encoding="utf-8", errors="replace", timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{program} cannot be run ({error}); install Julia anew: https://julialang.org/install"
-    if done.returncode:
-        how = f"exit status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
-        words = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        return f"{program} crashes ({how}: {words}); install Julia anew: https://julialang.org/install"
-    version = re.match(r"julia version (\d+)\.(\d+)\.(\d+)", done.stdout)
-    if version is None:
-        return f"{program} is no Julia: it calls itself {done.stdout.strip()[:80]!r}"
-    oldest = json.loads((_package() / "juliapkg.json").read_text())["julia"].split()[0]
-    if tuple(map(int, version.groups())) < tuple(map(int, oldest.split("."))):
-        return (
-            f"{program} is Julia {'.'.join(version.groups())}, and {oldest} or later is needed: "
-            f"https://julialang.org/install (PYTHON_JULIAPKG_EXE names another than that on PATH)"
-        )
-    return None
-
-
-def _unfit_project(project: str) -> str | None:
-    folder = Path(project) if Path(project).is_dir() else Path(project).parent
-    if not Path(project).exists():
-        return f"{PROJECT}={project} does not exist; {_recipe(project)}"
-    if not any((folder / name).is_file() for name in ("Project.toml", "JuliaProject.toml")):
-        return f"{PROJECT}={project} is no Julia project, it has no Project.toml; {_recipe(project)}"
-    return None
-
-
-def _recipe(project: str) -> str:
-    """How to fill a project by hand."""
-    from importlib.metadata import version
-
-    return (
-        f'this makes one: julia --project={project} -e \'import Pkg; Pkg.develop(path="{source_directory()}"); '
-        f'Pkg.add(name="PythonCall", version="{version("juliacall")}")\''
-    )
+    return unfit_program(program) or (unfit_project(os.environ[PROJECT]) if named else None)
 
 
 @cache
@@ -182,18 +140,8 @@ def install() -> None:
     missing.cache_clear()
 
 
-def _package() -> Path:
-    return Path(__file__).resolve().parents[2]
-
-
-def source_directory() -> Path:
-    """Where the Julia package lies: beside the package in a checkout, inside it in a wheel."""
-    inside = _package() / "julia"
-    return inside if (inside / "Project.toml").exists() else _package().parent / "julia"
-
-
 @cache
-def _start() -> Any:
+def _start() -> JuliaValue:
     global _failure
     if _failure is None:
         if why := obstacle():
@@ -205,9 +153,9 @@ def _start() -> Any:
     raise EngineNotAvailableError(_failure)
 
 
-def _started() -> Any:
+def _started() -> JuliaValue:
     project = os.environ.get(PROJECT, "")
-    mend = _recipe(project) if project else SETUP
+    mend = recipe(project) if project else SETUP
     try:
         with ctrl_c_kept(), warnings.catch_warnings():
             # PyTorch is loaded already, always; both orders are tested to work.
@@ -223,15 +171,15 @@ def _started() -> Any:
         find = f'path -> isnothing(Base.find_package("{PACKAGE}")) && push!(LOAD_PATH, path)'
         Main.seval(find)(str(source_directory()))
         module = Main.seval(f"import {PACKAGE}; {PACKAGE}")
-        found, place = str(Main.string(Main.pkgversion(module))), str(Main.pkgdir(module))
+        version, place = str(Main.string(Main.pkgversion(module))), str(Main.pkgdir(module))
     except Exception as error:
         raise EngineNotAvailableError(
             f"engine 'julia': the package {PACKAGE} does not load: {_reason(error)}; {mend}"
         ) from error
     own = (source_directory() / "Project.toml").read_text()
-    if f'version = "{found}"' not in own:
+    if f'version = "{version}"' not in own:
         raise EngineNotAvailableError(
-            f"engine 'julia': the package {PACKAGE} at {place} is of version {found}, other than that of this pydiffgeo "
+            f"engine 'julia': the package {PACKAGE} at {place} is of version {version}, other than that of this pydiffgeo "
             f"at {source_directory()}; {mend if project else 'run `pydiffgeo doctor --install`'}"
         )
     functions = (ctypes.pythonapi.PyEval_SaveThread, ctypes.pythonapi.PyEval_RestoreThread)
@@ -254,7 +202,7 @@ def loaded_from() -> Path:
         EngineNotAvailableError: as `julia`.
     """
 
-    def place(package: Any) -> Path:
+    def place(package: JuliaValue) -> Path:
         from juliacall import Main
 
         return Path(str(Main.pkgdir(package)))
@@ -262,7 +210,7 @@ def loaded_from() -> Path:
     return in_julia(place)
 
 
-def _juliacall() -> dict[str, Any]:
+def _juliacall() -> dict[str, JuliaValue]:
     """The configuration of juliacall where it is loaded; empty where it is not, or did not come up."""
     module = sys.modules.get("juliacall")
     return {} if module is None else module.CONFIG
@@ -297,7 +245,7 @@ def _load(name: str) -> None:
     Main.seval(f"import {name}")
 
 
-def in_julia(work: Callable[[Any], T], *packages: str) -> T:
+def in_julia(work: Callable[[JuliaValue], T], *packages: str) -> T:
     """Result of `work(Julia package)`, from any thread; one at a time, and while one waits other threads go on.
 
     A solve in Julia gives other Python threads a turn every 50 ms. What `work` returns must not belong to Julia,
@@ -336,13 +284,13 @@ def in_julia(work: Callable[[Any], T], *packages: str) -> T:
         raise EngineError(failure)
 
     # Where Julia started Python, and not the other way round, there is no thread of ours for it.
-    return call() if _juliacall().get("init") is False else cast(T, _worker.run(call))
+    return call() if _juliacall().get("init") is False else _worker.run(call)
 
 
 class Owned:
     """Holds objects of Julia, and lets go of them in the thread that may; any thread may drop it."""
 
-    def __init__(self, *values: Any) -> None:
+    def __init__(self, *values: JuliaValue) -> None:
         self.values = values
 
     def __del__(self) -> None:

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Any
+from typing import Generic, TypeVar, cast
 
 # Seconds that an interrupted caller waits for its work to stop. It stops within a step; code that is being
 # compiled does not, and is left to end by itself.
@@ -27,14 +27,16 @@ STACK = 1 << 25
 POLL = 0.05 if os.name == "nt" else -1.0
 
 _numbers = itertools.count(1)
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class _Job:
+class _Job(Generic[T_co]):
     """Something to do, and what came of it."""
 
-    def __init__(self, work: Callable[[], Any]) -> None:
+    def __init__(self, work: Callable[[], T_co]) -> None:
         self.number, self.work, self.unwanted = next(_numbers), work, False
-        self.result: Any = None
+        self.result: T_co | None = None
         self.error: BaseException | None = None
         # Held until the job is over. A bare lock: an exception in the middle of waiting leaves it as it is.
         self.over = threading.Lock()
@@ -58,7 +60,7 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job[object]] = SimpleQueue()
         self._words = (ctypes.c_int64 * 2)(0, -1)
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -71,7 +73,7 @@ class Worker:
         """Is this the worker's thread?"""
         return threading.current_thread() is self._thread
 
-    def run(self, work: Callable[[], Any]) -> Any:
+    def run(self, work: Callable[[], T]) -> T:
         """Result of `work()`, done by the worker; raises what it raises.
 
         An exception that arrives while waiting, Ctrl-C as a rule, stops the work where it looks for that, and is raised.
@@ -91,7 +93,7 @@ class Worker:
             raise
         if job.error is not None:
             raise job.error
-        return job.result
+        return cast(T, job.result)
 
     def _start(self) -> None:
         with self._starting:

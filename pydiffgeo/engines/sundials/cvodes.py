@@ -8,38 +8,29 @@ differentiated, by a Rosenbrock method instead.
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import casadi as ca
 import numpy as np
 
-from ...errors import EngineError, InputError
-from ..base import FINAL, Array, Options, Status
+from ...arrays import Array, Json
+from ...errors import InputError
+from ..base import FINAL, Options, Status
 from ..batch import Failure, Watch
 from ..discontinuities import Jumping
-from ..interrupts import interrupted
 from ..ir.kernels import Kernel, System
+from .calls import Call
 from .compiling import compiling
 from .limits import Guards, guarded
 from .rosenbrock import SHORTEST, Rosenbrock, steepness
 from .symbols import RULES, as_column, closed_values, inputs_of, rates, sides_of
-
-# What CVODES calls its failures, and what they mean to a user.
-FLAGS = {
-    "CV_TOO_MUCH_WORK": Status.MAX_STEPS, "CV_TOO_MUCH_ACC": Status.STEP_TOO_SMALL,
-    "CV_ERR_FAILURE": Status.ERROR_TEST, "CV_CONV_FAILURE": Status.CONVERGENCE,
-    "CV_LSETUP_FAIL": Status.LINEAR_SOLVER, "CV_LSOLVE_FAIL": Status.LINEAR_SOLVER,
-    "CV_RHSFUNC_FAIL": Status.NOT_FINITE, "CV_FIRST_RHSFUNC_ERR": Status.NOT_FINITE,
-    "CV_REPTD_RHSFUNC_ERR": Status.NOT_FINITE, "CV_UNREC_RHSFUNC_ERR": Status.NOT_FINITE,
-    "CV_QRHSFUNC_FAIL": Status.NOT_FINITE, "CV_FIRST_QRHSFUNC_ERR": Status.NOT_FINITE,
-}  # fmt: skip
+from .turning import Turning
 
 SOLVERS = {"cvodes-bdf": "bdf", "cvodes-adams": "adams"}
 # CVODES controls the error of a step; over many steps errors come out about ten times the tolerance,
@@ -64,41 +55,12 @@ T = TypeVar("T")
 
 
 def solver_of(options: Options) -> str:
+    """Name of the method that is asked for, or of the usual one."""
     return "cvodes-bdf" if options.solver in (None, "auto") else str(options.solver)
 
 
 def _tolerances(options: Options, factor: float) -> dict[str, float]:
     return {"reltol": max(factor * options.rtol, TIGHTEST), "abstol": factor * options.atol}
-
-
-class _Call:
-    """A CasADi function with fixed memory for inputs and outputs, so that a call copies nothing else."""
-
-    def __init__(self, function: Any, inputs: dict[int, int], outputs: dict[int, int]) -> None:
-        self._buffer, self._evaluate = function.buffer()
-        self.inputs = [np.zeros(size) for size in inputs.values()]
-        self.outputs = [np.zeros(size) for size in outputs.values()]
-        for position, memory in zip(inputs, self.inputs, strict=True):
-            self._buffer.set_arg(position, memoryview(memory.data))
-        for position, memory in zip(outputs, self.outputs, strict=True):
-            self._buffer.set_res(position, memoryview(memory.data))
-
-    def __call__(self, *inputs: Array) -> list[Array]:
-        """Returns the output memory itself: copy what is to be kept."""
-        for memory, value in zip(self.inputs, inputs, strict=True):
-            memory[:] = value
-        try:
-            self._evaluate()
-        except RuntimeError as error:
-            if interrupted():
-                raise KeyboardInterrupt from error
-            found = re.findall(r'returned "(\w+)"', str(error))
-            if not found:
-                raise EngineError(f"CasADi failed: {error}") from error
-            raise Failure(FLAGS.get(found[-1], Status.FAILED), f"(CVODES: {found[-1]})") from error
-        if not all(np.isfinite(out).all() for out in self.outputs):
-            raise Failure(Status.NOT_FINITE)
-        return self.outputs
 
 
 class Interval:
@@ -130,15 +92,15 @@ class Interval:
         # round-off. Backward, they are quadratures, which keeps the adjoint system small.
         closed = {"x": ca.vertcat(y, q), "p": par, "t": s, "ode": total}
 
-        def run(kernel: Kernel) -> dict[str, Any]:
-            found = kernel.program.run(inputs_of(kernel, v), RULES)
-            return {k: as_column(value, kernel.gather.shape[1]) for k, value in found.items()}
+        def run(kernel: Kernel) -> dict[str, ca.SX | ca.DM]:
+            results = kernel.program.run(inputs_of(kernel, v), RULES)
+            return {k: as_column(value, kernel.gather.shape[1]) for k, value in results.items()}
 
         self.guards, self.since = Guards(system, options, [y, par, s], run), 0.0
         # Not of the system itself, by which intervals are kept as long as it lives.
         self._steepness = partial(steepness, system.controls, v, n)
         self._lean = {"x": y, "p": par, "t": s, "ode": total[:n], "quad": total[n:]}
-        self._setup: dict[str, Any] = {
+        self._setup: dict[str, Json] = {
             **_tolerances(options, TOLERANCE_FACTOR),
             "max_num_steps": max(1, int(FORWARD_SHARE * options.max_steps)) if self.falls_back else options.max_steps,
             "steps_per_checkpoint": STEPS_PER_CHECKPOINT,
@@ -153,18 +115,20 @@ class Interval:
         self._closed = closed
         self._fallback: Rosenbrock | None = None
         self._guarded = closed | {"ode": guarded(system, total, run, options)}
-        self._functions: dict[Any, Any] = {}
+        self._functions: dict[str | int, ca.Function] = {}
         self._zeros = np.zeros(n_fluxes)
         self._forward = self._forward_call()
         self._symbols = [y, par, s]
         self._values = v
-        self._locator: _Call | None = None
-        self._turning: dict[Any, tuple[Any, _Call]] = {}
-        self._backward: _Call | None = None
-        self._tangents: dict[int, _Call] = {}
+        self._locator: Call | None = None
+        self._turning: dict[tuple[tuple[int, tuple[int, ...]], ...], Turning] = {}
+        self._backward: Call | None = None
+        self._tangents: dict[int, Call] = {}
         self.setup_seconds = time.perf_counter() - started
 
-    def _integrator(self, name: str, dae: dict[str, Any], grid: Any = 1.0, **more: Any) -> Any:
+    def _integrator(
+        self, name: str, dae: Mapping[str, ca.SX], grid: Sequence[float] = (1.0,), /, **more: Json
+    ) -> ca.Function:
         """Compiled to C where asked for and possible: without a compiler that works, CasADi interprets."""
         started = time.perf_counter()
         try:
@@ -172,7 +136,7 @@ class Interval:
         finally:
             self.watch.uncounted(time.perf_counter() - started)
 
-    def _built(self, name: str, dae: dict[str, Any], grid: Any, setup: dict[str, Any]) -> Any:
+    def _built(self, name: str, dae: Mapping[str, ca.SX], grid: Sequence[float], setup: dict[str, Json]) -> ca.Function:
         if self.compiled:
             try:
                 with compiling() as jit:
@@ -188,16 +152,16 @@ class Interval:
         other._locator, other._turning, other.setup_seconds = None, {}, 0.0
         return other
 
-    def _function(self, key: Any, make: Callable[[], Any]) -> Any:
+    def _function(self, key: str | int, make: Callable[[], ca.Function]) -> ca.Function:
         """One function for all twins; of two that build it at a time, one is kept."""
         if key not in self._functions:
             self._functions.setdefault(key, make())
         return self._functions[key]
 
-    def _forward_call(self) -> _Call:
+    def _forward_call(self) -> Call:
         size = self.n_states + len(self._zeros)
         integrator = self._function("forward", lambda: self._integrator("forward", self._guarded))
-        return _Call(integrator, {0: size, 2: self._size}, {0: size})
+        return Call(integrator, {0: size, 2: self._size}, {0: size})
 
     def forward(self, y: Array, par: Array) -> tuple[Array, Array, str]:
         """States at the end, integrated fluxes, and why CVODES gave up, where it did; raises `Failure`."""
@@ -223,7 +187,7 @@ class Interval:
         """Raises `Failure` if it was a range that stopped CVODES: how far it came, and a method to be watched, tell."""
         if self._locator is None:
             grid = self._integrator("locator", self._guarded, np.linspace(0.0, 1.0, PLACES + 1)[1:].tolist())
-            self._locator = _Call(grid, {0: len(start), 2: self._size}, {0: len(start) * PLACES})
+            self._locator = Call(grid, {0: len(start), 2: self._size}, {0: len(start) * PLACES})
         reached = self._locator.outputs[0]
         reached[:] = np.nan
         with suppress(Failure):
@@ -233,53 +197,16 @@ class Interval:
         self.fallback.walk(rows[last], par, self.watch, self._look, last / PLACES, min(1.0, (last + 2) / PLACES))
 
     def turned(self, functions: Sequence[Jumping], y: Array, end: Array, par: Array) -> bool:
-        """Has a decision of one of these functions turned within the interval, from `y` to `end`, with a jump of the rates?
-
-        The sides that decisions are on are integrated beside the states: a sum that is constant in the interval is,
-        integrated, what it was at the start or, where the solution begins on a switch, is at the end.
-        """
+        """Has a decision of one of these functions turned within the interval, from `y` to `end`, with a jump of the rates?"""
         key = tuple((id(f.kernel), f.which) for f in functions)
         if key not in self._turning:
             sides = sides_of(functions, self._values)
             integrator = self._integrator("turning", {**self._lean, "quad": sides})
-            call = _Call(integrator, {0: self.n_states, 2: self._size}, {0: self.n_states, 2: sides.numel()})
-            self._turning[key] = ca.Function("sides", self._symbols, [sides]), call
-        now, call = self._turning[key]
-        try:
-            _, mean = (part.copy() for part in call(y, par))
-        except Failure as failure:
-            if failure.status is Status.TIME_LIMIT:
-                raise
-            # An interval for the fallback: what turned and turned back within it is not seen.
-            sides = [np.array(now(at, par, t)).ravel() for at, t in ((y, 0.0), (end, 1.0))]
-            return not np.array_equal(*sides) and self._jumps_between(now, y, end, par)
-        ends = [np.array(now(at, par, t)).ravel() for at, t in ((y, 0.0), (end, 1.0))]
-        if not all(np.abs(mean - e).max() > 1e-9 * np.abs(e).max(initial=1.0) for e in ends):
-            return False
-        return self._jumps_between(now, y, end, par)
-
-    def _jumps_between(self, now: Any, y: Array, end: Array, par: Array) -> bool:
-        """Do the rates really jump at the turns on the straight way between two states? What turns twice counts as such."""
-        rates = ca.Function("rates", self._symbols, [ca.vertcat(self._lean["ode"], self._lean["quad"])])
-
-        def along(function: Any, t: float) -> Array:
-            return np.array(function(y + t * (end - y), par, t)).ravel()
-
-        start, turns = 0.0, 0
-        while not np.array_equal(along(now, start), along(now, 1.0)):
-            low, high, side = start, 1.0, along(now, start)
-            for _ in range(60):
-                middle = 0.5 * (low + high)
-                low, high = (middle, high) if np.array_equal(along(now, middle), side) else (low, middle)
-            near, nearest = (
-                np.abs(along(rates, max(low - w, 0.0)) - along(rates, min(high + w, 1.0))) for w in (1e-6, 1e-10)
-            )
-            if (nearest > np.maximum(0.5 * near, 1e-9 * np.abs(along(rates, high)))).any():
-                return True
-            start, turns = min(high + 1e-12, 1.0), turns + 1
-            if turns > 100:
-                return True
-        return turns == 0
+            call = Call(integrator, {0: self.n_states, 2: self._size}, {0: self.n_states, 2: sides.numel()})
+            rates = ca.vertcat(self._lean["ode"], self._lean["quad"])
+            now = (ca.Function(name, self._symbols, [what]) for name, what in (("sides", sides), ("rates", rates)))
+            self._turning[key] = Turning(call, *now)
+        return self._turning[key].within(y, end, par)
 
     def _or_fallback(self, attempt: Callable[[], T], instead: Callable[[], T]) -> tuple[T, str]:
         """What `attempt` returns, or where CVODES gives up in it, `instead`, with the reason."""
@@ -301,11 +228,12 @@ class Interval:
     def fallback(self) -> Rosenbrock:
         """What solves an interval, states and fluxes together, where CVODES gave up."""
         if self._fallback is None:
-            started, o = time.perf_counter(), self.options
-            tight = _tolerances(o, FALLBACK_FACTOR)
-            steps = o.max_steps - int(FORWARD_SHARE * o.max_steps)
+            started, most = time.perf_counter(), self.options.max_steps
+            tight = _tolerances(self.options, FALLBACK_FACTOR)
             steep = ca.vertcat(self._steepness(), ca.SX.zeros(len(self._zeros)))
-            self._fallback = Rosenbrock(self._closed | {"steepness": steep}, tight["reltol"], tight["abstol"], steps)
+            self._fallback = Rosenbrock(
+                self._closed | {"steepness": steep}, tight["reltol"], tight["abstol"], most - int(FORWARD_SHARE * most)
+            )
             self.watch.uncounted(time.perf_counter() - started)
         return self._fallback
 
@@ -335,9 +263,9 @@ class Interval:
                 count, lambda: self._integrator("tangent", self._lean, nfwd=count, quad_err_con=True, **tight)
             )
             sizes = {0: (1 + count) * len(y), 2: (1 + count) * self._size}
-            self._tangents[count] = _Call(beside, sizes, {0: (1 + count) * len(y), 2: (1 + count) * len(self._zeros)})
-        parts = self._tangents[count](np.append(y, y_dot), np.append(par, par_dot))
-        return np.concatenate([part.reshape(1 + count, -1)[1:] for part in parts], axis=1)
+            self._tangents[count] = Call(beside, sizes, {0: (1 + count) * len(y), 2: (1 + count) * len(self._zeros)})
+        ends = self._tangents[count](np.append(y, y_dot), np.append(par, par_dot))
+        return np.concatenate([end.reshape(1 + count, -1)[1:] for end in ends], axis=1)
 
     def backward(self, y: Array, par: Array, y_bar: Array, q_bar: Array, again: bool) -> tuple[Array, Array, str]:
         """Gradients with respect to `y` and `par` (its last entry is meaningless); raises `Failure`.
@@ -366,7 +294,7 @@ class Interval:
                 "backward", lambda: self._integrator("backward", self._lean, nadj=1, quad_err_con=True, **tight)
             )
             sizes = {0: len(y), 2: self._size, 4: len(y_bar), 6: len(q_bar)}
-            self._backward = _Call(adjoint, sizes, {3: len(y), 5: self._size})
+            self._backward = Call(adjoint, sizes, {3: len(y), 5: self._size})
         try:
             y_start, par_bar = self._backward(y, par, y_bar, q_bar)
             return y_start.copy(), par_bar.copy()

@@ -12,12 +12,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..base import Array, Forward, Gradients, Problem, Status, Tangents, make_stats
+from ...arrays import Array
+from ..base import Forward, Gradients, PassStats, Problem, Status, Tangents, make_stats
 from ..batch import Failure, Watch, each_member
 from ..discontinuities import jumping_along, message
 from ..ir.kernels import System
@@ -34,6 +34,9 @@ Rescued = dict[tuple[int, int], str]
 _building = Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
+
+
+_Settings = tuple[float, float, str | None, int, bool, int]
 
 
 class _Built:
@@ -53,21 +56,21 @@ class SundialsEngine:
     name = "sundials"
 
     def __init__(self) -> None:
-        self._built: WeakKeyDictionary[System, OrderedDict[Any, _Built]] = WeakKeyDictionary()
+        self._built: WeakKeyDictionary[System, OrderedDict[_Settings, _Built]] = WeakKeyDictionary()
 
     @contextmanager
     def _interval(self, problem: Problem, watch: Watch) -> Iterator[Interval]:
         """Lends an interval solver to one thread; makes one where all are in use."""
-        o, nodes = problem.options, problem.f.shape[2]
-        key = (o.rtol, o.atol, o.solver, o.max_steps, o.compiled, nodes)
+        asked, nodes = problem.options, problem.f.shape[2]
+        key = (asked.rtol, asked.atol, asked.solver, asked.max_steps, asked.compiled, nodes)
         with _building:
-            known = self._built.setdefault(problem.system, OrderedDict())
-            if key not in known:
-                known[key] = _Built(Interval(problem.system, o, nodes, watch))
-            known.move_to_end(key)
-            while len(known) > KEPT:
-                known.popitem(last=False)
-            built = known[key]
+            kept = self._built.setdefault(problem.system, OrderedDict())
+            if key not in kept:
+                kept[key] = _Built(Interval(problem.system, asked, nodes, watch))
+            kept.move_to_end(key)
+            while len(kept) > KEPT:
+                kept.popitem(last=False)
+            built = kept[key]
             interval = built.idle.pop() if built.idle else built.first.twin()
         interval.watch = watch
         try:
@@ -77,9 +80,9 @@ class SundialsEngine:
 
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
         started = time.perf_counter()
-        s, members = problem.system, problem.members
-        y = np.full((members, problem.intervals + 1, s.n_states), np.nan)
-        q = np.full((members, problem.intervals, s.n_fluxes), np.nan)
+        system, members = problem.system, problem.members
+        y = np.full((members, problem.intervals + 1, system.n_states), np.nan)
+        q = np.full((members, problem.intervals, system.n_fluxes), np.nan)
         y[:, 0] = problem.y0
         solver = problem.options.solver
         stats = make_stats(
@@ -109,13 +112,13 @@ class SundialsEngine:
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
         started = time.perf_counter()
-        s, members = problem.system, problem.members
+        n_states, n_parameters, members = problem.system.n_states, problem.system.n_parameters, problem.members
         y0_bar, p_bar, f_bar = np.zeros_like(problem.y0), np.zeros_like(problem.p), np.zeros_like(problem.f)
         rescued: Rescued = {}
         jumps = jumping_along(problem, forward)
 
         def pull(m: int, watch: Watch) -> None:
-            carried, par_sum = np.zeros(s.n_states), np.zeros(s.n_parameters)
+            carried, par_sum = np.zeros(n_states), np.zeros(n_parameters)
             pars = _parameters(problem, m)
             with self._interval(problem, watch) as interval:
                 for j in range(problem.intervals - 1, -1, -1):
@@ -136,21 +139,22 @@ class SundialsEngine:
                         carried, bar = carried * size, bar * size
                     if not (np.isfinite(carried).all() and np.isfinite(bar).all()):
                         raise Failure(Status.NOT_FINITE, "(an adjoint that grows beyond all numbers)")
-                    par_sum += bar[: s.n_parameters]
-                    f_bar[m, j] = bar[s.n_parameters : -1].reshape(f_bar.shape[2:])
+                    par_sum += bar[:n_parameters]
+                    f_bar[m, j] = bar[n_parameters:-1].reshape(f_bar.shape[2:])
             y0_bar[m], p_bar[m] = carried + y_bar[m, 0], par_sum
 
         good = [m for m in range(members) if forward.status[m].ok]
         status, reasons = each_member(problem.options, good, members, pull)
         for m in reasons:
             f_bar[m] = 0.0
-        stats = {"backward_seconds": time.perf_counter() - started, "adjoint_fallbacks": _fallbacks(rescued)}
+        seconds = time.perf_counter() - started
+        stats = PassStats(backward_seconds=seconds, adjoint_fallbacks=_fallbacks(rescued))
         return Gradients(y0_bar, p_bar, f_bar, status, reasons, stats)
 
     def tangent(self, problem: Problem, forward: Forward, y0_dot: Array, p_dot: Array, f_dot: Array) -> Tangents:
         started = time.perf_counter()
         directions, members, count = len(y0_dot), problem.members, problem.intervals
-        y_dot, q_dot = (np.zeros((directions, *part.shape)) for part in (forward.y, forward.q))
+        y_dot, q_dot = (np.zeros((directions, *values.shape)) for values in (forward.y, forward.q))
         rescued: Rescued = {}
         jumps = jumping_along(problem, forward)
 
@@ -182,7 +186,8 @@ class SundialsEngine:
         status, reasons = each_member(problem.options, good, members, push)
         for m in reasons:
             y_dot[:, m], q_dot[:, m] = 0.0, 0.0
-        stats = {"tangent_seconds": time.perf_counter() - started, "tangent_fallbacks": _fallbacks(rescued)}
+        seconds = time.perf_counter() - started
+        stats = PassStats(tangent_seconds=seconds, tangent_fallbacks=_fallbacks(rescued))
         return Tangents(y_dot, q_dot, status, reasons, stats)
 
 

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
 
 import casadi as ca
 import numpy as np
 
-from ..base import Array, Options, Status
+from ...arrays import Array
+from ..base import Options, Status
 from ..batch import Failure
 from ..ir.kernels import SLACK, Guard, Kernel, System
 
-Run = Callable[[Kernel], dict[str, Any]]
+Run = Callable[[Kernel], dict[str, ca.SX | ca.DM]]
 
 
-def guarded(system: System, rates: Any, run: Run, options: Options) -> Any:
+def guarded(system: System, rates: ca.SX, run: Run, options: Options) -> ca.SX:
     """`rates`, but NaN where a range does not hold: CVODES, which nobody can watch step by step, stops there.
 
     `run` evaluates a kernel, each result a column with an entry for each of its items.
     """
     rates = type(rates)(rates)
     for guard in system.guards:
-        found = run(guard.kernel)
-        low, value, high = (found[k] for k in ("low", "value", "high"))
+        values = run(guard.kernel)
+        low, value, high = (values[k] for k in ("low", "value", "high"))
         within = ca.logic_and(value >= low - _slack(low, options, ca), value <= high + _slack(high, options, ca))
         # Spoilt is the rate of a state that the range is about, so that the Jacobian has no more entries than before.
         about = [row for row in guard.kernel.gather if (row < system.n_states).all()]
@@ -33,7 +34,7 @@ def guarded(system: System, rates: Any, run: Run, options: Options) -> Any:
     return rates
 
 
-def _slack(bound: Any, options: Options, library: Any) -> Any:
+def _slack(bound: ca.SX | ca.DM | Array, options: Options, library: ModuleType) -> ca.SX | Array:
     return SLACK * (options.rtol * library.fabs(bound) + options.atol)
 
 
@@ -45,7 +46,7 @@ class Guards:
         run: as in `guarded`, on these symbols.
     """
 
-    def __init__(self, system: System, options: Options, arguments: list[Any], run: Run) -> None:
+    def __init__(self, system: System, options: Options, arguments: list[ca.SX], run: Run) -> None:
         # Not the system itself, by which intervals are kept as long as it lives.
         self._guards: tuple[Guard, ...] = system.guards
         self._options = options

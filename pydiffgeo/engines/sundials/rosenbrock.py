@@ -12,34 +12,42 @@ and gradients are the exact ones of the steps taken: CasADi differentiates throu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import casadi as ca
 import numpy as np
 
-from ..base import Array, Status
+from ...arrays import Array
+from ..base import Status
 from ..batch import Failure, Watch
 
 GAMMA = 0.21193756319429014
 A = (
-    (), (3.0,), (2.849394379747939, 0.45842242204463923),
+    (),
+    (3.0,),
+    (2.849394379747939, 0.45842242204463923),
     (-6.954028509809101, 2.489845061869568, -10.358996098473584),
     (2.8029986275628964, 0.5072464736228206, -0.3988312541770524, -0.04721187230404641),
     (-7.502846399306121, 2.561846144803919, -11.627539656261098, -0.18268767659942256, 0.030198172008377946),
     (-7.502846399306121, 2.561846144803919, -11.627539656261098, -0.18268767659942256, 0.030198172008377946, 1.0),
     (-7.502846399306121, 2.561846144803919, -11.627539656261098, -0.18268767659942256, 0.030198172008377946, 1.0, 1.0),
-)  # fmt: skip
+)
 C = (
-    (), (-14.155112264123755,), (-17.97296035885952, -2.859693295451294),
+    (),
+    (-14.155112264123755,),
+    (-17.97296035885952, -2.859693295451294),
     (147.12150275711716, -1.41221402718213, 71.68940251302358),
     (165.43517024871676, -0.4592823456491126, 42.90938336958603, -5.961986721573306),
     (24.854864614690072, -3.0009227002832186, 47.4931110020768, 5.5814197821558125, -0.6610691825249471),
-    (30.91273214028599, -3.1208243349937974, 77.79954646070892, 34.28646028294783, -19.097331116725623,
-     -28.087943162872662),
-    (37.80277123390563, -3.2571969029072276, 112.26918849496327, 66.9347231244047, -40.06618937091002,
-     -54.66780262877968, -9.48861652309627),
-)  # fmt: skip
+    (
+        *(30.91273214028599, -3.1208243349937974, 77.79954646070892),
+        *(34.28646028294783, -19.097331116725623, -28.087943162872662),
+    ),
+    (
+        *(37.80277123390563, -3.2571969029072276, 112.26918849496327, 66.9347231244047),
+        *(-40.06618937091002, -54.66780262877968, -9.48861652309627),
+    ),
+)
 TIMES = (0.0, 0.6358126895828704, 0.4095798393397535, 0.9769306725060716, 0.4288403609558664, 1.0, 1.0, 1.0)
 D = (GAMMA, -0.42387512638858027, -0.3384627126235924, 1.8046452872882734, 2.325825639765069, 0.0, 0.0, 0.0)
 
@@ -62,7 +70,7 @@ class Rosenbrock:
         max_steps: taken in an interval, refused ones included.
     """
 
-    def __init__(self, problem: dict[str, Any], rtol: float, atol: float, max_steps: int) -> None:
+    def __init__(self, problem: Mapping[str, ca.SX], rtol: float, atol: float, max_steps: int) -> None:
         x, par, t, rates, steepness = (problem[k] for k in ("x", "p", "t", "ode", "steepness"))
         self.rtol, self.atol, self.max_steps, self.size = rtol, atol, max_steps, x.numel()
         local = ca.Function("local", [x, par, t], [rates, ca.jacobian(rates, x), ca.jacobian(rates, t), steepness])
@@ -72,15 +80,15 @@ class Rosenbrock:
         first, jacobian, trend, steep = local(X, P, T)
         matrix = ca.MX.eye(self.size) / (GAMMA * h) - jacobian
         solver = ca.Linsol("solver", "qr", matrix.sparsity())
-        stages: list[Any] = []
+        stages: list[ca.MX] = []
         for a, c, time, d in zip(A, C, TIMES, D, strict=True):
             at = X + sum((w * k for w, k in zip(a, stages, strict=True)), 0)
             right = (value(at, P, T + time * h) if stages else first) + h * d * ca.densify(trend)
             stages.append(solver.solve(matrix, right + sum((w / h * k for w, k in zip(c, stages, strict=True)), 0)))
         self._next = X + sum(w * k for w, k in zip(A[-1], stages[:-1], strict=True)) + stages[-1]
         self._step = ca.Function("step", [X, P, T, h], [self._next, stages[-1], ca.densify(steep)])
-        self._back: Any = None
-        self._push: Any = None
+        self._back: ca.Function | None = None
+        self._push: ca.Function | None = None
 
     def forward(self, x: Array, par: Array, watch: Watch, look: Look = lambda x, par, t: None) -> Array:
         """`x` at the end of the interval; raises `Failure`, as `look` may, which sees the end of each step."""
@@ -143,17 +151,17 @@ class Rosenbrock:
         raise Failure(Status.MAX_STEPS, "(Rodas5P)")
 
 
-def steepness(controls: Sequence[tuple[int, int, float]], v: Any, n_states: int) -> Any:
+def steepness(controls: Sequence[tuple[int, int, float]], v: ca.SX, n_states: int) -> ca.SX:
     """By how much, relative to its size, that through which each state is controlled changes with the state."""
-    found: list[Any] = [0.0] * n_states
+    steepest: list[ca.SX | float] = [0.0] * n_states
     slopes = ca.jacobian(v[[value for _, value, _ in controls if value >= 0]], v[:n_states])
     row = 0
     for state, value, size in controls:
-        steep = 1 / size
+        steep: ca.SX | float = 1 / size
         if value >= 0:
             steep, row = ca.fabs(slopes[row, state]) / (ca.fabs(v[value]) + size), row + 1
-        found[state] = ca.fmax(found[state], steep)
-    return ca.vertcat(*found)
+        steepest[state] = ca.fmax(steepest[state], steep)
+    return ca.vertcat(*steepest)
 
 
 def _finite(values: Array) -> Array:

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import operator
+from collections.abc import Callable, Sequence
 
 import casadi as ca
 import numpy as np
 
 from ..discontinuities import Jumping
 from ..ir.events import events
-from ..ir.kernels import System
+from ..ir.kernels import Kernel, System
 
 # Operations of programs in CasADi.
-RULES: dict[str, Any] = {
-    "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
-    "pow": lambda a, b: a**b, "neg": lambda a: -a, "abs": ca.fabs, "exp": ca.exp, "log": ca.log, "sqrt": ca.sqrt,
-    "tanh": ca.tanh, "sin": ca.sin, "cos": ca.cos, "minimum": ca.fmin, "maximum": ca.fmax,
-    "lt": lambda a, b: a < b, "le": lambda a, b: a <= b, "and": ca.logic_and, "or": ca.logic_or,
-    "not": ca.logic_not, "where": lambda c, a, b: ca.if_else(c, a, b),
-}  # fmt: skip
+RULES: dict[str, Callable[..., ca.SX]] = {
+    **{op: getattr(operator, op) for op in ("add", "sub", "mul", "pow", "neg", "lt", "le")},
+    **{op: getattr(ca, op) for op in ("exp", "log", "sqrt", "tanh", "sin", "cos")},
+    **{"div": operator.truediv, "abs": ca.fabs, "minimum": ca.fmin, "maximum": ca.fmax},
+    **{"and": ca.logic_and, "or": ca.logic_or, "not": ca.logic_not, "where": ca.if_else},
+}
+
+
+def _lnabs(x: ca.SX) -> ca.SX:
+    return ca.log(ca.fabs(x))
+
 
 # What derivatives take powers apart into.
-LOWERED: dict[str, Any] = {"lnabs": lambda x: ca.log(ca.fabs(x)), "raise": lambda x, y, logarithm: x**y}
+LOWERED: dict[str, Callable[..., ca.SX]] = {"lnabs": _lnabs, "raise": lambda x, y, logarithm: x**y}
 
 
-def closed_values(system: System, y: Any, p: Any, f: Any) -> Any:
+def closed_values(system: System, y: ca.SX, p: ca.SX, f: ca.SX) -> ca.SX:
     """All values of a system on CasADi symbols: states first, values of closures last."""
     v = ca.vertcat(y, p, f, ca.DM(system.constants))
     for kernel in system.closures:
@@ -34,7 +38,7 @@ def closed_values(system: System, y: Any, p: Any, f: Any) -> Any:
     return v
 
 
-def rates(system: System, v: Any) -> Any:
+def rates(system: System, v: ca.SX) -> ca.SX:
     """The rates `[d(states)/dt | fluxes]` of a system from its `closed_values`."""
     total = type(v).zeros(system.n_states + system.n_fluxes)
     for kernel in system.kernels:
@@ -47,23 +51,23 @@ def rates(system: System, v: Any) -> Any:
     return total
 
 
-def sides_of(functions: Sequence[Jumping], v: Any) -> Any:
+def sides_of(functions: Sequence[Jumping], v: ca.SX) -> ca.SX:
     """A sum over items, for each function and decision, of which side it is on; weights let no two turns cancel."""
-    found = []
+    sums = []
     for function in functions:
         kernel, items = function.kernel, function.kernel.gather.shape[1]
         sides = events(kernel.program, function.moving).run(inputs_of(kernel, v), RULES | LOWERED)
         weights = 1 + np.sqrt(np.arange(items)) % 1
-        found += [ca.dot(ca.DM(weights), as_column(sides[f"side.{k}"], items)) for k in function.which]
-    return ca.vertcat(*found)
+        sums += [ca.dot(ca.DM(weights), as_column(sides[f"side.{k}"], items)) for k in function.which]
+    return ca.vertcat(*sums)
 
 
-def inputs_of(kernel: Any, v: Any) -> dict[str, Any]:
+def inputs_of(kernel: Kernel, v: ca.SX) -> dict[str, ca.SX]:
+    """What a kernel gathers of all values, each input a column."""
     return {name: v[row.tolist()] for name, row in zip(kernel.program.inputs, kernel.gather, strict=True)}
 
 
-def as_column(value: Any, items: int) -> Any:
+def as_column(value: ca.SX | float, items: int) -> ca.SX | ca.DM:
     """A result as a column of `items` entries; constant results are scalars until here."""
-    if isinstance(value, (int, float)):
-        value = ca.DM(value)
-    return ca.repmat(value, items, 1) if value.numel() == 1 and items != 1 else value
+    column = ca.DM(value) if isinstance(value, (int, float)) else value
+    return ca.repmat(column, items, 1) if column.numel() == 1 and items != 1 else column

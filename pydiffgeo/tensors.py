@@ -1,0 +1,89 @@
+"""Numbers that a user gives, as tensors of float64, and checks of their values and shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .engines.autograd import has_tangent
+from .errors import BoundsError, DtypeError, ShapeError
+from .looking import look
+from .model import ForcingVariable, State
+
+
+def as_tensor(value: object, what: str) -> Tensor:
+    """`value` as a float64 CPU tensor; tensors and arrays must be of a floating-point type.
+
+    Raises:
+        DtypeError: it is none, or of another type.
+    """
+    if isinstance(value, Tensor):
+        if not value.dtype.is_floating_point or value.layout != torch.strided:
+            kind = value.dtype if value.layout == torch.strided else value.layout
+            raise DtypeError(f"{what} is a tensor of type {kind}; give a dense floating-point tensor (float64)")
+        # Views made without gradients still carry those of their base: outputs would see half of the graph.
+        value = value if torch.is_grad_enabled() or has_tangent(value) else value.detach()
+        return value.to(device="cpu", dtype=torch.float64)
+    if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
+        array = np.asarray(value)
+        if array.dtype.kind != "f":
+            raise DtypeError(f"{what} is an array of type {array.dtype}; give a floating-point array (float64)")
+        # What is masked has no value, whatever lies below the mask.
+        array = np.ma.filled(value, np.nan) if isinstance(value, np.ma.MaskedArray) else array
+        return torch.from_numpy(np.array(array, np.float64))
+    _check_plain(value, what)
+    try:
+        return torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        shown = f"{type(value).__name__} ({error})" if isinstance(value, (int, list, tuple)) else type(value).__name__
+        raise DtypeError(f"{what} must be a number, array or tensor, got {shown}") from error
+
+
+def _check_plain(value: object, what: str) -> None:
+    """Raises `DtypeError` where text, truth values or tensors, which would lose their gradients, stand for numbers."""
+    if isinstance(value, (bool, str, bytes, bytearray)):
+        raise DtypeError(f"{what} must be a number, array or tensor, got {type(value).__name__}")
+    if isinstance(value, (list, tuple)):
+        for entry in value:
+            if isinstance(entry, Tensor):
+                raise DtypeError(
+                    f"{what} is a {type(value).__name__} of tensors; join them with torch.stack or torch.cat"
+                )
+            _check_plain(entry, what)
+
+
+def check_entries(value: Tensor, inside: Tensor, what: str, allowed: str) -> None:
+    """Raises `BoundsError` with the first entry of `value` that is not `inside`."""
+
+    def see(value: Tensor, inside: Tensor) -> None:
+        if not inside.all():
+            where = tuple(int(i) for i in (~inside).nonzero()[0])
+            entry = f"entry {where}" if where else "it"
+            raise BoundsError(f"{what} must {allowed}; {entry} is {value[where].item():g}")
+
+    look(see, value, inside)
+
+
+def check_range(value: Tensor, variable: State | ForcingVariable, what: str) -> None:
+    """Raises `BoundsError` unless `value` is finite and within the closed bounds of a state or forcing."""
+    value = value.detach()
+    check_entries(value, torch.isfinite(value), what, "be finite")
+    inside = (value >= variable.low) & (value <= variable.high)
+    check_entries(value, inside, what, f"lie in [{variable.low:g}, {variable.high:g}]{unit_after(variable.unit)}")
+
+
+def unit_after(unit: str) -> str:
+    """A unit as it follows a value in a message."""
+    return "" if unit == "1" else f" {unit}"
+
+
+def check_shape(value: Tensor, cells: int, what: str, over: str = "cells") -> None:
+    """Raises `ShapeError` unless `value` is one number, one per cell, or either for each member of a batch."""
+    if value.ndim == 0 or (value.ndim <= 2 and value.shape[-1] in (1, cells) and value.shape[0] > 0):
+        return
+    hint = " (for one value per batch member use shape (batch, 1))" if value.ndim == 1 else ""
+    raise ShapeError(
+        f"{what} has shape {tuple(value.shape)}; allowed are (), ({cells},), (batch, 1) and (batch, {cells}) "
+        f"with {over}={cells}{hint}"
+    )
