@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .problem import Array
+from ..arrays import Array
 
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 

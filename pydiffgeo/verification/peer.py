@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from .problem import Array
+from ..arrays import Array
 
 NAMES = {"ref_snow": "snow_storage", "ref_water": "water_storage", "ref_q": "runoff", "ref_et": "evapotranspiration"}
 FORCING = {"prcp": "precipitation", "tmean": "temperature", "dayl": "daylength"}
