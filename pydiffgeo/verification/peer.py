@@ -15,9 +15,9 @@ FORCING = {"prcp": "precipitation", "tmean": "temperature", "dayl": "daylength"}
 
 def read_peer(outputs: Path, forcing: Path, basin: str, days: int) -> dict[str, Array]:
     """The first `days` of both files for one basin, by pydiffgeo's names."""
-    found: dict[str, Array] = {}
+    series: dict[str, Array] = {}
     for path, names in ((outputs, NAMES), (forcing, FORCING)):
         with xr.open_dataset(path) as file:
-            part = file.sel(basin=basin).isel(time=slice(0, days))
-            found |= {new: np.asarray(part[old].values, np.float64) for old, new in names.items()}
-    return found
+            days_of = file.sel(basin=basin).isel(time=slice(0, days))
+            series |= {new: np.asarray(days_of[old].values, np.float64) for old, new in names.items()}
+    return series
