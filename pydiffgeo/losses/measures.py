@@ -138,16 +138,16 @@ def kge_components(simulated: Tensor, observed: Numbers, *, version: int = 2009)
     Source: Gupta et al. 2009, J. Hydrol. 377, eqs 9 and 10; Kling et al. 2012, J. Hydrol. 424-425, eqs 1 to 3.
     """
     require(version in (2009, 2012), f"the Kling-Gupta efficiency has the versions 2009 and 2012, not {version}")
-    s, o, valid = paired(simulated, observed)
-    mean_s, mean_o = mean(s, valid), mean(o, valid)
+    simulated, seen, valid = paired(simulated, observed)
+    mean_s, mean_o = mean(simulated, valid), mean(seen, valid)
     # The round-off in the mean of a constant simulation is no variation.
-    from_s = torch.where(constant(s, valid).unsqueeze(-1), torch.zeros_like(s), s - mean_s.unsqueeze(-1))
-    from_o = o - mean_o.unsqueeze(-1)
+    same = constant(simulated, valid).unsqueeze(-1)
+    from_s = torch.where(same, torch.zeros_like(simulated), simulated - mean_s.unsqueeze(-1))
+    from_o = seen - mean_o.unsqueeze(-1)
     sigma_s, sigma_o = root(mean(from_s**2, valid)), root(mean(from_o**2, valid))
-    require(
-        not constant(o, valid).any(), "the Kling-Gupta efficiency is not defined for observations that are all equal"
-    )
-    require((mean_o != 0).all(), "the Kling-Gupta efficiency is not defined for observations of mean zero")
+    undefined = "the Kling-Gupta efficiency is not defined for observations"
+    require(not constant(seen, valid).any(), f"{undefined} that are all equal")
+    require((mean_o != 0).all(), f"{undefined} of mean zero")
     r = ratio(mean(from_s * from_o, valid), sigma_s * sigma_o)
     alpha, beta = sigma_s / sigma_o, mean_s / mean_o
     return KGEComponents(r, alpha if version == 2009 else ratio(alpha, beta), beta)

@@ -156,13 +156,13 @@ def _summed_up(outcome: Outcome) -> list[str]:
 
 def _section(group: Sequence[Result]) -> str:
     problem = group[0].problem
-    given = [[escape(q.name), escape(q.value), escape(q.unit)] for q in problem.parameters]
+    quantities = [[escape(q.name), escape(q.value), escape(q.unit)] for q in problem.parameters]
     blocks = [
         f"<h2 id='{escape(problem.name)}'>{escape(problem.title)}</h2>",
         f"<p><b>Source.</b> {escape(problem.source)}.<br><b>Compared.</b> {escape(problem.compared)}.<br>"
         f"<b>Tolerance.</b> {escape(problem.reason)}. A change of <i>{escape(problem.sensitive)}</i> by one percent makes "
         "this problem fail.</p>",
-        table(("given", "value", "unit"), given),
+        table(("given", "value", "unit"), quantities),
     ]
     outcomes = {r.engine: r.outcome for r in group if r.outcome is not None}
     for r in group:

@@ -143,8 +143,8 @@ def _vg_curves(inside: Tensor, soil: Place) -> tuple[Tensor, Tensor, Tensor, Ten
 def _vg_head_and_conductivity(theta: Tensor, soil: Place) -> tuple[Tensor, Tensor]:
     se, inside = _saturation(theta, soil)
     head, head_slope, relative, relative_slope = _vg_curves(inside, soil)
-    s = torch.clamp((se - (1 - NEAR)) / NEAR, 0.0, 1.0)
-    cubic = relative_slope * NEAR * s * (1 - s) ** 2 + (1 - relative) * s**2 * (3 - 2 * s)
+    near = torch.clamp((se - (1 - NEAR)) / NEAR, 0.0, 1.0)
+    cubic = relative_slope * NEAR * near * (1 - near) ** 2 + (1 - relative) * near**2 * (3 - 2 * near)
     return _extend_head(theta, head, head_slope, soil), soil.K_s * (relative + cubic)
 
 
