@@ -45,6 +45,7 @@ PARABOLAS = _of(
     "the_logarithm_of_the_error_is_taken_of_each_site",
 )
 SOIL = ("test_soil_rates.py", "test_soil_ranges.py")
+LOSSES = ("test_losses.py", "test_measures.py")
 TARGETS: dict[str, Target] = {
     "processes/soil/retention.py": Target(
         ("test_closures.py",),
@@ -75,14 +76,14 @@ TARGETS: dict[str, Target] = {
     "processes/heat.py": Target(("processes/test_heat.py",), _each(2, "conduction", "conduction_from")),
     "processes/solute.py": Target(("processes/test_solute.py",), _each(2, "diffusion", "advection_dispersion", "inflow")),
     "losses/measures.py": Target(
-        ("test_losses.py",),
+        LOSSES,
         {
             **_each(1, "Measure.badness", "mse", "bias", "percent_bias", "log_nse", "heteroscedastic_log_likelihood"),
             **_each(2, "kge_components", "_from_components", "gaussian_log_likelihood"),
         },
     ),
-    "losses/masked.py": Target(("test_losses.py",), _each(1, "mean", "efficiency", "ratio", "root", "flows")),
-    "losses/flow_duration.py": Target(("test_losses.py",), _each(2, "fhv", "fms", "flv", "_duration_curves", "_exceeded")),
+    "losses/masked.py": Target(LOSSES, _each(1, "mean", "efficiency", "ratio", "root", "flows")),
+    "losses/flow_duration.py": Target(LOSSES, _each(2, "fhv", "fms", "flv", "_duration_curves", "_exceeded")),
     "calibration/objective.py": Target(
         (*LOSS, *POSTERIOR, *_of("test_priors.py", "the_best_value_is_the_mode_of_its_posterior_in_any_unit",
                                  "every_method_finds_the_mode_from_far_away_under_a_narrow_prior")),

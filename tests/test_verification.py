@@ -12,7 +12,8 @@ import pytest
 from pydiffgeo.commands.cli import main
 from pydiffgeo.verification import exact
 from pydiffgeo.verification.catalogue import PROBLEMS
-from pydiffgeo.verification.problem import Bench, DataNotFoundError, Outcome, check, study
+from pydiffgeo.verification.convergence import study
+from pydiffgeo.verification.problem import Bench, DataNotFoundError, Outcome, check
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -49,19 +49,19 @@ def difference(
     Raises:
         BoundsError: no step stays within bounds.
     """
-    known = {0.0: at(0.0)}
+    values = {0.0: at(0.0)}
 
     def value(step: float) -> float:
-        if step not in known:
-            known[step] = at(step)
-        return known[step]
+        if step not in values:
+            values[step] = at(step)
+        return values[step]
 
     first = _first(value, one_sided)
     rounding = float(np.finfo(float).eps)
     best = _sweep(value, first, one_sided, rounding)
     for k in range(1, SWEEPS):
         step = first / FINER**k
-        if best.error <= max(enough * abs(best.value), noise * abs(known[0.0]) / step):
+        if best.error <= max(enough * abs(best.value), noise * abs(values[0.0]) / step):
             break
         finer = _sweep(value, step, one_sided, max(noise, rounding))
         if finer.error < best.error or abs(finer.value - best.value) > AGAINST * (finer.error + best.error):

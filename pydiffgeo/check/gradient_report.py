@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 Outcome = Literal["agrees", "no effect", "unresolved", "differs", "failed"]
 
@@ -77,11 +77,11 @@ class GroupCheck:
 
     def change(self, rtol: float, mode: Literal["adjoint", "forward"]) -> float | None:
         """How far the gradient at `rtol` is from that at the tightest tolerance, relative to the scale there."""
-        known = {d.rtol: getattr(d, mode) for d in self.derivatives}
-        found = [d for d in self.derivatives if getattr(d, mode) is not None]
-        if known.get(rtol) is None or not found:
+        slopes = {d.rtol: (slope, d.scale) for d in self.derivatives if (slope := getattr(d, mode)) is not None}
+        if rtol not in slopes:
             return None
-        return abs(known[rtol] - getattr(found[-1], mode)) / found[-1].scale if found[-1].scale else 0.0
+        tightest, scale = [*slopes.values()][-1]
+        return abs(slopes[rtol][0] - tightest) / scale if scale else 0.0
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,8 @@ class GradientReport:
     @property
     def verdict(self) -> str:
         """The report in one sentence."""
-        named = {
-            o: [g.name for g in self.groups if g.outcome == o] for o in ("agrees", "differs", "unresolved", "no effect")
-        }
+        outcomes = ("agrees", "differs", "unresolved", "no effect")
+        named = {outcome: [g.name for g in self.groups if g.outcome == outcome] for outcome in outcomes}
         failed = [f"rtol={r.rtol:.0e}: {r.status}" for r in self.runs if not r.ok]
         parts = [f"WRONG OR TOO LOOSE: the gradient to {', '.join(named['differs'])}"] if named["differs"] else []
         parts += [f"FAILED at {'; at '.join(failed)}"] if failed else []
@@ -127,32 +126,30 @@ class GradientReport:
         parts += [f"without effect: {', '.join(named['no effect'])}"] if named["no effect"] else []
         return "; ".join(parts)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Everything as plain containers, text and finite numbers, that JSON can hold."""
-        found = asdict(self) | {"ok": self.ok, "verdict": self.verdict}
-        found["runs"] = [r | {"seconds": dict(r["seconds"])} for r in found["runs"]]
-        return found
+        runs = [asdict(r) | {"seconds": dict(r.seconds)} for r in self.runs]
+        return asdict(self) | {"runs": runs, "ok": self.ok, "verdict": self.verdict}
 
     def __str__(self) -> str:
-        return "\n".join(
-            [
-                f"Gradients of {self.model} by {self.engine}, {self.solver}, {self.sensitivity}; loss: {self.loss}",
-                *_table(RUN_HEADS, [_run(r) for r in self.runs]),
-                f"Derivatives along a random direction in each group, at rtol={self.runs[-1].rtol:.0e}, and their changes "
-                "(adjoint/forward) at looser ones:",
-                *_table([*GROUP_HEADS, *(f"{r.rtol:.0e}" for r in self.runs[:-1]), "verdict"], [self._group(g) for g in self.groups]),
-                self.verdict,
-            ]
-        )  # fmt: skip
+        heads = [*GROUP_HEADS, *(f"{r.rtol:.0e}" for r in self.runs[:-1]), "verdict"]
+        lines = [
+            f"Gradients of {self.model} by {self.engine}, {self.solver}, {self.sensitivity}; loss: {self.loss}",
+            *_table(RUN_HEADS, [_run(r) for r in self.runs]),
+            f"Derivatives along a random direction in each group, at rtol={self.runs[-1].rtol:.0e}, and their changes "
+            "(adjoint/forward) at looser ones:",
+            *_table(heads, [self._group(g) for g in self.groups]),
+            self.verdict,
+        ]
+        return "\n".join(lines)
 
     def _group(self, g: GroupCheck) -> list[str]:
         d = g.derivatives[-1]
         moved = f"{g.entries}" if g.moved == g.entries else f"{g.moved}/{g.entries}"
-        changes = [
-            "/".join(_number(g.change(r.rtol, mode), ".0e") for mode in ("adjoint", "forward")) for r in self.runs[:-1]
-        ]
-        return [g.name, moved, _number(d.adjoint, ".6e"), _number(d.forward, ".6e"), _number(d.differences, ".6e"),
-                _number(d.uncertainty, ".0e"), *changes, g.verdict]  # fmt: skip
+        looser = [r.rtol for r in self.runs[:-1]]
+        changes = ["/".join(_number(g.change(r, mode), ".0e") for mode in ("adjoint", "forward")) for r in looser]
+        values = [_number(value, ".6e") for value in (d.adjoint, d.forward, d.differences)]
+        return [g.name, moved, *values, _number(d.uncertainty, ".0e"), *changes, g.verdict]
 
 
 RUN_HEADS = ["rtol", "loss", "balance", "solve", "adjoint", "forward", "differences", "status"]
@@ -171,8 +168,10 @@ def _number(value: float | None, form: str) -> str:
 def _table(heads: list[str], rows: list[list[str]]) -> list[str]:
     """Lines with aligned columns: the first and the last to the left, numbers to the right."""
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    last = len(heads) - 1
-    return [
-        "  " + "  ".join(c if i == last else c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        for row in [heads, *rows]
-    ]  # fmt: skip
+
+    def line(row: list[str]) -> str:
+        first, *numbers, last = row
+        inner = [cell.rjust(width) for cell, width in zip(numbers, widths[1:-1], strict=True)]
+        return "  " + "  ".join([first.ljust(widths[0]), *inner, last])
+
+    return [line(row) for row in [heads, *rows]]

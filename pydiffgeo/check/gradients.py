@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.autograd import forward_ad
+from typing_extensions import Unpack
 
+from ..arrays import Numbers
 from ..engines.base import Status
 from ..errors import AdjointError, BoundsError, InputError, ShapeError, SolverError, TangentError
-from ..model import Model
-from ..solve import Solution, solve
+from ..model import Model, TimeSeries
+from ..solve import Question, Settings, Solution, solve
 from .differences import difference
 from .gradient_report import Derivative, GradientReport, GroupCheck, Run
 from .groups import Group, collect, groups_of
@@ -31,17 +31,17 @@ DEFAULT_LOSS = "weighted sum of states and fluxes"
 
 def check_gradients(
     model: Model,
-    parameters: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Numbers] | None = None,
     *,
-    forcing: Mapping[str, Any] | None = None,
-    times: ArrayLike,
-    initial: Mapping[str, Any] | None = None,
+    forcing: Mapping[str, Numbers | TimeSeries] | None = None,
+    times: Numbers,
+    initial: Mapping[str, Numbers] | None = None,
     loss: Loss | None = None,
     rtols: Sequence[float] = (1e-4, 1e-6, 1e-8),
     atol_ratio: float = 1e-2,
     only: Sequence[str] | None = None,
     seed: int = 0,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> GradientReport:
     """Are the gradients of a model right? Adjoint, forward mode and extrapolated finite differences, side by side.
 
@@ -72,20 +72,20 @@ def check_gradients(
     for name in ("rtol", "atol", "throw"):
         if name in settings:
             raise InputError(f"{name} is not among the settings of a check; give rtols and atol_ratio")
-    given = collect(model, parameters, forcing, times, initial)
-    groups = groups_of(model, given, only, seed)
+    inputs = collect(model, parameters, forcing, times, initial)
+    groups = groups_of(model, inputs, only, seed)
     chosen = [] if loss is None else [loss]
 
     def evaluate(moved: Mapping[str, Tensor], rtol: float, atol: float) -> tuple[Tensor, Solution]:
-        arguments = given.arguments(moved)
-        solution = solve(model, arguments.pop("parameters"), **arguments, rtol=rtol, atol=atol, **settings)
+        values, question = inputs.arguments(moved)
+        whole: Question = {**settings, **question, "rtol": rtol, "atol": atol}
+        solution = solve(model, values, **whole)
         if not chosen:  # the scales in it are those of the first solution, and then fixed
             chosen.append(_weighted_sum(solution, seed, float(atol_ratio)))
         return chosen[0](solution), solution
 
-    return compare(
-        evaluate, groups, rtols, atol_ratio, model=model, loss=DEFAULT_LOSS if loss is None else _name(loss), seed=seed
-    )
+    name = DEFAULT_LOSS if loss is None else _name(loss)
+    return compare(evaluate, groups, rtols, atol_ratio, model=model, loss=name, seed=seed)
 
 
 def compare(
@@ -101,20 +101,17 @@ def compare(
     """The report on any `evaluate` that raises `SolverError` where a solve fails; see `check_gradients`."""
     tolerances = _tolerances(rtols, atol_ratio)
     runs = [_run(evaluate, groups, rtol, atol) for rtol, atol in tolerances]
-    strongest = [max(d.scale for d in found) for _, found, _ in runs]
+    strongest = [max(d.scale for d in derivatives) for _, derivatives, _ in runs]
     checks = []
     for i, g in enumerate(groups):
-        derivatives = tuple(found[i] for _, found, _ in runs)
-        verdict = judge(derivatives, strongest)
-        checks.append(
-            GroupCheck(g.name, g.value.numel(), g.moved, g.one_sided, derivatives, verdict.outcome, verdict.verdict,
-                       verdict.differing)
-        )  # fmt: skip
-    stats: Mapping[str, Any] = next((s for _, _, s in reversed(runs) if s), {})
+        own = tuple(derivatives[i] for _, derivatives, _ in runs)
+        said = judge(own, strongest)
+        size, text = g.value.numel(), (said.outcome, said.verdict, said.differing)
+        checks.append(GroupCheck(g.name, size, g.moved, g.one_sided, own, *text))
+    stats: Mapping[str, object] = next((stats for _, _, stats in reversed(runs) if stats), {})
     engine, solver, sensitivity = (str(stats.get(key, "unknown")) for key in ("engine", "solver", "sensitivity"))
-    return GradientReport(
-        model.name, engine, solver, sensitivity, loss, seed, tuple(run for run, _, _ in runs), tuple(checks)
-    )
+    solves = tuple(run for run, _, _ in runs)
+    return GradientReport(model.name, engine, solver, sensitivity, loss, seed, solves, tuple(checks))
 
 
 def _tolerances(rtols: Sequence[float], ratio: float) -> list[tuple[float, float]]:
@@ -136,8 +133,8 @@ class _Log:
     problems: dict[str, None]
 
     def add(self, what: str, error: SolverError | AdjointError | TangentError) -> str:
-        status = error.solution.status if isinstance(error, SolverError) and error.solution is not None else []
-        sentences = {s.value: None for s in status if not s.ok} or {str(error): None}
+        members = error.solution.status if isinstance(error, SolverError) and error.solution is not None else []
+        sentences = {status.value: None for status in members if not status.ok} or {str(error): None}
         text = f"{what}: {' '.join(sentences)}"
         self.problems[text] = None
         return text
@@ -145,7 +142,7 @@ class _Log:
 
 def _run(
     evaluate: Evaluate, groups: Sequence[Group], rtol: float, atol: float
-) -> tuple[Run, list[Derivative], Mapping[str, Any]]:
+) -> tuple[Run, list[Derivative], Mapping[str, object]]:
     """Everything at one tolerance: the run, a derivative per group, and what the engine says of itself."""
     log, seconds = _Log({}), dict[str, float]()
     leaves = {g.name: g.value.clone().requires_grad_() for g in groups}
@@ -165,19 +162,18 @@ def _run(
     adjoint_note = ""
     try:
         slopes = torch.autograd.grad(value, [*leaves.values()], allow_unused=True)
-        gradients = {
-            k: torch.zeros_like(x) if s is None else s for (k, x), s in zip(leaves.items(), slopes, strict=True)
-        }
+        pairs = zip(leaves.items(), slopes, strict=True)
+        gradients = {name: torch.zeros_like(x) if slope is None else slope for (name, x), slope in pairs}
     except AdjointError as error:
         adjoint_note = log.add("adjoint", error)
     seconds["adjoint"] = time.perf_counter() - started
     seconds["forward"] = seconds["differences"] = 0.0
 
-    found = []
+    derivatives = []
     for g in groups:
         notes = [adjoint_note]
-        parts = None if gradients is None else gradients[g.name] * g.direction
-        adjoint = None if parts is None else float(parts.sum())
+        shares = None if gradients is None else gradients[g.name] * g.direction
+        adjoint = None if shares is None else float(shares.sum())
         started = time.perf_counter()
         forward, note = _forward_mode(evaluate, g, rtol, atol, log)
         seconds["forward"] += time.perf_counter() - started
@@ -187,14 +183,14 @@ def _run(
         seconds["differences"] += time.perf_counter() - started
         notes.append(note)
         sizes = [abs(x) for x in (adjoint, forward, slope) if x is not None]
-        scale = max([*sizes, 0.0 if parts is None else float(parts.abs().max())], default=0.0)
-        found.append(
-            Derivative(rtol, adjoint, forward, slope, uncertainty, scale, sides, "; ".join(filter(None, notes)))
-        )
+        scale = max([*sizes, 0.0 if shares is None else float(shares.abs().max())], default=0.0)
+        said = "; ".join(filter(None, notes))
+        derivatives.append(Derivative(rtol, adjoint, forward, slope, uncertainty, scale, sides, said))
 
     balance = max((float(error.max()) for error in solution.balances.values()), default=None)
     status = "; ".join(log.problems) or Status.SUCCESS.value
-    return Run(rtol, atol, not log.problems, status, float(value.detach()), balance, seconds), found, solution.stats
+    run = Run(rtol, atol, not log.problems, status, float(value.detach()), balance, seconds)
+    return run, derivatives, solution.stats
 
 
 def _forward_mode(evaluate: Evaluate, g: Group, rtol: float, atol: float, log: _Log) -> tuple[float | None, str]:
@@ -224,17 +220,17 @@ def _differences(
         return value
 
     try:
-        found = difference(at, g.one_sided, enough=max(1e-4, 10 * rtol), noise=rtol)
+        slope = difference(at, g.one_sided, enough=max(1e-4, 10 * rtol), noise=rtol)
     except SolverError as error:
         return None, None, None, log.add(f"{g.name} disturbed", error)
     except BoundsError as error:
         return None, None, None, f"no step stays within bounds: {error}"
     except FloatingPointError:
         return None, None, None, "the loss is not finite nearby"
-    return found.value, found.error, found.sides, ""
+    return slope.value, slope.error, slope.sides, ""
 
 
-def _check_loss(value: Any) -> None:
+def _check_loss(value: object) -> None:
     if not isinstance(value, Tensor):
         raise InputError(f"the loss must return a scalar tensor, got {type(value).__name__}")
     if value.numel() != 1:
@@ -254,8 +250,7 @@ def _weighted_sum(reference: Solution, seed: int, least: float) -> Loss:
         weights[name] = drawn / ((float(values.detach().abs().max()) + least) * values.numel())
 
     def loss(solution: Solution) -> Tensor:
-        found = _series(solution)
-        return torch.stack([(weights[name] * values).sum() for name, values in found.items()]).sum()
+        return torch.stack([(weights[name] * values).sum() for name, values in _series(solution).items()]).sum()
 
     return loss
 

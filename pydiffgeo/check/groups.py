@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
+from ..arrays import Numbers
 from ..errors import InputError, UnknownNameError
 from ..inputs import check_inputs
 from ..model import ForcingVariable, Model, Parameter, State, TimeSeries
+from ..solve import Question
 from ..tensors import as_tensor
 
 # Entries that are zero, where zero is no bound, move by this part of the largest one.
@@ -44,6 +44,7 @@ class Group:
         return int((self.direction != 0).sum())
 
     def at(self, step: float) -> Tensor:
+        """Values after a step along the direction."""
         return self.value + step * self.direction
 
 
@@ -70,29 +71,27 @@ class Given:
 
     values: Mapping[str, Tensor]
     series: Mapping[str, TimeSeries]
-    times: ArrayLike
+    times: Numbers
 
-    def arguments(self, moved: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Keywords of `solve` with the values of some groups replaced by `moved`."""
-        parts: dict[str, dict[str, Any]] = {PARAMETER: {}, FORCING: {}, INITIAL: {}}
+    def arguments(self, moved: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Question]:
+        """Parameters and further arguments of `solve` with the values of some groups replaced by `moved`."""
+        kinds: dict[str, dict[str, Tensor]] = {PARAMETER: {}, FORCING: {}, INITIAL: {}}
         for name, value in {**self.values, **moved}.items():
             kind, key = name.split(" ")
-            axis = self.series.get(key) if kind == FORCING else None
-            parts[kind][key] = value if axis is None else replace(axis, values=value)
-        return {
-            "parameters": parts[PARAMETER],
-            "forcing": parts[FORCING],
-            "initial": parts[INITIAL],
-            "times": self.times,
+            kinds[kind][key] = value
+        forcing = {
+            key: replace(self.series[key], values=value) if key in self.series else value
+            for key, value in kinds[FORCING].items()
         }
+        return kinds[PARAMETER], {"forcing": forcing, "initial": kinds[INITIAL], "times": self.times}
 
 
 def collect(
     model: Model,
-    parameters: Mapping[str, Any] | None,
-    forcing: Mapping[str, Any] | None,
-    times: ArrayLike,
-    initial: Mapping[str, Any] | None,
+    parameters: Mapping[str, Numbers] | None,
+    forcing: Mapping[str, Numbers | TimeSeries] | None,
+    times: Numbers,
+    initial: Mapping[str, Numbers] | None,
 ) -> Given:
     """All inputs that a solve has, defaults among them.
 
@@ -100,22 +99,22 @@ def collect(
         InputError: (or a subclass) names what does not fit the model.
     """
     check_inputs(model, parameters, forcing, times, initial)
-    parts: dict[str, dict[str, Any]] = {
-        PARAMETER: {p.name: p.default for p in model.parameters} | dict(parameters or {}),
-        FORCING: {f.name: f.default for f in model.forcings} | dict(forcing or {}),
-        INITIAL: dict(initial or {}),
+    kinds: dict[str, dict[str, Numbers | TimeSeries | None]] = {
+        PARAMETER: {**{p.name: p.default for p in model.parameters}, **(parameters or {})},
+        FORCING: {**{f.name: f.default for f in model.forcings}, **(forcing or {})},
+        INITIAL: {**(initial or {})},
     }
     for state in model.all_states:
-        if state.default is not None and state.name not in parts[INITIAL]:
-            more = parts[INITIAL] | {state.name: state.default}
+        if state.default is not None and state.name not in kinds[INITIAL]:
+            more = kinds[INITIAL] | {state.name: state.default}
             try:
                 check_inputs(model, parameters, forcing, times, more)
             except InputError:
                 continue  # it follows from what is given
-            parts[INITIAL] = more
-    series = {k: v for k, v in parts[FORCING].items() if isinstance(v, TimeSeries)}
+            kinds[INITIAL] = more
+    series = {k: v for k, v in kinds[FORCING].items() if isinstance(v, TimeSeries)}
     values = {}
-    for kind, entries in parts.items():
+    for kind, entries in kinds.items():
         for key, value in entries.items():
             inner = value.values if isinstance(value, TimeSeries) else value
             values[f"{kind} {key}"] = as_tensor(inner, f"{kind} {key!r}").detach().clone()
@@ -134,21 +133,21 @@ def groups_of(model: Model, given: Given, only: Sequence[str] | None, seed: int)
                 f"only must name at least one group of inputs, got {only!r}; there is nothing to differentiate"
             )
         for name in only:
-            if not any(name in (known, known.split(" ")[1]) for known in given.values):
+            if not any(name in (each, each.split(" ")[1]) for each in given.values):
                 raise UnknownNameError(f"no group of inputs is called {name!r}; there are {list(given.values)}")
     random = torch.Generator().manual_seed(seed)
     variables: dict[str, Parameter | ForcingVariable | State] = {f"{PARAMETER} {p.name}": p for p in model.parameters}
     variables |= {f"{FORCING} {f.name}": f for f in model.forcings}
     variables |= {f"{INITIAL} {s.name}": s for s in model.all_states}
-    found = []
+    groups = []
     for name, value in given.values.items():
-        v = variables.get(name)
-        low, high = (v.low, v.high) if v is not None else (-np.inf, np.inf)
+        variable = variables.get(name)
+        low, high = (variable.low, variable.high) if variable is not None else (-np.inf, np.inf)
         # Drawn whether it is wanted or not: a direction does not depend on the others that are asked for.
-        drawn = group(name, value, low, high, _size(v), random)
+        drawn = group(name, value, low, high, _size(variable), random)
         if only is None or name in only or name.split(" ")[1] in only:
-            found.append(drawn)
-    return tuple(found)
+            groups.append(drawn)
+    return tuple(groups)
 
 
 def _size(variable: Parameter | ForcingVariable | State | None) -> float:

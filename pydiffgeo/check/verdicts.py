@@ -21,6 +21,8 @@ FALLS = 5.0
 
 @dataclass(frozen=True)
 class Judgement:
+    """What `GroupCheck` says of a group: one word, a sentence, and which ways of finding the derivative are off."""
+
     outcome: Outcome
     verdict: str
     differing: tuple[str, ...] = ()
@@ -38,10 +40,10 @@ def judge(derivatives: Sequence[Derivative], strongest: Sequence[float]) -> Judg
         derivatives: of one group, the loosest tolerance first.
         strongest: the largest scale of all groups at each tolerance.
     """
-    found = [i for i, d in enumerate(derivatives) if d.adjoint is not None]
-    if not found:
+    adjoints = [i for i, d in enumerate(derivatives) if d.adjoint is not None]
+    if not adjoints:
         return Judgement("failed", f"no gradient: {derivatives[-1].note}")
-    at = found[-1]
+    at = adjoints[-1]
     d = derivatives[at]
     assert d.adjoint is not None
     carried = CARRIED * d.rtol * strongest[at]
@@ -81,9 +83,9 @@ def _cause(derivatives: Sequence[Derivative], at: int, wrong: tuple[str, ...], l
     if d.sides is not None:
         return f"the loss has a kink here, with slopes of {d.sides[0]:.4g} and {d.sides[1]:.4g} to its sides"
     errors = [
-        max(abs(getattr(o, mode) - d.differences) for mode in wrong)
-        for o in derivatives[: at + 1]
-        if all(getattr(o, mode) is not None for mode in wrong)
+        max(abs(getattr(each, mode) - d.differences) for mode in wrong)
+        for each in derivatives[: at + 1]
+        if all(getattr(each, mode) is not None for mode in wrong)
     ]
     if len(errors) > 1 and errors[-1] < errors[-2] / FALLS:
         return "the difference falls with the tolerance, which is too loose"

@@ -23,14 +23,13 @@ def _parser() -> argparse.ArgumentParser:
     calibrate = commands.add_parser("calibrate", help="calibrate a basin as a TOML file says")
     calibrate.add_argument("config", help="path of the configuration, see examples/calibrate_basin.toml")
     calibrate.add_argument("--restart", action="store_true", help="ignore a checkpoint of an earlier run")
-    check = commands.add_parser(
-        "check", help="compare the gradients of a calibration with forward mode and differences"
-    )
+    text = "compare the gradients of a calibration with forward mode and differences"
+    check = commands.add_parser("check", help=text)
     check.add_argument("config", help="the configuration of the calibration, see examples/calibrate_basin.toml")
     check.add_argument("--basin", metavar="NAME", help="one of the configuration; the first where left out")
     check.add_argument("--days", type=int, default=730, help="days of the training that are solved after the warm-up")
-    check.add_argument("--rtols", type=float, nargs="+", metavar="RTOL", help="relative tolerances; that of the configuration "
-                       "and a hundredth and a ten-thousandth of it where left out")  # fmt: skip
+    text = "relative tolerances; that of the configuration and a hundredth and a ten-thousandth of it where left out"
+    check.add_argument("--rtols", type=float, nargs="+", metavar="RTOL", help=text)
     check.add_argument("--json", metavar="FILE", help="write all numbers there as well")
     report = commands.add_parser("report", help="turn a result into one HTML file with figures, to be read by anyone")
     report.add_argument("result", help="NetCDF, as `calibrate` or `io.write_dataset` wrote it")
@@ -61,11 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.command == "check":
             from ..hydrology import check_file
 
-            found = check_file(
+            checked = check_file(
                 options.config, basin=options.basin, days=options.days, rtols=options.rtols, output=options.json
             )
-            print(found)
-            return 0 if found.ok else 1
+            print(checked)
+            return 0 if checked.ok else 1
         elif options.command == "report":
             from ..report import write_report
 

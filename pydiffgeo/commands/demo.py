@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import PydiffgeoError
+from ..model import Model
 from ..models import RichardsColumn
-from ..solve import Solution, solve
+from ..solve import Settings, Solution, solve
 
 CELLS = 40
 DAYS = 60
@@ -30,7 +30,7 @@ RANGES = {"alpha": (1.0, 10.0), "n": (1.2, 2.4), "K_s": (0.01, 1.0)}
 class Experiment:
     """The column, its weather, and what the probes saw."""
 
-    model: Any
+    model: Model
     covariate: Tensor
     truth: dict[str, Tensor]
     forcing: dict[str, Tensor]
@@ -57,15 +57,14 @@ def within(name: str, fraction: Tensor) -> Tensor:
     return low * (high / low) ** fraction if name in ("alpha", "K_s") else low + (high - low) * fraction
 
 
-def settings(engine: str) -> dict[str, Any]:
-    return {"engine": engine, "rtol": 1e-5, "atol": 1e-7}
-
-
-def simulate(e: Experiment, parameters: dict[str, Tensor], engine: str) -> Solution:
-    return solve(e.model, parameters, forcing=e.forcing, times=e.times, initial={"head": -1.0}, **settings(engine))
+def simulate(e: Experiment, parameters: dict[str, Tensor], engine: str, rtol: float = 1e-5) -> Solution:
+    """The column with parameters `(cells,)`, from a head of -1 m."""
+    how: Settings = {"engine": engine, "rtol": rtol, "atol": rtol * 1e-2}
+    return solve(e.model, parameters, forcing=e.forcing, times=e.times, initial={"head": -1.0}, **how)
 
 
 def make_experiment(engine: str, seed: int) -> Experiment:
+    """Solves the true column and disturbs what the probes see of it."""
     generator = torch.Generator().manual_seed(seed)
     model = RichardsColumn(depth=1.0, cells=CELLS, top="atmosphere", bottom="free_drainage")
     depth = torch.from_numpy(model.graph.coordinates["depth"].copy())
@@ -113,8 +112,7 @@ def gradient_check(e: Experiment, network: ParameterNetwork, engine: str) -> tup
 
 
 def _tight(e: Experiment, network: ParameterNetwork, engine: str) -> Solution:
-    return solve(e.model, network(e.covariate), forcing=e.forcing, times=e.times, initial={"head": -1.0},
-                 engine=engine, rtol=1e-9, atol=1e-11)  # fmt: skip
+    return simulate(e, network(e.covariate), engine, rtol=1e-9)
 
 
 def train(e: Experiment, network: ParameterNetwork, engine: str, steps: int) -> list[float]:
@@ -128,9 +126,8 @@ def train(e: Experiment, network: ParameterNetwork, engine: str, steps: int) -> 
         loss.backward()
         losses.append(loss.item())
         if len(losses) % max(1, steps // 10) == 1 or len(losses) == steps:
-            print(
-                f"  step {len(losses):3d} of {steps}   loss {loss.item():10.3f}   {time.perf_counter() - started:5.1f} s"
-            )
+            seconds = time.perf_counter() - started
+            print(f"  step {len(losses):3d} of {steps}   loss {loss.item():10.3f}   {seconds:5.1f} s")
         return loss
 
     adam = torch.optim.Adam(network.parameters(), lr=0.1)
@@ -140,10 +137,16 @@ def train(e: Experiment, network: ParameterNetwork, engine: str, steps: int) -> 
     rest = steps - len(losses)
     if rest > 1:
         # The closure is also called within the line search: `max_eval` counts every solve.
-        torch.optim.LBFGS(
-            network.parameters(), max_iter=rest, max_eval=rest, history_size=20, line_search_fn="strong_wolfe",
-            tolerance_grad=1e-9, tolerance_change=1e-12,
-        ).step(evaluate)  # fmt: skip
+        lbfgs = torch.optim.LBFGS(
+            network.parameters(),
+            max_iter=rest,
+            max_eval=rest,
+            history_size=20,
+            line_search_fn="strong_wolfe",
+            tolerance_grad=1e-9,
+            tolerance_change=1e-12,
+        )
+        lbfgs.step(evaluate)
     return losses
 
 
@@ -167,30 +170,30 @@ def run(engine: str = "auto", figure: str = "pydiffgeo-demo.png", steps: int = 5
     losses = train(experiment, network, engine, steps)
 
     with torch.no_grad():
-        found = network(experiment.covariate)
-        last = simulate(experiment, found, engine)
+        learned = network(experiment.covariate)
+        last = simulate(experiment, learned, engine)
     print(f"loss {losses[0]:.2f} -> {misfit(experiment, last).item():.3f} (1 is the noise of the probes)")
     print("parameters, mean over the column:  before -> after (true), error before -> after")
     errors = {}
     for name, true in experiment.truth.items():
-        before, after = ((p[name] - true).abs().mean() / true.mean() for p in (prior, found))
+        before, after = ((p[name] - true).abs().mean() / true.mean() for p in (prior, learned))
         errors[name] = after.item()
-        print(f"  {name:6} {prior[name].mean():8.3f} -> {found[name].mean():8.3f} ({true.mean():.3f})"
-              f"   {100 * before:5.1f} % -> {100 * after:5.1f} %")  # fmt: skip
+        means = f"{prior[name].mean():8.3f} -> {learned[name].mean():8.3f} ({true.mean():.3f})"
+        print(f"  {name:6} {means}   {100 * before:5.1f} % -> {100 * after:5.1f} %")
     adjoint, differences = gradient_check(experiment, network, engine)
     relative = abs(adjoint - differences) / max(abs(differences), 1e-12)
-    print(
-        f"gradient check: adjoint {adjoint:.6g}, finite differences {differences:.6g}, relative difference {relative:.1e}"
-    )
+    both = f"adjoint {adjoint:.6g}, finite differences {differences:.6g}"
+    print(f"gradient check: {both}, relative difference {relative:.1e}")
     rain = experiment.forcing["precipitation"].sum().item()
     print(f"water balance: closes to {1e3 * last.balance.item():.1e} mm of {1e3 * rain:.0f} mm of rain")
     try:
         from ..plots.demo import demo_figure
 
-        demo_figure(experiment, prior, found, last, losses, PROBES, figure)
+        demo_figure(experiment, prior, learned, last, losses, PROBES, figure)
         print(f"figure: {figure}")
     except ImportError as error:
         print(f"no figure: {error}")
     print(f"took {time.perf_counter() - started:.0f} s")
-    return {"loss_first": losses[0], "loss_last": misfit(experiment, last).item(), "gradient": relative,
-            "balance": last.balance.item(), **{f"error_{k}": v for k, v in errors.items()}}  # fmt: skip
+    fit = {"loss_first": losses[0], "loss_last": misfit(experiment, last).item()}
+    numbers = {"gradient": relative, "balance": last.balance.item()}
+    return {**fit, **numbers, **{f"error_{k}": v for k, v in errors.items()}}

@@ -11,9 +11,9 @@ import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import torch
+from typing_extensions import TypedDict
 
 from .. import __version__
 from ..engines.julia import session
@@ -21,26 +21,34 @@ from ..engines.julia.candidates import source_directory
 from ..engines.registry import NAMES
 from ..errors import PydiffgeoError
 from ..models import RichardsColumn
-from ..solve import solve
+from ..solve import Settings, solve
 
-PACKAGES = ("torch", "numpy", "casadi", "juliacall", "juliapkg", "xarray", "h5netcdf", "h5py", "pint",
-            "cftime", "zarr", "matplotlib", "diffeqpy")  # fmt: skip
-OPTIONAL = {
-    "h5netcdf": "io",
-    "h5py": "io",
-    "pint": "io",
-    "cftime": "io",
-    "zarr": "io",
-    "matplotlib": "plots",
-    "diffeqpy": "diffeqpy",
-}
-SETTINGS = ("PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT", "PYTHON_JULIACALL_THREADS", "PYTHON_JULIACALL_HANDLE_SIGNALS",
-            "PYTHON_JULIAPKG_EXE", "PYTHON_JULIAPKG_PROJECT", "PYTHON_JULIAPKG_OFFLINE", "JULIA_NUM_THREADS",
-            "JULIA_DEPOT_PATH", "JULIA_LOAD_PATH", "JULIA_CPU_TARGET", "JULIA_PKG_SERVER", "OMP_NUM_THREADS")  # fmt: skip
+# Those that are not needed, with the extra that installs them.
+OPTIONAL = {name: "io" for name in ("h5netcdf", "h5py", "pint", "cftime", "zarr")}
+OPTIONAL |= {"matplotlib": "plots", "diffeqpy": "diffeqpy"}
+PACKAGES = ("torch", "numpy", "casadi", "juliacall", "juliapkg", "xarray", *OPTIONAL)
+SETTINGS = (
+    *(f"PYTHON_JULIACALL_{name}" for name in ("EXE", "PROJECT", "THREADS", "HANDLE_SIGNALS")),
+    *(f"PYTHON_JULIAPKG_{name}" for name in ("EXE", "PROJECT", "OFFLINE")),
+    *(f"JULIA_{name}" for name in ("NUM_THREADS", "DEPOT_PATH", "LOAD_PATH", "CPU_TARGET", "PKG_SERVER")),
+    "OMP_NUM_THREADS",
+)
 # An engine is tried in a process of its own, for one that crashes takes the process along.
 # `-c` would look for modules in the present folder first, whatever lies there.
 TRIAL = "import sys; sys.path.remove('') if '' in sys.path else None; {first}from pydiffgeo.commands.doctor import report_trial; report_trial({name!r})"
 MARK = "pydiffgeo doctor: "
+
+
+class Trial(TypedDict, total=False):
+    """How an engine did in a process of its own: how well, or the `error` or the `crash` it ended with."""
+
+    solver: str
+    relative: float
+    balance: float
+    seconds: float
+    place: str
+    error: str
+    crash: str
 
 
 def examine(install: bool = False) -> int:
@@ -70,15 +78,12 @@ def _versions() -> None:
     print("packages")
     for name in PACKAGES:
         try:
-            found = version(name)
+            there = version(name)
         except PackageNotFoundError:
-            extra = OPTIONAL.get(name)
-            found = (
-                f"not installed (optional: pip install 'pydiffgeo[{extra}]')"
-                if extra
-                else "NOT INSTALLED: pip install " + name
-            )
-        print(f"  {name:<12} {found}")
+            there = "NOT INSTALLED: pip install " + name
+            if extra := OPTIONAL.get(name):
+                there = f"not installed (optional: pip install 'pydiffgeo[{extra}]')"
+        print(f"  {name:<12} {there}")
     print(f"  threads: torch {torch.get_num_threads()}, processors {os.cpu_count()}")
 
 
@@ -99,10 +104,8 @@ def _julia(install: bool) -> bool:
             print(f"  FAILED: {error}")
     why = session.missing()
     print(f"  packages     {'set up' if why is None else why}")
-    if (
-        os.environ.get("PYTHON_JULIACALL_THREADS", "1") != "1"
-        and os.environ.get("PYTHON_JULIACALL_HANDLE_SIGNALS") != "yes"
-    ):
+    several = os.environ.get("PYTHON_JULIACALL_THREADS", "1") != "1"
+    if several and os.environ.get("PYTHON_JULIACALL_HANDLE_SIGNALS") != "yes":
         print("  WARNING: several Julia threads need PYTHON_JULIACALL_HANDLE_SIGNALS=yes, which takes Ctrl-C away")
     return installed
 
@@ -112,24 +115,28 @@ def _try_engine(name: str) -> bool:
     if name == "julia" and (why := session.missing()):
         print(f"  julia        not ready: {why}")
         return False
-    found = _trial(name)
-    if name == "julia" and "crash" in found and "solver" in (other := _trial(name, "import juliacall; ")):
-        print(f"  julia        {found['crash']} where torch is imported before juliacall, as pydiffgeo does; the other order "
-              f"works: put `import juliacall` at the head of your program")  # fmt: skip
-        found = other
-    if "solver" not in found:
-        print(f"  {name:<12} FAILED: {found.get('error') or found['crash']}")
+    trial = _trial(name)
+    if name == "julia" and "crash" in trial and "solver" in (other := _trial(name, "import juliacall; ")):
+        print(
+            f"  julia        {trial['crash']} where torch is imported before juliacall, as pydiffgeo does; the other order "
+            f"works: put `import juliacall` at the head of your program"
+        )
+        trial = other
+    if "solver" not in trial:
+        print(f"  {name:<12} FAILED: {trial.get('error') or trial['crash']}")
         return False
-    good = found["relative"] < 1e-4
-    print(f"  {name:<12} {'works' if good else 'WRONG GRADIENT'}: {found['solver']}, gradient off by {found['relative']:.1e} "
-          f"from finite differences, balance {found['balance']:.0e} m, {found['seconds']:.1f} s")  # fmt: skip
+    good = trial["relative"] < 1e-4
+    print(
+        f"  {name:<12} {'works' if good else 'WRONG GRADIENT'}: {trial['solver']}, gradient off by "
+        f"{trial['relative']:.1e} from finite differences, balance {trial['balance']:.0e} m, {trial['seconds']:.1f} s"
+    )
     if name == "julia":
-        place, own = Path(found["place"]).resolve(), source_directory()
+        place, own = Path(trial["place"]).resolve(), source_directory()
         print(f"               Julia source {place}" + ("" if place == own else f", not that of this pydiffgeo, {own}"))
     return good
 
 
-def _trial(name: str, first: str = "") -> dict[str, Any]:
+def _trial(name: str, first: str = "") -> Trial:
     """The outcome of `report_trial` in a new process; `crash` says how that ended without one."""
     # It is to find the same packages as this process.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)}
@@ -137,7 +144,8 @@ def _trial(name: str, first: str = "") -> dict[str, Any]:
     done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", errors="replace", env=environment)
     for line in done.stdout.splitlines():
         if line.startswith(MARK):
-            return dict(json.loads(line.removeprefix(MARK)))
+            outcome: Trial = json.loads(line.removeprefix(MARK))
+            return outcome
     how = f"exit status {done.returncode}"
     if done.returncode < 0:
         how = f"signal {signal.Signals(-done.returncode).name}"
@@ -149,21 +157,22 @@ def report_trial(name: str) -> None:
     started = time.perf_counter()
     try:
         gradient, difference, solver, balance = _tiny_gradient(name)
-        found: dict[str, Any] = {"solver": solver, "relative": abs(gradient - difference) / abs(difference),
-                                 "balance": balance, "seconds": time.perf_counter() - started}  # fmt: skip
+        relative, seconds = abs(gradient - difference) / abs(difference), time.perf_counter() - started
+        trial: Trial = {"solver": solver, "relative": relative, "balance": balance, "seconds": seconds}
         if name == "julia":
-            found["place"] = str(session.loaded_from())
+            trial["place"] = str(session.loaded_from())
     except PydiffgeoError as error:
-        found = {"error": str(error)}
-    print(MARK + json.dumps(found), flush=True)
+        trial = {"error": str(error)}
+    print(MARK + json.dumps(trial), flush=True)
 
 
 def _tiny_gradient(engine: str) -> tuple[float, float, str, float]:
     model = RichardsColumn(depth=0.5, cells=5)
 
     def loss(k: torch.Tensor) -> tuple[torch.Tensor, str, float]:
-        sol = solve(model, {"K_s": k}, forcing={"flux": torch.tensor([0.02, 0.001], dtype=torch.float64)},
-                    times=[0.0, 1.0, 2.0], initial={"theta": 0.25}, engine=engine, rtol=1e-9, atol=1e-11)  # fmt: skip
+        weather, start = {"flux": [0.02, 0.001]}, {"theta": 0.25}
+        how: Settings = {"engine": engine, "rtol": 1e-9, "atol": 1e-11}
+        sol = solve(model, {"K_s": k}, forcing=weather, times=[0.0, 1.0, 2.0], initial=start, **how)
         return sol.states["theta"].mean() + sol.fluxes["drainage"].sum(), sol.stats["solver"], sol.balance.item()
 
     k = torch.tensor(0.25, dtype=torch.float64, requires_grad=True)

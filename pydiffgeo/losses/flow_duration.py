@@ -7,17 +7,17 @@ least a millionth of the mean observed flow, since a dry river has no logarithm.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..arrays import Numbers
 from .masked import flows, mean, require, total
 
 DRY = 1e-6
 
 
-def fhv(simulated: Tensor, observed: Any) -> Tensor:
+def fhv(simulated: Tensor, observed: Numbers) -> Tensor:
     """Bias of the highest flows (%), those with an exceedance probability below 0.02; 0 is perfect.
 
     The flow of rank `h` among `n`, from the highest, is exceeded with the probability `h / (n + 1)`. Both
@@ -32,7 +32,7 @@ def fhv(simulated: Tensor, observed: Any) -> Tensor:
     return 100 * total(s - o, high) / volume
 
 
-def fms(simulated: Tensor, observed: Any) -> Tensor:
+def fms(simulated: Tensor, observed: Numbers) -> Tensor:
     """Bias of the slope of the flow duration curve (%) between the exceedance probabilities 0.2 and 0.7.
 
     The slope is that of the logarithm of the flow; positive is a basin that is too flashy, 0 is perfect. The
@@ -46,7 +46,7 @@ def fms(simulated: Tensor, observed: Any) -> Tensor:
     return 100 * (slopes[0] - slopes[1]) / slopes[1]
 
 
-def flv(simulated: Tensor, observed: Any) -> Tensor:
+def flv(simulated: Tensor, observed: Numbers) -> Tensor:
     """Bias of the lowest flows (%), those with an exceedance probability of 0.7 or more; 0 is perfect.
 
     Compares how far the logarithms of low flows rise above that of the lowest one; positive where simulated
@@ -62,7 +62,7 @@ def flv(simulated: Tensor, observed: Any) -> Tensor:
     return -100 * (rise_s - rise_o) / rise_o
 
 
-def _duration_curves(simulated: Tensor, observed: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _duration_curves(simulated: Tensor, observed: Numbers) -> tuple[Tensor, Tensor, Tensor]:
     """Both flows from the highest to the lowest, and how many are valid `(..., 1)`; these come first."""
     s, o, valid = flows(simulated, observed)
     floor = DRY * mean(o, valid).unsqueeze(-1)

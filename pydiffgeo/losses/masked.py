@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..arrays import Numbers
 from ..errors import DtypeError, InputError, ShapeError
 
 
-def paired(simulated: Tensor, observed: Any, fewest: int = 2) -> tuple[Tensor, Tensor, Tensor]:
-    """Both series and the mask of valid observations; zeros stand where an observation is missing."""
+def paired(simulated: Tensor, observed: Numbers, fewest: int = 2) -> tuple[Tensor, Tensor, Tensor]:
+    """Both series `(..., time)` and the mask of valid observations; zeros stand where an observation is missing.
+
+    Raises:
+        DtypeError: no numbers. ShapeError: lengths differ. InputError: fewer than `fewest` observations are valid.
+    """
     if not isinstance(simulated, Tensor) or not simulated.dtype.is_floating_point:
         got = simulated.dtype if isinstance(simulated, Tensor) else type(simulated).__name__
         raise DtypeError(f"simulated must be a floating-point tensor, got {got}")
-    o = as_like(observed, simulated, "observed")
-    if simulated.ndim == 0 or o.ndim == 0 or simulated.shape[-1] != o.shape[-1]:
-        raise ShapeError(
-            f"simulated {tuple(simulated.shape)} and observed {tuple(o.shape)} must have the same number of times, last"
-        )
-    o = expanded("observed", o, simulated)
-    require(not torch.isinf(o).any(), "observations must be finite or NaN; at least one is infinite")
-    valid = ~torch.isnan(o)
-    found = int(valid.sum(-1).min()) if valid.numel() else 0
-    plural = "s are" if fewest > 1 else " is"
-    require(
-        found >= fewest, f"at least {fewest} valid observation{plural} needed; there are {found} among {o.shape[-1]}"
-    )
-    zero = torch.zeros_like(o)
-    return torch.where(valid, simulated, zero), torch.where(valid, o, zero), valid
+    seen = as_like(observed, simulated, "observed")
+    if simulated.ndim == 0 or seen.ndim == 0 or simulated.shape[-1] != seen.shape[-1]:
+        shapes = f"simulated {tuple(simulated.shape)} and observed {tuple(seen.shape)}"
+        raise ShapeError(f"{shapes} must have the same number of times, last")
+    seen = expanded("observed", seen, simulated)
+    require(not torch.isinf(seen).any(), "observations must be finite or NaN; at least one is infinite")
+    valid = ~torch.isnan(seen)
+    count = int(valid.sum(-1).min()) if valid.numel() else 0
+    needed = f"at least {fewest} valid observation{'s are' if fewest > 1 else ' is'} needed"
+    require(count >= fewest, f"{needed}; there are {count} among {seen.shape[-1]}")
+    zero = torch.zeros_like(seen)
+    return torch.where(valid, simulated, zero), torch.where(valid, seen, zero), valid
 
 
-def flows(simulated: Tensor, observed: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """As `_paired`, of flows that are not negative and not all zero."""
+def flows(simulated: Tensor, observed: Numbers) -> tuple[Tensor, Tensor, Tensor]:
+    """As `paired`, of flows that are not negative and not all zero."""
     s, o, valid = paired(simulated, observed)
     require((o >= 0).all(), "logarithms need observed flows of zero or more; at least one is negative")
     require((total(o, valid) > 0).all(), "logarithms need observed flows that are not all zero")
@@ -80,7 +80,7 @@ def ratio(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(some, a / torch.where(some, b, torch.ones_like(b)), torch.zeros_like(a))
 
 
-def positive(name: str, value: Any, like: Tensor, valid: Tensor, *, zero: bool = False) -> Tensor:
+def positive(name: str, value: Numbers, like: Tensor, valid: Tensor, *, zero: bool = False) -> Tensor:
     """`value` spread over the series; raises unless positive (or zero, where allowed) wherever it is needed."""
     v = expanded(name, as_like(value, like, name), like)
     v = torch.where(valid, v, torch.ones_like(v))
@@ -89,28 +89,29 @@ def positive(name: str, value: Any, like: Tensor, valid: Tensor, *, zero: bool =
     return v
 
 
-def as_like(values: Any, like: Tensor, name: str = "values") -> Tensor:
+def as_like(values: object, like: Tensor, name: str = "values") -> Tensor:
     """Numbers as a tensor of the type of another. Without it plain floats are rounded to single precision."""
     try:
         # What is masked is missing, whatever lies below the mask.
-        masked = isinstance(values, np.ma.MaskedArray)
-        given = np.ma.filled(values.astype(np.float64), np.nan) if masked else values
-        if isinstance(given, (str, bytes, bytearray)):  # bytes would be read as their codes
-            raise TypeError(type(given).__name__)
-        if isinstance(given, Tensor) and given.is_complex():
-            raise TypeError(given.dtype)
-        return torch.as_tensor(given, dtype=like.dtype, device=like.device)
+        numbers = np.ma.filled(values.astype(np.float64), np.nan) if isinstance(values, np.ma.MaskedArray) else values
+        if isinstance(numbers, (str, bytes, bytearray)):  # bytes would be read as their codes
+            raise TypeError(type(numbers).__name__)
+        if isinstance(numbers, Tensor) and numbers.is_complex():
+            raise TypeError(numbers.dtype)
+        return torch.as_tensor(numbers, dtype=like.dtype, device=like.device)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise DtypeError(f"{name} must be numbers, got {type(values).__name__} ({error})") from error
 
 
 def expanded(name: str, values: Tensor, like: Tensor) -> Tensor:
+    """Values in the shape of another tensor; raises `ShapeError` where they do not broadcast to it."""
     try:
         return values.expand(like.shape)
     except RuntimeError as error:
         raise ShapeError(f"{name} {tuple(values.shape)} does not broadcast to simulated {tuple(like.shape)}") from error
 
 
-def require(condition: Any, message: str) -> None:
+def require(condition: object, message: str) -> None:
+    """Raises `InputError` with the message unless the condition holds."""
     if not condition:
         raise InputError(message)

@@ -14,16 +14,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+from ..arrays import Array, Numbers
 from ..checks import check_positive
 from .flow_duration import fhv, flv, fms
 from .masked import constant, efficiency, flows, mean, paired, positive, ratio, require, root, total
 
-Loss = Callable[[Tensor, Any], Tensor]
+Loss = Callable[[Tensor, Numbers], Tensor]
+Score = TypeVar("Score", float, Tensor, Array)
 
 
 @dataclass(frozen=True)
@@ -47,36 +49,36 @@ class Measure:
     source: str = ""
     needs: tuple[str, ...] = ()
 
-    def badness(self, value: Any) -> Any:
+    def badness(self, value: Score) -> Score:
         """What an optimiser makes small, of a score: zero is perfect, unless `perfect` is None."""
         best = self.perfect or 0.0
         if self.better == "target":
             return abs(value - best)
         return best - value if self.better == "higher" else value - best
 
-    def loss(self, simulated: Tensor, observed: Any, **needs: Any) -> Tensor:
+    def loss(self, simulated: Tensor, observed: Numbers, **needs: Numbers) -> Tensor:
         """`badness` of a simulation, `(...)`, differentiable."""
         return self.badness(self.function(simulated, observed, **needs))
 
 
-def mse(simulated: Tensor, observed: Any) -> Tensor:
+def mse(simulated: Tensor, observed: Numbers) -> Tensor:
     """Mean squared error, `mean((s - o)^2)`, in the squared unit of the series."""
     s, o, valid = paired(simulated, observed)
     return mean((s - o) ** 2, valid)
 
 
-def rmse(simulated: Tensor, observed: Any) -> Tensor:
+def rmse(simulated: Tensor, observed: Numbers) -> Tensor:
     """Root mean squared error, `sqrt(mean((s - o)^2))`, in the unit of the series."""
     return root(mse(simulated, observed))
 
 
-def mae(simulated: Tensor, observed: Any) -> Tensor:
+def mae(simulated: Tensor, observed: Numbers) -> Tensor:
     """Mean absolute error, `mean(|s - o|)`, in the unit of the series; its slope where `s = o` is zero."""
     s, o, valid = paired(simulated, observed)
     return mean((s - o).abs(), valid)
 
 
-def bias(simulated: Tensor, observed: Any) -> Tensor:
+def bias(simulated: Tensor, observed: Numbers) -> Tensor:
     """Relative bias, `sum(s - o) / sum(o)`: 0.1 is a simulated volume that is 10 % too large."""
     s, o, valid = paired(simulated, observed)
     volume = mean(o, valid)
@@ -84,7 +86,7 @@ def bias(simulated: Tensor, observed: Any) -> Tensor:
     return mean(s - o, valid) / volume
 
 
-def percent_bias(simulated: Tensor, observed: Any) -> Tensor:
+def percent_bias(simulated: Tensor, observed: Numbers) -> Tensor:
     """Relative bias in percent, `100 sum(s - o) / sum(o)`; positive where too much is simulated.
 
     Source: Yilmaz et al. 2008, Water Resour. Res. 44, eq A1 (%BiasRR). Others define it with the opposite sign.
@@ -92,7 +94,7 @@ def percent_bias(simulated: Tensor, observed: Any) -> Tensor:
     return 100 * bias(simulated, observed)
 
 
-def nse(simulated: Tensor, observed: Any) -> Tensor:
+def nse(simulated: Tensor, observed: Numbers) -> Tensor:
     """Nash-Sutcliffe efficiency, `1 - sum((s - o)^2) / sum((o - mean(o))^2)`; 1 is perfect.
 
     Source: Nash and Sutcliffe 1970, J. Hydrol. 10, eq 3.
@@ -101,7 +103,7 @@ def nse(simulated: Tensor, observed: Any) -> Tensor:
     return efficiency(s, o, valid)
 
 
-def log_nse(simulated: Tensor, observed: Any, *, fraction: float = 0.01) -> Tensor:
+def log_nse(simulated: Tensor, observed: Numbers, *, fraction: float = 0.01) -> Tensor:
     """Nash-Sutcliffe efficiency of `log(flow + epsilon)`, which weighs low flows; 1 is perfect.
 
     `epsilon` is `fraction` of the mean observed flow: it gives days without flow a logarithm, and the measure
@@ -123,7 +125,7 @@ class KGEComponents(NamedTuple):
     bias: Tensor
 
 
-def kge_components(simulated: Tensor, observed: Any, *, version: int = 2009) -> KGEComponents:
+def kge_components(simulated: Tensor, observed: Numbers, *, version: int = 2009) -> KGEComponents:
     """The three components of the Kling-Gupta efficiency.
 
     Args:
@@ -136,22 +138,22 @@ def kge_components(simulated: Tensor, observed: Any, *, version: int = 2009) -> 
     Source: Gupta et al. 2009, J. Hydrol. 377, eqs 9 and 10; Kling et al. 2012, J. Hydrol. 424-425, eqs 1 to 3.
     """
     require(version in (2009, 2012), f"the Kling-Gupta efficiency has the versions 2009 and 2012, not {version}")
-    s, o, valid = paired(simulated, observed)
-    mean_s, mean_o = mean(s, valid), mean(o, valid)
+    simulated, seen, valid = paired(simulated, observed)
+    mean_s, mean_o = mean(simulated, valid), mean(seen, valid)
     # The round-off in the mean of a constant simulation is no variation.
-    from_s = torch.where(constant(s, valid).unsqueeze(-1), torch.zeros_like(s), s - mean_s.unsqueeze(-1))
-    from_o = o - mean_o.unsqueeze(-1)
+    same = constant(simulated, valid).unsqueeze(-1)
+    from_s = torch.where(same, torch.zeros_like(simulated), simulated - mean_s.unsqueeze(-1))
+    from_o = seen - mean_o.unsqueeze(-1)
     sigma_s, sigma_o = root(mean(from_s**2, valid)), root(mean(from_o**2, valid))
-    require(
-        not constant(o, valid).any(), "the Kling-Gupta efficiency is not defined for observations that are all equal"
-    )
-    require((mean_o != 0).all(), "the Kling-Gupta efficiency is not defined for observations of mean zero")
+    undefined = "the Kling-Gupta efficiency is not defined for observations"
+    require(not constant(seen, valid).any(), f"{undefined} that are all equal")
+    require((mean_o != 0).all(), f"{undefined} of mean zero")
     r = ratio(mean(from_s * from_o, valid), sigma_s * sigma_o)
     alpha, beta = sigma_s / sigma_o, mean_s / mean_o
     return KGEComponents(r, alpha if version == 2009 else ratio(alpha, beta), beta)
 
 
-def kge(simulated: Tensor, observed: Any) -> Tensor:
+def kge(simulated: Tensor, observed: Numbers) -> Tensor:
     """Kling-Gupta efficiency, `1 - sqrt((r - 1)^2 + (alpha - 1)^2 + (beta - 1)^2)`; 1 is perfect.
 
     `r` is the linear correlation, `alpha` the ratio of the standard deviations and `beta` the ratio of
@@ -162,7 +164,7 @@ def kge(simulated: Tensor, observed: Any) -> Tensor:
     return _from_components(kge_components(simulated, observed))
 
 
-def kge_2012(simulated: Tensor, observed: Any) -> Tensor:
+def kge_2012(simulated: Tensor, observed: Numbers) -> Tensor:
     """Kling-Gupta efficiency with the ratio of coefficients of variation in place of `alpha`; 1 is perfect.
 
     Source: Kling et al. 2012, J. Hydrol. 424-425, eqs 1 to 3.
@@ -174,7 +176,7 @@ def _from_components(parts: KGEComponents) -> Tensor:
     return 1 - root((parts.correlation - 1) ** 2 + (parts.variability - 1) ** 2 + (parts.bias - 1) ** 2)
 
 
-def gaussian_log_likelihood(simulated: Tensor, observed: Any, sigma: Any) -> Tensor:
+def gaussian_log_likelihood(simulated: Tensor, observed: Numbers, sigma: Numbers) -> Tensor:
     """Logarithm of the likelihood of independent Gaussian errors, summed over the observations.
 
     Args:
@@ -189,7 +191,7 @@ def gaussian_log_likelihood(simulated: Tensor, observed: Any, sigma: Any) -> Ten
     return -0.5 * total(each, valid)
 
 
-def heteroscedastic_log_likelihood(simulated: Tensor, observed: Any, sigma_0: Any, sigma_1: Any) -> Tensor:
+def heteroscedastic_log_likelihood(simulated: Tensor, observed: Numbers, sigma_0: Numbers, sigma_1: Numbers) -> Tensor:
     """As `gaussian_log_likelihood`, with errors that grow with the flow: `sigma = sigma_0 + sigma_1 s`.
 
     Negative simulated flows count as zero in `sigma`.
@@ -209,28 +211,42 @@ def heteroscedastic_log_likelihood(simulated: Tensor, observed: Any, sigma_0: An
 # Units of measures of a series, and sources that several share.
 SQUARED, SAME = "{unit}^2", "{unit}"
 YILMAZ, SCHOUPS = "Yilmaz et al. 2008", "Schoups and Vrugt 2010"
+GROWING = "log-likelihood of errors that grow with the flow"
+
+
+def _measure(
+    function: Callable[..., Tensor],
+    better: Literal["higher", "lower", "target"],
+    perfect: float | None,
+    unit: str,
+    text: str,
+    source: str = "",
+    *needs: str,
+) -> Measure:
+    """A measure by the name of its function."""
+    return Measure(function.__name__, function, better, perfect, unit, text, source, needs)
+
+
 # Every measure with its direction, perfect value and unit; reports and optimisers read them here.
 MEASURES: dict[str, Measure] = {
     m.name: m
     for m in (
-        Measure("nse", nse, "higher", 1.0, "1", "Nash-Sutcliffe efficiency", "Nash and Sutcliffe 1970"),
-        Measure("kge", kge, "higher", 1.0, "1", "Kling-Gupta efficiency (2009)", "Gupta et al. 2009"),
-        Measure("mse", mse, "lower", 0.0, SQUARED, "mean squared error"),
-        Measure("rmse", rmse, "lower", 0.0, SAME, "root mean squared error"),
-        Measure("mae", mae, "lower", 0.0, SAME, "mean absolute error"),
-        Measure("log_nse", log_nse, "higher", 1.0, "1", "Nash-Sutcliffe efficiency of logarithms", "Pushpalatha et al. 2012"),
-        Measure("kge_2012", kge_2012, "higher", 1.0, "1", "Kling-Gupta efficiency (2012)", "Kling et al. 2012"),
-        Measure("bias", bias, "target", 0.0, "1", "relative bias"),
-        Measure("percent_bias", percent_bias, "target", 0.0, "%", "percent bias", YILMAZ),
-        Measure("fhv", fhv, "target", 0.0, "%", "bias of the highest 2 % of flows", YILMAZ),
-        Measure("fms", fms, "target", 0.0, "%", "bias of the slope of the flow duration curve", YILMAZ),
-        Measure("flv", flv, "target", 0.0, "%", "bias of the lowest 30 % of flows", YILMAZ),
-        Measure("gaussian_log_likelihood", gaussian_log_likelihood, "higher", None, "1",
-                "log-likelihood of Gaussian errors", SCHOUPS, ("sigma",)),
-        Measure("heteroscedastic_log_likelihood", heteroscedastic_log_likelihood, "higher", None, "1",
-                "log-likelihood of errors that grow with the flow", SCHOUPS, ("sigma_0", "sigma_1")),
+        _measure(nse, "higher", 1.0, "1", "Nash-Sutcliffe efficiency", "Nash and Sutcliffe 1970"),
+        _measure(kge, "higher", 1.0, "1", "Kling-Gupta efficiency (2009)", "Gupta et al. 2009"),
+        _measure(mse, "lower", 0.0, SQUARED, "mean squared error"),
+        _measure(rmse, "lower", 0.0, SAME, "root mean squared error"),
+        _measure(mae, "lower", 0.0, SAME, "mean absolute error"),
+        _measure(log_nse, "higher", 1.0, "1", "Nash-Sutcliffe efficiency of logarithms", "Pushpalatha et al. 2012"),
+        _measure(kge_2012, "higher", 1.0, "1", "Kling-Gupta efficiency (2012)", "Kling et al. 2012"),
+        _measure(bias, "target", 0.0, "1", "relative bias"),
+        _measure(percent_bias, "target", 0.0, "%", "percent bias", YILMAZ),
+        _measure(fhv, "target", 0.0, "%", "bias of the highest 2 % of flows", YILMAZ),
+        _measure(fms, "target", 0.0, "%", "bias of the slope of the flow duration curve", YILMAZ),
+        _measure(flv, "target", 0.0, "%", "bias of the lowest 30 % of flows", YILMAZ),
+        _measure(gaussian_log_likelihood, "higher", None, "1", "log-likelihood of Gaussian errors", SCHOUPS, "sigma"),
+        _measure(heteroscedastic_log_likelihood, "higher", None, "1", GROWING, SCHOUPS, "sigma_0", "sigma_1"),
     )
-}  # fmt: skip
+}
 
 # What an optimiser can be told to make small, by name. A bias alone says too little to be among them.
 LOSSES: dict[str, Loss] = {k: m.loss for k, m in MEASURES.items() if m.better != "target" and not m.needs}

@@ -13,9 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import Array
 from ..errors import InputError
 from .declaration import Model
 from .variables import IntegratedFlux, State
@@ -35,7 +33,7 @@ class Quantity:
     """
 
     unit: str
-    weights: Mapping[str, NDArray[np.float64]]
+    weights: Mapping[str, Array]
     fluxes: tuple[IntegratedFlux, ...]
 
 
@@ -51,7 +49,7 @@ def quantities(model: Model) -> tuple[Quantity, ...]:
             declared[_parsed(flux.unit)].append(flux)
     stores = _stores(model)
     weights = model.storage_weights()
-    found = []
+    balances = []
     taken: dict[str, str] = {}
     for unit, fluxes in declared.items():
         own = {name: place for name, (place, state) in stores.items() if _lengths_apart(_parsed(state.unit), unit)}
@@ -71,8 +69,8 @@ def quantities(model: Model) -> tuple[Quantity, ...]:
                     f"{text!r}; let the fluxes of one balance have one unit"
                 )
             taken[name] = text
-        found.append(Quantity(text, {name: weights[name] for name in own}, tuple(fluxes)))
-    return tuple(found)
+        balances.append(Quantity(text, {name: weights[name] for name in own}, tuple(fluxes)))
+    return tuple(balances)
 
 
 def single(model: Model) -> Quantity:
@@ -81,10 +79,10 @@ def single(model: Model) -> Quantity:
     Raises:
         InputError: there are several, which do not add up.
     """
-    stores, known = _stores(model), quantities(model)
-    if known:
-        if len(known) == 1 and known[0].weights.keys() == stores.keys():
-            return known[0]
+    stores, declared = _stores(model), quantities(model)
+    if declared:
+        if len(declared) == 1 and declared[0].weights.keys() == stores.keys():
+            return declared[0]
         raise InputError(
             f"{model.name} stores more than one quantity, which do not add up: {_listed(model, stores)}; `storages` has "
             "those with declared fluxes, and a state with stored=False is left out"
@@ -95,8 +93,8 @@ def single(model: Model) -> Quantity:
 
 def _stores(model: Model) -> dict[str, tuple[str, State]]:
     """Stored states with their place: "" for the cells, or a boundary."""
-    found = {s.name: ("", s) for s in model.states if s.stored}
-    return found | {s.name: (b.name, s) for b in model.boundaries for s in b.states if s.stored}
+    inside = {s.name: ("", s) for s in model.states if s.stored}
+    return inside | {s.name: (b.name, s) for b in model.boundaries for s in b.states if s.stored}
 
 
 def _check_alike(model: Model, own: Mapping[str, str], what: str) -> None:

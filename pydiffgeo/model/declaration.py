@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import keyword
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import Array
 from ..copies import Made, call, check_functions
 from ..errors import ModelError
 from .graph import Graph
@@ -27,6 +24,17 @@ from .variables import (
     State,
     Values,
 )
+
+KINDS = {
+    "states": State,
+    "parameters": Parameter,
+    "forcings": ForcingVariable,
+    "fluxes": IntegratedFlux,
+    "outputs": Output,
+    "boundaries": Boundary,
+    "constraints": Constraint,
+    "limits": Limit,
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,20 +64,18 @@ class Model(Made):
     boundaries: tuple[Boundary, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     limits: tuple[Limit, ...] = ()
-    initial: Callable[[Values, SimpleNamespace], Values] | None = None
+    initial: Callable[..., Values] | None = None
     initial_names: tuple[str, ...] = ()
     time_unit: str = "d"
     reference: str = ""
-    _recipe: ClassVar[tuple[Any, ...] | None] = None
+    _recipe: ClassVar[tuple[object, tuple[object, ...]] | None] = None
 
     def __post_init__(self) -> None:
-        kinds_of = {"states": State, "parameters": Parameter, "forcings": ForcingVariable, "fluxes": IntegratedFlux,
-                    "outputs": Output, "boundaries": Boundary, "constraints": Constraint, "limits": Limit}  # fmt: skip
-        for field_name, cls in kinds_of.items():
-            given = getattr(self, field_name)
-            if not isinstance(given, (tuple, list)) or not all(isinstance(g, cls) for g in given):
-                raise ModelError(f"{self.name}: {field_name} must be a tuple of {cls.__name__}, got {given!r}")
-            object.__setattr__(self, field_name, tuple(given))
+        for field_name, cls in KINDS.items():
+            values = getattr(self, field_name)
+            if not isinstance(values, (tuple, list)) or not all(isinstance(v, cls) for v in values):
+                raise ModelError(f"{self.name}: {field_name} must be a tuple of {cls.__name__}, got {values!r}")
+            object.__setattr__(self, field_name, tuple(values))
         varying: tuple[Parameter | ForcingVariable, ...] = (*self.parameters, *self.forcings)
         for variable in varying:
             allowed = ("cell", "face") if isinstance(variable, Parameter) else ("model", "cell")
@@ -127,14 +133,14 @@ class Model(Made):
                 return len(boundary.cells)
         return self.graph.cells
 
-    def storage_weights(self) -> dict[str, NDArray[np.float64]]:
+    def storage_weights(self) -> dict[str, Array]:
         """Weights that turn each stored state into an amount: volumes of cells, areas of boundaries."""
         weights = {s.name: self.graph.cell["volume"] for s in self.states if s.stored}
         for boundary in self.boundaries:
             weights |= {s.name: boundary.geometry["area"] for s in boundary.states if s.stored}
         return weights
 
-    def made_by(self, make: Callable[..., Model], *arguments: Any, **choices: Any) -> Model:
+    def made_by(self, make: Callable[..., Model], *arguments: object, **choices: object) -> Model:
         """Lets the model be pickled as a call of `make`, a function at the top of a module; returns the model.
 
         For models whose local functions are lambdas or defined within `make`. The arguments must not change later.
@@ -142,24 +148,24 @@ class Model(Made):
         object.__setattr__(self, "_recipe", (call, (make, arguments, choices)))
         return self
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         if self._recipe is None:
             return super().__reduce__()
         check_functions(self.name, {"the function it was made by": self._recipe[1][0]})
         return self._recipe
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+    def __deepcopy__(self, memo: dict[int, object]) -> Model:
         # Nothing of a model changes, and functions are never copied.
         return self
 
     def __copy__(self) -> Model:
         return self
 
-    def _functions(self) -> dict[str, Any]:
+    def _functions(self) -> Mapping[str, Callable[..., object]]:
         kinds = ("closure", "source", "flux", "output", "initial")
-        found = {f"its local function {k!r}": getattr(self, k) for k in kinds if getattr(self, k) is not None}
-        found |= {f"the function of its boundary {b.name!r}": b.function for b in self.boundaries}
-        return found | {f"its constraint {c.text!r}": c.holds for c in self.constraints}
+        functions = {f"its local function {k!r}": getattr(self, k) for k in kinds if getattr(self, k) is not None}
+        functions |= {f"the function of its boundary {b.name!r}": b.function for b in self.boundaries}
+        return functions | {f"its constraint {c.text!r}": c.holds for c in self.constraints}
 
     def __repr__(self) -> str:
         return f"Model({self.name}, {self.graph.cells} cells, states {', '.join(s.name for s in self.all_states)})"

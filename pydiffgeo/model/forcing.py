@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ..arrays import Array, Numbers
 from ..checks import shown
 from ..errors import TimeError
 
-Times = NDArray[np.float64]
+Times = Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class TimeSeries:
             `kind="linear"`: one value per node, linear in between.
     """
 
-    times: ArrayLike
-    values: Any
+    times: Numbers
+    values: Numbers
     kind: Literal["constant", "linear"] = "constant"
 
     def __post_init__(self) -> None:
@@ -40,7 +40,7 @@ class TimeSeries:
         object.__setattr__(self, "times", check_times(self.times, "the times of a TimeSeries"))
 
 
-def check_times(times: ArrayLike, what: str = "times") -> Times:
+def check_times(times: Numbers, what: str = "times") -> Times:
     """`times` as a float64 array; raises `TimeError` unless finite and strictly increasing."""
     try:
         if isinstance(times, Tensor):
@@ -78,14 +78,15 @@ ROUNDING = 1e-6
 
 def align(series: Mapping[str, TimeSeries], times: Times) -> dict[str, TimeSeries]:
     """The series with break points that differ from `times`, or from each other's, by rounding made equal to them."""
-    known, aligned = times, {}
+    breaks, aligned = times, {}
     for name, s in series.items():
         own = np.asarray(s.times, np.float64)
-        after = np.searchsorted(known, own).clip(1, len(known) - 1)
-        nearest = np.where(own - known[after - 1] < known[after] - own, known[after - 1], known[after])
+        after = np.searchsorted(breaks, own).clip(1, len(breaks) - 1)
+        before, behind = breaks[after - 1], breaks[after]
+        nearest = np.where(own - before < behind - own, before, behind)
         close = np.abs(nearest - own) <= ROUNDING * np.diff(own).min()
         aligned[name] = replace(s, times=np.where(close, nearest, own))
-        known = np.union1d(known, np.asarray(aligned[name].times))
+        breaks = np.union1d(breaks, np.asarray(aligned[name].times))
     return aligned
 
 

@@ -8,18 +8,15 @@ named geometry values of cells and faces, which local functions read as `cell.vo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Array, Indices
 from ..checks import is_number, is_pair, is_whole, shown
 from ..copies import Made
 from ..errors import ModelError
-
-Array = NDArray[np.float64]
-
 
 # Numbers of cells that no memory holds are mistakes.
 MOST = 1_000_000_000
@@ -28,29 +25,29 @@ MOST = 1_000_000_000
 def _frozen(values: ArrayLike, size: int, what: str) -> Array:
     """A read-only float64 copy of `values`, spread over `size` entries."""
     try:
-        given = np.asarray(values)
-        if given.size and given.dtype.kind not in "iuf":
-            raise TypeError(given.dtype)
-        given = given.astype(np.float64)
+        numbers = np.asarray(values)
+        if numbers.size and numbers.dtype.kind not in "iuf":
+            raise TypeError(numbers.dtype)
+        numbers = numbers.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{what} must be numbers, got {shown(values)}") from error
-    if given.shape not in ((), (size,)):
-        raise ModelError(f"{what} needs one value or {size} of them, got shape {given.shape}")
-    array = np.array(np.broadcast_to(given, (size,)))
+    if numbers.shape not in ((), (size,)):
+        raise ModelError(f"{what} needs one value or {size} of them, got shape {numbers.shape}")
+    array = np.array(np.broadcast_to(numbers, (size,)))
     if not np.isfinite(array).all():
         raise ModelError(f"{what} must be finite, got {array}")
     array.setflags(write=False)
     return array
 
 
-def _faces(pairs: Any) -> NDArray[np.int64]:
+def _faces(pairs: ArrayLike) -> Indices:
     """Numbers of the two cells of each face, `(faces, 2)`."""
     try:
-        given = np.asarray(pairs)
-        if given.size == 0:
+        cells = np.asarray(pairs)
+        if cells.size == 0:
             return np.empty((0, 2), np.int64)
-        if given.dtype.kind in "iu" and given.ndim == 2 and given.shape[1] == 2:
-            return np.array(given, np.int64)
+        if cells.dtype.kind in "iu" and cells.ndim == 2 and cells.shape[1] == 2:
+            return np.array(cells, np.int64)
     except ValueError:  # rows of different lengths
         pass
     raise ModelError(f"faces must be pairs of whole numbers (faces, 2), the cells that they join, got {shown(pairs)}")
@@ -70,28 +67,36 @@ class Graph(Made):
     """
 
     cells: int
-    faces: NDArray[np.int64]
-    cell: Mapping[str, Any]
-    face: Mapping[str, Any]
-    coordinates: Mapping[str, Array] = field(default_factory=dict)
+    faces: Indices
+    cell: Mapping[str, Array]
+    face: Mapping[str, Array]
+    coordinates: Mapping[str, Array]
 
-    def __post_init__(self) -> None:
-        if not is_whole(self.cells, 1) or self.cells > MOST:
-            raise ModelError(f"a graph needs at least one cell, and at most {MOST}, got cells={shown(self.cells)}")
-        faces = _faces(self.faces)
-        if faces.size and (faces.min() < 0 or faces.max() >= self.cells):
-            raise ModelError(f"faces name cells outside 0..{self.cells - 1}")
-        if (faces[:, 0] == faces[:, 1]).any():
+    # Written out because it takes more than the attributes hold: single numbers, and pairs in lists.
+    def __init__(
+        self,
+        cells: int,
+        faces: ArrayLike,
+        cell: Mapping[str, ArrayLike],
+        face: Mapping[str, ArrayLike],
+        coordinates: Mapping[str, Array] | None = None,
+    ) -> None:
+        if not is_whole(cells, 1) or cells > MOST:
+            raise ModelError(f"a graph needs at least one cell, and at most {MOST}, got cells={shown(cells)}")
+        pairs = _faces(faces)
+        if pairs.size and (pairs.min() < 0 or pairs.max() >= cells):
+            raise ModelError(f"faces name cells outside 0..{cells - 1}")
+        if (pairs[:, 0] == pairs[:, 1]).any():
             raise ModelError("a face must join two different cells")
-        faces.setflags(write=False)
-        cell = {k: _frozen(v, self.cells, f"cell.{k}") for k, v in self.cell.items()}
-        face = {k: _frozen(v, len(faces), f"face.{k}") for k, v in self.face.items()}
-        for what, values in (("cell.volume", cell.get("volume")), ("face.area", face.get("area"))):
+        pairs.setflags(write=False)
+        of_cells = {k: _frozen(v, cells, f"cell.{k}") for k, v in cell.items()}
+        of_faces = {k: _frozen(v, len(pairs), f"face.{k}") for k, v in face.items()}
+        for what, values in (("cell.volume", of_cells.get("volume")), ("face.area", of_faces.get("area"))):
             if values is None or (values <= 0).any():
                 raise ModelError(f"{what} must be given and positive, got {values}")
-        object.__setattr__(self, "faces", faces)
-        object.__setattr__(self, "cell", cell)
-        object.__setattr__(self, "face", face)
+        held = {"cells": cells, "faces": pairs, "cell": of_cells, "face": of_faces, "coordinates": coordinates or {}}
+        for name, value in held.items():
+            object.__setattr__(self, name, value)
 
 
 def single_cell(volume: float = 1.0) -> Graph:
@@ -160,10 +165,5 @@ def network(cells: int, edges: Sequence[tuple[int, int]], volume: ArrayLike = 1.
     """A directed network: each edge `(from, to)` is a face that carries flux downstream.
 
     `geometry` gives further values for the edges, name -> array `(edges,)`.
-    """  # fmt: skip
-    return Graph(
-        cells,
-        _faces(edges),
-        {"volume": volume},
-        {"area": 1.0, **geometry},
-    )
+    """
+    return Graph(cells, _faces(edges), {"volume": volume}, {"area": 1.0, **geometry})

@@ -129,11 +129,11 @@ class Output:
 
 @dataclass(frozen=True)
 class Constraint:
-    """A relation between parameters that must hold in every cell."""
+    """A relation between parameters that must hold in every cell: `holds(place)` says where, by their names."""
 
     text: str
     names: tuple[str, ...]
-    holds: Callable[[SimpleNamespace], Tensor]
+    holds: Callable[..., Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,19 +158,19 @@ class Limit(Made):
     boundary: str = ""
     remedy: str = ""
 
-    def _functions(self) -> Mapping[str, Any]:
+    def _functions(self) -> Mapping[str, Local]:
         return {"function": self.function}
 
-    def complete(self, *spaces: SimpleNamespace) -> Mapping[str, Any]:
+    def complete(self, *spaces: SimpleNamespace) -> Mapping[str, Tensor | float]:
         """`low`, `value` and `high`; a bound that the function leaves out is infinite.
 
         Raises:
             ModelError: it returns something else.
         """
-        found = {"low": -inf, "high": inf, **self.function(*spaces)}
-        if set(found) != {"low", "value", "high"}:
-            raise ModelError(f"limit of {self.name!r} returns {sorted(found)}; it needs 'value', and 'low' or 'high'")
-        return found
+        limits = {"low": -inf, "high": inf, **self.function(*spaces)}
+        if set(limits) != {"low", "value", "high"}:
+            raise ModelError(f"limit of {self.name!r} returns {sorted(limits)}; it needs 'value', and 'low' or 'high'")
+        return limits
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,5 +195,5 @@ class Boundary(Made):
         spread = {k: np.broadcast_to(np.asarray(v, np.float64), (len(self.cells),)) for k, v in values.items()}
         object.__setattr__(self, "geometry", spread)
 
-    def _functions(self) -> dict[str, Any]:
+    def _functions(self) -> Mapping[str, Local]:
         return {"its function": self.function}

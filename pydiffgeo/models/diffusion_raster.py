@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..model import Model, Parameter, State, raster
+from ..model.remember import remembered
 from ..processes import solute
-from .remember import remembered
 
 
 @remembered

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from functools import partial
 
-from ..model import ForcingVariable, IntegratedFlux, Model, Parameter, State, single_cell
+from ..model import ForcingVariable, IntegratedFlux, Model, Parameter, Place, State, Values, single_cell
+from ..model.remember import remembered
 from ..processes.evaporation import from_store, hamon
 from ..processes.reservoir import exponential_base_flow, overflow
 from ..processes.snow import degree_day_melt, partition
-from .remember import remembered
 
 SOURCE = (
     "Patil and Stieglitz 2014, Hydrol. Process. 28; smooth step functions and ranges of "
     "Hoege et al. 2022, Hydrol. Earth Syst. Sci. 26"
 )
-
+_parameter = partial(Parameter, source=SOURCE)
 
 # The smooth steps of the model rise over this much storage (mm).
 WIDTH = 0.2
@@ -36,14 +35,22 @@ def ExpHydro() -> Model:
             State("water_storage", "mm", "water in the catchment (S1)", default=1000.0, low=0.0, nominal=WIDTH),
         ),
         parameters=(
-            Parameter("f", "mm-1", "decline of base flow with storage", 0.02, 0.0, typical=(0.0, 0.1), source=SOURCE),
-            Parameter("S_max", "mm", "storage at which the catchment is full", 1000.0, 0.0, open_low=True,
-                      typical=(100.0, 1500.0), source=SOURCE),
-            Parameter("Q_max", "mm d-1", "base flow of the full catchment", 20.0, 0.0, typical=(10.0, 50.0), source=SOURCE),
-            Parameter("D_f", "mm d-1 degC-1", "degree-day factor of melt", 2.5, 0.0, typical=(0.01, 5.0), source=SOURCE),
-            Parameter("T_max", "degC", "temperature above which snow melts", 1.0, -20.0, 20.0, typical=(0.0, 3.0), source=SOURCE),
-            Parameter("T_min", "degC", "temperature below which precipitation is snow", -1.0, -20.0, 20.0,
-                      typical=(-3.0, 0.0), source=SOURCE),
+            _parameter("f", "mm-1", "decline of base flow with storage", 0.02, 0.0, typical=(0.0, 0.1)),
+            _parameter(
+                "S_max",
+                "mm",
+                "storage at which the catchment is full",
+                1000.0,
+                0.0,
+                open_low=True,
+                typical=(100.0, 1500.0),
+            ),
+            _parameter("Q_max", "mm d-1", "base flow of the full catchment", 20.0, 0.0, typical=(10.0, 50.0)),
+            _parameter("D_f", "mm d-1 degC-1", "degree-day factor of melt", 2.5, 0.0, typical=(0.01, 5.0)),
+            _parameter("T_max", "degC", "temperature above which snow melts", 1.0, -20.0, 20.0, typical=(0.0, 3.0)),
+            _parameter(
+                "T_min", "degC", "temperature below which precipitation is snow", -1.0, -20.0, 20.0, typical=(-3.0, 0.0)
+            ),
         ),
         forcings=(
             ForcingVariable("precipitation", "mm d-1", "precipitation", low=0.0),
@@ -59,10 +66,10 @@ def ExpHydro() -> Model:
         ),
         source=_source,
         reference=SOURCE,
-    )  # fmt: skip
+    )
 
 
-def _source(cell: SimpleNamespace, forcing: SimpleNamespace) -> dict[str, Any]:
+def _source(cell: Place, forcing: Place) -> Values:
     snow, water = cell.snow_storage, cell.water_storage
     rainfall, snowfall = partition(forcing.precipitation, forcing.temperature, cell.T_min)
     melt = degree_day_melt(snow, forcing.temperature, cell.D_f, cell.T_max)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
-from ..model import Boundary, ForcingVariable, IntegratedFlux, Model, Output, Parameter, State, column
+from ..model import Boundary, ForcingVariable, IntegratedFlux, Model, Output, Parameter, Place, State, Values, column
+from ..model.remember import remembered
 from ..processes import heat
-from .remember import remembered
 
 
 @remembered
@@ -18,11 +15,11 @@ def HeatColumn(depth: float = 1.0, cells: int = 6, *, base: bool = False) -> Mod
         base: hold the base at the forcing `base_temperature`; insulated otherwise.
     """
 
-    def top(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+    def top(cell: Place, forcing: Place, face: Place) -> Values:
         into = heat.conduction_from(forcing.surface_temperature, cell, face)
         return {"heat": into, "ground_heat_flux": into}
 
-    def below(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+    def below(cell: Place, forcing: Place, face: Place) -> Values:
         out = -heat.conduction_from(forcing.base_temperature, cell, face)
         return {"heat": -out, "heat_loss": out}
 

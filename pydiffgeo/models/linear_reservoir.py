@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
-from ..model import ForcingVariable, IntegratedFlux, Model, Parameter, State, single_cell
+from ..model import ForcingVariable, IntegratedFlux, Model, Parameter, Place, State, Values, single_cell
+from ..model.remember import remembered
 from ..processes import reservoir
-from .remember import remembered
 
 
 @remembered
 def LinearReservoir() -> Model:
     """One linear reservoir under rain: dS/dt = P - S / k."""
 
-    def source(cell: SimpleNamespace, forcing: SimpleNamespace) -> dict[str, Any]:
+    def source(cell: Place, forcing: Place) -> Values:
         out = reservoir.linear(cell.storage, cell.k)
         return {"storage": forcing.rain - out, "rain": forcing.rain, "discharge": out}
 

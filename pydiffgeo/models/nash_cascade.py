@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
-from ..model import Boundary, IntegratedFlux, Model, Parameter, State, network
+from ..model import Boundary, IntegratedFlux, Model, Parameter, Place, State, Values, network
+from ..model.remember import remembered
 from ..processes import reservoir
-from .remember import remembered
 
 
 @remembered
 def NashCascade(n: int) -> Model:
     """n linear reservoirs in a row (Nash 1957)."""
 
-    def outlet(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+    def outlet(cell: Place, forcing: Place, face: Place) -> Values:
         out = reservoir.linear(cell.storage, cell.k)
         return {"storage": -out, "discharge": out}
 

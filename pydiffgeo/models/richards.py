@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from ..checks import is_number
 from ..errors import ModelError
-from ..model import ForcingVariable, IntegratedFlux, Limit, Model, Output, State, column
+from ..model import ForcingVariable, IntegratedFlux, Limit, Model, Output, Place, State, Values, column
+from ..model.remember import remembered
 from ..processes.soil import surface
 from ..processes.soil.drainage import BOTTOMS
 from ..processes.soil.faces import MEANS
 from ..processes.soil.retention import CLOSURES, POROSITY, Closure
 from ..processes.soil.roots import STRESSES, with_roots
-from .remember import remembered
+
+Kind = TypeVar("Kind")
 
 
 @remembered
@@ -28,7 +29,7 @@ def RichardsColumn(
     bottom: Literal["free_drainage", "head", "flux", "no_flow", "seepage_face"] = "free_drainage",
     closure: str | Closure = "van_genuchten",
     face_conductivity: Literal["arithmetic", "geometric", "upstream", "harmonic", "cell_arithmetic"] = "arithmetic",
-    thickness: Any = None,
+    thickness: ArrayLike | None = None,
     root_depth: float | None = None,
     root_stress: Literal["s_shape", "feddes"] = "s_shape",
     max_ponding: float = 0.0,
@@ -83,22 +84,23 @@ def RichardsColumn(
     upper = _choice("top", top, surface.TOPS)(soil, graph, surface.Surface(max_ponding, air_dry))
     lower = _choice("bottom", bottom, BOTTOMS)(soil, graph, air_dry)
 
-    def closure_values(cell: SimpleNamespace) -> dict[str, Any]:
+    def closure_values(cell: Place) -> Values:
         head, conductivity = soil.head_and_conductivity(cell.theta, cell)
         return {"head": head, "K": conductivity}
 
-    def darcy(left: SimpleNamespace, right: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+    def darcy(left: Place, right: Place, face: Place) -> Values:
         # Buckingham-Darcy flux, positive downwards (Buckingham 1907).
         gradient = (left.head - right.head) / face.distance + 1.0
         return {"theta": mean(left, right, gradient) * gradient}
 
-    def initial(given: Mapping[str, Tensor], cell: SimpleNamespace) -> dict[str, Tensor]:
+    def initial(given: Values, cell: Place) -> Values:
         states = {k: v for k, v in given.items() if k != "head"}
         if "head" in given:
             states["theta"] = soil.water_content(given["head"], cell)
         return states
 
     names = frozenset(p.name for p in soil.parameters)
+    highest = 2 * depth + 10.0 if max_head is None else max_head
     roots = root_depth is not None
     transpiration = IntegratedFlux("transpiration", "m", "root water uptake", -1)
     demand = ForcingVariable("potential_transpiration", "m d-1", "transpiration of unstressed roots", low=0.0)
@@ -127,11 +129,7 @@ def RichardsColumn(
         output=lambda cell: {"head": cell.head, "hydraulic_conductivity": cell.K},
         boundaries=upper.boundaries + lower.boundaries,
         constraints=((POROSITY,) if {"theta_r", "theta_s"} <= names else ()) + (stress.constraints if roots else ()),
-        limits=(
-            _water_content(names, 2 * depth + 10.0 if max_head is None else max_head),
-            *upper.limits,
-            *lower.limits,
-        ),
+        limits=(_water_content(names, highest), *upper.limits, *lower.limits),
         initial=initial,
         initial_names=("head",),
         reference=f"Richards 1931; {soil.source}",
@@ -144,20 +142,17 @@ def _water_content(names: frozenset[str], max_head: float) -> Limit:
     A closure without such parameters sets no bounds.
     """
 
-    def range_of(cell: SimpleNamespace) -> dict[str, Any]:
+    def range_of(cell: Place) -> Values:
         low = {"low": cell.theta_r} if "theta_r" in names else {}
         high = {"high": cell.theta_s + cell.S_s * max_head} if {"theta_s", "S_s"} <= names else {}
         return {"value": cell.theta, **low, **high}
 
-    return Limit(
-        "theta",
-        "1",
-        range_of,
-        remedy=f"above theta_s water is stored under a positive head, up to max_head={max_head:g}",
-    )
+    remedy = f"above theta_s water is stored under a positive head, up to max_head={max_head:g}"
+    return Limit("theta", "1", range_of, remedy=remedy)
 
 
-def _choice(what: str, value: Any, table: Mapping[str, Any]) -> Any:
+def _choice(what: str, value: object, table: Mapping[str, Kind]) -> Kind:
+    """The entry of a table that is called `value`; raises `ModelError` where none is."""
     if not isinstance(value, str) or value not in table:
         raise ModelError(f"RichardsColumn: {what}={value!r} is not one of {sorted(table)}")
     return table[value]

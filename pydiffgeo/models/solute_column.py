@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 from ..errors import ModelError
-from ..model import Boundary, ForcingVariable, IntegratedFlux, Model, Parameter, State, column
+from ..model import Boundary, ForcingVariable, IntegratedFlux, Model, Parameter, Place, State, Values, column
+from ..model.remember import remembered
 from ..processes import solute
-from .remember import remembered
 
 
 @remembered
@@ -22,11 +19,11 @@ def SoluteColumn(depth: float, cells: int, scheme: str = "upwind") -> Model:
     if scheme not in ("central", "upwind"):
         raise ModelError(f"SoluteColumn: scheme={scheme!r} is not one of ['central', 'upwind']")
 
-    def top(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+    def top(cell: Place, forcing: Place, face: Place) -> Values:
         into = solute.inflow(forcing.inlet, cell, face)
         return {"c": into, "inflow": into}
 
-    def base(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+    def base(cell: Place, forcing: Place, face: Place) -> Values:
         return {"c": -cell.velocity * cell.c, "outflow": cell.velocity * cell.c}
 
     graph = column(depth, cells)

@@ -41,6 +41,7 @@ class Observation:
 
     name: str
     kind: Literal["value", "flux_sum", "flux_mean"]
+    # Numbers as they are given, then an array of times and tensors.
     times: Any
     values: Any
     error: Any
@@ -122,20 +123,21 @@ def misfit(
     """
     if isinstance(observations, Observation) or not observations:
         raise InputError("misfit needs at least one observation, in a list")
-    for o in observations:
-        if not isinstance(o, Observation):
-            raise InputError(f"misfit takes several `Observation`, got {type(o).__name__} among them")
+    for observation in observations:
+        if not isinstance(observation, Observation):
+            raise InputError(f"misfit takes several `Observation`, got {type(observation).__name__} among them")
     if not callable(likelihood) and not (isinstance(likelihood, str) and likelihood in _LIKELIHOODS):
         raise InputError(f"likelihood must be one of {sorted(_LIKELIHOODS)} or a function, got {likelihood!r}")
     measure = _LIKELIHOODS[likelihood] if isinstance(likelihood, str) else likelihood
     ok, parts = solution.ok, list[Tensor]()
-    for o in observations:
+    for observation in observations:
         try:
             # Failed members hold NaN, which would reach the others' parameters through 0 * NaN.
-            seen = o.simulated(solution)
-            parts.append(measure(torch.where(ok.unsqueeze(-1), seen, torch.ones_like(seen)), o.values, o))
+            seen = observation.simulated(solution)
+            simulated = torch.where(ok.unsqueeze(-1), seen, torch.ones_like(seen))
+            parts.append(measure(simulated, observation.values, observation))
         except InputError as error:
-            raise type(error)(f"observation of {o.what}: {error}") from error
+            raise type(error)(f"observation of {observation.what}: {error}") from error
     total = torch.stack(parts).sum(0) / (len(parts) if likelihood == "mean_square" else 1)
     return torch.where(ok, total, torch.full_like(total, torch.nan))
 
@@ -152,16 +154,16 @@ _LIKELIHOODS: dict[str, Callable[[Tensor, Tensor, Observation], Tensor]] = {
 }
 
 
-def _tensor(values: Any, what: str) -> Tensor:
+def _tensor(values: object, what: str) -> Tensor:
     """Values as a float64 tensor, NaN where they are masked; raises `DtypeError`."""
     try:
-        given = np.ma.filled(values.astype(np.float64), np.nan) if isinstance(values, np.ma.MaskedArray) else values
-        if isinstance(given, (str, bytes, bytearray)):  # bytes would be read as their codes
-            raise TypeError(type(given).__name__)
-        if isinstance(given, (list, tuple)) and any(isinstance(v, Tensor) and v.requires_grad for v in given):
+        numbers = np.ma.filled(values.astype(np.float64), np.nan) if isinstance(values, np.ma.MaskedArray) else values
+        if isinstance(numbers, (str, bytes, bytearray)):  # bytes would be read as their codes
+            raise TypeError(type(numbers).__name__)
+        if isinstance(numbers, (list, tuple)) and any(isinstance(v, Tensor) and v.requires_grad for v in numbers):
             raise TypeError("tensors that would lose their gradients")
-        if isinstance(given, Tensor) and given.is_complex():
+        if isinstance(numbers, Tensor) and numbers.is_complex():
             raise TypeError("complex")
-        return torch.as_tensor(given, dtype=torch.float64)
+        return torch.as_tensor(numbers, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise DtypeError(f"{what} must be numbers, got {shown(values)}") from error

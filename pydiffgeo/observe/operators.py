@@ -6,26 +6,21 @@ dimensions. They are linear in the solution, so the gradients of gaps and of fai
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ..arrays import Array, Numbers
 from ..checks import is_number, is_pair, is_whole, shown
 from ..errors import BoundsError, InputError, TimeError, UnknownNameError
 from ..solve import Solution
 
-Array = NDArray[np.float64]
 Depth = float | tuple[float, float] | None
 # Times closer than this part of the solved period are the same: 3 * 0.1 is not 0.3 in binary.
 SAME = 1e-10
 
 
-def values_at(
-    solution: Solution, name: str, times: ArrayLike, *, depth: Depth = None, cell: int | None = None
-) -> Tensor:
+def values_at(solution: Solution, name: str, times: Numbers, *, depth: Depth = None, cell: int | None = None) -> Tensor:
     """A state or an output at any times, linear between output times.
 
     The error of the interpolation is that of the output times, not of the solve: of second order in their
@@ -51,12 +46,12 @@ def values_at(
     # Outputs cost an evaluation of the closures: only where one is asked for.
     if not isinstance(name, str):
         raise UnknownNameError(f"a state or an output has a name, got {name!r}")
-    known = solution.states if name in solution.states else solution.outputs
-    if name not in known:
+    variables = solution.states if name in solution.states else solution.outputs
+    if name not in variables:
         raise UnknownNameError(
-            f"{solution.model.name} has no state or output {name!r}; it has {sorted({*solution.states, *known})}"
+            f"{solution.model.name} has no state or output {name!r}; it has {sorted({*solution.states, *variables})}"
         )
-    series = _in_space(solution, name, known[name], depth, cell)
+    series = _in_space(solution, name, variables[name], depth, cell)
     at, weight = _place(solution, times, "times")
     w = torch.from_numpy(weight).unsqueeze(-1)
     left, right = series.index_select(-2, at), series.index_select(-2, at + 1)
@@ -64,12 +59,12 @@ def values_at(
     return seen.squeeze(-1) if seen.shape[-1] == 1 else seen
 
 
-def heads(solution: Solution, times: ArrayLike, *, depth: Depth = None, cell: int | None = None) -> Tensor:
+def heads(solution: Solution, times: Numbers, *, depth: Depth = None, cell: int | None = None) -> Tensor:
     """Pressure heads (length unit of the model) as a tensiometer or piezometer sees them; see `values_at`."""
     return values_at(solution, "head", times, depth=depth, cell=cell)
 
 
-def flux_sums(solution: Solution, name: str, windows: ArrayLike, *, interpolate: bool = False) -> Tensor:
+def flux_sums(solution: Solution, name: str, windows: Numbers, *, interpolate: bool = False) -> Tensor:
     """Amounts of an integrated flux over windows, which may overlap, leave gaps and have any order.
 
     Args:
@@ -103,7 +98,7 @@ def flux_sums(solution: Solution, name: str, windows: ArrayLike, *, interpolate:
     return reached[..., 1::2] - reached[..., 0::2]
 
 
-def flux_means(solution: Solution, name: str, windows: ArrayLike, *, interpolate: bool = False) -> Tensor:
+def flux_means(solution: Solution, name: str, windows: Numbers, *, interpolate: bool = False) -> Tensor:
     """Means of an integrated flux over windows, `(..., n)`, in its unit per time; see `flux_sums`."""
     edges = check_windows(windows)
     return flux_sums(solution, name, edges, interpolate=interpolate) / torch.from_numpy(edges[:, 1] - edges[:, 0])
@@ -138,7 +133,7 @@ def depth_weights(solution: Solution, depth: float | tuple[float, float]) -> Arr
     return np.asarray(overlap / overlap.sum())
 
 
-def check_windows(windows: ArrayLike) -> Array:
+def check_windows(windows: Numbers) -> Array:
     """Windows as an array `(n, 2)`; raises `TimeError` unless each ends after it begins."""
     edges = as_times(windows, "windows")
     if edges.ndim != 2 or edges.shape[-1] != 2 or not len(edges):
@@ -152,25 +147,26 @@ def check_windows(windows: ArrayLike) -> Array:
     return edges
 
 
-def as_times(times: Any, what: str) -> Array:
+def as_times(times: object, what: str) -> Array:
     """Times as an array of numbers; raises `TimeError`."""
     try:
-        given = np.asarray(times.tolist() if isinstance(times, Tensor) else times)
-        if given.dtype.kind in "iuf":
-            return np.array(given, np.float64)
+        numbers = np.asarray(times.tolist() if isinstance(times, Tensor) else times)
+        if numbers.dtype.kind in "iuf":
+            return np.array(numbers, np.float64)
     except (TypeError, ValueError, RuntimeError):  # rows of different lengths, sparse or complex tensors
         pass
     raise TimeError(f"{what} must be numbers, got {shown(times)}")
 
 
-def finite_times(times: ArrayLike) -> Array:
+def finite_times(times: Numbers) -> Array:
+    """Times `(n,)`, in any order; raises `TimeError` unless there are some, all finite numbers."""
     array = as_times(times, "times")
     if array.ndim != 1 or not array.size or not np.isfinite(array).all():
         raise TimeError(f"times must be finite numbers (n,), got {array!r}")
     return array
 
 
-def _place(solution: Solution, times: ArrayLike, what: str) -> tuple[Tensor, Array]:
+def _place(solution: Solution, times: Numbers, what: str) -> tuple[Tensor, Array]:
     """The interval of each time `(n,)` and how much of it has passed, 0 to 1."""
     own, wanted = solution.grid, finite_times(times)
     slack = SAME * (own[-1] - own[0])

@@ -5,14 +5,13 @@ Bare soil and roots are in `soil/surface.py` and `soil/roots.py`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from torch import Tensor
 
 from .smoothing import smooth_step
 
 
-def hamon(temperature: Any, daylength: Any) -> Any:
+def hamon(temperature: Tensor, daylength: Tensor) -> Tensor:
     """Potential evapotranspiration (mm/d) from the temperature (degC) and hours of light of a day.
 
     Source: Hamon's formula in the form of Patil and Stieglitz 2014, Hydrol. Process. 28.
@@ -21,7 +20,7 @@ def hamon(temperature: Any, daylength: Any) -> Any:
     return 29.8 * daylength * vapour_pressure / (temperature + 273.2)
 
 
-def from_store(water: Any, demand: Any, S_max: Any) -> Any:
+def from_store(water: Tensor, demand: Tensor, S_max: Tensor) -> Tensor:
     """Evapotranspiration (mm/d) from a store of `water` (mm): demand times its filling, all of it above `S_max` (mm).
 
     Source: Patil and Stieglitz 2014, with the smooth steps of Hoege et al. 2022.

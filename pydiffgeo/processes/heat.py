@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from torch import Tensor
+
+from ..model import Place
 
 
-def conduction(left: SimpleNamespace, right: SimpleNamespace, face: SimpleNamespace) -> Any:
+def conduction(left: Place, right: Place, face: Place) -> Tensor:
     """Heat (MJ/m2/d) from the left cell to the right one: two half cells in series, so that their mean is harmonic."""
     conductivity = 2 / (1 / left.conductivity + 1 / right.conductivity)
     return conductivity * (left.temperature - right.temperature) / face.distance
 
 
-def conduction_from(temperature: Any, cell: SimpleNamespace, face: SimpleNamespace) -> Any:
+def conduction_from(temperature: Tensor, cell: Place, face: Place) -> Tensor:
     """Heat (MJ/m2/d) into a cell from a side that is held at a temperature (degC), `face.distance` from its middle."""
     return cell.conductivity * (temperature - cell.temperature) / face.distance

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from torch import Tensor
 
 
-def smooth_step(x: Any) -> Any:
+def smooth_step(x: Tensor) -> Tensor:
     """Step from 0 to 1 over differences of about one unit of `x` (Hoege et al. 2022, eq 7)."""
     return 0.5 * (torch.tanh(5.0 * x) + 1.0)
 
 
-def smooth_minimum(a: Any, b: Any, width: float) -> Any:
+def smooth_minimum(a: Tensor, b: Tensor, width: float) -> Tensor:
     """The lesser of `a` and `b`, rounded over differences of about `width`; never above either.
 
     Rounding leaves solvers and adjoints a continuous slope where a limit begins to act.
@@ -20,7 +19,7 @@ def smooth_minimum(a: Any, b: Any, width: float) -> Any:
     return 0.5 * (a + b - torch.sqrt((a - b) ** 2 + width**2))
 
 
-def withdrawal(demand: Any, supply: Any, width: Any) -> Any:
+def withdrawal(demand: Tensor, supply: Tensor, width: Tensor | float) -> Tensor:
     """The lesser of two rates that are not negative, rounded like `smooth_minimum`, but zero where either is.
 
     What a store without supply goes on losing by rounding, however little, takes it below empty in the end, and what
@@ -29,7 +28,7 @@ def withdrawal(demand: Any, supply: Any, width: Any) -> Any:
     return 2 * demand * supply / (demand + supply + torch.sqrt((demand - supply) ** 2 + width**2))
 
 
-def smooth_ramp(x: Any, width: float) -> Any:
+def smooth_ramp(x: Tensor, width: float) -> Tensor:
     """Zero for negative `x`, `x - width / 2` above `width`, a parabola between: exact at rest."""
     inside = torch.clamp(x, 0.0, width)
     return inside**2 / (2 * width) + torch.clamp(x - width, min=0.0)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from torch import Tensor
+
+from ..model import Place
 
 
-def diffusion(left: SimpleNamespace, right: SimpleNamespace, face: SimpleNamespace) -> Any:
+def diffusion(left: Place, right: Place, face: Place) -> Tensor:
     """Flux from the left cell to the right one by their diffusivities `D`, whose mean is arithmetic (Crank 1975)."""
     return 0.5 * (left.D + right.D) * (left.c - right.c) / face.distance
 
 
-def advection_dispersion(left: SimpleNamespace, right: SimpleNamespace, face: SimpleNamespace, *, upwind: bool) -> Any:
+def advection_dispersion(left: Place, right: Place, face: Place, *, upwind: bool) -> Tensor:
     """Flux with water that flows to the right: carried by the mean of both cells or, `upwind`, by the left one.
 
     Upwind fluxes are of first order and never overshoot; central ones are of second order, and oscillate where
@@ -21,6 +22,6 @@ def advection_dispersion(left: SimpleNamespace, right: SimpleNamespace, face: Si
     return left.velocity * carried - left.dispersion * (right.c - left.c) / face.distance
 
 
-def inflow(concentration: Any, cell: SimpleNamespace, face: SimpleNamespace) -> Any:
+def inflow(concentration: Tensor, cell: Place, face: Place) -> Tensor:
     """Flux through a side that is held at a concentration, carried and dispersed."""
     return cell.velocity * concentration + cell.dispersion * (concentration - cell.c) / face.distance

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .problem import Array
+from ..arrays import Array
 
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
@@ -63,9 +63,16 @@ def srivastava_yeh_roots(alpha: float, length: float, count: int) -> Array:
 
 
 def srivastava_yeh(
-    height: Array, t: float, *, K_s: float, alpha: float, length: float, theta: tuple[float, float],
-    fluxes: tuple[float, float], terms: int = 400,
-) -> Array:  # fmt: skip
+    height: Array,
+    t: float,
+    *,
+    K_s: float,
+    alpha: float,
+    length: float,
+    theta: tuple[float, float],
+    fluxes: tuple[float, float],
+    terms: int = 400,
+) -> Array:
     """Head of transient infiltration to a water table (Srivastava and Yeh 1991, eqs 9-16).
 
     The relative conductivity K = exp(alpha h) obeys K_zz + K_z = K_t in dimensionless height
@@ -81,11 +88,10 @@ def srivastava_yeh(
     tau = alpha * K_s * t / (theta[1] - theta[0])
     roots = srivastava_yeh_roots(1.0, whole, terms)[:, None]
     # eq 13, with the sign that its derivation gives.
-    terms_ = (
-        np.sin(roots * z) * np.sin(roots * whole) * np.exp(-(roots**2) * tau) / (1 + whole / 2 + 2 * roots**2 * whole)
-    )
+    waves = np.sin(roots * z) * np.sin(roots * whole) * np.exp(-(roots**2) * tau)
+    sums = (waves / (1 + whole / 2 + 2 * roots**2 * whole)).sum(0)
     steady = q_b - (q_b - 1) * np.exp(-z)
-    series = 4 * (q_b - q_a) * np.exp((whole - z) / 2 - tau / 4) * terms_.sum(0)
+    series = 4 * (q_b - q_a) * np.exp((whole - z) / 2 - tau / 4) * sums
     return np.asarray(np.log(steady - series) / alpha)
 
 

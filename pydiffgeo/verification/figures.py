@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
 from .problem import Outcome, Panel
 
-SIZE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "legend.fontsize": 8,
-        "axes.titlesize": 9, "legend.frameon": False}  # fmt: skip
 EXPECTED = "#d1495b"
 ENGINES = {"julia": "#7b3294", "sundials": "#1f6f8b"}
 
@@ -22,13 +20,14 @@ def draw(title: str, outcomes: Mapping[str, Outcome]) -> bytes:
     """PNG of the panels of the first outcome and the convergence studies of all; engine -> outcome."""
     first = next(iter(outcomes.values()))
     studies = first.convergence
-    count = len(first.panels) + len({s.kind for s in studies})
-    with plt.rc_context(SIZE):
-        figure, axes = plt.subplots(1, max(count, 1), figsize=(3.9 * max(count, 1) + 0.4, 3.4), layout="constrained",
-                                    squeeze=False)  # fmt: skip
+    kinds = [k for k in ("space", "time") if k in {s.kind for s in studies}]
+    count = max(len(first.panels) + len(kinds), 1)
+    sizes = plt.rc_context({"font.size": 9, "axes.titlesize": 9, "legend.fontsize": 8})
+    with sizes, plt.rc_context({"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}):
+        size = (3.9 * count + 0.4, 3.4)
+        figure, axes = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False)
         for axis, panel in zip(axes[0], first.panels, strict=False):
             _panel(axis, panel)
-        kinds = [k for k in ("space", "time") if k in {s.kind for s in studies}]
         for axis, kind in zip(axes[0][len(first.panels) :], kinds, strict=True):
             _convergence(axis, kind, outcomes)
         figure.suptitle(title, fontsize=10)
@@ -38,7 +37,7 @@ def draw(title: str, outcomes: Mapping[str, Outcome]) -> bytes:
     return memory.getvalue()
 
 
-def _panel(axis: Any, panel: Panel) -> None:
+def _panel(axis: Axes, panel: Panel) -> None:
     curves = [line for line in panel.lines if line.style in ("line", "dashed")]
     shades = plt.get_cmap("viridis")(np.linspace(0.05, 0.8, max(len(curves), 2)))
     colours = iter(shades)
@@ -48,14 +47,11 @@ def _panel(axis: Any, panel: Panel) -> None:
         if line.style == "bars":
             axis.bar(x, y, width=np.min(np.diff(x)), color="#c8d7e1", label=line.label)
         elif line.style == "points":
-            mark = line.label.startswith("computed") or only_points
-            axis.plot(
-                x, y, "o", ms=4.5, mfc="none", mec="#333333" if mark else EXPECTED, label=line.label or None, zorder=5
-            )
+            edge = "#333333" if line.label.startswith("computed") or only_points else EXPECTED
+            axis.plot(x, y, "o", ms=4.5, mfc="none", mec=edge, label=line.label or None, zorder=5)
         else:
-            axis.plot(
-                x, y, "--" if line.style == "dashed" else "-", color=next(colours), lw=1.5, label=line.label or None
-            )
+            dash = "--" if line.style == "dashed" else "-"
+            axis.plot(x, y, dash, color=next(colours), lw=1.5, label=line.label or None)
     if panel.logx:
         axis.set_xscale("log")
     if panel.logy:
@@ -68,26 +64,27 @@ def _panel(axis: Any, panel: Panel) -> None:
     axis.legend()
 
 
-def _convergence(axis: Any, kind: str, outcomes: Mapping[str, Outcome]) -> None:
+def _convergence(axis: Axes, kind: str, outcomes: Mapping[str, Outcome]) -> None:
     """Error against size on logarithmic axes, with the expected slope beside the first study."""
     unit = size_unit = ""
     for engine, outcome in outcomes.items():
         studies = [s for s in outcome.convergence if s.kind == kind]
-        for number, s in enumerate(studies):
-            axis.loglog(s.sizes, s.errors, "os^v"[number] + "-", ms=4.5, lw=1.2, color=ENGINES.get(engine, "#333333"),
-                        alpha=0.8, label=f"{engine}: order {s.observed:.2f}")  # fmt: skip
-            unit, size_unit = s.unit, s.size_unit
+        colour = ENGINES.get(engine, "#333333")
+        for number, study in enumerate(studies):
+            marks, name = "os^v"[number] + "-", f"{engine}: order {study.observed:.2f}"
+            axis.loglog(study.sizes, study.errors, marks, ms=4.5, lw=1.2, color=colour, alpha=0.8, label=name)
+            unit, size_unit = study.unit, study.size_unit
             if engine == next(iter(outcomes)):
-                sizes = np.array([min(s.sizes), max(s.sizes)])
-                k = int(np.argmax(s.sizes))
-                guide = s.errors[k] * (sizes / s.sizes[k]) ** s.expected * 1.6
-                axis.loglog(sizes, guide, ":", color=EXPECTED, lw=1.2, label=f"slope {s.expected:g}")
+                sizes = np.array([min(study.sizes), max(study.sizes)])
+                k = int(np.argmax(study.sizes))
+                guide = study.errors[k] * (sizes / study.sizes[k]) ** study.expected * 1.6
+                axis.loglog(sizes, guide, ":", color=EXPECTED, lw=1.2, label=f"slope {study.expected:g}")
     axis.set_xlabel(f"cell size ({size_unit})" if kind == "space" else "relative tolerance (-)")
     axis.set_ylabel(f"error ({unit})" if unit != "1" else "error (-)")
     axis.set_title("convergence in space" if kind == "space" else "convergence in time")
     if kind == "space":
-        marks = sorted({x for o in outcomes.values() for s in o.convergence if s.kind == kind for x in s.sizes})
-        axis.set_xticks(marks, [f"{x:.3g}" for x in marks])
+        ticks = sorted({x for o in outcomes.values() for s in o.convergence if s.kind == kind for x in s.sizes})
+        axis.set_xticks(ticks, [f"{x:.3g}" for x in ticks])
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.tick_params(axis="x", labelsize=8)
     axis.legend()

@@ -20,12 +20,14 @@ class Result:
 
     @property
     def verdict(self) -> str:
+        """ "passed", "FAILED" or "skipped"."""
         if self.skipped:
             return "skipped"
         return "passed" if self.outcome is not None and self.outcome.passed else "FAILED"
 
     @property
     def line(self) -> str:
+        """What is printed of it: the comparison closest to its tolerance, the balance, orders and time."""
         start = f"{self.verdict:8}{self.problem.name:20}{self.engine:10}"
         if self.outcome is None:
             return start + (self.skipped or self.failure)

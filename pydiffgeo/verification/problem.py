@@ -7,15 +7,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from torch import Tensor
+from typing_extensions import Unpack
 
+from ..arrays import Array
 from ..model import Model
-from ..solve import Solution, solve
+from ..solve import Question, Solution, solve
+from .convergence import Convergence, Study
 
-Array = NDArray[np.float64]
+Form = TypeVar("Form")
 
 
 class DataNotFoundError(Exception):
@@ -61,55 +65,33 @@ class Check:
 
 
 def check(
-    what: str, unit: str, at: Iterable[Any], computed: ArrayLike, expected: ArrayLike, tolerance: float, source: str,
-    *, relative: bool = False,
-) -> Check:  # fmt: skip
-    """A `Check`; where `relative`, errors are shares of the largest expected number."""
+    what: str,
+    unit: str,
+    at: Iterable[str],
+    computed: ArrayLike,
+    expected: ArrayLike,
+    tolerance: float,
+    source: str,
+    *,
+    relative: bool = False,
+) -> Check:
+    """A `Check`; where `relative`, errors are shares of the largest expected number.
+
+    Raises:
+        ValueError: not as many labels `at` as numbers.
+    """
     expected = np.atleast_1d(np.asarray(expected, np.float64))
     computed = np.atleast_1d(np.asarray(computed, np.float64))
-    labels = tuple(f"{a:g}" if isinstance(a, (int, float)) else str(a) for a in at)
-    if not expected.shape == computed.shape == (len(labels),):
-        raise ValueError(f"{what}: {len(labels)} labels, shapes {computed.shape} and {expected.shape}")
+    names = tuple(at)
+    if not expected.shape == computed.shape == (len(names),):
+        raise ValueError(f"{what}: {len(names)} labels, shapes {computed.shape} and {expected.shape}")
     scale = float(np.abs(expected).max()) if relative else None
-    return Check(what, unit, labels, computed, expected, tolerance, source, scale)
+    return Check(what, unit, names, computed, expected, tolerance, source, scale)
 
 
-@dataclass(frozen=True)
-class Convergence:
-    """Error against cell size or tolerance, and the order it falls with.
-
-    Attributes:
-        kind: "space" (sizes are cell sizes) or "time" (sizes are relative tolerances).
-        low, high: the observed order must lie between them.
-        reason: why that order is expected.
-        floor: errors below it, that of the reference or of round-off, say nothing about the order.
-        within: where no error exceeds this many times its size, something else than the size keeps errors small, and
-            their order may be any.
-    """
-
-    kind: Literal["space", "time"]
-    sizes: tuple[float, ...]
-    errors: tuple[float, ...]
-    unit: str
-    expected: float
-    low: float
-    high: float
-    reason: str
-    size_unit: str = "m"
-    floor: float = 0.0
-    within: float = 0.0
-
-    @property
-    def observed(self) -> float:
-        """Slope of the least-squares line through log(error) against log(size); NaN from fewer than two errors."""
-        sizes, errors = np.array(self.sizes), np.array(self.errors)
-        told = errors > self.floor
-        return float(np.polyfit(np.log(sizes[told]), np.log(errors[told]), 1)[0]) if told.sum() > 1 else float("nan")
-
-    @property
-    def passed(self) -> bool:
-        small = all(e <= self.within * s for e, s in zip(self.errors, self.sizes, strict=True))
-        return small or self.low <= self.observed <= self.high
+def labels(values: Iterable[float], unit: str) -> list[str]:
+    """What entries of a comparison belong to: numbers with their unit."""
+    return [f"{value:g} {unit}" for value in values]
 
 
 @dataclass(frozen=True)
@@ -128,8 +110,8 @@ class Balance:
 class Line:
     """One curve of a figure."""
 
-    x: Any
-    y: Any
+    x: ArrayLike
+    y: ArrayLike
     label: str
     style: Literal["line", "points", "dashed", "bars"] = "line"
 
@@ -140,7 +122,7 @@ class Panel:
 
     xlabel: str
     ylabel: str
-    lines: tuple[Line, ...]
+    lines: Sequence[Line]
     title: str = ""
     logx: bool = False
     logy: bool = False
@@ -158,9 +140,9 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        parts: list[Check | Convergence | Balance] = [*self.checks, *self.convergence]
-        parts += [self.balance] if self.balance else []
-        return bool(parts) and all(p.passed for p in parts)
+        judged: list[Check | Convergence | Balance] = [*self.checks, *self.convergence]
+        judged += [self.balance] if self.balance else []
+        return bool(judged) and all(each.passed for each in judged)
 
     @property
     def worst(self) -> Check:
@@ -184,15 +166,24 @@ class Bench:
     data: Path | None = None
     disturbed: Mapping[str, float] = field(default_factory=dict)
 
-    def solve(self, model: Model, parameters: Mapping[str, Any], **settings: Any) -> Solution:
-        """`pydiffgeo.solve` with this engine and, where asked for, disturbed parameters."""
+    def solve(self, model: Model, parameters: Mapping[str, float | Tensor], **question: Unpack[Question]) -> Solution:
+        """`pydiffgeo.solve` with this engine and, where asked for, disturbed parameters.
+
+        `atol` is a hundredth of `rtol` where it is not given.
+        """
         if unknown := set(self.disturbed) - set(parameters):
             raise KeyError(f"{model.name}: no parameters {sorted(unknown)} to disturb")
         changed = {k: v * self.disturbed.get(k, 1.0) for k, v in parameters.items()}
-        return solve(model, changed, engine=self.engine, **settings)
+        whole: Question = {"atol": question["rtol"] * 1e-2, **question, "engine": self.engine}
+        return solve(model, changed, **whole)
 
-    def pick(self, small: Any, full: Any) -> Any:
+    def pick(self, small: Form, full: Form) -> Form:
+        """What belongs to the form of this bench."""
         return small if self.small else full
+
+    def studies(self, *studies: Study) -> tuple[Convergence, ...]:
+        """Makes studies of convergence; the small form has none."""
+        return () if self.small else tuple(make() for make in studies)
 
     def file(self, name: str) -> Path:
         """A data file.
@@ -230,11 +221,6 @@ class Problem:
     run: Callable[[Bench], Outcome]
 
 
-def quantities(**given: tuple[Any, str]) -> tuple[Quantity, ...]:
-    """Quantities from `name=(value, unit)`; underscores in a name stay."""
-    return tuple(Quantity(k, v if isinstance(v, str) else f"{v:.10g}", unit) for k, (v, unit) in given.items())
-
-
 def balance_of(solution: Solution, bound: float = 1e-8) -> Balance:
     """Closure error as a share of all signed fluxes, or of the storage, which is to stay, where there are none."""
     signed = [f for f in solution.model.fluxes if f.balance]
@@ -245,25 +231,8 @@ def balance_of(solution: Solution, bound: float = 1e-8) -> Balance:
 
 
 def worst_balance(solutions: Sequence[Solution], bound: float = 1e-8) -> Balance:
+    """That of the solution whose balance closes worst."""
     return Balance(max(balance_of(s).error for s in solutions), bound)
-
-
-def study(
-    kind: Literal["space", "time"], sizes: Sequence[float], error: Callable[[float], float], unit: str,
-    expected: float, low: float, high: float, reason: str, size_unit: str = "m", floor: float = 0.0, within: float = 0.0,
-) -> Convergence:  # fmt: skip
-    """Runs `error` for each size."""
-    errors = tuple(max(float(error(s)), 1e-300) for s in sizes)
-    return Convergence(kind, tuple(sizes), errors, unit, expected, low, high, reason, size_unit, floor, within)
-
-
-FACE_ORDER = "central differences across faces of a uniform grid: second order"
-PROFILE_ORDER = (
-    "second order where cells resolve the front; a jump at the surface starts within one cell, in first order, "
-    "and steep fronts are resolved late"
-)
-SATURATION_ORDER = "the edge of the saturated zone, where conductivity has an infinite slope, moves by whole cells: first order or better"
-TOLERANCE_ORDER = "the error of each step is held at the tolerance, so the error in time falls about as fast as it"
 
 
 def stretched(depth: float, cells: int, ratio: float) -> Array:
@@ -273,6 +242,11 @@ def stretched(depth: float, cells: int, ratio: float) -> Array:
 
 
 @cache
-def references() -> Any:
-    """Numbers computed independently of pydiffgeo by `references/make.py`."""
-    return json.loads((Path(__file__).parent / "references" / "numbers.json").read_text())
+def reference(key: str) -> Mapping[str, Array]:
+    """Numbers computed independently of pydiffgeo by `references/make.py`, `(n,)` by name.
+
+    Where a reference is one series or number it is called "value".
+    """
+    whole = json.loads((Path(__file__).parent / "references" / "numbers.json").read_text())[key]
+    named = whole if isinstance(whole, dict) else {"value": whole}
+    return {k: np.atleast_1d(np.asarray(v, np.float64)) for k, v in named.items() if not isinstance(v, dict)}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..arrays import Array
 from ..models import RichardsColumn
 from ..solve import Solution
 from . import exact
-from .problem import Array, Bench, Convergence, Line, Outcome, Panel, check, stretched, study, worst_balance
+from .convergence import in_space
+from .problem import Bench, Line, Outcome, Panel, check, labels, stretched, worst_balance
 
 # --- Evaporation of bare soil -------------------------------------------------------------------
 
@@ -19,24 +21,25 @@ DAYS = (0.0, 0.25, 0.5, 1.0)
 WET = 0.8  # effective saturation before
 
 
-def _drying(bench: Bench, thickness: Array, rtol: float = 1e-6) -> Solution:
+def _drying(bench: Bench, thickness: Array) -> Solution:
     model = RichardsColumn(4.0, len(thickness), top="atmosphere", closure="gardner", thickness=thickness)
     forcing = {"precipitation": 0.0, "potential_evaporation": DEMAND}
-    return bench.solve(model, GARDNER, forcing=forcing, times=DAYS, initial={"head": float(np.log(WET)) / GARDNER["alpha"]},
-                       rtol=rtol, atol=rtol * 1e-2)  # fmt: skip
+    start = {"head": float(np.log(WET)) / GARDNER["alpha"]}
+    return bench.solve(model, GARDNER, forcing=forcing, times=DAYS, initial=start, rtol=1e-6)
 
 
 def _rising(bench: Bench, cells: int) -> Solution:
     # The head falls without end towards the surface: cells are thin there.
     thickness = stretched(WATER_TABLE, cells, 50.0)
     model = RichardsColumn(WATER_TABLE, cells, top="atmosphere", bottom="head", closure="gardner", thickness=thickness)
-    depth = torch.from_numpy(model.graph.coordinates["depth"].copy())
+    start = {"head": torch.from_numpy(model.graph.coordinates["depth"] - WATER_TABLE)}
     forcing = {"precipitation": 0.0, "potential_evaporation": 0.1, "bottom_head": 0.0}
-    return bench.solve(model, GARDNER, forcing=forcing, times=[0.0, 60.0, 70.0], initial={"head": depth - WATER_TABLE},
-                       rtol=1e-7, atol=1e-10)  # fmt: skip
+    times = [0.0, 60.0, 70.0]
+    return bench.solve(model, GARDNER, forcing=forcing, times=times, initial=start, rtol=1e-7, atol=1e-10)
 
 
 def bare_soil_evaporation(bench: Bench) -> Outcome:
+    """A wet soil under dry air, and steady flow from a water table to dry air."""
     span = GARDNER["theta_s"] - GARDNER["theta_r"]
     velocity, dispersion = GARDNER["K_s"] / span, GARDNER["K_s"] / (GARDNER["alpha"] * span)
     days = np.array(DAYS[1:])
@@ -52,35 +55,30 @@ def bare_soil_evaporation(bench: Bench) -> Outcome:
         share = rate / GARDNER["K_s"]
         return np.asarray(np.log((1 + share) * np.exp(-GARDNER["alpha"] * z) - share) / GARDNER["alpha"])
 
-    evaporation = drying.fluxes["evaporation"].cumsum(0).numpy()
+    def error(cells: int) -> float:
+        sol = _drying(bench, np.full(cells, 4.0 / cells))
+        return float(np.abs(sol.fluxes["evaporation"].cumsum(0).numpy() - lost)[-1])
+
+    gone, rises = drying.fluxes["evaporation"].cumsum(0).numpy(), rising.fluxes["evaporation"][-1:].numpy() / 10.0
+    heads, near = np.interp(at, height[::-1], head[::-1]), bench.pick(5e-3, 2e-3)
+    dries, steadily = "cumulative evaporation of drying soil", "steady evaporation from a water table"
+    infinite = "Ogata and Banks 1961 with no water at the surface, v = K_s / (theta_s - theta_r), D = v / alpha"
+    source = "Gardner 1958: K_s / (exp(alpha L) - 1)"
     checks = (
-        check("cumulative evaporation of drying soil", "m", [f"{t:g} d" for t in days], evaporation, lost,
-              bench.pick(6e-3, 3e-3), "Ogata and Banks 1961 with no water at the surface, v = K_s / (theta_s - theta_r), "
-              "D = v / alpha", relative=True),
-        check("steady evaporation from a water table", "m/d", ["end"], rising.fluxes["evaporation"][-1:].numpy() / 10.0,
-              [rate], bench.pick(5e-3, 2e-3), "Gardner 1958: K_s / (exp(alpha L) - 1)", relative=True),
-        check("head above the water table, by height", "m", [f"{z:g} m" for z in at],
-              np.interp(at, height[::-1], head[::-1]), steady(at), bench.pick(5e-3, 2e-3), "Gardner 1958"),
-    )  # fmt: skip
-    convergence: tuple[Convergence, ...] = ()
-    if not bench.small:
-
-        def error(dz: float) -> float:
-            sol = _drying(bench, np.full(round(4.0 / dz), dz))
-            return float(np.abs(sol.fluxes["evaporation"].cumsum(0).numpy() - lost)[-1])
-
-        convergence = (
-            study("space", [0.04, 0.02, 0.01], error, "m", 1.0, 0.7, 2.5,
-                  "the surface dries out within less than one cell at first; what is missed then falls with its size"),
-        )  # fmt: skip
-    amounts = (Line(days, 1000 * evaporation, "computed"), Line(days, 1000 * lost, "exact", "points"))
+        check(dries, "m", labels(days, "d"), gone, lost, bench.pick(6e-3, 3e-3), infinite, relative=True),
+        check(steadily, "m/d", ["end"], rises, [rate], near, source, relative=True),
+        check("head above the water table, by height", "m", labels(at, "m"), heads, steady(at), near, "Gardner 1958"),
+    )
+    reason = "the surface dries out within less than one cell at first; what is missed then falls with its size"
+    convergence = bench.studies(in_space(error, 4.0, (0.04, 0.02, 0.01), "m", (1.0, 0.7, 2.5), reason))
+    amounts = [Line(days, 1000 * gone, "computed"), Line(days, 1000 * lost, "exact", "points")]
     fine = np.linspace(0.02, 0.45, 12)
-    heads = (Line(head, height, "computed"), Line(steady(fine), fine, "exact", "points"))
-    return Outcome(
-        checks, worst_balance([drying, rising]), convergence,
-        (Panel("time (d)", "evaporation (mm)", amounts, "a wet soil dries"),
-         Panel("pressure head (m)", "height (m)", heads, "steady flow from a water table to dry air")),
-    )  # fmt: skip
+    profile = [Line(head, height, "computed"), Line(steady(fine), fine, "exact", "points")]
+    panels = (
+        Panel("time (d)", "evaporation (mm)", amounts, "a wet soil dries"),
+        Panel("pressure head (m)", "height (m)", profile, "steady flow from a water table to dry air"),
+    )
+    return Outcome(checks, worst_balance([drying, rising]), convergence, panels)
 
 
 # --- Root water uptake ----------------------------------------------------------------------------
@@ -110,38 +108,35 @@ def _rooted(depth: Array) -> Array:
 
 
 def root_uptake(bench: Bench) -> Outcome:
+    """Steady flow under rain to roots above a water table."""
+
     def solve(cells: int) -> tuple[Solution, Array]:
         model = RichardsColumn(
             1.0, cells, bottom="head", closure="gardner", root_depth=ROOT_DEPTH, root_stress="feddes"
         )
         depth = model.graph.coordinates["depth"]
         forcing = {"flux": RAIN, "bottom_head": 0.0, "potential_transpiration": TRANSPIRATION}
-        sol = bench.solve(model, ROOTED | UNSTRESSED, forcing=forcing, times=[0.0, 200.0, 210.0],
-                          initial={"head": torch.from_numpy(depth - 1.0)}, rtol=1e-8, atol=1e-11)  # fmt: skip
+        start, times = {"head": torch.from_numpy(depth - 1.0)}, [0.0, 200.0, 210.0]
+        soil = ROOTED | UNSTRESSED
+        sol = bench.solve(model, soil, forcing=forcing, times=times, initial=start, rtol=1e-8, atol=1e-11)
         return sol, depth
 
-    def error(dz: float) -> float:
-        sol, depth = solve(round(1 / dz))
+    def error(cells: int) -> float:
+        sol, depth = solve(cells)
         return float(np.abs(sol.outputs["head"][-1].numpy() - _rooted(depth)).max())
 
     sol, depth = solve(bench.pick(50, 100))
     at, head = np.array([0.05, 0.2, 0.4, 0.6, 0.8]), sol.outputs["head"][-1].numpy()
     source = "steady flow to exponential roots in Gardner's soil, as Yuan and Lu 2005, integrated in closed form"
+    near, demand = bench.pick(3e-4, 1e-4), "what is asked for, less what it rains"
+    flows = [float(sol.fluxes["transpiration"][-1]) / 10, -float(sol.fluxes["drainage"][-1]) / 10]
+    wanted, what = [TRANSPIRATION, TRANSPIRATION - RAIN], "uptake, and what rises from the water table for it"
     checks = (
-        check("head, by depth", "m", [f"{z:g} m" for z in at], np.interp(at, depth, head), _rooted(at),
-              bench.pick(3e-4, 1e-4), source),
-        check("uptake, and what rises from the water table for it", "m/d", ["uptake", "rise"],
-              [float(sol.fluxes["transpiration"][-1]) / 10, -float(sol.fluxes["drainage"][-1]) / 10],
-              [TRANSPIRATION, TRANSPIRATION - RAIN], 1e-6, "what is asked for, less what it rains", relative=True),
-    )  # fmt: skip
-    convergence: tuple[Convergence, ...] = ()
-    if not bench.small:
-        convergence = (
-            study("space", [0.04, 0.02, 0.01], error, "m", 2.0, 1.5, 2.3,
-                  "central differences across faces, and roots sampled at the centres of cells: second order"),
-        )  # fmt: skip
-    lines = (Line(head, depth, "computed"), Line(_rooted(depth)[::4], depth[::4], "exact", "points"))
-    return Outcome(
-        checks, worst_balance([sol]), convergence,
-        (Panel("pressure head (m)", "depth (m)", lines, "roots above a water table", downwards=True),),
-    )  # fmt: skip
+        check("head, by depth", "m", labels(at, "m"), np.interp(at, depth, head), _rooted(at), near, source),
+        check(what, "m/d", ["uptake", "rise"], flows, wanted, 1e-6, demand, relative=True),
+    )
+    reason = "central differences across faces, and roots sampled at the centres of cells: second order"
+    convergence = bench.studies(in_space(error, 1.0, (0.04, 0.02, 0.01), "m", (2.0, 1.5, 2.3), reason))
+    lines = [Line(head, depth, "computed"), Line(_rooted(depth)[::4], depth[::4], "exact", "points")]
+    panel = Panel("pressure head (m)", "depth (m)", lines, "roots above a water table", downwards=True)
+    return Outcome(checks, worst_balance([sol]), convergence, (panel,))

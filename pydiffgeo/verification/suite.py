@@ -46,9 +46,13 @@ def run_problem(problem: Problem, bench: Bench) -> Result:
 
 
 def verify(
-    engine: str = "auto", problems: Sequence[str] = (), output: str = "verification", *, small: bool = False,
+    engine: str = "auto",
+    problems: Sequence[str] = (),
+    output: str = "verification",
+    *,
+    small: bool = False,
     data: str | None = None,
-) -> int:  # fmt: skip
+) -> int:
     """Runs the suite and writes `report.html` and `report.json` into `output`; 1 where anything failed."""
     chosen = chosen_problems(problems)
     engines = chosen_engines(engine)
@@ -60,7 +64,6 @@ def verify(
             print(results[-1].line, flush=True)
     counts = {v: sum(r.verdict == v for r in results) for v in ("passed", "FAILED", "skipped")}
     path = write_report(results, Path(output), small)
-    print(
-        f"{', '.join(f'{n} {v}' for v, n in counts.items())} in {sum(r.seconds for r in results):.0f} s; report: {path}"
-    )
+    counted = ", ".join(f"{n} {v}" for v, n in counts.items())
+    print(f"{counted} in {sum(r.seconds for r in results):.0f} s; report: {path}")
     return 1 if counts["FAILED"] else 0

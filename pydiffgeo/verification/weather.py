@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .problem import Array
+from ..arrays import Array
 
 # NumPy keeps the stream of RandomState as it is for ever (NEP 19); that of its newer generators may change.
 Random = np.random.RandomState

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import torch
 
-from ...model import Boundary, ForcingVariable, Graph, IntegratedFlux, Limit, Local
+from ...model import Boundary, ForcingVariable, Graph, IntegratedFlux, Limit, Local, Place, Values
 from .retention import Closure
 from .surface import Side, evaporation_supply
 
@@ -25,7 +24,7 @@ def _free_drainage(soil: Closure, graph: Graph, air_dry: float) -> Side:
 
 
 def _given_head(soil: Closure, graph: Graph, air_dry: float) -> Side:
-    def function(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+    def function(cell: Place, forcing: Place, face: Place) -> Values:
         conductivity = 0.5 * (cell.K + soil.conductivity(forcing.bottom_head, cell))
         out = conductivity * ((cell.head - forcing.bottom_head) / face.distance + 1.0)
         return {"theta": -out, "drainage": out}
@@ -34,7 +33,7 @@ def _given_head(soil: Closure, graph: Graph, air_dry: float) -> Side:
 
 
 def _given_flux(soil: Closure, graph: Graph, air_dry: float) -> Side:
-    def range_of(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+    def range_of(cell: Place, forcing: Place, face: Place) -> Values:
         head, conductivity = soil.head_and_conductivity(cell.theta, cell)
         # Gravity helps it down, as it holds it back at the surface.
         supply = evaporation_supply(head, conductivity, soil, air_dry, cell, face) + conductivity
@@ -52,7 +51,7 @@ def _given_flux(soil: Closure, graph: Graph, air_dry: float) -> Side:
 def _seepage_face(soil: Closure, graph: Graph, air_dry: float) -> Side:
     """Nothing leaves until the base is saturated; then its head is zero, as at the open end of a lysimeter."""
 
-    def function(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+    def function(cell: Place, forcing: Place, face: Place) -> Values:
         # At rest the head at the base is that of the cell and the way down to it: what leaves sets in from zero.
         out = 0.5 * (cell.K + cell.K_s) * torch.clamp(cell.head / face.distance + 1.0, min=0.0)
         return {"theta": -out, "drainage": out}
@@ -60,7 +59,7 @@ def _seepage_face(soil: Closure, graph: Graph, air_dry: float) -> Side:
     return _bottom(graph, function)
 
 
-BOTTOMS: dict[str, Any] = {
+BOTTOMS: Mapping[str, Callable[[Closure, Graph, float], Side]] = {
     "free_drainage": _free_drainage,
     "head": _given_head,
     "flux": _given_flux,

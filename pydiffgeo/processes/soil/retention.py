@@ -17,27 +17,42 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...copies import Made
-from ...model import Constraint, Parameter
+from ...model import Constraint, Parameter, Place
 from ..smoothing import smooth_ramp
 
-THETA_R = Parameter("theta_r", "1", "residual water content", 0.078, 0.0, 1.0, open_high=True, typical=(0.0, 0.15),
-                    source="Carsel and Parrish 1988, table 3 (loam)")  # fmt: skip
-THETA_S = Parameter("theta_s", "1", "saturated water content", 0.43, 0.0, 1.0, open_low=True, typical=(0.3, 0.6),
-                    source="Carsel and Parrish 1988, table 3 (loam)")  # fmt: skip
-K_S = Parameter("K_s", "m d-1", "saturated hydraulic conductivity", 0.2496, 0.0, open_low=True,
-                typical=(1e-3, 10.0), log=True, source="Carsel and Parrish 1988, table 3 (loam)")  # fmt: skip
-S_S = Parameter("S_s", "m-1", "specific storage", 1e-4, 0.0, open_low=True, typical=(1e-6, 1e-3), log=True,
-                source="Freeze and Cherry 1979")  # fmt: skip
-ALPHA = Parameter("alpha", "m-1", "inverse of the air-entry head", 3.6, 0.0, open_low=True,
-                  typical=(0.1, 20.0), log=True, source="Carsel and Parrish 1988, table 3 (loam)")  # fmt: skip
-N = Parameter("n", "1", "pore-size distribution index", 1.56, 1.0, open_low=True, typical=(1.05, 5.0),
-              source="Carsel and Parrish 1988, table 3 (loam)")  # fmt: skip
+LOAM = "Carsel and Parrish 1988, table 3 (loam)"
+
+
+def _positive(
+    name: str,
+    unit: str,
+    description: str,
+    default: float | None,
+    typical: tuple[float, float] | None = None,
+    source: str = "",
+    *,
+    low: float = 0.0,
+    log: bool = False,
+) -> Parameter:
+    """A parameter above `low`, without an upper bound."""
+    return Parameter(name, unit, description, default, low, open_low=True, typical=typical, log=log, source=source)
+
+
+THETA_R = Parameter(
+    "theta_r", "1", "residual water content", 0.078, 0.0, 1.0, open_high=True, typical=(0.0, 0.15), source=LOAM
+)
+THETA_S = Parameter(
+    "theta_s", "1", "saturated water content", 0.43, 0.0, 1.0, open_low=True, typical=(0.3, 0.6), source=LOAM
+)
+K_S = _positive("K_s", "m d-1", "saturated hydraulic conductivity", 0.2496, (1e-3, 10.0), LOAM, log=True)
+S_S = _positive("S_s", "m-1", "specific storage", 1e-4, (1e-6, 1e-3), "Freeze and Cherry 1979", log=True)
+ALPHA = _positive("alpha", "m-1", "inverse of the air-entry head", 3.6, (0.1, 20.0), LOAM, log=True)
+N = _positive("n", "1", "pore-size distribution index", 1.56, (1.05, 5.0), LOAM, low=1.0)
 
 POROSITY = Constraint("theta_r < theta_s", ("theta_r", "theta_s"), lambda p: p.theta_r < p.theta_s)
 
@@ -48,8 +63,6 @@ DRIEST = 1e-12
 NEAR = 1e-4
 # Width, in water content, of the corner where elastic storage begins.
 CORNER = 1e-5
-Soil = SimpleNamespace
-Local = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -65,23 +78,23 @@ class Closure(Made):
 
     name: str
     parameters: tuple[Parameter, ...]
-    head_and_conductivity: Local
-    water_content: Local
-    conductivity: Local
+    head_and_conductivity: Callable[[Tensor, Place], tuple[Tensor, Tensor]]
+    water_content: Callable[[Tensor, Place], Tensor]
+    conductivity: Callable[[Tensor, Place], Tensor]
     source: str
 
-    def _functions(self) -> dict[str, Local]:
+    def _functions(self) -> dict[str, Callable[..., object]]:
         kinds = ("head_and_conductivity", "water_content", "conductivity")
         return {f"its function {k!r}": getattr(self, k) for k in kinds}
 
 
-def _saturation(theta: Any, soil: Soil) -> tuple[Any, Any]:
+def _saturation(theta: Tensor, soil: Place) -> tuple[Tensor, Tensor]:
     """Effective saturation, and the same held between `DRIEST` and `1 - NEAR`."""
     se = (theta - soil.theta_r) / (soil.theta_s - soil.theta_r)
     return se, torch.clamp(se, DRIEST, 1 - NEAR)
 
 
-def _extend_head(theta: Any, head: Any, slope: Any, soil: Soil) -> Any:
+def _extend_head(theta: Tensor, head: Tensor, slope: Tensor, soil: Place) -> Tensor:
     """Head on both sides of the published curve: `head` and its `slope` at the saturation held inside of it.
 
     The slope is d(head)/d(saturation); elastic storage comes in above saturation.
@@ -90,7 +103,9 @@ def _extend_head(theta: Any, head: Any, slope: Any, soil: Soil) -> Any:
     return head + slope * (se - inside) + smooth_ramp(theta - soil.theta_s, CORNER) / soil.S_s
 
 
-def _extend_water_content(h: Any, curve: Callable[[float], tuple[Any, Any]], se: Any, soil: Soil) -> Any:
+def _extend_water_content(
+    h: Tensor, curve: Callable[[float], tuple[Tensor, Tensor]], se: Tensor, soil: Place
+) -> Tensor:
     """Inverse of the head: the saturation `se` of the published curve, extended on both sides.
 
     `curve` gives head and slope at a saturation.
@@ -110,7 +125,7 @@ def _extend_water_content(h: Any, curve: Callable[[float], tuple[Any, Any]], se:
 # --- van Genuchten 1980, eqs 3, 8 and 21 (Mualem 1976 conductivity) -------------------------------
 
 
-def _vg_curves(inside: Any, soil: Soil) -> tuple[Any, Any, Any, Any]:
+def _vg_curves(inside: Tensor, soil: Place) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Head, its slope, relative conductivity and its slope at the effective saturation `inside`."""
     m = 1 - 1 / soil.n
     # For n near one the power of the driest saturation is below the smallest number, or its square is.
@@ -125,16 +140,16 @@ def _vg_curves(inside: Any, soil: Soil) -> tuple[Any, Any, Any, Any]:
     return head, head_slope, relative, relative_slope
 
 
-def _vg_head_and_conductivity(theta: Any, soil: Soil) -> tuple[Any, Any]:
+def _vg_head_and_conductivity(theta: Tensor, soil: Place) -> tuple[Tensor, Tensor]:
     se, inside = _saturation(theta, soil)
     head, head_slope, relative, relative_slope = _vg_curves(inside, soil)
-    s = torch.clamp((se - (1 - NEAR)) / NEAR, 0.0, 1.0)
-    cubic = relative_slope * NEAR * s * (1 - s) ** 2 + (1 - relative) * s**2 * (3 - 2 * s)
+    near = torch.clamp((se - (1 - NEAR)) / NEAR, 0.0, 1.0)
+    cubic = relative_slope * NEAR * near * (1 - near) ** 2 + (1 - relative) * near**2 * (3 - 2 * near)
     return _extend_head(theta, head, head_slope, soil), soil.K_s * (relative + cubic)
 
 
-def _vg_water_content(h: Any, soil: Soil) -> Any:
-    def curve(saturation: float) -> tuple[Any, Any]:
+def _vg_water_content(h: Tensor, soil: Place) -> Tensor:
+    def curve(saturation: float) -> tuple[Tensor, Tensor]:
         return _vg_curves(soil.theta_r * 0 + saturation, soil)[:2]
 
     # Held at the head near saturation so that the power keeps a finite slope where it is not used.
@@ -142,7 +157,7 @@ def _vg_water_content(h: Any, soil: Soil) -> Any:
     return _extend_water_content(h, curve, se, soil)
 
 
-def _vg_conductivity(h: Any, soil: Soil) -> Any:
+def _vg_conductivity(h: Tensor, soil: Place) -> Tensor:
     return _vg_head_and_conductivity(_vg_water_content(h, soil), soil)[1]
 
 
@@ -159,20 +174,20 @@ VAN_GENUCHTEN = Closure(
 # --- Gardner 1958: exponential conductivity and retention ----------------------------------------
 
 
-def _gardner_head_and_conductivity(theta: Any, soil: Soil) -> tuple[Any, Any]:
+def _gardner_head_and_conductivity(theta: Tensor, soil: Place) -> tuple[Tensor, Tensor]:
     se, inside = _saturation(theta, soil)
     head = torch.log(inside) / soil.alpha
     return _extend_head(theta, head, 1 / (soil.alpha * inside), soil), soil.K_s * torch.clamp(se, DRIEST, 1.0)
 
 
-def _gardner_water_content(h: Any, soil: Soil) -> Any:
-    def curve(saturation: float) -> tuple[Any, Any]:
+def _gardner_water_content(h: Tensor, soil: Place) -> Tensor:
+    def curve(saturation: float) -> tuple[Tensor, Tensor]:
         return math.log(saturation) / soil.alpha, 1 / (soil.alpha * saturation)
 
     return _extend_water_content(h, curve, torch.exp(soil.alpha * torch.minimum(h, curve(1 - NEAR)[0])), soil)
 
 
-def _gardner_conductivity(h: Any, soil: Soil) -> Any:
+def _gardner_conductivity(h: Tensor, soil: Place) -> Tensor:
     return soil.K_s * torch.exp(soil.alpha * torch.clamp(h, max=0.0))
 
 
@@ -191,35 +206,35 @@ GARDNER = Closure(
 HAVERKAMP_PARAMETERS = (
     THETA_R,
     THETA_S,
-    Parameter("A_theta", "m^B_theta", "retention coefficient", None, 0.0, open_low=True, log=True),
-    Parameter("B_theta", "1", "retention exponent", None, 1.0, open_low=True, typical=(1.5, 8.0)),
-    Parameter("A_K", "m^B_K", "conductivity coefficient", None, 0.0, open_low=True, log=True),
-    Parameter("B_K", "1", "conductivity exponent", None, 1.0, open_low=True, typical=(1.5, 8.0)),
+    _positive("A_theta", "m^B_theta", "retention coefficient", None, log=True),
+    _positive("B_theta", "1", "retention exponent", None, (1.5, 8.0), low=1.0),
+    _positive("A_K", "m^B_K", "conductivity coefficient", None, log=True),
+    _positive("B_K", "1", "conductivity exponent", None, (1.5, 8.0), low=1.0),
     K_S,
     S_S,
 )
 
 
-def _haverkamp_curve(inside: Any, soil: Soil) -> tuple[Any, Any]:
+def _haverkamp_curve(inside: Tensor | float, soil: Place) -> tuple[Tensor, Tensor]:
     """Head and its slope at the effective saturation `inside`."""
     suction = (soil.A_theta * (1 - inside) / inside) ** (1 / soil.B_theta)
     return -suction, suction / (soil.B_theta * inside * (1 - inside))
 
 
-def _haverkamp_head_and_conductivity(theta: Any, soil: Soil) -> tuple[Any, Any]:
+def _haverkamp_head_and_conductivity(theta: Tensor, soil: Place) -> tuple[Tensor, Tensor]:
     head = _extend_head(theta, *_haverkamp_curve(_saturation(theta, soil)[1], soil), soil)
     return head, _haverkamp_conductivity(head, soil)
 
 
-def _haverkamp_water_content(h: Any, soil: Soil) -> Any:
-    def curve(saturation: float) -> tuple[Any, Any]:
+def _haverkamp_water_content(h: Tensor, soil: Place) -> Tensor:
+    def curve(saturation: float) -> tuple[Tensor, Tensor]:
         return _haverkamp_curve(saturation, soil)
 
     se = soil.A_theta / (soil.A_theta + torch.maximum(-h, -curve(1 - NEAR)[0]) ** soil.B_theta)
     return _extend_water_content(h, curve, se, soil)
 
 
-def _haverkamp_conductivity(h: Any, soil: Soil) -> Any:
+def _haverkamp_conductivity(h: Tensor, soil: Place) -> Tensor:
     # The floor keeps the slope of the power finite at and above saturation.
     return soil.K_s * soil.A_K / (soil.A_K + torch.clamp(-h, min=1e-12) ** soil.B_K)
 
@@ -236,18 +251,17 @@ HAVERKAMP = Closure(
 # --- Brooks and Corey 1964 -----------------------------------------------------------------------
 # Between the air-entry head and zero the soil is saturated: water goes on being stored elastically there.
 
-LAMBDA = Parameter("lambda_", "1", "pore-size distribution index", 0.22, 0.0, open_low=True, typical=(0.05, 3.0),
-                   source="Rawls et al. 1982 (loam)")  # fmt: skip
+LAMBDA = _positive("lambda_", "1", "pore-size distribution index", 0.22, (0.05, 3.0), "Rawls et al. 1982 (loam)")
 
 
-def _brooks_corey_curve(inside: Any, soil: Soil) -> tuple[Any, Any]:
+def _brooks_corey_curve(inside: Tensor, soil: Place) -> tuple[Tensor, Tensor]:
     """Head and its slope at the effective saturation `inside`."""
     # For a small index the power of the driest saturation is beyond all numbers.
     head = -torch.clamp(inside ** (-1 / soil.lambda_), max=1e100) / soil.alpha
     return head, -head / (soil.lambda_ * inside)
 
 
-def _brooks_corey_head_and_conductivity(theta: Any, soil: Soil) -> tuple[Any, Any]:
+def _brooks_corey_head_and_conductivity(theta: Tensor, soil: Place) -> tuple[Tensor, Tensor]:
     inside = _saturation(theta, soil)[1]
     head = _extend_head(theta, *_brooks_corey_curve(inside, soil), soil)
     # Burdine's theory: Se^(3 + 2/lambda), eq 12 of Brooks and Corey.
@@ -255,15 +269,15 @@ def _brooks_corey_head_and_conductivity(theta: Any, soil: Soil) -> tuple[Any, An
     return head, soil.K_s * torch.clamp(se, DRIEST, 1.0) ** (3 + 2 / soil.lambda_)
 
 
-def _brooks_corey_water_content(h: Any, soil: Soil) -> Any:
-    def curve(saturation: float) -> tuple[Any, Any]:
+def _brooks_corey_water_content(h: Tensor, soil: Place) -> Tensor:
+    def curve(saturation: float) -> tuple[Tensor, Tensor]:
         return _brooks_corey_curve(soil.theta_r * 0 + saturation, soil)
 
     se = (soil.alpha * torch.maximum(-h, -curve(1 - NEAR)[0])) ** -soil.lambda_
     return _extend_water_content(h, curve, se, soil)
 
 
-def _brooks_corey_conductivity(h: Any, soil: Soil) -> Any:
+def _brooks_corey_conductivity(h: Tensor, soil: Place) -> Tensor:
     return _brooks_corey_head_and_conductivity(_brooks_corey_water_content(h, soil), soil)[1]
 
 

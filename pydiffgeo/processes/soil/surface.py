@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
 
 import torch
+from torch import Tensor
 
-from ...model import Boundary, ForcingVariable, Graph, IntegratedFlux, Limit, Local, State
+from ...model import Boundary, ForcingVariable, Graph, IntegratedFlux, Limit, Local, Place, State, Values
 from ..smoothing import smooth_ramp, withdrawal
 from .retention import Closure
 
@@ -52,14 +51,14 @@ def _top(graph: Graph, function: Local, *states: State) -> tuple[Boundary, ...]:
     return (Boundary("top", (0,), function, {"distance": graph.cell["thickness"][0] / 2}, states),)
 
 
-def infiltration_capacity(head: Any, conductivity: Any, pond: Any, cell: SimpleNamespace, face: SimpleNamespace) -> Any:
+def infiltration_capacity(head: Tensor, conductivity: Tensor, pond: Tensor, cell: Place, face: Place) -> Tensor:
     """Flux into soil under water of depth `pond`: Darcy's law with the mean of cell and saturated surface."""
     return 0.5 * (conductivity + cell.K_s) * ((pond - head) / face.distance + 1.0)
 
 
 def evaporation_supply(
-    head: Any, conductivity: Any, soil: Closure, air_dry: float, cell: SimpleNamespace, face: SimpleNamespace
-) -> Any:
+    head: Tensor, conductivity: Tensor, soil: Closure, air_dry: float, cell: Place, face: Place
+) -> Tensor:
     """Flux that soil with this head and conductivity brings up to an air-dry surface.
 
     Conductivity falls by orders of magnitude on the way, so that a mean of the two ends says little. What counts is
@@ -79,7 +78,7 @@ def evaporation_supply(
 def given_flux(soil: Closure, graph: Graph, surface: Surface) -> Side:
     """Flux into the soil, as long as it can take or give that much between a wet and an air-dry surface."""
 
-    def range_of(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+    def range_of(cell: Place, forcing: Place, face: Place) -> Values:
         head, conductivity = soil.head_and_conductivity(cell.theta, cell)
         # Of a surface that conducts as well as it can: a first cell on its way to saturation holds nothing up.
         capacity = infiltration_capacity(head, cell.K_s, ALLOWANCE * face.distance, cell, face)
@@ -99,7 +98,7 @@ def given_flux(soil: Closure, graph: Graph, surface: Surface) -> Side:
 def given_head(soil: Closure, graph: Graph, surface: Surface) -> Side:
     """Head at the surface; the conductivity there is the mean of surface and first cell."""
 
-    def function(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+    def function(cell: Place, forcing: Place, face: Place) -> Values:
         conductivity = 0.5 * (cell.K + soil.conductivity(forcing.head, cell))
         into = conductivity * ((forcing.head - cell.head) / face.distance + 1.0)
         return {"theta": into, "infiltration": into}
@@ -118,7 +117,7 @@ def atmosphere(soil: Closure, graph: Graph, surface: Surface) -> Side:
     air-dry surface. Without demand there is none, and without water on the surface nothing infiltrates.
     """
 
-    def function(cell: SimpleNamespace, forcing: SimpleNamespace, face: SimpleNamespace) -> dict[str, Any]:
+    def function(cell: Place, forcing: Place, face: Place) -> Values:
         wet = forcing.precipitation + smooth_ramp(cell.pond, FILM) / PASSAGE
         from_surface = withdrawal(forcing.potential_evaporation, wet, ROUNDING)
         capacity = infiltration_capacity(cell.head, cell.K, smooth_ramp(cell.pond, FILM), cell, face)

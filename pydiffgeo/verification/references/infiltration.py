@@ -3,64 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
+from ...arrays import Array
 from . import soil as s
 
 CM, S = 0.01, 1 / 86400.0
 
 
-def _profile(
-    soil: s.Soil, z: Any, h: Any, depths: list[float], level: float, inflow: Any, outflow: Any
-) -> dict[str, Any]:
+def _profile(soil: s.Soil, run: s.Run, depths: list[float], level: float) -> s.Numbers:
     """Numbers to be compared with: heads at depths, depth of the front, amounts."""
-    theta = soil.theta(h)
+    z, theta = run.z, soil.theta(run.h)
     return {
-        "head": np.interp(depths, z, h[-1]),
+        "head": np.interp(depths, z, run.h[-1]),
         "front": s.crossing(z, theta[-1], level),
         "gain": (theta[-1] - theta[0]).sum() * (z[1] - z[0]),
-        "inflow": inflow[-1],
-        "outflow": outflow[-1],
+        "inflow": run.inflow[-1],
+        "outflow": run.outflow[-1],
     }
 
 
-def celia_1() -> dict[str, Any]:
+def _given(flux: float) -> Callable[[float, float, float], float]:
+    return lambda t, h, distance: flux
+
+
+def celia_1() -> s.Numbers:
     soil = s.haverkamp(0.075, 0.287, 1.611e6 * CM**3.96, 3.96, 1.175e6 * CM**4.74, 4.74, 0.00944 * CM / S, 1e-8)
 
-    def numbers(cells: int) -> dict[str, Any]:
-        z, h, i, o = s.richards(soil, 0.4, cells, -0.615, np.array([0.0, 360 * S]),
-                                top=s.held(soil, -0.207), bottom=s.held_below(soil, -0.615))  # fmt: skip
-        return _profile(soil, z, h, [0.05, 0.10, 0.125, 0.15, 0.20], 0.18, i, o)
+    def numbers(cells: int) -> s.Numbers:
+        top, bottom = s.held(soil, -0.207), s.held_below(soil, -0.615)
+        run = s.richards(soil, 0.4, cells, -0.615, np.array([0.0, 360 * S]), top=top, bottom=bottom)
+        return _profile(soil, run, [0.05, 0.10, 0.125, 0.15, 0.20], 0.18)
 
     return s.extrapolated(numbers, 640)
 
 
-def celia_2() -> dict[str, Any]:
+def celia_2() -> s.Numbers:
     soil = s.van_genuchten(0.102, 0.368, 3.35, 2.0, 0.00922 * CM / S, 1e-8)
 
-    def numbers(cells: int) -> dict[str, Any]:
-        z, h, i, o = s.richards(soil, 1.0, cells, -10.0, np.array([0.0, 1.0]),
-                                top=s.held(soil, -0.75), bottom=s.held_below(soil, -10.0))  # fmt: skip
-        return _profile(soil, z, h, [0.1, 0.2, 0.3, 0.4, 0.45], 0.15, i, o)
+    def numbers(cells: int) -> s.Numbers:
+        top, bottom = s.held(soil, -0.75), s.held_below(soil, -10.0)
+        run = s.richards(soil, 1.0, cells, -10.0, np.array([0.0, 1.0]), top=top, bottom=bottom)
+        return _profile(soil, run, [0.1, 0.2, 0.3, 0.4, 0.45], 0.15)
 
     return s.extrapolated(numbers, 800)
 
 
-def haverkamp_sand() -> dict[str, Any]:
+def haverkamp_sand() -> s.Numbers:
     soil = s.haverkamp(0.075, 0.287, 1.611e6 * CM**3.96, 3.96, 1.175e6 * CM**4.74, 4.74, 34 * CM * 24, 1e-8)
     flux = 13.69 * CM * 24
 
-    def numbers(cells: int) -> dict[str, Any]:
-        z, h, i, o = s.richards(soil, 0.7, cells, -0.615, np.array([0.0, 0.1, 0.2, 0.4, 0.7]) / 24,
-                                top=lambda t, h, d: flux, bottom=s.held_below(soil, -0.615))  # fmt: skip
-        theta = soil.theta(h)
-        return _profile(soil, z, h, [0.1, 0.2, 0.3, 0.4, 0.5], 0.18, i, o) | {
-            "fronts": [s.crossing(z, row, 0.18) for row in theta[1:]]
-        }
+    def numbers(cells: int) -> s.Numbers:
+        times, bottom = np.array([0.0, 0.1, 0.2, 0.4, 0.7]) / 24, s.held_below(soil, -0.615)
+        run = s.richards(soil, 0.7, cells, -0.615, times, top=_given(flux), bottom=bottom)
+        fronts = [s.crossing(run.z, row, 0.18) for row in soil.theta(run.h)[1:]]
+        return {**_profile(soil, run, [0.1, 0.2, 0.3, 0.4, 0.5], 0.18), "fronts": fronts}
 
     return s.extrapolated(numbers, 560)
 
@@ -72,20 +72,20 @@ MILLER = {
 }
 
 
-def miller(name: str) -> dict[str, Any]:
+def miller(name: str) -> s.Numbers:
     theta_r, theta_s, alpha, n, K_s, depth, end, cells = MILLER[name]
     published = s.van_genuchten(theta_r, theta_s, alpha, n, K_s, 1e-6)
     rounded = s.rounded(theta_r, theta_s, alpha, n, K_s, 1e-6)
     level = theta_r + 0.8 * (theta_s - theta_r)
 
-    def steps(soil: s.Soil, cells: int, count: int) -> tuple[Any, Any]:
+    def steps(soil: s.Soil, cells: int, count: int) -> tuple[Array, Array]:
         z = (np.arange(cells) + 0.5) * depth / cells
         times = np.array([0.0, end / 2, end])
         z, h, i = s.implicit(soil, depth, cells, z - depth, times, 0.1, 0.0, count)
         return i[1:], np.array([s.crossing(z, row, level) for row in soil.theta(h)[1:]])
 
-    def numbers(cells: int) -> dict[str, Any]:
-        out: dict[str, Any] = {}
+    def numbers(cells: int) -> s.Numbers:
+        out: dict[str, Array] = {}
         for soil, ending in ((rounded, ""), (published, "_published")):
             coarse, fine = steps(soil, cells, 1500), steps(soil, cells, 3000)
             out |= {f"inflow{ending}": 2 * fine[0] - coarse[0], f"fronts{ending}": 2 * fine[1] - coarse[1]}
@@ -94,38 +94,33 @@ def miller(name: str) -> dict[str, Any]:
     return s.extrapolated(numbers, cells)
 
 
-def ponding() -> dict[str, Any]:
+def ponding() -> s.Numbers:
     """A storm of 60 mm in three hours on loam; the excess runs off within 0.001 d."""
     K_s, rain, passage = 0.2496, 0.48, 1e-3
     times = np.array([0.0, 1 / 24, 2 / 24, 3 / 24])
 
-    def numbers(cells: int) -> dict[str, Any]:
-        out: dict[str, Any] = {}
+    def numbers(cells: int) -> s.Numbers:
+        out: dict[str, Array] = {}
         for make, ending in ((s.rounded, ""), (s.van_genuchten, "_published")):
             soil = make(0.078, 0.43, 3.6, 1.56, K_s, 1e-6)
-            z, h, i, _ = s.richards(soil, 0.5, cells, -3.0, times, top=s.infiltrating(soil, K_s, rain, passage),
-                                    bottom=s.free(soil), max_step=2e-4)  # fmt: skip
-            pond = passage * (
-                rain - np.array([s.infiltrating(soil, K_s, rain, passage)(0, h[k, 0], z[0]) for k in (1, 2, 3)])
-            )
-            out |= {f"infiltration{ending}": i[1:], f"runoff{ending}": rain * times[1:] - i[1:] - pond}
+            top = s.infiltrating(soil, K_s, rain, passage)
+            run = s.richards(soil, 0.5, cells, -3.0, times, top=top, bottom=s.free(soil), max_step=2e-4)
+            pond = passage * (rain - np.array([top(0, h, run.z[0]) for h in run.h[1:, 0]]))
+            taken = run.inflow[1:]
+            out |= {f"infiltration{ending}": taken, f"runoff{ending}": rain * times[1:] - taken - pond}
         return out
 
     return s.extrapolated(numbers, 1000)
 
 
-def _given(flux: float) -> Callable[[float, float, float], float]:
-    return lambda t, h, distance: flux
-
-
-def ten_years(rain: Any, cells: int = 15) -> dict[str, Any]:
+def ten_years(rain: Array, cells: int = 15) -> dict[str, list[int] | list[float]]:
     """openRE's infiltration test on the same 15 cells: drainage by year (m); rain in m/d."""
     soil = s.van_genuchten(0.131, 0.396, 0.423, 2.06, 0.0496, 1e-4)
     h, drained, by_year = np.full(cells, -3.59), 0.0, []
     for day, q in enumerate(rain):
-        _, head, _, out = s.richards(soil, 1.5, cells, h, np.array([0.0, 1.0]), top=_given(float(q)),
-                                     bottom=s.free(soil), rtol=1e-9, atol=1e-10)  # fmt: skip
-        h, drained = head[-1], drained + float(out[-1])
+        top, bottom, times = _given(float(q)), s.free(soil), np.array([0.0, 1.0])
+        run = s.richards(soil, 1.5, cells, h, times, top=top, bottom=bottom, rtol=1e-9, atol=1e-10)
+        h, drained = run.h[-1], drained + float(run.outflow[-1])
         if (day + 1) % 365 == 0 or day + 1 in (60, len(rain)):
             by_year.append((day + 1, drained, float(soil.theta(h).sum() * 1.5 / cells)))
     return {"day": [r[0] for r in by_year], "drainage": [r[1] for r in by_year], "storage": [r[2] for r in by_year]}
@@ -152,18 +147,19 @@ def sorptivity(
     def end(S: float) -> float:
         """F at the initial water content; where F runs out before, minus what was left to go."""
 
-        def rate(theta: float, y: Any) -> Any:
+        def rate(theta: float, y: Array) -> list[float]:
             return [y[1], -2 * diffusivity(theta) / y[0]]
 
-        def empty(theta: float, y: Any) -> float:
+        def empty(theta: float, y: Array) -> float:
             return float(y[0]) - 1e-7 * S
 
         empty.terminal = True  # type: ignore[attr-defined]
-        done: Any = solve_ivp(rate, (high, low), [S, 0.0], "LSODA", rtol=1e-10, atol=1e-14, events=empty)
+        done = solve_ivp(rate, (high, low), [S, 0.0], "LSODA", rtol=1e-10, atol=1e-14, events=empty)
         return float(done.y[0, -1]) if done.status == 0 else -(float(done.t[-1]) - low)
 
     return float(brentq(end, 1e-3, 1.0, xtol=1e-12))
 
 
 def sorptivity_loam() -> float:
+    """Of loam at a head of -5 m, under one of -0.1 m."""
     return sorptivity(0.078, 0.43, 3.6, 1.56, 0.2496, -5.0, -0.1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,22 +18,16 @@ from . import basin_models, infiltration, stiff
 FILE = Path(__file__).with_name("numbers.json")
 
 
-def _exphydro() -> dict[str, Any]:
+def _exphydro() -> dict[str, list[float]]:
     days = 1096
-    given = basin_weather(days)
     parameters = {"f": 0.017, "S_max": 900.0, "Q_max": 18.0, "D_f": 2.6, "T_max": 0.8, "T_min": -1.2}
-    found = basin_models.exphydro(parameters, (0.0, 850.0), *given)
+    series = basin_models.exphydro(parameters, (0.0, 850.0), *basin_weather(days))
+    series["evapotranspiration"] = series["evapotranspiration"].cumsum()
     monthly = np.arange(0, days, 30)
-    return {
-        "day": [int(d) + 1 for d in monthly],
-        "snow": found["snow"][monthly].tolist(),
-        "water": found["water"][monthly].tolist(),
-        "runoff": found["runoff"][monthly].tolist(),
-        "evapotranspiration": found["evapotranspiration"].cumsum()[monthly].tolist(),
-    }
+    return {"day": (monthly + 1).tolist(), **{name: values[monthly].tolist() for name, values in series.items()}}
 
 
-def _stiff() -> dict[str, Any]:
+def _stiff() -> dict[str, list[float]]:
     doubt = {s.key: stiff.confirm(s) for s in (ROBERTSON, VAN_DER_POL, HIRES, OREGO, POLLU)}
     print("  published and recomputed differ by", {k: f"{v:.1e}" for k, v in doubt.items()})
     if max(doubt.values()) > 1e-8:
@@ -41,7 +35,7 @@ def _stiff() -> dict[str, Any]:
     return stiff.PUBLISHED
 
 
-RECIPES: dict[str, Any] = {
+RECIPES: dict[str, Callable[[], object]] = {
     "celia_1": infiltration.celia_1,
     "celia_2": infiltration.celia_2,
     "haverkamp_sand": infiltration.haverkamp_sand,
@@ -58,13 +52,14 @@ RECIPES: dict[str, Any] = {
 
 
 def main(names: list[str]) -> None:
+    """Makes the numbers of some recipes, or of all, anew."""
     for name in names or [*RECIPES]:
         started = time.perf_counter()
         made = RECIPES[name]()
         # Read just before writing, so that several runs can share the work.
-        known = json.loads(FILE.read_text()) if FILE.exists() else {}
-        known[name] = json.loads(json.dumps(made, default=lambda v: v.tolist()))
-        FILE.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
+        numbers = json.loads(FILE.read_text()) if FILE.exists() else {}
+        numbers[name] = json.loads(json.dumps(made, default=lambda v: v.tolist()))
+        FILE.write_text(json.dumps(dict(sorted(numbers.items())), indent=1) + "\n")
         print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
 
 

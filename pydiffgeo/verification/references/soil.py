@@ -9,17 +9,20 @@ head without rounding or extension, other solvers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 from scipy.linalg import solve_banded
 
-Array = NDArray[np.float64]
+from ...arrays import Array
+
+# Numbers to be compared with, by name.
+Numbers = Mapping[str, ArrayLike | Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,29 @@ def haverkamp(
     return Soil(theta, capacity, K, S_s)
 
 
+class Run(NamedTuple):
+    """Depths of cells `(cell,)`, heads `(time, cell)`, cumulative inflow and outflow `(time,)`."""
+
+    z: Array
+    h: Array
+    inflow: Array
+    outflow: Array
+
+
 def richards(
-    soil: Soil, depth: float, cells: int, h0: Array | float, times: Array, *,
-    top: Callable[[float, float, float], float], bottom: Callable[[float, float], float],
-    rtol: float = 1e-8, atol: float = 1e-9, max_step: float = np.inf,
-) -> tuple[Array, Array, Array, Array]:  # fmt: skip
-    """Depths of cells, heads `(time, cell)`, cumulative inflow and outflow at `times`.
+    soil: Soil,
+    depth: float,
+    cells: int,
+    h0: Array | float,
+    times: Array,
+    *,
+    top: Callable[[float, float, float], float],
+    bottom: Callable[[float, float], float],
+    rtol: float = 1e-8,
+    atol: float = 1e-9,
+    max_step: float = np.inf,
+) -> Run:
+    """A column from heads `h0`, seen at `times`.
 
     Args:
         top: flux into the soil from (time, head of the first cell, distance to its centre).
@@ -125,12 +145,11 @@ def richards(
         return np.concatenate([[q[0]], dh, [q[-1]]])
 
     y0 = np.concatenate([[0.0], np.broadcast_to(h0, (cells,)), [0.0]])
-    done: Any = solve_ivp(
-        rate, (times[0], times[-1]), y0, "LSODA", times, rtol=rtol, atol=atol, lband=1, uband=1, max_step=max_step
-    )
+    span, steps = (times[0], times[-1]), {"rtol": rtol, "atol": atol, "max_step": max_step}
+    done = solve_ivp(rate, span, y0, "LSODA", times, lband=1, uband=1, **steps)
     if not done.success:
         raise RuntimeError(done.message)
-    return z, done.y[1:-1].T, done.y[0], done.y[-1]
+    return Run(z, done.y[1:-1].T, done.y[0], done.y[-1])
 
 
 def implicit(
@@ -241,13 +260,12 @@ def crossing(z: Array, values: Array, level: float) -> float:
     return float(z[k - 1] + (values[k - 1] - level) / (values[k - 1] - values[k]) * (z[k] - z[k - 1]))
 
 
-def extrapolated(numbers: Callable[[int], dict[str, Any]], cells: int) -> dict[str, Any]:
+def extrapolated(numbers: Callable[[int], Numbers], cells: int) -> Numbers:
     """Numbers of `cells` and `2 cells` extrapolated in second order; `uncertainty` is what that changed."""
     coarse, fine = numbers(cells), numbers(2 * cells)
-    out: dict[str, Any] = {}
-    doubt = {}
+    out, doubt = dict[str, list[float]](), dict[str, float]()
     for name, value in fine.items():
         a, b = np.asarray(coarse[name]), np.asarray(value)
         out[name] = (b + (b - a) / 3).tolist()
         doubt[name] = float(np.max(np.abs(b - a)) / 3)
-    return out | {"cells": 2 * cells, "uncertainty": doubt}
+    return {**out, "cells": 2 * cells, "uncertainty": doubt}

@@ -6,12 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import wraps
 from threading import Lock
-from typing import Any, ParamSpec
+from typing import ParamSpec
 
 import numpy as np
 from torch import Tensor
 
-from ..model import Model
+from .declaration import Model
 
 Arguments = ParamSpec("Arguments")
 KEPT = 64
@@ -22,7 +22,8 @@ def remembered(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
 
     The models are pickled as calls of `make`.
     """
-    kept: OrderedDict[Any, Model] = OrderedDict()
+    kept: OrderedDict[object, Model] = OrderedDict()
+    anew: Callable[..., Model] = make
     lock = Lock()
 
     @wraps(make)
@@ -37,8 +38,8 @@ def remembered(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
             if key in kept:
                 kept.move_to_end(key)
                 return kept[key]
-        own, chosen = _own(args), {k: _own(v) for k, v in choices.items()}
-        made = make(*own, **chosen).made_by(model, *own, **chosen)
+        own, chosen = tuple(map(_own, args)), {k: _own(v) for k, v in choices.items()}
+        made = anew(*own, **chosen).made_by(model, *own, **chosen)
         with lock:
             kept[key] = made
             if len(kept) > KEPT:
@@ -48,7 +49,7 @@ def remembered(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
     return model
 
 
-def _key(value: Any) -> Any:
+def _key(value: object) -> object:
     """What tells arguments apart: numbers by type and value, however many; all else by what it is."""
     value = _own(value)
     if isinstance(value, np.ndarray):
@@ -58,10 +59,12 @@ def _key(value: Any) -> Any:
     return type(value), value
 
 
-def _own(value: Any) -> Any:
+def _own(value: object) -> object:
     """The same numbers in arrays of their own, which nobody else changes later."""
     if isinstance(value, Tensor):
         return value.detach().cpu().numpy().copy()
     if hasattr(value, "__array__"):  # of NumPy, pandas, xarray
         return np.array(value)
-    return type(value)(map(_own, value)) if type(value) in (list, tuple) else value
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(map(_own, value))
+    return value
