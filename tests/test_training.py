@@ -221,9 +221,8 @@ def test_quadratic_surrogates_touch_the_loss(sites, measure):
     part = replace(part, observed=part.observed.clone())
     part.observed[4] = torch.nan
     noise = torch.from_numpy(np.random.default_rng(3).normal(size=(9, 2)))
-    found = quadratic_surrogate(
-        net, part, spread, flux="runoff", warmup=20, measure=measure, damping=0.3, noise=noise, settings=SETTINGS
-    )  # fmt: skip
+    training = dg.nn.Training(warmup=20, measure=measure, damping=0.3, settings=SETTINGS)
+    found = quadratic_surrogate(net, part, spread, training, noise=noise)
     assert torch.equal(found.at, net.variables(part.attributes, noise=noise).detach())
     assert not torch.equal(found.at, net.variables(part.attributes).detach())
     assert found.usable.tolist() == [i != 4 for i in range(9)]

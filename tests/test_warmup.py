@@ -90,7 +90,8 @@ def test_a_prior_weighs_against_what_is_compared():
 @pytest.mark.parametrize("key", ["observations", "tuning"])
 def test_observations_that_are_never_compared_are_refused(key):
     early, good = (stored([1.0, 2.0]),), (stored([20.0, 30.0]),)
-    with pytest.raises(InputError, match=f"site reservoir: none of the {key} lie after the warm-up, which ends at 10"):
+    what = {"tuning": "observations for tuning"}.get(key, key)
+    with pytest.raises(InputError, match=f"site reservoir: none of the {what} lie after the warm-up, which ends at 10"):
         site(warmup=10.0, **{"seen": good, {"observations": "seen"}.get(key, key): early})
     beyond = (Observation("storage", "value", [-1.0, 3.0], [1.0, 2.0], error=1.0),)
     for warmup in (0.0, 2.0):

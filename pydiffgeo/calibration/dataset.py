@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import PydiffgeoError, UnknownSiteError
 from ..io import provenance, solution_dataset
 from ..io.solutions import as_dates
@@ -19,7 +20,7 @@ from .result import CalibrationResult, prior_values, training_loss
 from .site import Site
 
 
-def site_dataset(found: CalibrationResult, site: str, *, start: Any = None) -> xr.Dataset:
+def site_dataset(found: CalibrationResult, site: str, *, start: object = None) -> xr.Dataset:
     """The best solution of a site with what was observed and calibrated, for `dg.io.write_dataset` and `pydiffgeo report`.
 
     Args:
@@ -29,8 +30,8 @@ def site_dataset(found: CalibrationResult, site: str, *, start: Any = None) -> x
     Returns:
         Dataset as `dg.io.solution_dataset` makes it, of the solution with the best values. Besides, each calibrated
         value with its bounds, as `NAME_prior` what it was ahead of calibration, and as `NAME_standard_error` how well it
-        is known, where that can be told (the attribute `standard_errors` says why not); where a parameter of cells has the name of a calibrated value, it becomes
-        `parameter_NAME`. `loss (finalist, step)`. Values seen at depths are `NAME_observed` and `NAME_simulated`,
+        is known, where that can be told (the attribute `standard_errors` says why not); where a parameter of cells has
+        the name of a calibrated value, it becomes `parameter_NAME`. `loss (finalist, step)`. Values seen at depths are `NAME_observed` and `NAME_simulated`,
         both `(when, probe)`, at `probe_depth`; other series have dimensions of their own.
 
     Raises:
@@ -43,21 +44,19 @@ def site_dataset(found: CalibrationResult, site: str, *, start: Any = None) -> x
     asked, solution = found.sites[site], found.solve(site)
     errors, why_not = _standard_errors(found, site)
     data = solution_dataset(solution, start=start).isel(member=0, drop=True)
+    title, warmup = f"{asked.model.name} calibrated with pydiffgeo", f"{asked.warmup:g} {asked.model.time_unit}"
     data.attrs = provenance(
-        solution, action="calibrated", title=f"{asked.model.name} calibrated with pydiffgeo", site=site, loss=asked.loss,
-        warmup=f"{asked.warmup:g} {asked.model.time_unit}", standard_errors=why_not,
-    )  # fmt: skip
+        solution, action="calibrated", title=title, site=site, loss=asked.loss, warmup=warmup, standard_errors=why_not
+    )
     data = _values(data, found, site, errors)
     state = found.searches[site]
     unit = _loss_unit(asked)
-    histories = {
-        "loss": (training_loss(asked.loss, bool(asked.priors)), "1" if asked.priors else unit, state["loss_history"])
-    }
+    own = "1" if asked.priors else unit
+    histories = {"loss": (training_loss(asked.loss, bool(asked.priors)), own, state["loss_history"])}
     if asked.tuning:
-        histories["tuning_loss"] = (f"loss of the tuning ({asked.loss})", unit, state["tuning_history"])
+        histories["tuning_loss"] = (f"loss over the tuning period ({asked.loss})", unit, state["tuning_history"])
     for key, (text, units, history) in histories.items():
-        about = {"long_name": f"smallest {text} so far", "units": units}
-        data[key] = (("finalist", "step"), history.T, about)
+        data[key] = (("finalist", "step"), history.T, {"long_name": f"smallest {text} so far", "units": units})
     probes = [o for o in asked.observations if isinstance(o.depth, (int, float))]
     data = _probes(data, solution, probes, start)
     for number, o in enumerate(asked.observations):
@@ -86,16 +85,14 @@ def _loss_unit(site: Site) -> str:
 def _values(data: xr.Dataset, found: CalibrationResult, name: str, errors: dict[str, float]) -> xr.Dataset:
     """Adds what was calibrated."""
     site: Site = found.sites[name]
-    known = {p.name: (p.unit, p.description) for p in site.model.parameters}
-    known |= {s.name: (s.unit, f"{s.description} at the start") for s in site.model.all_states}
+    described = {p.name: (p.unit, p.description) for p in site.model.parameters}
     # What a model takes for an initial value in place of a state, such as a head, is among its outputs.
-    outputs = {o.name: o for o in site.model.outputs}
-    known |= {
-        n: (outputs[n].unit, f"{outputs[n].description} at the start") for n in site.model.initial_names if n in outputs
-    }
+    outputs = [o for o in site.model.outputs if o.name in site.model.initial_names]
+    for started in (site.model.all_states, outputs):
+        described |= {v.name: (v.unit, f"{v.description} at the start") for v in started}
     prior = prior_values(site)
     for item in site.transforms.items:
-        unit, text = known.get(item.name, ("1", item.name.replace("_", " ")))
+        unit, text = described.get(item.name, ("1", item.name.replace("_", " ")))
         key = item.name
         if key in data and key in {s.name for s in site.model.all_states}:
             key = f"initial_{key}"
@@ -111,7 +108,7 @@ def _values(data: xr.Dataset, found: CalibrationResult, name: str, errors: dict[
     return data
 
 
-def _probes(data: xr.Dataset, solution: Solution, probes: Sequence[Observation], start: Any) -> xr.Dataset:
+def _probes(data: xr.Dataset, solution: Solution, probes: Sequence[Observation], start: object) -> xr.Dataset:
     """Adds what was seen at depths, each probe in a column, at the times of any of them."""
     if not probes:
         return data
@@ -135,7 +132,7 @@ def _probes(data: xr.Dataset, solution: Solution, probes: Sequence[Observation],
     return data
 
 
-def _series(data: xr.Dataset, solution: Solution, o: Observation, key: str, start: Any) -> xr.Dataset:
+def _series(data: xr.Dataset, solution: Solution, o: Observation, key: str, start: object) -> xr.Dataset:
     """Adds a series with a dimension of its own: times, or the ends of windows and their bounds."""
     windows = o.kind != "value"
     when, about = _axis(solution, o.times[:, 1] if windows else o.times, start)
@@ -151,7 +148,7 @@ def _series(data: xr.Dataset, solution: Solution, o: Observation, key: str, star
     return data
 
 
-def _axis(solution: Solution, times: Any, start: Any) -> tuple[Any, dict[str, Any]]:
+def _axis(solution: Solution, times: Array, start: object) -> tuple[NDArray[np.generic], dict[str, str]]:
     if start is None:
         return times, {"units": solution.model.time_unit, "long_name": "time since the start"}
     return as_dates(times, solution.model.time_unit, start), {"long_name": "time", "standard_name": "time"}

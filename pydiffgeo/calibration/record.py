@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ..arrays import Array
+from ..arrays import Array, Numbers
 from ..errors import InputError, TimeError
 from ..model import Model, TimeSeries
 from ..observe import SAME, Observation
@@ -53,11 +53,12 @@ def between(observations: Sequence[Observation], start: float, end: float) -> li
     return kept
 
 
-def cut(forcing: Any, first: int, last: int) -> Any:
+def cut(forcing: Numbers | TimeSeries, first: int, last: int) -> Numbers | TimeSeries:
     """One value per interval, from `times[first]` to `times[last]`; time series keep their own axis."""
     if isinstance(forcing, TimeSeries) or np.ndim(forcing) == 0:
         return forcing
-    return forcing[first:last]
+    # Masked arrays stay masked.
+    return (forcing if isinstance(forcing, Tensor) else np.asanyarray(forcing))[first:last]
 
 
 def unit_of(model: Model, observation: Observation) -> str | None:

@@ -10,10 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..arrays import Json
 from ..checks import check_whole, is_number
 from .training import TrainingHistory
 
 Weights = Mapping[str, Tensor]
+# Shape and type of a tensor.
+Form = tuple[tuple[int, ...], torch.dtype]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +70,14 @@ def remind(optimiser: torch.optim.Optimizer, moments: Weights) -> None:
 PARTS = ("weights", "average", "best", "moments")
 
 
-def to_arrays(state: State) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def to_arrays(state: State) -> tuple[dict[str, Json], dict[str, NDArray]]:
     """A state as what JSON can hold, and arrays by name."""
-    about = {"step": state.step, "stale": state.stale, "seen": asdict(state.seen)}
+    about: dict[str, Json] = {"step": state.step, "stale": state.stale, "seen": asdict(state.seen)}
     return about, {f"{part}/{k}": v.numpy() for part in PARTS for k, v in getattr(state, part).items()}
 
 
 def from_arrays(
-    about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], first: State, parameters: Sequence[Tensor]
+    about: Mapping[str, Any], arrays: Mapping[str, NDArray], first: State, parameters: Sequence[Tensor]
 ) -> State:
     """The state that `to_arrays` took apart.
 
@@ -105,7 +108,7 @@ def from_arrays(
 
 
 def _check_moments(moments: Weights, parameters: Sequence[Tensor], step: int) -> None:
-    known: dict[str, tuple[Any, ...]] = {}
+    known: dict[str, Form] = {}
     for i in dict.fromkeys(int(key.partition("/")[0]) for key in moments):
         like = (tuple(parameters[i].shape), parameters[i].dtype)
         # Steps are counted in the default type of PyTorch, whichever that was.
@@ -116,5 +119,5 @@ def _check_moments(moments: Weights, parameters: Sequence[Tensor], step: int) ->
         raise ValueError("moments are not those of the optimiser of this training")
 
 
-def _shapes(weights: Weights) -> dict[str, tuple[Any, ...]]:
+def _shapes(weights: Weights) -> dict[str, Form]:
     return {name: (tuple(value.shape), value.dtype) for name, value in weights.items()}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..checks import check_positive, check_whole, check_within
 from ..errors import InputError
+from ..solve import Method
 
 MEASURES = ("scaled", "log")
 
@@ -63,7 +63,7 @@ class Training:
     check_every: int = 25
     patience: int = 6
     seed: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Method = field(default_factory=Method)
 
     def __post_init__(self) -> None:
         check_whole(1, steps=self.steps, batch=self.batch, check_every=self.check_every, patience=self.patience)
