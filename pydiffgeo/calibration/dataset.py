@@ -57,11 +57,11 @@ def site_dataset(found: CalibrationResult, site: str, *, start: object = None) -
         histories["tuning_loss"] = (f"loss over the tuning period ({asked.loss})", unit, state["tuning_history"])
     for key, (text, units, history) in histories.items():
         data[key] = (("finalist", "step"), history.T, {"long_name": f"smallest {text} so far", "units": units})
-    probes = [o for o in asked.observations if isinstance(o.depth, (int, float))]
+    probes = [one for one in asked.observations if isinstance(one.depth, (int, float))]
     data = _probes(data, solution, probes, start)
-    for number, o in enumerate(asked.observations):
-        if o not in probes:
-            data = _series(data, solution, o, f"{o.name}_{number}", start)
+    for number, one in enumerate(asked.observations):
+        if one not in probes:
+            data = _series(data, solution, one, f"{one.name}_{number}", start)
     return data
 
 
@@ -87,7 +87,7 @@ def _values(data: xr.Dataset, found: CalibrationResult, name: str, errors: dict[
     site: Site = found.sites[name]
     described = {p.name: (p.unit, p.description) for p in site.model.parameters}
     # What a model takes for an initial value in place of a state, such as a head, is among its outputs.
-    outputs = [o for o in site.model.outputs if o.name in site.model.initial_names]
+    outputs = [one for one in site.model.outputs if one.name in site.model.initial_names]
     for started in (site.model.all_states, outputs):
         described |= {v.name: (v.unit, f"{v.description} at the start") for v in started}
     prior = prior_values(site)
@@ -112,39 +112,44 @@ def _probes(data: xr.Dataset, solution: Solution, probes: Sequence[Observation],
     """Adds what was seen at depths, each probe in a column, at the times of any of them."""
     if not probes:
         return data
-    when = np.unique(np.concatenate([o.times for o in probes]))
-    depth = np.array([o.depth for o in probes], np.float64)
+    when = np.unique(np.concatenate([one.times for one in probes]))
+    depth = np.array([one.depth for one in probes], np.float64)
     about = {k: v for k, v in data["depth"].attrs.items() if k in ("units", "comment")}
     data = data.assign_coords(
         probe_depth=("probe", depth, {**about, "long_name": "depth of the probe"}),
         when=("when", *_axis(solution, when, start)),
     )
-    for name in dict.fromkeys(o.name for o in probes):
+    for name in dict.fromkeys(one.name for one in probes):
         for kind in ("observed", "simulated"):
             table = np.full((len(when), len(probes)), np.nan)
-            for column, o in enumerate(probes):
-                if o.name == name:
-                    values = o.values if kind == "observed" else o.simulated(solution)
-                    table[np.searchsorted(when, o.times), column] = values.detach().numpy().reshape(-1, len(o.times))[0]
-            unit = next(unit_of(solution.model, o) for o in probes if o.name == name)
+            for column, one in enumerate(probes):
+                if one.name == name:
+                    values = one.values if kind == "observed" else one.simulated(solution)
+                    table[np.searchsorted(when, one.times), column] = (
+                        values.detach().numpy().reshape(-1, len(one.times))[0]
+                    )
+            unit = next(unit_of(solution.model, one) for one in probes if one.name == name)
             about = {"units": unit or "1", "long_name": f"{name}, {kind}"}
             data[f"{name}_{kind}"] = (("when", "probe"), table, about)
     return data
 
 
-def _series(data: xr.Dataset, solution: Solution, o: Observation, key: str, start: object) -> xr.Dataset:
+def _series(data: xr.Dataset, solution: Solution, one: Observation, key: str, start: object) -> xr.Dataset:
     """Adds a series with a dimension of its own: times, or the ends of windows and their bounds."""
-    windows = o.kind != "value"
-    when, about = _axis(solution, o.times[:, 1] if windows else o.times, start)
+    windows = one.kind != "value"
+    when, about = _axis(solution, one.times[:, 1] if windows else one.times, start)
     axis = f"{key}_when"
     if windows:
         about = {**about, "bounds": f"{axis}_bounds"}
-        data[f"{axis}_bounds"] = ((axis, "bound"), np.stack([_axis(solution, e, start)[0] for e in o.times.T], axis=1))
+        data[f"{axis}_bounds"] = (
+            (axis, "bound"),
+            np.stack([_axis(solution, e, start)[0] for e in one.times.T], axis=1),
+        )
     data = data.assign_coords({axis: (axis, when, about)})
-    unit = unit_of(solution.model, o) or "1"
-    for kind, values in (("observed", o.values), ("simulated", o.simulated(solution))):
+    unit = unit_of(solution.model, one) or "1"
+    for kind, values in (("observed", one.values), ("simulated", one.simulated(solution))):
         row = values.detach().numpy().reshape(-1, len(when))[0]
-        data[f"{key}_{kind}"] = ((axis,), row, {"units": unit, "long_name": f"{o.what}, {kind}"})
+        data[f"{key}_{kind}"] = ((axis,), row, {"units": unit, "long_name": f"{one.what}, {kind}"})
     return data
 
 

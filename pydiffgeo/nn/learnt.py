@@ -39,15 +39,15 @@ def check_widths(hidden: object) -> None:
         raise InputError(f"hidden must be the widths of layers, whole numbers of 1 or more, got {hidden!r}")
 
 
-def check_tensor(what: str, names: Sequence[str], given: object, axes: tuple[str, ...]) -> None:
+def check_tensor(what: str, names: Sequence[str], tensor: object, axes: tuple[str, ...]) -> None:
     """Raises `InputError` (or a subclass) unless it holds numbers along the axes, and last one of each name."""
-    if not isinstance(given, torch.Tensor) or given.is_complex():
-        raise DtypeError(f"{what} must be a tensor of numbers, got {type(given).__name__}")
-    if given.ndim != len(axes) + 1 or given.shape[-1] != len(names):
+    if not isinstance(tensor, torch.Tensor) or tensor.is_complex():
+        raise DtypeError(f"{what} must be a tensor of numbers, got {type(tensor).__name__}")
+    if tensor.ndim != len(axes) + 1 or tensor.shape[-1] != len(names):
         shape = ", ".join((*axes, str(len(names))))
-        raise ShapeError(f"{what} must be ({shape}), for {list(names)}; got {tuple(given.shape)}")
-    if torch.isinf(given).any():
-        at = int(torch.isinf(given).reshape(-1, len(names)).any(0).nonzero()[0])
+        raise ShapeError(f"{what} must be ({shape}), for {list(names)}; got {tuple(tensor.shape)}")
+    if torch.isinf(tensor).any():
+        at = int(torch.isinf(tensor).reshape(-1, len(names)).any(0).nonzero()[0])
         raise BoundsError(f"{what}: {names[at]!r} must be finite, or NaN where unknown")
 
 

@@ -65,7 +65,7 @@ class QuadraticSurrogate:
 
 def quadratic_surrogate(
     network: ParameterNetwork,
-    part: SiteData,
+    batch: SiteData,
     spread: Tensor,
     training: Training,
     *,
@@ -75,7 +75,7 @@ def quadratic_surrogate(
     """Solves the sites once, with the Jacobian of the residuals to the variables (Gauss-Newton).
 
     Args:
-        part: the days that are solved, of which those of the warm-up are not compared.
+        batch: the days that are solved, of which those of the warm-up are not compared.
         spread: standard deviation of the observations of each site, `(sites,)`.
         training: its warm-up, measure, damping and settings. climate, noise: see `ParameterNetwork.forward`.
 
@@ -86,16 +86,16 @@ def quadratic_surrogate(
         raise InputError(
             f"quadratic surrogates are of values that do not vary with the weather; {list(network.varying)} do"
         )
-    x = network.variables(part.attributes, climate=climate, noise=noise).detach()
-    times, seen = np.arange(part.observed.shape[1] + 1.0), list[Solution]()
-    observed = part.observed[:, training.warmup :]
+    x = network.variables(batch.attributes, climate=climate, noise=noise).detach()
+    times, seen = np.arange(batch.observed.shape[1] + 1.0), list[Solution]()
+    observed = batch.observed[:, training.warmup :]
     valid = ~torch.isnan(observed)
     # Squares of the residuals add up to the scaled error.
     scale = (spread * valid.sum(1).clamp(min=1).sqrt()).unsqueeze(1)
 
     def residuals(variables: Tensor) -> Tensor:
-        seen.append(network.solve(network.values(variables), part.forcing, times, throw=False, **training.settings))
-        error = seen[-1].fluxes[part.flux][:, training.warmup :] - torch.nan_to_num(observed)
+        seen.append(network.solve(network.values(variables), batch.forcing, times, throw=False, **training.settings))
+        error = seen[-1].fluxes[batch.flux][:, training.warmup :] - torch.nan_to_num(observed)
         return torch.where(valid, error, 0.0) / scale
 
     r, j = jacobian(residuals, x)

@@ -179,11 +179,11 @@ class _Run:
         started, plan = time.perf_counter(), self.training
         sites, first = self._batch(now.step)
         days = slice(first, first + plan.warmup + plan.window)
-        part = self.data.take([self.data.names[i] for i in sites]).days(days)
+        batch = self.data.take([self.data.names[i] for i in sites]).days(days)
         optimiser, average = self._worker(now), now.average
         with self._random(now.step):
             noise = self._noise(now.step, len(sites))
-            reached, failed, again = self._begin(part, sites, noise)
+            reached, failed, again = self._begin(batch, sites, noise)
             for count in range(plan.inner_steps):
                 optimiser.zero_grad()
                 again().backward()
@@ -221,41 +221,41 @@ class _Run:
         return optimiser
 
     def _begin(
-        self, part: SiteData, sites: list[int], noise: Tensor | None
+        self, batch: SiteData, sites: list[int], noise: Tensor | None
     ) -> tuple[float, list[str], Callable[[], Tensor]]:
         """Solves the sites of a step. Returns the loss, the sites that failed, and the loss to descend, anew each time."""
         plan = self.training
         if plan.inner_steps == 1:
-            loss, failed = self._loss(part, sites, noise)
+            loss, failed = self._loss(batch, sites, noise)
             return loss.item(), failed, lambda: loss
         climate = None if self.climate is None else self.climate[sites]
-        near = quadratic_surrogate(self.network, part, self.spread[sites], plan, climate=climate, noise=noise)
-        failed = self._failed(part, near.solution, near.usable)
+        near = quadratic_surrogate(self.network, batch, self.spread[sites], plan, climate=climate, noise=noise)
+        failed = self._failed(batch, near.solution, near.usable)
         reached = near.loss[near.usable].mean().item()
         # The noise stays that of the solves: with another the values would lie far from where these hold.
-        return reached, failed, lambda: near(self.network.variables(part.attributes, climate=climate, noise=noise))
+        return reached, failed, lambda: near(self.network.variables(batch.attributes, climate=climate, noise=noise))
 
-    def _loss(self, part: SiteData, sites: Sequence[int], noise: Tensor | None = None) -> tuple[Tensor, list[str]]:
+    def _loss(self, batch: SiteData, sites: Sequence[int], noise: Tensor | None = None) -> tuple[Tensor, list[str]]:
         """Mean over the sites that could be solved and have observations, and those that could not."""
-        plan, times = self.training, np.arange(part.observed.shape[1] + 1.0)
-        weather = part.weather(self.network.weather) if self.network.varying else None
+        plan, times = self.training, np.arange(batch.observed.shape[1] + 1.0)
+        weather = batch.weather(self.network.weather) if self.network.varying else None
         climate = None if self.climate is None else self.climate[list(sites)]
         solution = self.network.simulate(
-            part.attributes, part.forcing, times, weather, climate=climate, noise=noise, throw=False, **plan.settings
+            batch.attributes, batch.forcing, times, weather, climate=climate, noise=noise, throw=False, **plan.settings
         )
-        observed = part.observed[:, plan.warmup :]
+        observed = batch.observed[:, plan.warmup :]
         usable = solution.ok & (~torch.isnan(observed)).any(1)
-        failed = self._failed(part, solution, usable)
+        failed = self._failed(batch, solution, usable)
         simulated = solution.select(usable).fluxes[self.data.flux][:, plan.warmup :]
         error = scaled_error(simulated, observed[usable], self.spread[list(sites)][usable])
         return measured(error, plan.measure).mean(), failed
 
-    def _failed(self, part: SiteData, solution: Solution, usable: Tensor) -> list[str]:
+    def _failed(self, batch: SiteData, solution: Solution, usable: Tensor) -> list[str]:
         if not usable.any():
             raise SolverError(
                 f"no site of step {self.state.step + 1} could be solved and compared; {next(solution.failures(), '')}"
             )
-        return [name for name, good in zip(part.names, solution.ok, strict=True) if not good]
+        return [name for name, good in zip(batch.names, solution.ok, strict=True) if not good]
 
     def _averaged(self, average: Weights, done: int) -> Weights:
         """The average after so many steps of the optimiser, where one is taken."""

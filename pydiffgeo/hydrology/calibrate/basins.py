@@ -30,7 +30,8 @@ class Basin:
 
     Attributes:
         data: from the first day of training to the last of evaluation.
-        site: up to the last day of training, or of the tuning period where there is one. whole: up to the last day of evaluation.
+        site: up to the last day of training, or of the tuning period where there is one.
+        whole: up to the last day of evaluation.
         warmup: days solved ahead of training, those of the spin-up included.
         observed: runoff (mm/d), `(days,)`, NaN where missing.
         train, evaluation: slices of the days.

@@ -86,8 +86,8 @@ def _against(scores: Iterable[float]) -> str:
 
 def _median(values: Iterable[float]) -> float:
     """Of the basins in which a baseline can predict; NaN where it can in none."""
-    known = [v for v in values if np.isfinite(v)]
-    return float(np.median(known)) if known else float("nan")
+    defined = [v for v in values if np.isfinite(v)]
+    return float(np.median(defined)) if defined else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
