@@ -17,8 +17,7 @@ from ..losses.measures import MEASURES
 from ..nn.network import ParameterNetwork
 from ..nn.predict import predict
 from ..nn.sites import SiteData
-from ..nn.training import TrainingHistory
-from ..solve import Method
+from ..nn.training import Keywords, TrainingHistory
 from ..transforms import Bounded
 from .basin import BasinData
 from .scores import BASELINES, SCORES, UNITS, baseline_scores, scores
@@ -39,7 +38,7 @@ def predictions(
     seen: Sequence[TrainingHistory] = (),
     warmup: int = 365,
     climate: SiteData | None = None,
-    **settings: Unpack[Method],
+    **settings: Unpack[Keywords],
 ) -> xr.Dataset:
     """Predicts the sites with networks that differ by their seed, for `dg.io.write_dataset` and `pydiffgeo report`.
 
