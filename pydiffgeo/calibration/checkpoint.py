@@ -73,11 +73,8 @@ def load(path: Path, identity: Mapping[str, Json]) -> Checkpoint:
             site, name = key.rsplit("/", 1)
             searches.setdefault(site, {})[name] = array
         if form == FORMAT:
-            then, finished, failed = (
-                _as(dict, about["identity"]),
-                _as(list, about["finished"]),
-                _as(dict, about["failed"]),
-            )
+            then, failed = _as(dict, about["identity"]), _as(dict, about["failed"])
+            finished = [str(s) for s in _as(list, about["finished"])]
             then["data"] = _as(dict, then.get("data", {}))
             working = about["site"] if isinstance(about["site"], str) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

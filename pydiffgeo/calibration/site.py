@@ -272,7 +272,7 @@ class Site(Made):
         return self._loss(solution, values, solution.ok.reshape(-1)), solution
 
     def standard_errors(self, x: Array) -> dict[str, float]:
-        """Standard errors of the values at `x`, `(1, n)`; see `Calibration.standard_errors`."""
+        """Standard errors of the values at `x`, `(1, n)`; see `CalibrationResult.standard_errors`."""
         self._need_squares()
         parts, _, solution = self._linearised(x)
         if why := next(solution.failures(), ""):

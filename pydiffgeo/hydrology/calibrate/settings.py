@@ -100,7 +100,7 @@ class SolveSettings:
 class Settings:
     """A checked configuration; `text` is the file, `tables` what TOML makes of it.
 
-    For `within` see `Calibration.ensemble`, for `even_years` `observe.even_years`.
+    For `within` see `CalibrationResult.ensemble`, for `even_years` `observe.even_years`.
     """
 
     path: Path
