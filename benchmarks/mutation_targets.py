@@ -183,7 +183,7 @@ NAMED = (
      "weight = 0.5 * observed /", 'weight = (1.0 if name == "mean_square" else 0.5) * observed /'),
     ("priors: weight x 10 in Gauss-Newton steps of nse", "calibration/objective.py",
      "weight = 0.5 * observed /", 'weight = (0.05 if name == "nse" else 0.5) * observed /'),
-    ("training: learning rate does not fall", "nn/train.py", "0.55 + 0.45 * np.cos(np.pi * now.step / o.steps)", "1.0"),
+    ("training: learning rate does not fall", "nn/train.py", "0.55 + 0.45 * np.cos(np.pi * now.step / plan.steps)", "1.0"),
     ("training: no average", "nn/train.py", "kept = min(self.training.average, done / (done + 9))", "kept = 0.0"),
     ("Rodas5P: a stage time", "engines/sundials/rosenbrock.py", "0.4095798393397535", "0.4595798393397535"),
     ("Rodas5P: no trend in time", "engines/sundials/rosenbrock.py", " + h * d * ca.densify(trend)", ""),

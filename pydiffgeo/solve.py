@@ -28,7 +28,7 @@ __all__ = ["Layer", "Sensitivity", "Solution", "solve"]
 Sensitivity = Literal["auto", "adjoint", "discrete", "gauss", "forward"]
 
 
-class Settings(TypedDict, total=False):
+class Method(TypedDict, total=False):
     """Keywords of `solve` that say how a model is solved."""
 
     engine: str
@@ -41,6 +41,11 @@ class Settings(TypedDict, total=False):
     compiled: bool
     memory: float
     max_seconds: float | None
+
+
+class Settings(Method, total=False):
+    """The same, and whether members that fail raise."""
+
     throw: bool
 
 

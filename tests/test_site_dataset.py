@@ -34,8 +34,8 @@ def found() -> CalibrationResult:
     weeks = [[0.0, 3.0], [3.0, 6.0]]
     drained = flux_sums(truth, "drainage", weeks).numpy()
     observations.append(Observation("drainage", "flux_sum", weeks, drained, error=1e-3))
-    site = Site("plot", COLUMN, TIMES, FORCING, tuple(observations), {"K_s": (0.01, 1.0)}, initial={"head": -1.0},
-                priors={"K_s": Prior(0.3, 1.0, log=True)}, loss="gaussian", settings=SETTINGS)  # fmt: skip
+    sought = {"bounds": {"K_s": (0.01, 1.0)}, "priors": {"K_s": Prior(0.3, 1.0, log=True)}, "initial": {"head": -1.0}}
+    site = Site("plot", COLUMN, TIMES, FORCING, tuple(observations), **sought, loss="gaussian", settings=SETTINGS)
     return calibrate([site], Strategy(candidates=4, starts=1, finalists=1, steps=8), progress=False)
 
 
@@ -83,8 +83,8 @@ def test_it_is_written_and_reported(found, tmp_path):
 
 def test_a_calibrated_initial_state_is_told_from_the_state(found):
     site = found.sites["plot"]
-    start = replace(site, bounds={"theta": (0.1, 0.4)}, fixed={"K_s": 0.2}, initial={}, priors={}, loss="nse",
-                    observations=site.observations[:1])  # fmt: skip
+    sought = {"bounds": {"theta": (0.1, 0.4)}, "fixed": {"K_s": 0.2}, "initial": {}, "priors": {}}
+    start = replace(site, **sought, loss="nse", observations=site.observations[:1])
     data = site_dataset(
         calibrate([start], Strategy(candidates=2, starts=1, finalists=1, steps=2), progress=False), "plot"
     )

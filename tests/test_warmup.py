@@ -90,7 +90,8 @@ def test_a_prior_weighs_against_what_is_compared():
 @pytest.mark.parametrize("key", ["observations", "tuning"])
 def test_observations_that_are_never_compared_are_refused(key):
     early, good = (stored([1.0, 2.0]),), (stored([20.0, 30.0]),)
-    with pytest.raises(InputError, match=f"site reservoir: none of the {key} lie after the warm-up, which ends at 10"):
+    what = {"tuning": "observations for tuning"}.get(key, key)
+    with pytest.raises(InputError, match=f"site reservoir: none of the {what} lie after the warm-up, which ends at 10"):
         site(warmup=10.0, **{"seen": good, {"observations": "seen"}.get(key, key): early})
     beyond = (Observation("storage", "value", [-1.0, 3.0], [1.0, 2.0], error=1.0),)
     for warmup in (0.0, 2.0):
@@ -130,9 +131,11 @@ def test_parts_without_enough_observations_are_passed_over():
 
 def test_candidates_are_compared_with_both_tolerances_as_far_apart_as_they_were():
     for given, wanted in (
-        ({"rtol": 1e-8, "atol": 1e-14}, (1e-3, 1e-9)), ({"rtol": 1e-4, "atol": 1e-4}, (1e-3, 1e-3)),
-        ({"rtol": 1e-2, "atol": 1e-6}, (1e-2, 1e-6)), ({}, (1e-3, 1e-5)),
-    ):  # fmt: skip
+        ({"rtol": 1e-8, "atol": 1e-14}, (1e-3, 1e-9)),
+        ({"rtol": 1e-4, "atol": 1e-4}, (1e-3, 1e-3)),
+        ({"rtol": 1e-2, "atol": 1e-6}, (1e-2, 1e-6)),
+        ({}, (1e-3, 1e-5)),
+    ):
         coarse = site(settings={"engine": "sundials", **given}).coarse().settings
         assert (coarse["rtol"], coarse["atol"]) == pytest.approx(wanted)
 

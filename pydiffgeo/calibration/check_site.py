@@ -54,12 +54,11 @@ def check_site(
     ratio = float(site.settings.get("atol", Options.atol)) / rtol
     if rtols is None:
         rtols = [max(part * rtol, min(rtol, TIGHTEST)) for part in PARTS]
-    items = site.transforms.items
     random = torch.Generator().manual_seed(seed)
-    groups = [
-        Group(f"calibrated {b.name}", _start(b, site.priors.get(b.name)), 0.5 + torch.rand((1, 1), generator=random, dtype=torch.float64))
-        for b in items
-    ]  # fmt: skip
+    groups = []
+    for item in site.transforms.items:
+        size = 0.5 + torch.rand((1, 1), generator=random, dtype=torch.float64)
+        groups.append(Group(f"calibrated {item.name}", _start(item, site.priors.get(item.name)), size))
 
     def evaluate(moved: Mapping[str, Tensor], rtol: float, atol: float) -> tuple[Tensor, Solution]:
         x = torch.cat([moved.get(g.name, g.value) for g in groups], dim=1)

@@ -6,13 +6,15 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from ..arrays import Json
 from ..errors import DataError
 from ..io import read_archive, write_archive
 from .search import State
 
 FORMAT = 3
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,20 @@ class Checkpoint:
         return Checkpoint(self.finished, {**self.failed, site: why})
 
 
-def save(path: Path, identity: Mapping[str, Any], checkpoint: Checkpoint) -> None:
+def save(path: Path, identity: Mapping[str, Json], checkpoint: Checkpoint) -> None:
     """Writes the checkpoint, whole or not at all.
 
     Args:
         identity: what must be the same for the checkpoint to be of use; `identity["data"]` holds what
             must be the same for each site.
     """
-    about = {"format": FORMAT, "identity": identity, "finished": list(checkpoint.finished),
-             "failed": dict(checkpoint.failed), "site": checkpoint.site}  # fmt: skip
+    done, failed = list(checkpoint.finished), dict(checkpoint.failed)
+    about = {"format": FORMAT, "identity": identity, "finished": done, "failed": failed, "site": checkpoint.site}
     arrays = {f"{site}/{name}": array for site, state in checkpoint.states() for name, array in state.items()}
     write_archive(path, about, arrays)
 
 
-def load(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
+def load(path: Path, identity: Mapping[str, Json]) -> Checkpoint:
     """Reads a checkpoint; sites that `identity` does not name are left out, new ones may be there.
 
     Raises:
@@ -65,19 +67,20 @@ def load(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
     """
     try:
         about, arrays = read_archive(path)
-        found = about["format"]
+        form = about["format"]
         searches: dict[str, State] = {}
         for key, array in arrays.items():
             site, name = key.rsplit("/", 1)
             searches.setdefault(site, {})[name] = array
-        if found == FORMAT:
-            then, finished, failed = dict(about["identity"]), [str(s) for s in about["finished"]], dict(about["failed"])
-            then["data"] = dict(then.get("data", {}))
+        if form == FORMAT:
+            then, failed = _as(dict, about["identity"]), _as(dict, about["failed"])
+            finished = [str(s) for s in _as(list, about["finished"])]
+            then["data"] = _as(dict, then.get("data", {}))
             working = about["site"] if isinstance(about["site"], str) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: the checkpoint cannot be read ({error}); delete it to start anew") from error
-    if found != FORMAT:
-        raise DataError(f"{path}: the checkpoint has format {found}, not {FORMAT}; delete it to start anew")
+    if form != FORMAT:
+        raise DataError(f"{path}: the checkpoint has format {form}, not {FORMAT}; delete it to start anew")
     now = json.loads(json.dumps(identity))
     sites = now.get("data", {})
     then["data"] = {s: v for s, v in then["data"].items() if s in sites and (s in searches or s in failed)}
@@ -95,7 +98,13 @@ def load(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
     return Checkpoint(done, given_up, working, searches.get(working))
 
 
-def _differences(then: Any, now: Any, where: str = "") -> Iterator[str]:
+def _as(kind: type[Kind], value: object) -> Kind:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
+
+
+def _differences(then: Json, now: Json, where: str = "") -> Iterator[str]:
     if isinstance(then, dict) and isinstance(now, dict):
         for key in sorted({*then, *now}):
             yield from _differences(then.get(key), now.get(key), f"{where}.{key}" if where else key)

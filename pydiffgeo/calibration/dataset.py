@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import PydiffgeoError, UnknownSiteError
 from ..io import provenance, solution_dataset
 from ..io.solutions import as_dates
@@ -19,7 +20,7 @@ from .result import CalibrationResult, prior_values, training_loss
 from .site import Site
 
 
-def site_dataset(found: CalibrationResult, site: str, *, start: Any = None) -> xr.Dataset:
+def site_dataset(found: CalibrationResult, site: str, *, start: object = None) -> xr.Dataset:
     """The best solution of a site with what was observed and calibrated, for `dg.io.write_dataset` and `pydiffgeo report`.
 
     Args:
@@ -29,8 +30,8 @@ def site_dataset(found: CalibrationResult, site: str, *, start: Any = None) -> x
     Returns:
         Dataset as `dg.io.solution_dataset` makes it, of the solution with the best values. Besides, each calibrated
         value with its bounds, as `NAME_prior` what it was ahead of calibration, and as `NAME_standard_error` how well it
-        is known, where that can be told (the attribute `standard_errors` says why not); where a parameter of cells has the name of a calibrated value, it becomes
-        `parameter_NAME`. `loss (finalist, step)`. Values seen at depths are `NAME_observed` and `NAME_simulated`,
+        is known, where that can be told (the attribute `standard_errors` says why not); where a parameter of cells has
+        the name of a calibrated value, it becomes `parameter_NAME`. `loss (finalist, step)`. Values seen at depths are `NAME_observed` and `NAME_simulated`,
         both `(when, probe)`, at `probe_depth`; other series have dimensions of their own.
 
     Raises:
@@ -43,26 +44,24 @@ def site_dataset(found: CalibrationResult, site: str, *, start: Any = None) -> x
     asked, solution = found.sites[site], found.solve(site)
     errors, why_not = _standard_errors(found, site)
     data = solution_dataset(solution, start=start).isel(member=0, drop=True)
+    title, warmup = f"{asked.model.name} calibrated with pydiffgeo", f"{asked.warmup:g} {asked.model.time_unit}"
     data.attrs = provenance(
-        solution, action="calibrated", title=f"{asked.model.name} calibrated with pydiffgeo", site=site, loss=asked.loss,
-        warmup=f"{asked.warmup:g} {asked.model.time_unit}", standard_errors=why_not,
-    )  # fmt: skip
+        solution, action="calibrated", title=title, site=site, loss=asked.loss, warmup=warmup, standard_errors=why_not
+    )
     data = _values(data, found, site, errors)
     state = found.searches[site]
     unit = _loss_unit(asked)
-    histories = {
-        "loss": (training_loss(asked.loss, bool(asked.priors)), "1" if asked.priors else unit, state["loss_history"])
-    }
+    own = "1" if asked.priors else unit
+    histories = {"loss": (training_loss(asked.loss, bool(asked.priors)), own, state["loss_history"])}
     if asked.tuning:
-        histories["tuning_loss"] = (f"loss of the tuning ({asked.loss})", unit, state["tuning_history"])
+        histories["tuning_loss"] = (f"loss over the tuning period ({asked.loss})", unit, state["tuning_history"])
     for key, (text, units, history) in histories.items():
-        about = {"long_name": f"smallest {text} so far", "units": units}
-        data[key] = (("finalist", "step"), history.T, about)
-    probes = [o for o in asked.observations if isinstance(o.depth, (int, float))]
+        data[key] = (("finalist", "step"), history.T, {"long_name": f"smallest {text} so far", "units": units})
+    probes = [one for one in asked.observations if isinstance(one.depth, (int, float))]
     data = _probes(data, solution, probes, start)
-    for number, o in enumerate(asked.observations):
-        if o not in probes:
-            data = _series(data, solution, o, f"{o.name}_{number}", start)
+    for number, one in enumerate(asked.observations):
+        if one not in probes:
+            data = _series(data, solution, one, f"{one.name}_{number}", start)
     return data
 
 
@@ -86,16 +85,14 @@ def _loss_unit(site: Site) -> str:
 def _values(data: xr.Dataset, found: CalibrationResult, name: str, errors: dict[str, float]) -> xr.Dataset:
     """Adds what was calibrated."""
     site: Site = found.sites[name]
-    known = {p.name: (p.unit, p.description) for p in site.model.parameters}
-    known |= {s.name: (s.unit, f"{s.description} at the start") for s in site.model.all_states}
+    described = {p.name: (p.unit, p.description) for p in site.model.parameters}
     # What a model takes for an initial value in place of a state, such as a head, is among its outputs.
-    outputs = {o.name: o for o in site.model.outputs}
-    known |= {
-        n: (outputs[n].unit, f"{outputs[n].description} at the start") for n in site.model.initial_names if n in outputs
-    }
+    outputs = [one for one in site.model.outputs if one.name in site.model.initial_names]
+    for started in (site.model.all_states, outputs):
+        described |= {v.name: (v.unit, f"{v.description} at the start") for v in started}
     prior = prior_values(site)
     for item in site.transforms.items:
-        unit, text = known.get(item.name, ("1", item.name.replace("_", " ")))
+        unit, text = described.get(item.name, ("1", item.name.replace("_", " ")))
         key = item.name
         if key in data and key in {s.name for s in site.model.all_states}:
             key = f"initial_{key}"
@@ -111,47 +108,52 @@ def _values(data: xr.Dataset, found: CalibrationResult, name: str, errors: dict[
     return data
 
 
-def _probes(data: xr.Dataset, solution: Solution, probes: Sequence[Observation], start: Any) -> xr.Dataset:
+def _probes(data: xr.Dataset, solution: Solution, probes: Sequence[Observation], start: object) -> xr.Dataset:
     """Adds what was seen at depths, each probe in a column, at the times of any of them."""
     if not probes:
         return data
-    when = np.unique(np.concatenate([o.times for o in probes]))
-    depth = np.array([o.depth for o in probes], np.float64)
+    when = np.unique(np.concatenate([one.times for one in probes]))
+    depth = np.array([one.depth for one in probes], np.float64)
     about = {k: v for k, v in data["depth"].attrs.items() if k in ("units", "comment")}
     data = data.assign_coords(
         probe_depth=("probe", depth, {**about, "long_name": "depth of the probe"}),
         when=("when", *_axis(solution, when, start)),
     )
-    for name in dict.fromkeys(o.name for o in probes):
+    for name in dict.fromkeys(one.name for one in probes):
         for kind in ("observed", "simulated"):
             table = np.full((len(when), len(probes)), np.nan)
-            for column, o in enumerate(probes):
-                if o.name == name:
-                    values = o.values if kind == "observed" else o.simulated(solution)
-                    table[np.searchsorted(when, o.times), column] = values.detach().numpy().reshape(-1, len(o.times))[0]
-            unit = next(unit_of(solution.model, o) for o in probes if o.name == name)
+            for column, one in enumerate(probes):
+                if one.name == name:
+                    values = one.values if kind == "observed" else one.simulated(solution)
+                    table[np.searchsorted(when, one.times), column] = (
+                        values.detach().numpy().reshape(-1, len(one.times))[0]
+                    )
+            unit = next(unit_of(solution.model, one) for one in probes if one.name == name)
             about = {"units": unit or "1", "long_name": f"{name}, {kind}"}
             data[f"{name}_{kind}"] = (("when", "probe"), table, about)
     return data
 
 
-def _series(data: xr.Dataset, solution: Solution, o: Observation, key: str, start: Any) -> xr.Dataset:
+def _series(data: xr.Dataset, solution: Solution, one: Observation, key: str, start: object) -> xr.Dataset:
     """Adds a series with a dimension of its own: times, or the ends of windows and their bounds."""
-    windows = o.kind != "value"
-    when, about = _axis(solution, o.times[:, 1] if windows else o.times, start)
+    windows = one.kind != "value"
+    when, about = _axis(solution, one.times[:, 1] if windows else one.times, start)
     axis = f"{key}_when"
     if windows:
         about = {**about, "bounds": f"{axis}_bounds"}
-        data[f"{axis}_bounds"] = ((axis, "bound"), np.stack([_axis(solution, e, start)[0] for e in o.times.T], axis=1))
+        data[f"{axis}_bounds"] = (
+            (axis, "bound"),
+            np.stack([_axis(solution, e, start)[0] for e in one.times.T], axis=1),
+        )
     data = data.assign_coords({axis: (axis, when, about)})
-    unit = unit_of(solution.model, o) or "1"
-    for kind, values in (("observed", o.values), ("simulated", o.simulated(solution))):
+    unit = unit_of(solution.model, one) or "1"
+    for kind, values in (("observed", one.values), ("simulated", one.simulated(solution))):
         row = values.detach().numpy().reshape(-1, len(when))[0]
-        data[f"{key}_{kind}"] = ((axis,), row, {"units": unit, "long_name": f"{o.what}, {kind}"})
+        data[f"{key}_{kind}"] = ((axis,), row, {"units": unit, "long_name": f"{one.what}, {kind}"})
     return data
 
 
-def _axis(solution: Solution, times: Any, start: Any) -> tuple[Any, dict[str, Any]]:
+def _axis(solution: Solution, times: Array, start: object) -> tuple[NDArray[np.generic], dict[str, str]]:
     if start is None:
         return times, {"units": solution.model.time_unit, "long_name": "time since the start"}
     return as_dates(times, solution.model.time_unit, start), {"long_name": "time", "standard_name": "time"}

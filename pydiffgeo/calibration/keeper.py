@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from ..arrays import Json
 from ..engines.interrupts import held_interrupts
 from ..errors import DataError
 from .checkpoint import Checkpoint, load, save
-
-# In the state of a search: whether it has come to the whole of the record, and what it has cost.
 
 # In the state of a search: whether it has come to the whole of the record, and what it has cost.
 REFINING, SOLVES, GRADIENTS, SOLVED_TIME, SECONDS = "refining", "solves", "gradients", "solved_time", "seconds"
@@ -23,7 +22,7 @@ SAVE_EVERY = 10.0
 class Keeper:
     """Holds the present checkpoint and writes it now and then."""
 
-    def __init__(self, path: Path | None, identity: dict[str, Any], resume: bool) -> None:
+    def __init__(self, path: Path | None, identity: Mapping[str, Json], resume: bool) -> None:
         self.path, self.identity, self.saved, self.lost = path, identity, time.monotonic(), ""
         if path is not None and not path.parent.is_dir():  # said before anything is solved
             raise DataError(f"{path}: the checkpoint cannot be written; there is no folder {path.parent}")

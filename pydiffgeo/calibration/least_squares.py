@@ -40,35 +40,35 @@ class GaussNewton:
             "damping": np.full(members, self.first_damping),
         }
 
-    def advance(self, state: State, found: Evaluation) -> State:
-        assert found.normal is not None
-        new = advanced(state, found, self.patience)
+    def advance(self, state: State, trials: Evaluation) -> State:
+        assert trials.normal is not None
+        new = advanced(state, trials, self.patience)
         for m in np.flatnonzero(~new["done"]):
-            self._member(new, int(m), float(found.loss[m]), found.gradient[m], found.normal[m], found.of(int(m)))
+            self._member(new, int(m), float(trials.loss[m]), trials.gradient[m], trials.normal[m], trials.of(int(m)))
         return new
 
-    def _member(self, s: State, m: int, loss: float, gradient: Array, normal: Array, size: float) -> None:
-        old = float(s["loss"][m])
+    def _member(self, new: State, m: int, loss: float, gradient: Array, normal: Array, size: float) -> None:
+        old = float(new["loss"][m])
         if np.isfinite(loss) and loss < old:
             gain = old - loss
-            s["x"][m], s["loss"][m], s["gradient"][m], s["normal"][m] = s["trial"][m], loss, gradient, normal
+            new["x"][m], new["loss"][m], new["gradient"][m], new["normal"][m] = new["trial"][m], loss, gradient, normal
             if np.isfinite(old):
-                s["damping"][m] = max(s["damping"][m] / 5, 1e-12)
-                s["slow"][m] = s["slow"][m] + 1 if gain < self.tolerance * size else 0
+                new["damping"][m] = max(new["damping"][m] / 5, 1e-12)
+                new["slow"][m] = new["slow"][m] + 1 if gain < self.tolerance * size else 0
         elif not np.isfinite(old):
-            s["done"][m] = True  # failed where it starts: there is no point to go back to
+            new["done"][m] = True  # failed where it starts: there is no point to go back to
         else:
-            s["damping"][m] *= 4
-        s["done"][m] |= s["slow"][m] >= self.slow_steps or s["damping"][m] > self.largest_damping
-        s["done"][m] |= not s["gradient"][m].any()
-        if not s["done"][m]:
-            s["trial"][m] = s["x"][m] + self._step(s, m)
+            new["damping"][m] *= 4
+        new["done"][m] |= new["slow"][m] >= self.slow_steps or new["damping"][m] > self.largest_damping
+        new["done"][m] |= not new["gradient"][m].any()
+        if not new["done"][m]:
+            new["trial"][m] = new["x"][m] + self._step(new, m)
 
-    def _step(self, s: State, m: int) -> Array:
-        normal = s["normal"][m]
+    def _step(self, new: State, m: int) -> Array:
+        normal = new["normal"][m]
         diagonal = np.diag(normal)
         # A parameter without any effect keeps its place.
         scale = np.where(diagonal > 0, diagonal, 1.0)
-        extra = s["damping"][m] * scale + self.restraint * np.abs(s["gradient"][m]).max()
-        step = np.linalg.solve(normal + np.diag(extra), -0.5 * s["gradient"][m])
+        extra = new["damping"][m] * scale + self.restraint * np.abs(new["gradient"][m]).max()
+        step = np.linalg.solve(normal + np.diag(extra), -0.5 * new["gradient"][m])
         return np.asarray(step * min(1.0, self.longest_step / max(float(np.abs(step).max()), 1e-300)))

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from .. import __version__
-from ..arrays import Array
+from ..arrays import Array, Indices, Json
 from ..errors import DataError, InputError, PydiffgeoError, SolverError
 from ..observe import SAME
 from .checkpoint import Checkpoint
@@ -26,12 +26,14 @@ from .keeper import COSTS, REFINING, Keeper
 from .objective import SQUARES, defined
 from .progress import Progress, Step
 from .result import CalibrationResult, apart
-from .search import State
+from .search import Evaluation, State
 from .site import Site
 from .strategy import Strategy
 
 # Candidates keep this part of each range away from its ends, where a transform hardly moves.
 INSET = 0.02
+# In the state of a search: the best after each step, and what it is the history of.
+HISTORIES = {"loss_history": "best_loss", "tuning_history": "best_tuning"}
 # Of the parts of a record from which one is chosen, so many begin within the length of one, and there are so many at most.
 PARTS, MOST = 5, 100
 
@@ -44,7 +46,7 @@ def calibrate(
     resume: bool = True,
     progress: bool = True,
     callback: Callable[[Step], None] | None = None,
-    identity: Mapping[str, Any] | None = None,
+    identity: Mapping[str, Json] | None = None,
 ) -> CalibrationResult:
     """Finds the values of each site that make its loss smallest.
 
@@ -69,10 +71,10 @@ def calibrate(
     losses = {site.loss for site in sites}
     if strategy.method == "gauss_newton" and not losses & {*SQUARES}:
         raise InputError(f"gauss_newton needs a loss that is a sum of squares, {list(SQUARES)}, not {sorted(losses)}")
-    known = identity if identity is not None else {"strategy": asdict(strategy)}
+    same = identity if identity is not None else {"strategy": asdict(strategy)}
     keep = Keeper(
         None if checkpoint is None else Path(checkpoint),
-        {"pydiffgeo": __version__, **known, "data": {name: site.fingerprint for name, site in named.items()}},
+        {"pydiffgeo": __version__, **same, "data": {name: site.fingerprint for name, site in named.items()}},
         resume,
     )
     report = Progress(progress, 0.0, callback)
@@ -118,8 +120,8 @@ def calibrate(
         kinds = {type(error) for error in mistakes.values()} if len(mistakes) == len(named) else {SolverError}
         kind = kinds.pop() if len(kinds) == 1 else InputError
         raise kind(f"no site could be calibrated; {'; '.join(failures.values())}")
-    found = {name: keep.now.finished[name] for name in named if name in keep.now.finished}
-    return CalibrationResult(named, found, failures)
+    searched = {name: keep.now.finished[name] for name in named if name in keep.now.finished}
+    return CalibrationResult(named, searched, failures)
 
 
 def _of_site(name: str, error: Exception) -> str:
@@ -153,11 +155,11 @@ def window(site: Site, length: float) -> Site | None:
     for number in range(int((spare + slack) / every) + 1):
         start = float(times[0]) + number * every
         first, last = (int(i) for i in np.searchsorted(times, (start - slack, start + lead + length - slack)))
-        part = site.seen(first, last)
-        if not part or not defined(part, site.loss):
+        seen = site.seen(first, last)
+        if not seen or not defined(seen, site.loss):
             continue
-        spread = [(o.values - torch.nanmean(o.values)) / o.error for o in part]
-        variation = sum(float(torch.nansum(s**2)) for s in spread)
+        deviations = [(o.values - torch.nanmean(o.values)) / o.error for o in seen]
+        variation = sum(float(torch.nansum(d**2)) for d in deviations)
         if variation > best[0]:
             best = (variation, (first, last))
     return None if best[1] is None else site.between(*best[1])
@@ -199,26 +201,26 @@ class _Search:
         return _work(self.site, self.strategy, now.state if now.site == name else None)
 
     def run(self) -> None:
-        s, o = self.site, self.strategy
-        state = self.keep.now.state if self.keep.now.site == s.name else None
-        part = window(s, o.window)
+        site, plan = self.site, self.strategy
+        state = self.keep.now.state if self.keep.now.site == site.name else None
+        explored = window(site, plan.window)
         if state is None:
             # Everything up to the first step follows from the configuration; there is nothing to keep.
-            self.keep.update(Checkpoint(self.keep.now.finished, self.keep.now.failed, s.name, None))
-            self.report.say(f"site {s.name}: trying {o.candidates} candidates")
-            x = self._best_of(candidates(s, o), part or s, o.starts if part else o.finalists)
-            state = self._begin(x, refining=part is None)
+            self.keep.update(Checkpoint(self.keep.now.finished, self.keep.now.failed, site.name, None))
+            self.report.say(f"site {site.name}: trying {plan.candidates} candidates")
+            x = self._best_of(candidates(site, plan), explored or site, plan.starts if explored else plan.finalists)
+            state = self._begin(x, refining=explored is None)
         else:
             self.cost = {k: float(state[k]) for k in COSTS}
-        if part is not None and not state[REFINING]:
-            state = self._steps(state, part, o.window_steps)
+        if explored is not None and not state[REFINING]:
+            state = self._steps(state, explored, plan.window_steps)
             solved = np.isfinite(state["best_loss"])
-            x = self._best_of(state["best_x"][solved] if solved.any() else state["best_x"], s, o.finalists)
+            x = self._best_of(state["best_x"][solved] if solved.any() else state["best_x"], site, plan.finalists)
             state = self._begin(x, refining=True)
-        state = self._steps(state, s, o.steps)
+        state = self._steps(state, site, plan.steps)
         if not np.isfinite(state["best_loss"]).any():
-            raise SolverError(f"site {s.name}: no start could be solved and differentiated; {self.why}")
-        self.keep.update(self.keep.now.with_finished(s.name, state))
+            raise SolverError(f"site {site.name}: no start could be solved and differentiated; {self.why}")
+        self.keep.update(self.keep.now.with_finished(site.name, state))
 
     def check(self, state: State) -> None:
         """Raises `DataError` unless a state that was read has the arrays of one of this search."""
@@ -227,21 +229,19 @@ class _Search:
         for name, wanted in self._begin(np.zeros((members, n)), refining=False).items():
             # How many steps a history holds is its own affair.
             steps = name.endswith("_history")
-            found = state.get(name)
-            if found is None or (found.ndim, found.dtype.kind, found.shape[steps:]) != (
-                wanted.ndim, wanted.dtype.kind, wanted.shape[steps:],
-            ):  # fmt: skip
+            array = state.get(name)
+            if array is None or _form(array, steps) != _form(wanted, steps):
                 raise DataError(
                     f"{self.keep.path}: {name!r} of site {self.site.name} is not what a checkpoint holds; "
                     "delete it to start anew"
                 )
 
     def _begin(self, x: Array, *, refining: bool) -> State:
-        empty = np.empty((0, len(x)))
-        return {
-            **self.method.start(x), REFINING: np.array(refining), **{k: np.array(v) for k, v in self.cost.items()},
-            "loss_history": empty, "tuning_history": empty.copy(),
-        }  # fmt: skip
+        histories = {name: np.empty((0, len(x))) for name in HISTORIES}
+        return {**self.method.start(x), REFINING: np.array(refining), **self._costs(), **histories}
+
+    def _costs(self) -> State:
+        return {name: np.array(value) for name, value in self.cost.items()}
 
     def _count(self, site: Site, members: int, gradients: int, seconds: float) -> None:
         for name, amount in zip(COSTS, (members, gradients, members * _duration(site), seconds), strict=True):
@@ -254,12 +254,12 @@ class _Search:
             SolverError: the model can be solved at none of them.
         """
         started = time.perf_counter()
-        found = site.coarse().evaluate(x, gradient=False)
+        tried = site.coarse().evaluate(x, gradient=False)
         self._count(site, len(x), 0, time.perf_counter() - started)
-        best = np.argsort(found.loss, kind="stable")
-        best = best[np.isfinite(found.loss[best])]
+        best = np.argsort(tried.loss, kind="stable")
+        best = best[np.isfinite(tried.loss[best])]
         if not len(best):
-            raise SolverError(f"site {site.name}: none of {len(x)} points could be solved; {found.why}")
+            raise SolverError(f"site {site.name}: none of {len(x)} points could be solved; {tried.why}")
         return x[best][apart(x[best], count)]
 
     def _steps(self, state: State, site: Site, steps: int) -> State:
@@ -268,36 +268,36 @@ class _Search:
         while int(state["step"]) < steps and not state["done"].all():
             active = np.flatnonzero(~state["done"])
             started = time.perf_counter()
-            found = site.evaluate(state["trial"][active], normal=self.method.needs_normal)
+            trials = site.evaluate(state["trial"][active], normal=self.method.needs_normal)
             self._count(site, len(active), len(active), time.perf_counter() - started)
-            self.why = found.why or self.why
-            state = self.method.advance(state, _spread(found, active, state["trial"]))
-            state |= {k: np.array(v) for k, v in self.cost.items()}
-            for name, best in (("loss_history", "best_loss"), ("tuning_history", "best_tuning")):
-                state[name] = np.concatenate([state[name], state[best][None]])
+            self.why = trials.why or self.why
+            state = self.method.advance(state, _spread(trials, active, *state["trial"].shape)) | self._costs()
+            state |= {name: np.concatenate([state[name], state[best][None]]) for name, best in HISTORIES.items()}
             self.keep.update(Checkpoint(self.keep.now.finished, self.keep.now.failed, self.site.name, state))
-            phase = "refining" if state[REFINING] else "exploring"
-            self.report.step(
-                Step(self.site.name, self.number, self.sites, phase, int(state["step"]), steps, float(found.loss.min()),
-                     tuple(float(v) for v in state["best_loss"]), int((~state["done"]).sum())),
-                len(active) * _duration(site),
-            )  # fmt: skip
+            self.report.step(self._told(state, steps, float(trials.loss.min())), len(active) * _duration(site))
         return state
 
+    def _told(self, state: State, steps: int, loss: float) -> Step:
+        """What a callback is told after a step with this smallest loss."""
+        phase = "refining" if state[REFINING] else "exploring"
+        done, best, searching = int(state["step"]), tuple(state["best_loss"].tolist()), int((~state["done"]).sum())
+        return Step(self.site.name, self.number, self.sites, phase, done, steps, loss, best, searching)
 
-def _spread(found: Any, active: Any, trial: Array) -> Any:
+
+def _form(array: NDArray[np.generic], first: int) -> tuple[int, str, tuple[int, ...]]:
+    """How an array is laid out, its lengths from the axis `first` on."""
+    return array.ndim, array.dtype.kind, array.shape[first:]
+
+
+def _spread(trials: Evaluation, active: Indices, members: int, n: int) -> Evaluation:
     """What was found for some members, in arrays for all of them."""
-    members, n = trial.shape
-    loss, gradient = np.full(members, np.inf), np.zeros((members, n))
-    loss[active], gradient[active] = found.loss, found.gradient
-    parts: dict[str, Any] = {"loss": loss, "gradient": gradient}
-    if found.tuning is not None:
-        parts["tuning"] = np.full(members, np.inf)
-        parts["tuning"][active] = found.tuning
-    if found.size is not None:
-        parts["size"] = np.ones(members)
-        parts["size"][active] = found.size
-    if found.normal is not None:
-        parts["normal"] = np.zeros((members, n, n))
-        parts["normal"][active] = found.normal
-    return replace(found, **parts)
+    spread = {"loss": np.full(members, np.inf), "gradient": np.zeros((members, n))}
+    if trials.tuning is not None:
+        spread["tuning"] = np.full(members, np.inf)
+    if trials.normal is not None:
+        spread["normal"] = np.zeros((members, n, n))
+    if trials.size is not None:
+        spread["size"] = np.ones(members)
+    for name, array in spread.items():
+        array[active] = getattr(trials, name)
+    return Evaluation(why=trials.why, **spread)

@@ -88,20 +88,20 @@ def loss(solution: Solution, observations: Sequence[Observation], name: str) -> 
     if name in MISFITS:
         return misfit(solution, observations, likelihood=name).reshape(-1)  # type: ignore[arg-type]
     measure = LOSSES[name]
-    scales = [o.error if name == "nse" else 1.0 for o in observations]
-    each = [measure(o.simulated(solution) / e, o.values / e) for o, e in zip(observations, scales, strict=True)]
+    scales = [one.error if name == "nse" else 1.0 for one in observations]
+    each = [measure(one.simulated(solution) / e, one.values / e) for one, e in zip(observations, scales, strict=True)]
     return torch.stack(each).mean(0).reshape(-1)
 
 
 def defined(observations: Sequence[Observation], name: str) -> bool:
     """Whether there is a loss over these observations: most need several in each series, that differ."""
     try:
-        for o in observations:
-            seen = torch.nan_to_num(o.values)
+        for one in observations:
+            seen = torch.nan_to_num(one.values)
             if name in LOSSES:
-                LOSSES[name](seen, o.values)
+                LOSSES[name](seen, one.values)
             else:
-                paired(seen, o.values, fewest=1)
+                paired(seen, one.values, fewest=1)
     except InputError:
         return False
     return True
@@ -113,9 +113,9 @@ def residuals(solution: Solution, observations: Sequence[Observation], name: str
     Gaps have residuals of zero. The name must be in `SQUARES`.
     """
     parts = []
-    for o in observations:
-        scale = o.error if name == "nse" else 1.0
-        s, seen, valid = paired(o.simulated(solution) / scale, o.values / scale, fewest=1)
+    for one in observations:
+        scale = one.error if name == "nse" else 1.0
+        s, seen, valid = paired(one.simulated(solution) / scale, one.values / scale, fewest=1)
         count, series = valid.sum(-1, keepdim=True), len(observations)
         if name == "nse":
             # One minus the efficiency of a simulation that differs by one: the sum of squares it is relative to.
@@ -125,9 +125,9 @@ def residuals(solution: Solution, observations: Sequence[Observation], name: str
         elif name == "mse":
             weight = (series * count).rsqrt()
         elif name == "gaussian":
-            weight = 0.5**0.5 / o.error
+            weight = 0.5**0.5 / one.error
         else:
-            weight = (series * count).rsqrt() / o.error
+            weight = (series * count).rsqrt() / one.error
         parts.append(torch.where(valid, (s - seen) * weight, 0.0))
     return torch.cat([p.reshape(-1, p.shape[-1]) for p in parts], dim=1)
 
@@ -137,12 +137,12 @@ def least(observations: Sequence[Observation], name: str) -> float:
     if name not in LIKELIHOODS:
         return 0.0
     total = 0.0
-    for o in observations:
-        same = torch.nan_to_num(o.values)
+    for one in observations:
+        same = torch.nan_to_num(one.values)
         if name == "gaussian":
-            total -= float(gaussian_log_likelihood(same, o.values, o.error).sum())
+            total -= float(gaussian_log_likelihood(same, one.values, one.error).sum())
         else:
-            total -= float(heteroscedastic_log_likelihood(same, o.values, o.error, o.relative_error).sum())
+            total -= float(heteroscedastic_log_likelihood(same, one.values, one.error, one.relative_error).sum())
     return total
 
 
@@ -162,21 +162,19 @@ def check_priors(name: str, series: int) -> None:
 def check_mean(prior: Prior, item: Bounded, parameter: Parameter | None = None) -> None:
     """Raises `BoundsError` unless the mean of a prior is a value that may be found, and one the parameter may have."""
     mean = torch.tensor(float(prior.mean), dtype=torch.float64)
-    if not item.low <= prior.mean <= item.high or (parameter is not None and not parameter.inside(mean)):
+    outside = ""
+    if parameter is not None and not parameter.inside(mean):
+        outside = f"; the parameter must lie in {parameter.interval}"
+    if outside or not item.low <= prior.mean <= item.high:
         raise BoundsError(
             f"the mean {prior.mean:g} of the prior of {item.name!r} lies outside its bounds, {item.low:g} to {item.high:g}"
-            + (
-                ""
-                if parameter is None or parameter.inside(mean)
-                else f"; the parameter must lie in {parameter.interval}"
-            )
-            + "; correct the mean, or widen the bounds"
+            f"{outside}; correct the mean, or widen the bounds"
         )
 
 
 def count(observations: Sequence[Observation]) -> int:
     """How many observations there are, gaps left out."""
-    return sum(int((~torch.isnan(o.values)).sum()) for o in observations)
+    return sum(int((~torch.isnan(one.values)).sum()) for one in observations)
 
 
 def with_priors(total: Tensor, z: Tensor, name: str, observed: int) -> Tensor:

@@ -68,7 +68,10 @@ class Progress:
         self.done, self.at = self.done + work, now
         self.skip(work)
         left = timedelta(seconds=round(self.left * sum(self.rates) / len(self.rates)))
-        line = f"site {step.site} ({step.number}/{step.sites})  {step.phase} {step.step}/{step.steps}  loss {step.loss:.6g}  best {min(step.best):.6g}  searching {step.searching}/{len(step.best)}"
+        line = (
+            f"site {step.site} ({step.number}/{step.sites})  {step.phase} {step.step}/{step.steps}  loss {step.loss:.6g}"
+            f"  best {min(step.best):.6g}  searching {step.searching}/{len(step.best)}"
+        )
         if self.bar is not None:
             self.bar.set_postfix_str(f"at most {left} left, {line}", refresh=False)
             self.bar.n = self.done / (self.done + self.left) if self.left else 1.0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ..arrays import Array
+from ..arrays import Array, Numbers
 from ..errors import InputError, TimeError
 from ..model import Model, TimeSeries
 from ..observe import SAME, Observation
@@ -26,10 +26,10 @@ def after_warmup(
     """
     first, last = float(times[0]), float(times[-1])
     slack = SAME * (last - first)
-    for o in observations:
-        if o.times.min() < first - slack or o.times.max() > last + slack:
+    for one in observations:
+        if one.times.min() < first - slack or one.times.max() > last + slack:
             raise TimeError(
-                f"{o.what} is observed from {o.times.min():g} to {o.times.max():g}, beyond the record, which goes from "
+                f"{one.what} is observed from {one.times.min():g} to {one.times.max():g}, beyond the record, which goes from "
                 f"{first:g} to {last:g}"
             )
     kept = between(observations, first + warmup, last) if warmup > 0 else [*observations]
@@ -41,23 +41,24 @@ def after_warmup(
 def between(observations: Sequence[Observation], start: float, end: float) -> list[Observation]:
     """What of the observations lies from `start` to `end`; series of which nothing is left are left out."""
     kept, slack = [], SAME * abs(end - start)
-    for o in observations:
-        times = o.times.reshape(len(o.times), -1)
+    for one in observations:
+        times = one.times.reshape(len(one.times), -1)
         inside = (times[:, 0] >= start - slack) & (times[:, -1] <= end + slack)
         if inside.all():
-            kept.append(o)
+            kept.append(one)
         elif inside.any():
             at = torch.from_numpy(inside)
-            error = o.error[..., at] if o.error.ndim and o.error.shape[-1] > 1 else o.error
-            kept.append(replace(o, times=o.times[inside], values=o.values[..., at], error=error))
+            error = one.error[..., at] if one.error.ndim and one.error.shape[-1] > 1 else one.error
+            kept.append(replace(one, times=one.times[inside], values=one.values[..., at], error=error))
     return kept
 
 
-def cut(forcing: Any, first: int, last: int) -> Any:
+def cut(forcing: Numbers | TimeSeries, first: int, last: int) -> Numbers | TimeSeries:
     """One value per interval, from `times[first]` to `times[last]`; time series keep their own axis."""
     if isinstance(forcing, TimeSeries) or np.ndim(forcing) == 0:
         return forcing
-    return forcing[first:last]
+    # Masked arrays stay masked.
+    return (forcing if isinstance(forcing, Tensor) else np.asanyarray(forcing))[first:last]
 
 
 def unit_of(model: Model, observation: Observation) -> str | None:

@@ -16,7 +16,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ..arrays import Array
+
 # Name -> array. Every state has `trial`, `best_x` (members, n), `best_loss`, `done` (members,) and `step` ().
 State = dict[str, NDArray]
 
@@ -59,7 +60,7 @@ class Search(Protocol):
         """The state of a search that begins at `x`, `(members, n)`."""
         ...
 
-    def advance(self, state: State, found: Evaluation) -> State:
+    def advance(self, state: State, trials: Evaluation) -> State:
         """The next state, given what was found at `state["trial"]`.
 
         Rows of members that are done are ignored. A loss that is not finite marks a failed trial.
@@ -92,20 +93,20 @@ def descent(x: Array) -> State:
     }
 
 
-def advanced(state: State, found: Evaluation, patience: int) -> State:
+def advanced(state: State, trials: Evaluation, patience: int) -> State:
     """A copy of `state`, one step on, that remembers the best points seen."""
     new = {k: v.copy() for k, v in state.items()}
-    searching, failed = ~new["done"], ~np.isfinite(found.loss)
-    if found.tuning is None:
-        better = found.loss < new["best_loss"]
+    searching, failed = ~new["done"], ~np.isfinite(trials.loss)
+    if trials.tuning is None:
+        better = trials.loss < new["best_loss"]
     else:
-        held_back = np.where(failed, np.inf, found.tuning)
+        held_back = np.where(failed, np.inf, trials.tuning)
         better = held_back < new["best_tuning"]
         new["best_tuning"] = np.where(searching & better, held_back, new["best_tuning"])
         new["stale"] = np.where(searching, np.where(better, 0, new["stale"] + 1), new["stale"])
         new["done"] |= new["stale"] >= patience
     better &= searching
-    new["best_x"][better], new["best_loss"][better] = new["trial"][better], found.loss[better]
+    new["best_x"][better], new["best_loss"][better] = new["trial"][better], trials.loss[better]
     new["step"] += 1
     return new
 
@@ -125,12 +126,12 @@ class Adam:
     def start(self, x: Array) -> State:
         return common(x) | {"first": np.zeros_like(x), "second": np.zeros_like(x), "count": np.zeros((len(x), 1))}
 
-    def advance(self, state: State, found: Evaluation) -> State:
-        new = advanced(state, found, self.patience)
-        good = ~new["done"] & np.isfinite(found.loss)
+    def advance(self, state: State, trials: Evaluation) -> State:
+        new = advanced(state, trials, self.patience)
+        good = ~new["done"] & np.isfinite(trials.loss)
         bad = ~new["done"] & ~good
         b1, b2 = self.decay
-        g = found.gradient[good]
+        g = trials.gradient[good]
         new["count"][good] += 1
         new["first"][good] = b1 * new["first"][good] + (1 - b1) * g
         new["second"][good] = b2 * new["second"][good] + (1 - b2) * g**2
@@ -178,42 +179,42 @@ class BFGS:
             **self._memory(members, n),
         }
 
-    def advance(self, state: State, found: Evaluation) -> State:
-        new = advanced(state, found, self.patience)
+    def advance(self, state: State, trials: Evaluation) -> State:
+        new = advanced(state, trials, self.patience)
         for m in np.flatnonzero(~new["done"]):
-            self._member(new, int(m), float(found.loss[m]), found.gradient[m], found.of(int(m)))
+            self._member(new, int(m), float(trials.loss[m]), trials.gradient[m], trials.of(int(m)))
         return new
 
     def _memory(self, members: int, n: int) -> State:
         """What is remembered of the curvature."""
         return {"inverse_hessian": np.broadcast_to(np.eye(n), (members, n, n)).copy()}
 
-    def _forget(self, s: State, m: int) -> None:
-        s["inverse_hessian"][m] = np.eye(s["x"].shape[1])
+    def _forget(self, new: State, m: int) -> None:
+        new["inverse_hessian"][m] = np.eye(new["x"].shape[1])
 
-    def _learn(self, s: State, m: int, move: Array, bend: Array) -> None:
+    def _learn(self, new: State, m: int, move: Array, bend: Array) -> None:
         """Takes in that a `move` changed the gradient by `bend`, with `move @ bend > 0` (eq 6.17)."""
         curvature, unit = float(move @ bend), np.eye(len(move))
-        h = unit * (curvature / (bend @ bend)) if s["fresh"][m] else s["inverse_hessian"][m]
+        h = unit * (curvature / (bend @ bend)) if new["fresh"][m] else new["inverse_hessian"][m]
         side = unit - np.outer(move, bend) / curvature
-        s["inverse_hessian"][m] = side @ h @ side.T + np.outer(move, move) / curvature
+        new["inverse_hessian"][m] = side @ h @ side.T + np.outer(move, move) / curvature
 
-    def _direction(self, s: State, m: int, gradient: Array) -> Array:
-        return np.asarray(-s["inverse_hessian"][m] @ gradient)
+    def _direction(self, new: State, m: int, gradient: Array) -> Array:
+        return np.asarray(-new["inverse_hessian"][m] @ gradient)
 
-    def _member(self, s: State, m: int, loss: float, gradient: Array, size: float) -> None:
-        old, slope = float(s["loss"][m]), float(s["gradient"][m] @ s["direction"][m])
+    def _member(self, new: State, m: int, loss: float, gradient: Array, size: float) -> None:
+        old, slope = float(new["loss"][m]), float(new["gradient"][m] @ new["direction"][m])
         if not np.isfinite(old):
-            s["done"][m] = not np.isfinite(loss)
-            if not s["done"][m]:
-                s["loss"][m], s["gradient"][m] = loss, gradient
-                self._restart(s, m)
-        elif self._good(loss - old, float(s["length"][m]), slope, float(gradient @ s["direction"][m]), size):
-            self._accept(s, m, loss, gradient, size)
+            new["done"][m] = not np.isfinite(loss)
+            if not new["done"][m]:
+                new["loss"][m], new["gradient"][m] = loss, gradient
+                self._restart(new, m)
+        elif self._good(loss - old, float(new["length"][m]), slope, float(gradient @ new["direction"][m]), size):
+            self._accept(new, m, loss, gradient, size)
         else:
-            self._shorten(s, m, loss, slope)
-        if not s["done"][m]:
-            s["trial"][m] = s["x"][m] + s["length"][m] * s["direction"][m]
+            self._shorten(new, m, loss, slope)
+        if not new["done"][m]:
+            new["trial"][m] = new["x"][m] + new["length"][m] * new["direction"][m]
 
     def _good(self, rise: float, length: float, slope: float, slope_there: float, size: float) -> bool:
         """Whether a trial is low enough.
@@ -225,43 +226,43 @@ class BFGS:
             return True
         return rise <= 0.01 * self.tolerance * size and slope_there <= -0.8 * slope
 
-    def _restart(self, s: State, m: int) -> None:
+    def _restart(self, new: State, m: int) -> None:
         """Steepest descent with a first step of a fixed size; the scale of the loss is not known."""
-        self._forget(s, m)
-        s["fresh"][m] = True
-        s["direction"][m] = -s["gradient"][m]
-        steepness = float(np.linalg.norm(s["gradient"][m]))
-        s["done"][m] = steepness == 0.0
-        s["length"][m] = self.first_step / steepness if steepness > 0 else 0.0
+        self._forget(new, m)
+        new["fresh"][m] = True
+        new["direction"][m] = -new["gradient"][m]
+        steepness = float(np.linalg.norm(new["gradient"][m]))
+        new["done"][m] = steepness == 0.0
+        new["length"][m] = self.first_step / steepness if steepness > 0 else 0.0
 
-    def _accept(self, s: State, m: int, loss: float, gradient: Array, size: float) -> None:
-        gain = float(s["loss"][m]) - loss
-        move, bend = s["trial"][m] - s["x"][m], gradient - s["gradient"][m]
-        s["x"][m], s["loss"][m], s["gradient"][m] = s["trial"][m], loss, gradient
-        s["slow"][m] = s["slow"][m] + 1 if gain < self.tolerance * size else 0
-        if s["slow"][m] >= self.slow_steps:
-            s["done"][m] = True
+    def _accept(self, new: State, m: int, loss: float, gradient: Array, size: float) -> None:
+        gain = float(new["loss"][m]) - loss
+        move, bend = new["trial"][m] - new["x"][m], gradient - new["gradient"][m]
+        new["x"][m], new["loss"][m], new["gradient"][m] = new["trial"][m], loss, gradient
+        new["slow"][m] = new["slow"][m] + 1 if gain < self.tolerance * size else 0
+        if new["slow"][m] >= self.slow_steps:
+            new["done"][m] = True
             return
         if move @ bend > 1e-10 * np.linalg.norm(move) * np.linalg.norm(bend):
-            self._learn(s, m, move, bend)
-            s["fresh"][m] = False
-        s["direction"][m] = self._direction(s, m, gradient)
-        if s["fresh"][m] or gradient @ s["direction"][m] >= 0:
-            self._restart(s, m)
+            self._learn(new, m, move, bend)
+            new["fresh"][m] = False
+        new["direction"][m] = self._direction(new, m, gradient)
+        if new["fresh"][m] or gradient @ new["direction"][m] >= 0:
+            self._restart(new, m)
         else:
-            s["length"][m] = min(1.0, self.longest_step / np.abs(s["direction"][m]).max())
+            new["length"][m] = min(1.0, self.longest_step / np.abs(new["direction"][m]).max())
 
-    def _shorten(self, s: State, m: int, loss: float, slope: float) -> None:
+    def _shorten(self, new: State, m: int, loss: float, slope: float) -> None:
         """Goes on from the same point with a shorter step: to the minimum of the parabola through both ends."""
-        length = float(s["length"][m])
-        rise = 2 * (loss - float(s["loss"][m]) - length * slope) if np.isfinite(loss) else np.inf
+        length = float(new["length"][m])
+        rise = 2 * (loss - float(new["loss"][m]) - length * slope) if np.isfinite(loss) else np.inf
         best = -slope * length**2 / rise if np.isfinite(rise) and rise > 0 else 0.25 * length
-        s["length"][m] = float(np.clip(best, 0.1 * length, 0.5 * length))
-        if s["length"][m] * np.abs(s["direction"][m]).max() < self.shortest_step:
-            if s["fresh"][m]:
-                s["done"][m] = True
+        new["length"][m] = float(np.clip(best, 0.1 * length, 0.5 * length))
+        if new["length"][m] * np.abs(new["direction"][m]).max() < self.shortest_step:
+            if new["fresh"][m]:
+                new["done"][m] = True
             else:
-                self._restart(s, m)
+                self._restart(new, m)
 
 
 @dataclass(frozen=True)
@@ -277,17 +278,17 @@ class LBFGS(BFGS):
         moves = np.zeros((members, self.pairs, n))
         return {"moves": moves, "bends": moves.copy(), "known": np.zeros(members, np.int64)}
 
-    def _forget(self, s: State, m: int) -> None:
-        s["known"][m] = 0
+    def _forget(self, new: State, m: int) -> None:
+        new["known"][m] = 0
 
-    def _learn(self, s: State, m: int, move: Array, bend: Array) -> None:
+    def _learn(self, new: State, m: int, move: Array, bend: Array) -> None:
         for name, value in (("moves", move), ("bends", bend)):
-            s[name][m, 1:] = s[name][m, :-1]
-            s[name][m, 0] = value
-        s["known"][m] = min(int(s["known"][m]) + 1, self.pairs)
+            new[name][m, 1:] = new[name][m, :-1]
+            new[name][m, 0] = value
+        new["known"][m] = min(int(new["known"][m]) + 1, self.pairs)
 
-    def _direction(self, s: State, m: int, gradient: Array) -> Array:
-        moves, bends = (s[name][m, : int(s["known"][m])] for name in ("moves", "bends"))
+    def _direction(self, new: State, m: int, gradient: Array) -> Array:
+        moves, bends = (new[name][m, : int(new["known"][m])] for name in ("moves", "bends"))
         q, along = gradient.copy(), list[float]()
         for move, bend in zip(moves, bends, strict=True):
             along.append(float(move @ q) / float(move @ bend))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import Array
+from ..arrays import Array, Numbers
 from ..checks import check_within, is_pair
 from ..copies import Made
 from ..engines.base import Options
@@ -18,9 +17,9 @@ from ..engines.ir.structure import fingerprint
 from ..errors import BoundsError, InputError, SolverError, TimeError, UnknownNameError
 from ..fingerprint import digest
 from ..jacobian import jacobian
-from ..model import Model, check_times
+from ..model import Model, TimeSeries, check_times
 from ..observe import Observation
-from ..solve import Solution, solve
+from ..solve import Method, Solution, solve
 from ..transforms import Bounded, Transforms, bounded
 from .objective import (
     LIKELIHOODS,
@@ -81,19 +80,19 @@ class Site(Made):
 
     name: str
     model: Model
-    times: Any
-    forcing: Mapping[str, Any]
+    times: Array
+    forcing: Mapping[str, Numbers | TimeSeries]
     observations: tuple[Observation, ...]
     bounds: Mapping[str, tuple[float, float] | None]
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    initial: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Numbers] = field(default_factory=dict)
+    initial: Mapping[str, Numbers] = field(default_factory=dict)
     priors: Mapping[str, Prior] = field(default_factory=dict)
     tuning: tuple[Observation, ...] = ()
     loss: str = "mean_square"
-    assemble: Callable[[Values], Mapping[str, Any]] | None = None
+    assemble: Callable[[Values], Mapping[str, Numbers]] | None = None
     logarithmic: tuple[str, ...] = ()
     warmup: float = 0.0
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Method = field(default_factory=Method)
     transforms: Transforms = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,10 +105,10 @@ class Site(Made):
             if not isinstance(getattr(self, key), Mapping):
                 raise InputError(f"site {self.name}: {key} must be a mapping from names, got {getattr(self, key)!r}")
         for key in ("observations", "tuning"):
-            given = getattr(self, key)
-            if not isinstance(given, (tuple, list)) or not all(isinstance(o, Observation) for o in given):
-                raise InputError(f"site {self.name}: {key} must be several `Observation`, got {given!r}")
-            object.__setattr__(self, key, tuple(given))
+            series = getattr(self, key)
+            if not isinstance(series, (tuple, list)) or not all(isinstance(o, Observation) for o in series):
+                raise InputError(f"site {self.name}: {key} must be several `Observation`, got {series!r}")
+            object.__setattr__(self, key, tuple(series))
         if not self.observations:
             raise InputError(f"site {self.name}: there is nothing to compare with")
         for name, prior in self.priors.items():
@@ -123,7 +122,8 @@ class Site(Made):
         object.__setattr__(self, "transforms", self._transforms())
         try:
             for key in ("observations", "tuning"):
-                object.__setattr__(self, key, after_warmup(getattr(self, key), self.times, self.warmup, key))
+                what = "observations" if key == "observations" else "observations for tuning"
+                object.__setattr__(self, key, after_warmup(getattr(self, key), self.times, self.warmup, what))
             units = {o.what: unit_of(self.model, o) for o in self.observations}
             check_units(self.loss, {what: unit for what, unit in units.items() if unit is not None})
             self._check_priors()
@@ -143,26 +143,26 @@ class Site(Made):
     def _transforms(self) -> Transforms:
         parameters = {p.name: p for p in self.model.parameters}
         items = []
-        for name, given in self.bounds.items():
+        for name, ends in self.bounds.items():
             if name in self.fixed or name in self.initial:
                 raise InputError(f"site {self.name}: {name!r} is both calibrated and given")
             try:
                 if name in parameters:
-                    items.append(bounded(parameters[name], given))
-                elif given is None or not (self.assemble or name in self._initial_names):
-                    known = [*parameters, *self._initial_names]
-                    raise UnknownNameError(f"{name!r} is to be calibrated; it needs bounds, and to be one of {known}")
+                    items.append(bounded(parameters[name], ends))
+                elif ends is None or not (self.assemble or name in self._initial_names):
+                    names = [*parameters, *self._initial_names]
+                    raise UnknownNameError(f"{name!r} is to be calibrated; it needs bounds, and to be one of {names}")
                 else:
-                    if not is_pair(given):
-                        raise BoundsError(f"bounds of {name!r} must be two finite numbers, got {given!r}")
-                    items.append(Bounded(name, float(given[0]), float(given[1]), name in self.logarithmic))
+                    if not is_pair(ends):
+                        raise BoundsError(f"bounds of {name!r} must be two finite numbers, got {ends!r}")
+                    items.append(Bounded(name, float(ends[0]), float(ends[1]), name in self.logarithmic))
             except (BoundsError, UnknownNameError) as error:
                 raise type(error)(f"site {self.name}: {error}") from error
         if not items:
             raise InputError(f"site {self.name}: there is nothing to calibrate")
         return Transforms(tuple(items))
 
-    def _functions(self) -> dict[str, Any]:
+    def _functions(self) -> Mapping[str, object]:
         return {} if self.assemble is None else {"its function 'assemble'": self.assemble}
 
     @property
@@ -180,10 +180,9 @@ class Site(Made):
             ModelError: a local function of the model cannot be traced.
             InputError: something given cannot be told from others of its kind.
         """
-        return digest(
-            fingerprint(self.model), self.loss, self.warmup, self.times, self.transforms.items, self.assemble,
-            self.forcing, self.fixed, self.initial, self.priors, self.settings, self.observations, self.tuning,
-        )  # fmt: skip
+        search = fingerprint(self.model), self.loss, self.warmup, self.times, self.transforms.items, self.assemble
+        data = self.forcing, self.fixed, self.initial, self.priors, self.settings, self.observations, self.tuning
+        return digest(*search, *data)
 
     def values(self, x: Array) -> dict[str, Tensor]:
         """What the rows of `x` (members, n) stand for: name -> `(members, 1)`."""
@@ -193,11 +192,17 @@ class Site(Made):
         """Solves the site with calibrated values, name -> `(members, 1)`."""
         start = {k: v for k, v in values.items() if k in self._initial_names}
         rest = {k: v for k, v in values.items() if k not in start}
-        found = self.assemble(rest) if self.assemble is not None else rest
+        assembled = self.assemble(rest) if self.assemble is not None else rest
+        parameters, initial = {**self.fixed, **assembled}, {**self.initial, **start}
         return solve(
-            self.model, {**self.fixed, **found}, forcing=self.forcing, times=self.times,
-            initial={**self.initial, **start}, throw=throw, **self.settings,
-        )  # fmt: skip
+            self.model,
+            parameters,
+            forcing=self.forcing,
+            times=self.times,
+            initial=initial,
+            throw=throw,
+            **self.settings,
+        )
 
     def between(self, first: int, last: int) -> Site:
         """The site over `times[first:last + 1]`, with the observations after its own warm-up; none held back.
@@ -205,11 +210,9 @@ class Site(Made):
         Raises:
             InputError: there are none.
         """
-        times = self.times[first : last + 1]
-        return replace(
-            self, times=times, forcing={k: cut(v, first, last) for k, v in self.forcing.items()},
-            observations=tuple(self.seen(first, last)), tuning=(),
-        )  # fmt: skip
+        forcing = {k: cut(v, first, last) for k, v in self.forcing.items()}
+        seen = tuple(self.seen(first, last))
+        return replace(self, times=self.times[first : last + 1], forcing=forcing, observations=seen, tuning=())
 
     def seen(self, first: int, last: int) -> list[Observation]:
         """The observations from `times[first]`, after a warm-up from there, to `times[last]`."""
@@ -217,9 +220,9 @@ class Site(Made):
 
     def coarse(self) -> Site:
         """The site with tolerances that are enough to compare candidates, both looser by the same factor."""
-        given = {key: float(self.settings.get(key, getattr(Options, key))) for key in ("rtol", "atol")}
-        looser = max(SCREENING / given["rtol"], 1.0)
-        return replace(self, settings={**self.settings, **{key: looser * value for key, value in given.items()}})
+        rtol, atol = float(self.settings.get("rtol", Options.rtol)), float(self.settings.get("atol", Options.atol))
+        looser = max(SCREENING / rtol, 1.0)
+        return replace(self, settings={**self.settings, "rtol": looser * rtol, "atol": looser * atol})
 
     def evaluate(self, x: Array, *, gradient: bool = True, normal: bool = False) -> Evaluation:
         """Loss and derivatives at the rows of `x`, `(members, n)`. A member that cannot be solved has an infinite loss.
@@ -269,7 +272,7 @@ class Site(Made):
         return self._loss(solution, values, solution.ok.reshape(-1)), solution
 
     def standard_errors(self, x: Array) -> dict[str, float]:
-        """Standard errors of the values at `x`, `(1, n)`; see `Calibration.standard_errors`."""
+        """Standard errors of the values at `x`, `(1, n)`; see `CalibrationResult.standard_errors`."""
         self._need_squares()
         parts, _, solution = self._linearised(x)
         if why := next(solution.failures(), ""):
@@ -277,12 +280,12 @@ class Site(Made):
         try:
             r, j, z, slopes = (part[0].numpy() for part in parts)
             stated = self.loss in LIKELIHOODS
-            known = covariance(r, j, z, slopes, count(self.observations), stated=stated)
+            posterior = covariance(r, j, z, slopes, count(self.observations), stated=stated)
         except InputError as error:
             raise InputError(f"site {self.name}: {error} (calibrated are {list(self.transforms.names)})") from error
         at = torch.from_numpy(np.array(x)).requires_grad_()
         (scale,) = torch.autograd.grad(torch.cat([*self.transforms.unpack(at).values()]).sum(), at)
-        spread = np.sqrt(np.diag(known)) * scale[0].numpy()
+        spread = np.sqrt(np.diag(posterior)) * scale[0].numpy()
         return dict(zip(self.transforms.names, spread.tolist(), strict=True))
 
     def _need_squares(self) -> None:
@@ -300,10 +303,10 @@ class Site(Made):
     def _tuning(self, solution: Solution, good: Tensor) -> Array | None:
         if not self.tuning:
             return None
-        found = np.full(len(good), np.inf)
+        held_back = np.full(len(good), np.inf)
         if good.any():
-            found[good.numpy()] = loss(solution.select(good), self.tuning, self.loss).detach().numpy()
-        return found
+            held_back[good.numpy()] = loss(solution.select(good), self.tuning, self.loss).detach().numpy()
+        return held_back
 
     def _linearised(self, x: Array) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], Array | None, Solution]:
         """Residuals `(members, m)` and their derivatives to `x` `(members, m, n)`, deviations from priors `(members, k)` and

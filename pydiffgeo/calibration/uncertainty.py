@@ -48,27 +48,27 @@ def covariance(r: Array, jacobian: Array, z: Array, slopes: Array, observed: int
     # Of each direction, in which both are independent, the share that the observations know.
     root = np.linalg.cholesky((data + prior) / scale)
     share = np.linalg.eigvalsh(np.linalg.solve(root, np.linalg.solve(root, data / scale).T))
-    part = _freedom(np.clip(share, 0.0, 1.0) if len(z) else np.ones(len(share)), observed) / observed
+    freedom = _freedom(np.clip(share, 0.0, 1.0) if len(z) else np.ones(len(share)), observed) / observed
     pull = slopes.T @ z
     return _inverse(
-        part * data + prior - 2 * part / observed * np.outer(pull, pull),
+        freedom * data + prior - 2 * freedom / observed * np.outer(pull, pull),
         "priors and observations exclude each other, so that there is no one spread; look at the priors",
     )
 
 
 def _freedom(share: Array, observed: int) -> float:
     """The `v` in `covariance`: where `observed - g(v) = v`, found by halving, since `g` grows with `v`."""
-    known = share > 1 - UNKNOWN
-    if observed <= known.sum():
+    certain = share > 1 - UNKNOWN
+    if observed <= certain.sum():
         raise InputError(
-            f"{observed} observations cannot determine {known.sum()} values and their own error; give more of them, "
+            f"{observed} observations cannot determine {certain.sum()} values and their own error; give more of them, "
             'priors, or state their errors with the loss "gaussian"'
         )
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        rest = share[~known]
-        determined = known.sum() + (middle * rest / (middle * rest + 1 - rest)).sum()
+        rest = share[~certain]
+        determined = certain.sum() + (middle * rest / (middle * rest + 1 - rest)).sum()
         low, high = (middle, high) if observed - determined > middle * observed else (low, middle)
     return observed * (low + high) / 2
 

@@ -6,19 +6,19 @@ record. Predictions are float64 tensors `(steps,)`, ready for the measures of `l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from ..arrays import Array, Indices, Numbers
 from ..errors import InputError, ShapeError, UnknownNameError
 from ..losses.measures import MEASURES
 
-Array = NDArray[np.float64]
 YEAR = 366
 
 
@@ -101,11 +101,11 @@ class Persistence:
         # The latest step with an observation, up to and including each; -1 before the first.
         latest = np.maximum.accumulate(np.where(np.isnan(values), -1, np.arange(len(values))))
         source = np.arange(len(values))[window] - self.lead
-        known = np.where(source >= 0, latest[np.maximum(source, 0)], -1)
-        if (known < 0).any():
-            step = int(np.arange(len(values))[window][known < 0][0])
+        last = np.where(source >= 0, latest[np.maximum(source, 0)], -1)
+        if (last < 0).any():
+            step = int(np.arange(len(values))[window][last < 0][0])
             raise InputError(f"nothing was observed {self.lead} steps or more before step {step}; begin later")
-        return torch.from_numpy(values[known])
+        return torch.from_numpy(values[last])
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,13 +221,13 @@ def compare(
     """
     if not spreads >= 0:
         raise InputError(f"spreads must be zero or more, got {spreads}")
-    found = []
-    for name, given in scores_by_seed.items():
+    comparisons = []
+    for name, listed in scores_by_seed.items():
         if name not in MEASURES:
             raise UnknownNameError(f"{name!r} is not a measure; there are {sorted(MEASURES)}")
-        scores = np.asarray(given, np.float64)
+        scores = np.asarray(listed, np.float64)
         if scores.ndim != 1 or len(scores) < 2:
-            raise InputError(f"{name}: a spread needs the scores of two seeds or more, got {given!r}")
+            raise InputError(f"{name}: a spread needs the scores of two seeds or more, got {listed!r}")
         bad = MEASURES[name].badness(scores)
         for baseline, table in baseline_scores.items():
             if name not in table:
@@ -243,13 +243,13 @@ def compare(
             elif beyond and (lead < 0).all():
                 verdict = "worse"
             mean, spread = float(scores.mean()), float(scores.std(ddof=1))
-            found.append(Comparison(name, baseline, mean, spread, float(table[name]), verdict))
-    if not found:
+            comparisons.append(Comparison(name, baseline, mean, spread, float(table[name]), verdict))
+    if not comparisons:
         raise InputError("no measure is given both for the seeds and for a baseline")
-    return tuple(found)
+    return tuple(comparisons)
 
 
-def _days_of_year(dates: ArrayLike) -> NDArray[np.int64]:
+def _days_of_year(dates: ArrayLike) -> Indices:
     """Place of each date in a leap year, 0 to 365, so that 1 March is the same in every year."""
     days = np.asarray(dates, "datetime64[D]")
     if days.ndim != 1 or np.isnat(days).any():
@@ -259,7 +259,7 @@ def _days_of_year(dates: ArrayLike) -> NDArray[np.int64]:
     return np.asarray(starts[month.astype(np.int64) % 12] + since.astype(np.int64))
 
 
-def _series(name: str, values: Any) -> Array:
+def _series(name: str, values: Numbers) -> Array:
     array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     array = array.astype(np.float64)
     if array.ndim != 1:
@@ -269,7 +269,7 @@ def _series(name: str, values: Any) -> Array:
     return array
 
 
-def _same_length(**arrays: NDArray[Any]) -> None:
+def _same_length(**arrays: Sized) -> None:
     if len({len(a) for a in arrays.values()}) > 1:
         raise ShapeError(f"lengths must agree, got { {k: len(a) for k, a in arrays.items()} }")
 

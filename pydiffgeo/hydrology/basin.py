@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -60,7 +59,7 @@ class BasinData:
     def __len__(self) -> int:
         return len(self.dates)
 
-    def between(self, start: Any, end: Any) -> BasinData:
+    def between(self, start: object, end: object) -> BasinData:
         """The days from `start` to `end`, both included.
 
         Raises:
@@ -76,13 +75,14 @@ class BasinData:
         return replace(self, dates=self.dates[days], **{name: getattr(self, name)[days] for name in QUANTITIES})
 
 
-def _numbers(name: str, values: Any, source: str) -> Array:
+def _numbers(name: str, values: object, source: str) -> Array:
     """`values` as numbers, NaN where they are masked."""
     try:
-        masked = isinstance(values, np.ma.MaskedArray)
         if np.asarray(values).dtype.kind in "mMSU":
             raise TypeError("dates or text")
-        return np.array(np.ma.filled(values.astype(np.float64), np.nan) if masked else values, dtype=np.float64)
+        if isinstance(values, np.ma.MaskedArray):
+            values = np.ma.filled(values.astype(np.float64), np.nan)
+        return np.array(values, dtype=np.float64)
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{source}: {name} does not hold numbers ({error})") from error
 
@@ -105,7 +105,7 @@ def check_values(name: str, values: Array, dates: Dates, source: str) -> None:
         )
 
 
-def label(value: Any) -> str:
+def label(value: object) -> str:
     """The label of a basin as text, without the blanks and zero bytes that fixed lengths pad it with."""
     value = value.item() if isinstance(value, np.ndarray) else value
     text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
+from typing_extensions import Unpack
 
+from ..days import day
 from ..errors import InputError
 from ..io import provenance
 from ..losses.measures import MEASURES
 from ..nn.network import ParameterNetwork
 from ..nn.predict import predict
 from ..nn.sites import SiteData
-from ..nn.training import TrainingHistory
+from ..nn.training import Keywords, TrainingHistory
+from ..transforms import Bounded
 from .basin import BasinData
 from .scores import BASELINES, SCORES, UNITS, baseline_scores, scores
 
-Dates = tuple[Any, Any]
+# First and last day.
+Period = tuple[object, object]
+# Dimensions, values and attributes of a variable.
+Entry = tuple[tuple[str, ...], NDArray, dict[str, str | float]]
+DAILY = ("seed", "basin", "time")
 
 
 def predictions(
     networks: Sequence[ParameterNetwork],
     data: SiteData,
-    train: Dates,
-    evaluation: Dates,
+    train: Period,
+    evaluation: Period,
     *,
     seen: Sequence[TrainingHistory] = (),
     warmup: int = 365,
     climate: SiteData | None = None,
-    **settings: Any,
+    **settings: Unpack[Keywords],
 ) -> xr.Dataset:
     """Predicts the sites with networks that differ by their seed, for `dg.io.write_dataset` and `pydiffgeo report`.
 
@@ -53,58 +60,40 @@ def predictions(
     periods = _days(data, train), _days(data, evaluation)
     runs = [predict(network, data, warmup=warmup, climate=climate, **settings) for network in networks]
     runoff = np.stack([run.fluxes["runoff"][:, warmup:].numpy() for run in runs])
-    daily = ("seed", "basin", "time")
-    found: dict[str, Any] = {
-        "runoff_observed": (daily[1:], data.observed.numpy(), _about("observed runoff", "mm d-1")),
-        "runoff_simulated": (daily, runoff, _about("runoff, daily mean", "mm d-1")),
-        "precipitation": (daily[1:], data.forcing["precipitation"].numpy(), _about("precipitation", "mm d-1")),
+    variables: dict[str, Entry] = {
+        "runoff_observed": (DAILY[1:], data.observed.numpy(), _about("observed runoff", "mm d-1")),
+        "runoff_simulated": (DAILY, runoff, _about("runoff, daily mean", "mm d-1")),
+        "precipitation": (DAILY[1:], data.forcing["precipitation"].numpy(), _about("precipitation", "mm d-1")),
     }
     first = networks[0]
     with torch.no_grad():
         learnt = [n.values(n.variables(data.attributes, climate=n.climate(data, climate))) for n in networks]
-    for i, item in enumerate(first.items):
+    for item in first.items:
         if item.name in first.varying:
             continue
-        values = np.stack([known[item.name][:, 0].numpy() for known in learnt])
-        parameter = {p.name: p for p in first.model.parameters}.get(item.name)
-        name = item.name if parameter else f"initial_{item.name}"
-        state = {s.name: s for s in first.model.all_states}.get(item.name)
-        unit = parameter.unit if parameter else state.unit if state else "1"
-        text = f"{parameter.description} (learnt)" if parameter else f"{item.name} at the start (learnt)"
-        found[name] = (
-            daily[:2],
-            values,
-            {**_about(text, unit), "valid_min": first.items[i].low, "valid_max": first.items[i].high},
-        )
-    each = range(len(data))
+        name, about = _described(first, item)
+        variables[name] = (DAILY[:2], np.stack([values[item.name][:, 0].numpy() for values in learnt]), about)
+    sites = range(len(data))
     for name in SCORES:
         table = [
-            [scores(name, run.fluxes["runoff"][s, warmup:], data.observed[s], periods) for s in each] for run in runs
+            [scores(name, run.fluxes["runoff"][s, warmup:], data.observed[s], periods) for s in sites] for run in runs
         ]
-        about = MEASURES[name]
-        found[name] = (
-            ("seed", "basin", "period"),
-            np.array(table),
-            _about(f"{about.text} of daily runoff", UNITS[about.unit]),
-        )
+        about = _about(f"{MEASURES[name].text} of daily runoff", UNITS[MEASURES[name].unit])
+        variables[name] = (("seed", "basin", "period"), np.array(table), about)
     for name in ("nse", "kge"):
-        rows = [baseline_scores(name, _basin(data, s), *periods) for s in each]
-        found[f"baseline_{name}"] = (("baseline", "basin", "period"), np.array(rows).swapaxes(0, 1),
-                                     _about(f"{MEASURES[name].text} of each baseline", "1"))  # fmt: skip
+        rows = np.array([baseline_scores(name, _basin(data, s), *periods) for s in sites]).swapaxes(0, 1)
+        about = _about(f"{MEASURES[name].text} of each baseline", "1")
+        variables[f"baseline_{name}"] = (("baseline", "basin", "period"), rows, about)
     if seen:
         longest = max(len(s.loss) for s in seen)
         loss = np.stack([np.pad(np.array(s.loss), (0, longest - len(s.loss)), constant_values=np.nan) for s in seen])
-        found["loss"] = (("seed", "step"), loss, _about("training loss of each step", "1"))
-        for name, text, unit in (("solves", "sites solved and differentiated in training", "1"),
-                                 ("seconds", "time spent on training", "s")):  # fmt: skip
-            found[f"cost_{name}"] = (
-                ("seed",),
-                np.array([getattr(s, name) for s in seen], np.float64),
-                _about(text, unit),
-            )
-    found["balance_error"] = (daily[:2], np.stack([run.balance.numpy() for run in runs]),
-                              _about("largest closure error of the water balance", "mm"))  # fmt: skip
-    ends = np.array([[str(np.datetime64(d, "D")) for d in p] for p in (train, evaluation)])
+        variables["loss"] = (("seed", "step"), loss, _about("training loss of each step", "1"))
+        solves, seconds = (np.array([getattr(s, name) for s in seen], np.float64) for name in ("solves", "seconds"))
+        variables["cost_solves"] = (("seed",), solves, _about("sites solved and differentiated in training", "1"))
+        variables["cost_seconds"] = (("seed",), seconds, _about("time spent on training", "s"))
+    balance = np.stack([run.balance.numpy() for run in runs])
+    variables["balance_error"] = (DAILY[:2], balance, _about("largest closure error of the water balance", "mm"))
+    ends = np.array([[str(day("a period", d)) for d in period] for period in (train, evaluation)])
     coordinates = {
         "seed": ("seed", np.arange(len(networks)), _about("number of the network", "1")),
         "basin": ("basin", list(data.names), {"long_name": "basin identifier"}),
@@ -114,18 +103,28 @@ def predictions(
         "period_end": ("period", ends[:, 1], {"long_name": "last day of the period"}),
         "baseline": ("baseline", list(BASELINES), {"long_name": "what the model has to beat"}),
     }
-    attributes = provenance(
-        runs[0], action="predicted", title=f"{first.model.name} with parameters from a network", network=first.settings,
-        warmup=warmup,
-    )  # fmt: skip
-    return xr.Dataset(found, coordinates, attributes)
+    title = f"{first.model.name} with parameters from a network"
+    attributes = provenance(runs[0], action="predicted", title=title, network=first.settings, warmup=warmup)
+    return xr.Dataset(variables, coordinates, attributes)
 
 
-def _about(text: str, unit: str) -> dict[str, Any]:
+def _described(network: ParameterNetwork, item: Bounded) -> tuple[str, dict[str, str | float]]:
+    """The name and the attributes of the variable for a learnt value."""
+    for p in network.model.parameters:
+        if p.name == item.name:
+            name, about = p.name, _about(f"{p.description} (learnt)", p.unit)
+            break
+    else:
+        unit = {s.name: s.unit for s in network.model.all_states}.get(item.name, "1")
+        name, about = f"initial_{item.name}", _about(f"{item.name} at the start (learnt)", unit)
+    return name, {**about, "valid_min": item.low, "valid_max": item.high}
+
+
+def _about(text: str, unit: str) -> dict[str, str | float]:
     return {"long_name": text, "units": unit}
 
 
-def _days(data: SiteData, period: Dates) -> slice:
+def _days(data: SiteData, period: Period) -> slice:
     inside = data.between(*period)
     first = int((inside.dates[0] - data.dates[0]).astype(int))
     return slice(first, first + len(inside.dates))

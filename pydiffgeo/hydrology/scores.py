@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -37,7 +35,7 @@ def baseline_scores(name: str, data: BasinData, train: slice, evaluation: slice)
     Persistence is a day ahead; the regression is on precipitation and temperature of the day and the three before.
     """
     observed = torch.from_numpy(data.runoff.copy())
-    found = []
+    table = []
     for baseline in BASELINES:
         row = []
         for days in (train, evaluation):
@@ -46,11 +44,11 @@ def baseline_scores(name: str, data: BasinData, train: slice, evaluation: slice)
                 row.append(score(name, predicted, observed[days]))
             except InputError:
                 row.append(float("nan"))
-        found.append(row)
-    return found
+        table.append(row)
+    return table
 
 
-def _prediction(baseline: str, data: BasinData, train: slice, days: slice) -> tuple[Tensor, Any]:
+def _prediction(baseline: str, data: BasinData, train: slice, days: slice) -> tuple[Tensor, slice]:
     """What a baseline predicts for `days`, and the days for which it can."""
     if baseline == "climatology":
         return Climatology.fit(data.dates, data.runoff, train).predict(data.dates, days), days

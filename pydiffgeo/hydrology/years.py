@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from ..arrays import Dates, Numbers
 from ..checks import check_within
 from ..errors import InputError
 from ..losses.masked import as_like, constant, mean, require
@@ -16,12 +16,13 @@ from ..losses.masked import as_like, constant, mean, require
 LEAST = 0.1
 
 
-def even_years(dates: Any, observed: Any, evenness: float = 0.5) -> Tensor:
+def even_years(dates: ArrayLike, observed: Numbers, evenness: float = 0.5) -> Tensor:
     """Errors `(n,)` of observations, in their unit, that follow how much each year varies.
 
     Squared residuals of a whole record are those of its few wet years. With the error of a year
-    `sigma (sigma_year / sigma)^evenness`, where `sigma` are standard deviations of the observations, dry years count more:
-    with an evenness of 1 all years alike, as in a mean of the efficiencies of single years, but for the driest; with 0 as they vary.
+    `sigma (sigma_year / sigma)^evenness`, where `sigma` are standard deviations of the observations, dry years count
+    more: with an evenness of 1 all years alike, as in a mean of the efficiencies of single years, but for the driest;
+    with 0 as they vary.
 
     Source: Fowler et al. 2018, Water Resour. Res. 54, who let years count alike; in between is our choice.
 
@@ -58,7 +59,7 @@ def _variance(values: Tensor, valid: Tensor) -> Tensor:
     return mean((values - mean(values, valid)) ** 2, valid)
 
 
-def _years(days: Any) -> Tensor:
+def _years(days: Dates) -> Tensor:
     """Number of whole years since the first day, `(n,)`."""
     months = days.astype("datetime64[M]")
     day = (days - months.astype("datetime64[D]")).astype(np.int64)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
@@ -16,38 +15,43 @@ from ..transforms import Bounded, bounded
 Range = tuple[float, float]
 
 
-def check_mappings(bounds: Any, fixed: Any, initial: Any, start: Any) -> None:
-    """Raises `InputError` unless they map names to ranges or to values, or are None."""
-    for what, mapping in (("bounds", bounds), ("fixed", fixed), ("initial", initial), ("start", start)):
+def check_mappings(ranges: Mapping[str, object], values: Mapping[str, object]) -> None:
+    """Raises `InputError` unless each, by its name, maps names to ranges or to values, or is None."""
+    for what, mapping in (*ranges.items(), *values.items()):
         if mapping is not None and not isinstance(mapping, Mapping):
             raise InputError(f"{what} must be a mapping from names to values, got {mapping!r}")
-    for name, ends in (*(bounds or {}).items(), *(initial or {}).items()):
+    for name, ends in _entries(ranges):
         if not is_pair(ends):
             raise BoundsError(f"the range of {name!r} must be two finite numbers, got {ends!r}")
-    for name, value in (*(fixed or {}).items(), *(start or {}).items()):
+    for name, value in _entries(values):
         if not is_number(value):
             raise BoundsError(f"the value of {name!r} must be a finite number, got {value!r}")
 
 
-def check_widths(hidden: Any) -> None:
+def _entries(mappings: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for mapping in mappings.values():
+        yield from mapping.items() if isinstance(mapping, Mapping) else ()
+
+
+def check_widths(hidden: object) -> None:
     """Raises `InputError` unless they are widths of layers."""
     if isinstance(hidden, (str, bytes)) or not isinstance(hidden, Sequence) or not all(is_whole(h, 1) for h in hidden):
         raise InputError(f"hidden must be the widths of layers, whole numbers of 1 or more, got {hidden!r}")
 
 
-def check_tensor(what: str, names: Sequence[str], given: Any, axes: tuple[str, ...]) -> None:
+def check_tensor(what: str, names: Sequence[str], tensor: object, axes: tuple[str, ...]) -> None:
     """Raises `InputError` (or a subclass) unless it holds numbers along the axes, and last one of each name."""
-    if not isinstance(given, torch.Tensor) or given.is_complex():
-        raise DtypeError(f"{what} must be a tensor of numbers, got {type(given).__name__}")
-    if given.ndim != len(axes) + 1 or given.shape[-1] != len(names):
+    if not isinstance(tensor, torch.Tensor) or tensor.is_complex():
+        raise DtypeError(f"{what} must be a tensor of numbers, got {type(tensor).__name__}")
+    if tensor.ndim != len(axes) + 1 or tensor.shape[-1] != len(names):
         shape = ", ".join((*axes, str(len(names))))
-        raise ShapeError(f"{what} must be ({shape}), for {list(names)}; got {tuple(given.shape)}")
-    if torch.isinf(given).any():
-        at = int(torch.isinf(given).reshape(-1, len(names)).any(0).nonzero()[0])
+        raise ShapeError(f"{what} must be ({shape}), for {list(names)}; got {tuple(tensor.shape)}")
+    if torch.isinf(tensor).any():
+        at = int(torch.isinf(tensor).reshape(-1, len(names)).any(0).nonzero()[0])
         raise BoundsError(f"{what}: {names[at]!r} must be finite, or NaN where unknown")
 
 
-def period(days: Any) -> list[str]:
+def period(days: object) -> list[str]:
     """First and last day as text."""
     if not isinstance(days, (tuple, list)) or len(days) != 2:
         raise InputError(f"reference must be the first and the last day of a period, got {days!r}")
@@ -67,11 +71,11 @@ def learnt_items(
     """What is learnt, in order: parameters, then initial values."""
     parameters = {p.name: p for p in model.parameters}
     starts = [*(s.name for s in model.all_states), *model.initial_names]
-    for what, given, known in (("bounds", bounds, parameters), ("fixed", fixed, parameters), ("initial", initial, starts),
-                               ("varying", varying, parameters)):  # fmt: skip
-        for name in given:
-            if name not in known:
-                raise UnknownNameError(f"{what}: {model.name} has no {name!r}; it has {[*known]}")
+    for what, names in {"bounds": bounds, "fixed": fixed, "initial": initial, "varying": varying}.items():
+        of_model = [*parameters] if what != "initial" else starts
+        for name in names:
+            if name not in of_model:
+                raise UnknownNameError(f"{what}: {model.name} has no {name!r}; it has {of_model}")
     for name, (low, high) in initial.items():
         state = {s.name: s for s in model.all_states}.get(name)
         if state is not None and (low < state.low or high > state.high):

@@ -5,18 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from .. import __version__
+from ..arrays import Json, Numbers
 from ..checks import check_names, check_switch, check_whole
 from ..engines.ir.structure import fingerprint
 from ..errors import DataError, InputError, UnknownNameError
 from ..io import read_archive, write_archive
-from ..model import Model
-from ..solve import Solution, solve
+from ..model import Model, TimeSeries
+from ..solve import Settings, Solution, solve
 from .learnt import Range, check_mappings, check_tensor, check_widths, learnt_items, period
 from .scaling import NormalScores, Standardise
 from .sites import SiteData
@@ -65,7 +66,7 @@ class ParameterNetwork(torch.nn.Module):
         initial: Mapping[str, Range] | None = None,
         varying: Sequence[str] = (),
         weather: Sequence[str] = (),
-        reference: tuple[Any, Any] | None = None,
+        reference: tuple[object, object] | None = None,
         hidden: Sequence[int] = (32,),
         memory: int = 16,
         scaling: str = "standard",
@@ -75,16 +76,16 @@ class ParameterNetwork(torch.nn.Module):
         super().__init__()
         inputs, weather = check_names("inputs", inputs, least=1), check_names("weather", weather)
         varying = check_names("varying", varying)
-        check_mappings(bounds, fixed, initial, start)
+        check_mappings({"bounds": bounds, "initial": initial}, {"fixed": fixed, "start": start})
         check_widths(hidden)
         check_whole(1, memory=memory)
         check_whole(0, seed=seed)
-        self.settings: dict[str, Any] = {
-            "inputs": list(inputs), "bounds": {k: list(v) for k, v in (bounds or {}).items()}, "fixed": dict(fixed or {}),
-            "initial": {k: list(v) for k, v in (initial or {}).items()}, "varying": list(varying),
-            "weather": list(weather), "reference": None if reference is None else period(reference), "hidden": list(hidden), "memory": memory,
-            "scaling": scaling,
-        }  # fmt: skip
+        days = None if reference is None else period(reference)
+        self.settings: dict[str, Json] = {"inputs": list(inputs), "varying": list(varying), "weather": list(weather)}
+        self.settings |= {"reference": days, "hidden": list(hidden), "memory": memory, "scaling": scaling}
+        self.settings["fixed"] = dict(fixed or {})
+        for key, ranges in (("bounds", bounds), ("initial", initial)):
+            self.settings[key] = {name: list(ends) for name, ends in (ranges or {}).items()}
         if not isinstance(scaling, str) or scaling not in SCALINGS:
             raise InputError(f"scaling must be one of {', '.join(SCALINGS)}, got {scaling!r}")
         if reference is not None and not weather:
@@ -102,32 +103,30 @@ class ParameterNetwork(torch.nn.Module):
             self.scaling_weather = Standardise(len(weather)) if weather else None
             self.recurrent = torch.nn.GRU(len(weather), memory, batch_first=True) if weather else None
             widths = [len(inputs) + (memory if weather else 0), *hidden]
-            layers: list[torch.nn.Module] = []
-            for a, b in itertools.pairwise(widths):
-                layers += [torch.nn.Linear(a, b), torch.nn.Tanh()]
-            self.layers = torch.nn.Sequential(*layers)
+            hops = ((torch.nn.Linear(a, b), torch.nn.Tanh()) for a, b in itertools.pairwise(widths))
+            self.layers = torch.nn.Sequential(*itertools.chain.from_iterable(hops))
             self.head = torch.nn.Linear(widths[-1], len(self.items))
         self.double()
         with torch.no_grad():
             # At first all places are alike, or nearly so.
             self.head.weight *= 0.1
             self.head.bias.zero_()
+            names = [item.name for item in self.items]
             for name, value in (start or {}).items():
-                at = [item.name for item in self.items]
-                if name not in at:
-                    raise UnknownNameError(f"start is given for {name!r}; learnt are {at}")
+                if name not in names:
+                    raise UnknownNameError(f"start is given for {name!r}; learnt are {names}")
                 # A start on a bound would never leave it.
-                x = self.items[at.index(name)].inverse(torch.tensor(float(value), dtype=torch.float64))
-                self.head.bias[at.index(name)] = x.clamp(-4.0, 4.0)
+                x = self.items[names.index(name)].inverse(torch.tensor(float(value), dtype=torch.float64))
+                self.head.bias[names.index(name)] = x.clamp(-4.0, 4.0)
 
     @property
     def reference(self) -> tuple[str, str] | None:
         """First and last day of the period whose weather stands for the climate of a place; None while not known."""
-        known = self.settings["reference"]
-        return None if known is None else (known[0], known[1])
+        days = self.settings["reference"]
+        return (str(days[0]), str(days[1])) if isinstance(days, list) else None
 
     def normalise(
-        self, attributes: Tensor, weather: Tensor | None = None, *, reference: tuple[Any, Any] | None = None
+        self, attributes: Tensor, weather: Tensor | None = None, *, reference: tuple[object, object] | None = None
     ) -> ParameterNetwork:
         """Learns mean and spread of the inputs from the places for training; they are saved with the network.
 
@@ -205,20 +204,20 @@ class ParameterNetwork(torch.nn.Module):
             ShapeError: the shapes do not fit. InputError: weather is missing.
         """
         self._check(attributes, weather)
-        found: dict[str, Tensor] = {}
+        learnt: dict[str, Tensor] = {}
         if self._static:
-            all_values = self.values(self.variables(attributes, climate=climate, noise=noise))
-            found = {name: all_values[name] for name in self._static}
+            every = self.values(self.variables(attributes, climate=climate, noise=noise))
+            learnt = {name: every[name] for name in self._static}
         if self.varying:
             if weather is None:
                 raise InputError(f"the network needs weather: {list(self.weather)}")
             course = self._course(weather)
-            along = self._known(attributes, noise).unsqueeze(1).expand(-1, course.shape[1], -1)
+            along = self._scaled(attributes, noise).unsqueeze(1).expand(-1, course.shape[1], -1)
             each = self.head(self.layers(torch.cat([along, course], dim=2)))
             for i, item in enumerate(self.items):
                 if item.name in self.varying:
-                    found[item.name] = item.forward(each[:, :, i])
-        return found
+                    learnt[item.name] = item.forward(each[:, :, i])
+        return learnt
 
     def variables(self, attributes: Tensor, *, climate: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
         """What the values that do not vary follow from by transforms to their bounds, `(places, values)`.
@@ -230,16 +229,16 @@ class ParameterNetwork(torch.nn.Module):
             ShapeError: the shapes do not fit. InputError: the climate is missing.
         """
         self._check(attributes, climate)
-        known = self._known(attributes, noise)
+        place = self._scaled(attributes, noise)
         if self.weather:
             if climate is None:
                 raise InputError(
                     f"the network needs the weather of its reference period, climate=: {self._static} follow from it, "
                     "not from the days at hand; network.climate(data) cuts it out of the data"
                 )
-            known = torch.cat([known, self._course(climate).mean(1)], dim=1)
-        found: Tensor = self.head(self.layers(known))
-        return found
+            place = torch.cat([place, self._course(climate).mean(1)], dim=1)
+        variables: Tensor = self.head(self.layers(place))
+        return variables
 
     @property
     def _static(self) -> list[str]:
@@ -257,39 +256,47 @@ class ParameterNetwork(torch.nn.Module):
         """Values within their bounds, name -> `(places, 1)`, of variables `(places, values)`."""
         return {item.name: item.forward(variables[:, i : i + 1]) for i, item in enumerate(self.items)}
 
-    def _known(self, attributes: Tensor, noise: Tensor | None) -> Tensor:
-        known: Tensor = self.scaling(attributes.to(torch.float64))
-        return known if noise is None else known + noise
+    def _scaled(self, attributes: Tensor, noise: Tensor | None) -> Tensor:
+        scaled: Tensor = self.scaling(attributes.to(torch.float64))
+        return scaled if noise is None else scaled + noise
 
     def simulate(
         self,
         attributes: Tensor,
-        forcing: Mapping[str, Any],
-        times: Any,
+        forcing: Mapping[str, Numbers | TimeSeries],
+        times: Numbers,
         weather: Tensor | None = None,
         *,
         climate: Tensor | None = None,
         noise: Tensor | None = None,
-        **settings: Any,
+        initial: Mapping[str, Numbers] | None = None,
+        **settings: Unpack[Settings],
     ) -> Solution:
         """Solves the model of each place with the values the network gives; differentiable.
 
         Args:
             forcing: name -> `(places, intervals)`, or one for all `(intervals,)`.
             times: `(intervals + 1,)`. weather: one entry per interval. climate, noise: see `forward`.
-            settings: keywords of `solve`, `initial` among them.
+            initial: initial values that the network does not give. settings: keywords of `solve`.
         """
-        return self.solve(self(attributes, weather, climate=climate, noise=noise), forcing, times, **settings)
+        values = self(attributes, weather, climate=climate, noise=noise)
+        return self.solve(values, forcing, times, initial=initial, **settings)
 
-    def solve(self, values: Mapping[str, Tensor], forcing: Mapping[str, Any], times: Any, **settings: Any) -> Solution:
+    def solve(
+        self,
+        values: Mapping[str, Tensor],
+        forcing: Mapping[str, Numbers | TimeSeries],
+        times: Numbers,
+        *,
+        initial: Mapping[str, Numbers] | None = None,
+        **settings: Unpack[Settings],
+    ) -> Solution:
         """Solves the model of each place with given values, as `forward` returns them; else like `simulate`."""
-        values = dict(values)
-        start = {k: values.pop(k) for k in self.initial}
-        course = {k: values.pop(k) for k in self.varying}
-        return solve(
-            self.model, {**self.fixed, **values}, forcing={**forcing, **course}, times=times,
-            initial={**settings.pop("initial", {}), **start}, **settings,
-        )  # fmt: skip
+        start, course = ({k: values[k] for k in names} for names in (self.initial, self.varying))
+        constant = {k: v for k, v in values.items() if k not in start and k not in course}
+        forcing, initial = {**forcing, **course}, {**(initial or {}), **start}
+        parameters: dict[str, Numbers] = {**self.fixed, **constant}
+        return solve(self.model, parameters, forcing=forcing, times=times, initial=initial, **settings)
 
     def _check(self, attributes: Tensor, weather: Tensor | None) -> None:
         check_tensor("attributes", self.inputs, attributes, ("places",))
@@ -297,20 +304,14 @@ class ParameterNetwork(torch.nn.Module):
             check_tensor("weather", self.weather, weather, ("places", "time"))
 
     @property
-    def _learnt(self) -> list[list[Any]]:
+    def _learnt(self) -> list[list[str | float]]:
         """What the outputs of the last layer stand for: name, range, and whether on a logarithmic scale."""
         return [[item.name, item.low, item.high, item.log] for item in self.items]
 
     def save(self, path: str | Path) -> Path:
         """Writes settings, normalisation and weights as plain arrays and JSON; the file appears whole or not at all."""
-        about = {
-            "format": FORMAT,
-            "pydiffgeo": __version__,
-            "model": self.model.name,
-            "question": fingerprint(self.model),
-            "learnt": self._learnt,
-            **self.settings,
-        }
+        about: dict[str, Json] = {"format": FORMAT, "pydiffgeo": __version__, "model": self.model.name}
+        about |= {"question": fingerprint(self.model), "learnt": self._learnt, **self.settings}
         arrays = {k: v.detach().cpu().numpy() for k, v in self.state_dict().items()}
         return write_archive(path, about, arrays)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
+from typing_extensions import Unpack
 
+from ..arrays import Numbers
 from ..checks import check_whole
 from ..errors import InputError
-from ..solve import Solution
+from ..solve import Method, Solution
 from .network import ParameterNetwork
 from .sites import SiteData
 
@@ -22,7 +24,8 @@ def predict(
     warmup: int = 365,
     throw: bool = False,
     climate: SiteData | None = None,
-    **settings: Any,
+    initial: Mapping[str, Numbers] | None = None,
+    **settings: Unpack[Method],
 ) -> Solution:
     """Solves the sites of `data` with the values the network gives, without gradients.
 
@@ -31,6 +34,7 @@ def predict(
     Args:
         climate: the same sites over the reference period of a network with weather, where `data` do not hold it;
             see `ParameterNetwork.reference`.
+        initial: initial values that the network does not give.
         settings: keywords of `solve`.
 
     Raises:
@@ -45,6 +49,7 @@ def predict(
     times = np.arange(days + warmup + 1.0) - warmup
     weather = replace(data, forcing=lead).weather(network.weather) if network.varying else None
     with torch.no_grad():
+        past = network.climate(data, climate)
         return network.simulate(
-            data.attributes, lead, times, weather, climate=network.climate(data, climate), throw=throw, **settings
+            data.attributes, lead, times, weather, climate=past, initial=initial, throw=throw, **settings
         )

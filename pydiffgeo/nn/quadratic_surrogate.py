@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +13,7 @@ from ..jacobian import jacobian
 from ..solve import Solution
 from .network import ParameterNetwork
 from .sites import SiteData
+from .training import Training
 
 # The logarithm of an error below this part of the variance counts as that of it: such a site is learnt.
 SMALLEST = 0.02
@@ -66,23 +65,19 @@ class QuadraticSurrogate:
 
 def quadratic_surrogate(
     network: ParameterNetwork,
-    part: SiteData,
+    batch: SiteData,
     spread: Tensor,
+    training: Training,
     *,
-    flux: str,
-    warmup: int,
-    measure: str,
-    damping: float,
     climate: Tensor | None = None,
     noise: Tensor | None = None,
-    settings: Mapping[str, Any],
 ) -> QuadraticSurrogate:
     """Solves the sites once, with the Jacobian of the residuals to the variables (Gauss-Newton).
 
     Args:
-        part: the days that are solved; the first `warmup` of them are not compared.
+        batch: the days that are solved, of which those of the warm-up are not compared.
         spread: standard deviation of the observations of each site, `(sites,)`.
-        measure, damping: see `Training`. climate, noise: see `ParameterNetwork.forward`.
+        training: its warm-up, measure, damping and settings. climate, noise: see `ParameterNetwork.forward`.
 
     Raises:
         InputError: the network has parameters that vary in time.
@@ -91,16 +86,16 @@ def quadratic_surrogate(
         raise InputError(
             f"quadratic surrogates are of values that do not vary with the weather; {list(network.varying)} do"
         )
-    x = network.variables(part.attributes, climate=climate, noise=noise).detach()
-    times, seen = np.arange(part.observed.shape[1] + 1.0), list[Solution]()
-    observed = part.observed[:, warmup:]
+    x = network.variables(batch.attributes, climate=climate, noise=noise).detach()
+    times, seen = np.arange(batch.observed.shape[1] + 1.0), list[Solution]()
+    observed = batch.observed[:, training.warmup :]
     valid = ~torch.isnan(observed)
     # Squares of the residuals add up to the scaled error.
     scale = (spread * valid.sum(1).clamp(min=1).sqrt()).unsqueeze(1)
 
     def residuals(variables: Tensor) -> Tensor:
-        seen.append(network.solve(network.values(variables), part.forcing, times, throw=False, **settings))
-        error = seen[-1].fluxes[flux][:, warmup:] - torch.nan_to_num(observed)
+        seen.append(network.solve(network.values(variables), batch.forcing, times, throw=False, **training.settings))
+        error = seen[-1].fluxes[batch.flux][:, training.warmup :] - torch.nan_to_num(observed)
         return torch.where(valid, error, 0.0) / scale
 
     r, j = jacobian(residuals, x)
@@ -108,8 +103,8 @@ def quadratic_surrogate(
     r, j = torch.where(usable.reshape(-1, 1), r, 0.0), torch.where(usable.reshape(-1, 1, 1), j, 0.0)
     loss, slope = (r**2).sum(1), 2 * torch.einsum("srn,sr->sn", j, r)
     curvature = torch.einsum("srn,srm->snm", j, j)
-    if measure == "log":
+    if training.measure == "log":
         weight = 1 / (loss + SMALLEST)
         slope, curvature = weight.unsqueeze(1) * slope, weight.reshape(-1, 1, 1) * curvature
-    curvature = curvature + damping * torch.eye(x.shape[1], dtype=x.dtype)
-    return QuadraticSurrogate(x, measured(loss, measure), slope, curvature, usable, seen[-1])
+    curvature = curvature + training.damping * torch.eye(x.shape[1], dtype=x.dtype)
+    return QuadraticSurrogate(x, measured(loss, training.measure), slope, curvature, usable, seen[-1])

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import TypedDict
 
+from ..arrays import Dates
 from ..days import day
 from ..errors import DataError, UnknownNameError
 
 
+class Entry(TypedDict):
+    """One site: its attributes `(inputs,)`, forcing `(days,)` by name, what was observed `(days,)`, and its name."""
+
+    attributes: Tensor
+    forcing: dict[str, Tensor]
+    observed: Tensor
+    name: str
+
+
 @dataclass(frozen=True, eq=False)
-class SiteData(torch.utils.data.Dataset[dict[str, Any]]):
+class SiteData(torch.utils.data.Dataset[Entry]):
     """Daily series and attributes of sites that share a calendar. As a torch dataset, an entry is one site.
 
     Attributes:
@@ -29,7 +37,7 @@ class SiteData(torch.utils.data.Dataset[dict[str, Any]]):
     """
 
     names: tuple[str, ...]
-    dates: NDArray[np.datetime64]
+    dates: Dates
     forcing: dict[str, Tensor]
     observed: Tensor
     attributes: Tensor
@@ -39,13 +47,14 @@ class SiteData(torch.utils.data.Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, site: int) -> dict[str, Any]:
+    def __getitem__(self, site: int) -> Entry:
         """Tensors of one site without the leading dimension, which a `DataLoader` puts back; and its name."""
         if not -len(self) <= site < len(self):
             raise IndexError(site)
         forcing = {k: v[site] for k, v in self.forcing.items()}
-        return {"attributes": self.attributes[site], "forcing": forcing, "observed": self.observed[site],
-                "name": self.names[site]}  # fmt: skip
+        return Entry(
+            attributes=self.attributes[site], forcing=forcing, observed=self.observed[site], name=self.names[site]
+        )
 
     def weather(self, names: Sequence[str]) -> Tensor:
         """Some of the forcings side by side, `(sites, days, names)`, as a network sees them."""
@@ -61,12 +70,10 @@ class SiteData(torch.utils.data.Dataset[dict[str, Any]]):
             if name not in self.names:
                 raise UnknownNameError(f"there is no site {name!r} among {len(self)}")
         at = [self.names.index(name) for name in sites]
-        return replace(
-            self, names=tuple(sites), forcing={k: v[at] for k, v in self.forcing.items()}, observed=self.observed[at],
-            attributes=self.attributes[at],
-        )  # fmt: skip
+        forcing, observed = {k: v[at] for k, v in self.forcing.items()}, self.observed[at]
+        return replace(self, names=tuple(sites), forcing=forcing, observed=observed, attributes=self.attributes[at])
 
-    def between(self, start: Any, end: Any) -> SiteData:
+    def between(self, start: object, end: object) -> SiteData:
         """The days from `start` to `end`, both included.
 
         Raises:

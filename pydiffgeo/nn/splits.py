@@ -34,6 +34,6 @@ def k_fold(names: Sequence[str], k: int, *, seed: int = 0) -> Iterator[tuple[lis
     check_whole(0, seed=seed)
     if not is_whole(k) or not 2 <= k <= len(names):
         raise InputError(f"{len(names)} sites can be split into 2 to {len(names)} folds, not {k}")
-    for part in np.array_split(np.random.default_rng(seed).permutation(len(names)), k):
-        out = {names[i] for i in part}
+    for fold in np.array_split(np.random.default_rng(seed).permutation(len(names)), k):
+        out = {names[i] for i in fold}
         yield [n for n in names if n not in out], [n for n in names if n in out]

@@ -10,10 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..arrays import Json
 from ..checks import check_whole, is_number
 from .training import TrainingHistory
 
 Weights = Mapping[str, Tensor]
+# Shape and type of a tensor.
+Form = tuple[tuple[int, ...], torch.dtype]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +70,14 @@ def remind(optimiser: torch.optim.Optimizer, moments: Weights) -> None:
 PARTS = ("weights", "average", "best", "moments")
 
 
-def to_arrays(state: State) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def to_arrays(state: State) -> tuple[dict[str, Json], dict[str, NDArray]]:
     """A state as what JSON can hold, and arrays by name."""
-    about = {"step": state.step, "stale": state.stale, "seen": asdict(state.seen)}
-    return about, {f"{part}/{k}": v.numpy() for part in PARTS for k, v in getattr(state, part).items()}
+    about: dict[str, Json] = {"step": state.step, "stale": state.stale, "seen": asdict(state.seen)}
+    return about, {f"{group}/{k}": v.numpy() for group in PARTS for k, v in getattr(state, group).items()}
 
 
 def from_arrays(
-    about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], first: State, parameters: Sequence[Tensor]
+    about: Mapping[str, Any], arrays: Mapping[str, NDArray], first: State, parameters: Sequence[Tensor]
 ) -> State:
     """The state that `to_arrays` took apart.
 
@@ -85,10 +88,10 @@ def from_arrays(
     Raises:
         ValueError: (or another error) it is no state of this training.
     """
-    parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
+    parts: dict[str, dict[str, Tensor]] = {group: {} for group in PARTS}
     for key, value in arrays.items():
-        part, _, name = key.partition("/")
-        parts[part][name] = torch.from_numpy(value)
+        group, _, name = key.partition("/")
+        parts[group][name] = torch.from_numpy(value)
     step, stale, seen = about["step"], about["stale"], TrainingHistory(**about["seen"])
     check_whole(0, step=step, stale=stale, solves=seen.solves)
     numbers = (*seen.loss, *seen.tuning, *seen.checked, *seen.failures.values(), seen.seconds)
@@ -97,24 +100,24 @@ def from_arrays(
     if len(seen.loss) != step or len(seen.tuning) != len(seen.checked) or bool(parts["best"]) != bool(seen.checked):
         raise ValueError("its parts do not fit each other")
     shapes = _shapes(first.weights)
-    for part, wanted in (("weights", True), ("average", bool(first.average)), ("best", bool(seen.checked))):
-        if _shapes(parts[part]) != (shapes if wanted else {}):
-            raise ValueError(f"{part} have other names, shapes or types than those of this training")
+    for group, wanted in (("weights", True), ("average", bool(first.average)), ("best", bool(seen.checked))):
+        if _shapes(parts[group]) != (shapes if wanted else {}):
+            raise ValueError(f"{group} have other names, shapes or types than those of this training")
     _check_moments(parts["moments"], parameters, step)
     return State(int(step), parts["weights"], parts["average"], parts["best"], parts["moments"], int(stale), seen)
 
 
 def _check_moments(moments: Weights, parameters: Sequence[Tensor], step: int) -> None:
-    known: dict[str, tuple[Any, ...]] = {}
+    expected: dict[str, Form] = {}
     for i in dict.fromkeys(int(key.partition("/")[0]) for key in moments):
         like = (tuple(parameters[i].shape), parameters[i].dtype)
         # Steps are counted in the default type of PyTorch, whichever that was.
         count = moments.get(f"{i}/step", torch.zeros(()))
         steps = ((), count.dtype if count.dtype.is_floating_point else torch.float64)
-        known |= {f"{i}/step": steps, f"{i}/exp_avg": like, f"{i}/exp_avg_sq": like}
-    if _shapes(moments) != known or bool(moments) != bool(step):
+        expected |= {f"{i}/step": steps, f"{i}/exp_avg": like, f"{i}/exp_avg_sq": like}
+    if _shapes(moments) != expected or bool(moments) != bool(step):
         raise ValueError("moments are not those of the optimiser of this training")
 
 
-def _shapes(weights: Weights) -> dict[str, tuple[Any, ...]]:
+def _shapes(weights: Weights) -> dict[str, Form]:
     return {name: (tuple(value.shape), value.dtype) for name, value in weights.items()}

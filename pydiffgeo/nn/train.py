@@ -9,11 +9,10 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .. import __version__
+from ..arrays import Json
 from ..engines.interrupts import held_interrupts
 from ..engines.ir.structure import fingerprint
 from ..errors import DataError, InputError, SolverError, UnknownNameError
@@ -73,7 +73,8 @@ def train(
     Raises:
         InputError: the record is shorter than warm-up and window, or a site has no spread.
         UnknownNameError: the model has no such flux as was observed.
-        DataError: the checkpoint cannot be used, or the reference period is not in the data. SolverError: no site of a step could be solved.
+        DataError: the checkpoint cannot be used, or the reference period is not in the data.
+        SolverError: no site of a step could be solved.
         KeyboardInterrupt: after the checkpoint is written; the message says where the training stands.
     """
     training = training or Training()
@@ -108,9 +109,13 @@ class _Run:
     """What a training has to do, which does not change, and the state it is in."""
 
     def __init__(
-        self, network: ParameterNetwork, data: SiteData, training: Training, path: Path | None,
+        self,
+        network: ParameterNetwork,
+        data: SiteData,
+        training: Training,
+        path: Path | None,
         climate: SiteData | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.data, self.training, self.path = data, training, path
         days = data.observed.shape[1] - training.tuning
         if days < training.warmup + training.window:
@@ -118,15 +123,15 @@ class _Run:
                 f"{days} days for training are fewer than warm-up and window need, {training.warmup + training.window}"
             )
         self.days = days
-        known = data.observed[:, :days]
-        self.spread = ((known - known.nanmean(1, keepdim=True)) ** 2).nanmean(1).sqrt()
+        observed = data.observed[:, :days]
+        self.spread = ((observed - observed.nanmean(1, keepdim=True)) ** 2).nanmean(1).sqrt()
         if flat := [n for n, s in zip(data.names, self.spread, strict=True) if not s > 0]:
             raise InputError(f"sites {flat[:3]} have no observations that vary, among the days for training")
         if tuple(data.inputs) != network.inputs:
             raise InputError(f"the network takes {list(network.inputs)}, the data hold {list(data.inputs)}")
-        if data.flux not in (known_fluxes := [f.name for f in network.model.fluxes]):
+        if data.flux not in (fluxes := [f.name for f in network.model.fluxes]):
             raise UnknownNameError(
-                f"{data.flux!r} was observed, and {network.model.name} has no such flux; it has {known_fluxes}"
+                f"{data.flux!r} was observed, and {network.model.name} has no such flux; it has {fluxes}"
             )
         network.prepare(data.days(slice(0, days)))
         self.climate = network.climate(data, climate)
@@ -141,8 +146,8 @@ class _Run:
     @property
     def due(self) -> bool:
         """Whether a check is to be made before the next step."""
-        o, now = self.training, self.state
-        return bool(o.tuning and now.step % o.check_every == 0 and now.step > max(now.seen.checked, default=0))
+        plan, now = self.training, self.state
+        return bool(plan.tuning and now.step % plan.check_every == 0 and now.step > max(now.seen.checked, default=0))
 
     @property
     def done(self) -> bool:
@@ -171,96 +176,86 @@ class _Run:
 
     def _stepped(self, now: State) -> State:
         """The state after the next step."""
-        started, o = time.perf_counter(), self.training
+        started, plan = time.perf_counter(), self.training
         sites, first = self._batch(now.step)
-        part = self.data.take([self.data.names[i] for i in sites]).days(slice(first, first + o.warmup + o.window))
+        days = slice(first, first + plan.warmup + plan.window)
+        batch = self.data.take([self.data.names[i] for i in sites]).days(days)
         optimiser, average = self._worker(now), now.average
         with self._random(now.step):
             noise = self._noise(now.step, len(sites))
-            reached, failed, again = self._begin(part, sites, noise)
-            for count in range(o.inner_steps):
+            reached, failed, again = self._begin(batch, sites, noise)
+            for count in range(plan.inner_steps):
                 optimiser.zero_grad()
                 again().backward()
-                torch.nn.utils.clip_grad_norm_(self.network.parameters(), o.clip)
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), plan.clip)
                 optimiser.step()
-                average = self._averaged(average, now.step * o.inner_steps + count + 1)
-        seen = replace(
-            now.seen, loss=(*now.seen.loss, reached), failures=_counted(now.seen.failures, failed),
-            solves=now.seen.solves + len(sites), seconds=now.seen.seconds + time.perf_counter() - started,
-        )  # fmt: skip
-        return replace(
-            now, step=now.step + 1, weights=copied(self.network.state_dict()), average=average,
-            moments=moments_of(optimiser), seen=seen,
-        )  # fmt: skip
+                average = self._averaged(average, now.step * plan.inner_steps + count + 1)
+        seen = _went_on(now.seen, started, failed)
+        seen = replace(seen, loss=(*seen.loss, reached), solves=seen.solves + len(sites))
+        weights, moments = copied(self.network.state_dict()), moments_of(optimiser)
+        return replace(now, step=now.step + 1, weights=weights, average=average, moments=moments, seen=seen)
 
     def _checked(self, now: State) -> State:
         """The state after the loss over the days that are held back has been found."""
-        started, o = time.perf_counter(), self.training
-        late = self.data.days(slice(self.days - o.warmup, None))
+        started = time.perf_counter()
+        late = self.data.days(slice(self.days - self.training.warmup, None))
         weights = now.average or now.weights
         self.network.load_state_dict(weights)
         with torch.no_grad(), self._random(now.step):
             loss, failed = self._loss(late, range(len(self.data)))
-        found, before = loss.item(), now.seen.tuning
-        seen = replace(
-            now.seen, tuning=(*before, found), checked=(*now.seen.checked, now.step),
-            failures=_counted(now.seen.failures, failed), seconds=now.seen.seconds + time.perf_counter() - started,
-        )  # fmt: skip
-        if not before or found < min(before):
+        reached, before = loss.item(), now.seen.tuning
+        seen = _went_on(now.seen, started, failed)
+        seen = replace(seen, tuning=(*before, reached), checked=(*seen.checked, now.step))
+        if not before or reached < min(before):
             return replace(now, best=weights, stale=0, seen=seen)
         return replace(now, stale=now.stale + 1, seen=seen)
 
     def _worker(self, now: State) -> torch.optim.Optimizer:
         """The network and an optimiser as they are in a state."""
-        o = self.training
+        plan = self.training
         self.network.load_state_dict(now.weights)
         # The learning rate follows from the step alone: it falls to a tenth along half a cosine.
-        share = 0.55 + 0.45 * np.cos(np.pi * now.step / o.steps)
-        optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=o.learning_rate * share, weight_decay=o.weight_decay
-        )  # fmt: skip
+        rate = plan.learning_rate * (0.55 + 0.45 * np.cos(np.pi * now.step / plan.steps))
+        optimiser = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=plan.weight_decay)
         remind(optimiser, now.moments)
         return optimiser
 
     def _begin(
-        self, part: SiteData, sites: list[int], noise: Tensor | None
+        self, batch: SiteData, sites: list[int], noise: Tensor | None
     ) -> tuple[float, list[str], Callable[[], Tensor]]:
         """Solves the sites of a step. Returns the loss, the sites that failed, and the loss to descend, anew each time."""
-        o = self.training
-        if o.inner_steps == 1:
-            loss, failed = self._loss(part, sites, noise)
+        plan = self.training
+        if plan.inner_steps == 1:
+            loss, failed = self._loss(batch, sites, noise)
             return loss.item(), failed, lambda: loss
         climate = None if self.climate is None else self.climate[sites]
-        found = quadratic_surrogate(
-            self.network, part, self.spread[sites], flux=self.data.flux, warmup=o.warmup, measure=o.measure,
-            damping=o.damping, climate=climate, noise=noise, settings=o.settings,
-        )  # fmt: skip
-        failed = self._failed(part, found.solution, found.usable)
-        reached = found.loss[found.usable].mean().item()
+        near = quadratic_surrogate(self.network, batch, self.spread[sites], plan, climate=climate, noise=noise)
+        failed = self._failed(batch, near.solution, near.usable)
+        reached = near.loss[near.usable].mean().item()
         # The noise stays that of the solves: with another the values would lie far from where these hold.
-        return reached, failed, lambda: found(self.network.variables(part.attributes, climate=climate, noise=noise))
+        return reached, failed, lambda: near(self.network.variables(batch.attributes, climate=climate, noise=noise))
 
-    def _loss(self, part: SiteData, sites: Sequence[int], noise: Tensor | None = None) -> tuple[Tensor, list[str]]:
+    def _loss(self, batch: SiteData, sites: Sequence[int], noise: Tensor | None = None) -> tuple[Tensor, list[str]]:
         """Mean over the sites that could be solved and have observations, and those that could not."""
-        o = self.training
-        times = np.arange(part.observed.shape[1] + 1.0)
-        weather = part.weather(self.network.weather) if self.network.varying else None
+        plan, times = self.training, np.arange(batch.observed.shape[1] + 1.0)
+        weather = batch.weather(self.network.weather) if self.network.varying else None
         climate = None if self.climate is None else self.climate[list(sites)]
         solution = self.network.simulate(
-            part.attributes, part.forcing, times, weather, climate=climate, noise=noise, throw=False, **o.settings
+            batch.attributes, batch.forcing, times, weather, climate=climate, noise=noise, throw=False, **plan.settings
         )
-        usable = solution.ok & (~torch.isnan(part.observed[:, o.warmup :])).any(1)
-        failed = self._failed(part, solution, usable)
-        simulated = solution.select(usable).fluxes[self.data.flux][:, o.warmup :]
-        error = scaled_error(simulated, part.observed[usable, o.warmup :], self.spread[list(sites)][usable])
-        return measured(error, o.measure).mean(), failed
+        observed = batch.observed[:, plan.warmup :]
+        usable = solution.ok & (~torch.isnan(observed)).any(1)
+        failed = self._failed(batch, solution, usable)
+        simulated = solution.select(usable).fluxes[self.data.flux][:, plan.warmup :]
+        error = scaled_error(simulated, observed[usable], self.spread[list(sites)][usable])
+        return measured(error, plan.measure).mean(), failed
 
-    def _failed(self, part: SiteData, solution: Solution, usable: Tensor) -> list[str]:
+    def _failed(self, batch: SiteData, solution: Solution, usable: Tensor) -> list[str]:
         if not usable.any():
             raise SolverError(
                 f"no site of step {self.state.step + 1} could be solved and compared; {next(solution.failures(), '')}"
             )
-        return [name for name, good in zip(part.names, solution.ok, strict=True) if not good]
+        return [name for name, good in zip(batch.names, solution.ok, strict=True) if not good]
 
     def _averaged(self, average: Weights, done: int) -> Weights:
         """The average after so many steps of the optimiser, where one is taken."""
@@ -275,14 +270,14 @@ class _Run:
 
     def _batch(self, step: int) -> tuple[list[int], int]:
         """The sites of a step, all in turn in random order, and the first day that is solved."""
-        o, count = self.training, len(self.data)
-        size = min(o.batch, count)
+        plan, count = self.training, len(self.data)
+        size = min(plan.batch, count)
         sites: list[int] = []
         while len(sites) < size:
             epoch, at = divmod(step * size + len(sites), count)
-            sites.append(int(np.random.default_rng([o.seed, ORDER, epoch]).permutation(count)[at]))
-        last = self.days - o.warmup - o.window
-        return sorted(set(sites)), int(np.random.default_rng([o.seed, WINDOW, step]).integers(0, last + 1))
+            sites.append(int(np.random.default_rng([plan.seed, ORDER, epoch]).permutation(count)[at]))
+        last = self.days - plan.warmup - plan.window
+        return sorted(set(sites)), int(np.random.default_rng([plan.seed, WINDOW, step]).integers(0, last + 1))
 
     def _noise(self, step: int, count: int) -> Tensor | None:
         """Noise for the attributes of so many sites; seed and step alone decide it."""
@@ -298,11 +293,17 @@ class _Run:
             torch.manual_seed(int(np.random.default_rng([self.training.seed, LAYERS, step]).integers(2**63)))
             yield
 
-    def _identity(self) -> dict[str, Any]:
-        settings = {k: digest(v) for k, v in self.training.settings.items()}
-        training, data = asdict(replace(self.training, settings=settings)), self.data
-        return {"pydiffgeo": __version__, "training": training, "model": fingerprint(self.network.model),
-                "network": self.network.settings, "flux": self.data.flux, "sites": list(data.names), "data": digest(data.dates, data.forcing, data.observed, data.attributes, self.climate)}  # fmt: skip
+    def _identity(self) -> dict[str, Json]:
+        data, settings = self.data, {k: digest(v) for k, v in self.training.settings.items()}
+        return {
+            "pydiffgeo": __version__,
+            "training": asdict(self.training) | {"settings": settings},
+            "model": fingerprint(self.network.model),
+            "network": self.network.settings,
+            "flux": data.flux,
+            "sites": list(data.names),
+            "data": digest(data.dates, data.forcing, data.observed, data.attributes, self.climate),
+        }
 
     def where(self) -> str:
         """Where a training that was stopped stands, and how to go on."""
@@ -321,9 +322,9 @@ class _Run:
         assert self.path is not None
         try:
             about, arrays = read_archive(self.path)
-            then, known = about.get("identity", {}), json.loads(json.dumps(self.identity))
-            if about.get("format") != FORMAT or then != known:
-                raise self._other(", ".join(k for k in known if then.get(k) != known[k]) or "format")
+            then, now = about.get("identity", {}), json.loads(json.dumps(self.identity))
+            if about.get("format") != FORMAT or then != now:
+                raise self._other(", ".join(k for k in now if then.get(k) != now[k]) or "format")
             state = from_arrays(about, arrays, self.state, [*self.network.parameters()])
             # The network may be given as a stop has left it.
             if self.began not in (began := about["first weights"], digest(state.result)):
@@ -342,5 +343,7 @@ class _Run:
         )
 
 
-def _counted(failures: Mapping[str, int], failed: list[str]) -> dict[str, int]:
-    return {**failures, **{name: failures.get(name, 0) + 1 for name in failed}}
+def _went_on(seen: TrainingHistory, started: float, failed: list[str]) -> TrainingHistory:
+    """What a training went through, with what began at `started` and the sites that failed in it."""
+    failures = {**seen.failures, **{name: seen.failures.get(name, 0) + 1 for name in failed}}
+    return replace(seen, failures=failures, seconds=seen.seconds + time.perf_counter() - started)

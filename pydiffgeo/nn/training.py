@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from ..arrays import Numbers
 from ..checks import check_positive, check_whole, check_within
 from ..errors import InputError
+from ..solve import Method
 
 MEASURES = ("scaled", "log")
+
+
+class Keywords(Method, total=False):
+    """Keywords of `solve` that a network leaves open: how it is solved, and initial values that it does not give."""
+
+    initial: Mapping[str, Numbers] | None
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Training:
     check_every: int = 25
     patience: int = 6
     seed: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Keywords = field(default_factory=Keywords)
 
     def __post_init__(self) -> None:
         check_whole(1, steps=self.steps, batch=self.batch, check_every=self.check_every, patience=self.patience)

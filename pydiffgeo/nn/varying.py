@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+
+from torch import Tensor
 
 from ..errors import ModelError, UnknownNameError
-from ..model import ForcingVariable, Local, Model
+from ..model import ForcingVariable, Local, Model, Place
 
 
 def time_varying(model: Model, names: Sequence[str]) -> Model:
@@ -30,7 +31,7 @@ def time_varying(model: Model, names: Sequence[str]) -> Model:
     chosen = tuple(parameters[name] for name in dict.fromkeys(names))
 
     def seen(function: Local) -> Local:
-        def local(cell: Any, forcing: Any, *rest: Any) -> Any:
+        def local(cell: Place, forcing: Place, *rest: Place) -> Mapping[str, Tensor | float]:
             present = {p.name: getattr(forcing, p.name) for p in chosen}
             return function(SimpleNamespace(**{**vars(cell), **present}), forcing, *rest)
 

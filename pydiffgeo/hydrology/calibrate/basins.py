@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...calibration.site import Site
+from ...days import day
 from ...errors import DataError, InputError
 from ...losses.measures import nse
 from ...observe import Observation
@@ -30,7 +30,8 @@ class Basin:
 
     Attributes:
         data: from the first day of training to the last of evaluation.
-        site: up to the last day of training, or of the tuning. whole: up to the last day of evaluation.
+        site: up to the last day of training, or of the tuning period where there is one.
+        whole: up to the last day of evaluation.
         warmup: days solved ahead of training, those of the spin-up included.
         observed: runoff (mm/d), `(days,)`, NaN where missing.
         train, evaluation: slices of the days.
@@ -56,22 +57,22 @@ def prepare(settings: Settings, basin: str) -> Basin:
         DataError: the data cannot be read, do not cover the periods, or hold too few observations.
     """
     periods = settings.periods
-    whole = _read(settings, basin)
-    data = _between(settings, whole, "train", (periods.train[0], periods.evaluation[1]))
+    record = _read(settings, basin)
+    data = _between(settings, record, "train", (periods.train[0], periods.evaluation[1]))
     if periods.warmup_from == "repeat":
         lead = {name: getattr(data, name)[: periods.warmup] for name in FORCINGS}
     elif periods.warmup:
         first = np.datetime64(periods.train[0], "D") - periods.warmup
-        before = _between(settings, whole, "warmup", (first, np.datetime64(periods.train[0], "D") - 1))
+        before = _between(settings, record, "warmup", (first, np.datetime64(periods.train[0], "D") - 1))
         lead = {name: getattr(before, name) for name in FORCINGS}
     else:
         lead = {name: np.empty(0) for name in FORCINGS}
     windows = {"train": periods.train, "tuning": periods.tuning, "evaluation": periods.evaluation}
-    days = {name: _days(data, given) for name, given in windows.items() if given is not None}
+    days = {name: _days(data, window) for name, window in windows.items() if window is not None}
     observed = torch.from_numpy(np.array(data.runoff))
-    for name, part in days.items():
+    for name, inside in days.items():
         try:
-            nse(observed[part], observed[part])
+            nse(observed[inside], observed[inside])
         except InputError as error:
             raise DataError(f"{data.source}: basin {basin}: runoff in [periods] {name}: {error}") from error
 
@@ -79,54 +80,61 @@ def prepare(settings: Settings, basin: str) -> Basin:
     forcing = {k: torch.from_numpy(np.concatenate([*[lead[k]] * periods.spinup, getattr(data, k)])) for k in FORCINGS}
     model = MODELS[settings.model.name]()
 
-    def runoff(part: slice) -> tuple[Observation, ...]:
-        start = warmup + np.arange(part.start, part.stop)
+    def runoff(inside: slice) -> tuple[Observation, ...]:
+        start = warmup + np.arange(inside.start, inside.stop)
         windows = np.stack([start, start + 1], axis=1)
         # The error decides what a year counts only: the loss is relative to the variance.
-        error = even_years(data.dates[part], observed[part], settings.even_years)
-        return (Observation("runoff", "flux_mean", windows, observed[part], error=error),)
+        error = even_years(data.dates[inside], observed[inside], settings.even_years)
+        return (Observation("runoff", "flux_mean", windows, observed[inside], error=error),)
 
     def site(stop: int) -> Site:
-        chosen, s = settings.model, settings.solve
+        chosen, how = settings.model, settings.solve
         starts = {k: v for k, v in chosen.initial.items() if isinstance(v, tuple)}
+        free = {p.name: chosen.bounds.get(p.name) for p in model.parameters if p.name not in chosen.fixed}
         return Site(
-            name=basin, model=model, times=np.arange(warmup + stop + 1.0),
+            name=basin,
+            model=model,
+            times=np.arange(warmup + stop + 1.0),
             forcing={k: v[: warmup + stop] for k, v in forcing.items()},
             observations=runoff(days["train"]),
-            bounds={p.name: chosen.bounds.get(p.name) for p in model.parameters if p.name not in chosen.fixed} | starts,
-            fixed=chosen.fixed, initial={k: v for k, v in chosen.initial.items() if k not in starts},
-            priors=chosen.priors, tuning=runoff(days["tuning"]) if "tuning" in days else (),
-            loss=settings.loss, warmup=warmup,
-            settings={"engine": s.engine, "solver": s.solver, "rtol": s.rtol, "atol": s.atol},
-        )  # fmt: skip
+            bounds=free | starts,
+            fixed=chosen.fixed,
+            initial={k: v for k, v in chosen.initial.items() if not isinstance(v, tuple)},
+            priors=chosen.priors,
+            tuning=runoff(days["tuning"]) if "tuning" in days else (),
+            loss=settings.loss,
+            warmup=warmup,
+            settings={"engine": how.engine, "solver": how.solver, "rtol": how.rtol, "atol": how.atol},
+        )
 
     used = days.get("tuning", days["train"]).stop
     return Basin(data, site(used), site(end), warmup, observed, days["train"], days["evaluation"])
 
 
 def _read(settings: Settings, basin: str) -> BasinData:
-    d = settings.data
-    chosen: dict[str, Any] = {"basins": [basin], "variables": d.variables, "units": d.units, "quantities": QUANTITIES}
+    d, one = settings.data, [basin]
     if d.kind == "camels":
-        data = open_camels(d.path, basins=[basin], product=d.product, attributes=False)
+        data = open_camels(d.path, basins=one, product=d.product, attributes=False)
     elif d.kind == "caravan":
-        data = open_caravan(d.path, **chosen)
+        data = open_caravan(d.path, basins=one, variables=d.variables, units=d.units, quantities=QUANTITIES)
     else:
-        data = open_cf(d.path, dimensions=d.dimensions, **chosen)
+        data = open_cf(
+            d.path, basins=one, variables=d.variables, units=d.units, dimensions=d.dimensions, quantities=QUANTITIES
+        )
     # Days that are not used are not looked at: forcing may have gaps there.
     warmup = settings.periods.warmup if settings.periods.warmup_from == "record" else 0
     first = np.datetime64(settings.periods.train[0], "D") - warmup
     return basin_data(data, basin, latitude=d.latitude, start=first, end=settings.periods.evaluation[1])
 
 
-def _between(settings: Settings, data: BasinData, key: str, days: tuple[Any, Any]) -> BasinData:
+def _between(settings: Settings, data: BasinData, key: str, days: tuple[object, object]) -> BasinData:
     try:
         return data.between(*days)
     except DataError as error:
         hint = ""
         if key == "warmup":
             hint = '; shorten it, begin training later, or set warmup_from = "repeat"'
-        elif data.dates[0] <= np.datetime64(days[0], "D"):
+        elif data.dates[0] <= day(key, days[0]):
             key = "evaluation"
         raise DataError(f"{settings.path}: [periods] {key} cannot be used: {error}{hint}") from error
 

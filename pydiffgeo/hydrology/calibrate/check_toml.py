@@ -46,8 +46,8 @@ def check_file(
     if target is not None and not target.parent.is_dir():  # said before anything is solved
         raise DataError(f"{target}: there is no folder {target.parent}")
     site = prepare(settings, basin or settings.data.basins[0]).site
-    found = check_site(site, duration=float(days), rtols=rtols)
+    report = check_site(site, duration=float(days), rtols=rtols)
     if target is not None:
-        text = json.dumps(found.to_dict(), indent=1, allow_nan=False)
+        text = json.dumps(report.to_dict(), indent=1, allow_nan=False)
         write_whole(target, lambda temporary: Path(temporary).write_text(text + "\n", encoding="utf-8"))
-    return found
+    return report

@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...arrays import Json
 from ...calibration.multistart import calibrate
 from ...calibration.progress import Progress, Step
 from ...calibration.result import CalibrationResult
@@ -58,7 +58,7 @@ def calibrate_file(
     for name, why in failures.items():
         notes.say(f"site {name} failed: {why}")
     checkpoint = settings.output.with_name(settings.output.name + ".checkpoint.npz")
-    found = calibrate(
+    calibrated = calibrate(
         [basin.site for basin in basins.values()],
         settings.strategy,
         checkpoint=checkpoint,
@@ -68,7 +68,7 @@ def calibrate_file(
         identity=_identity(settings),
     )
     try:
-        return _finish(settings, basins, found, failures | dict(found.failures), checkpoint, notes)
+        return _finish(settings, basins, calibrated, failures | dict(calibrated.failures), checkpoint, notes)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"after the search; the same command goes on from {checkpoint}") from None
 
@@ -76,25 +76,25 @@ def calibrate_file(
 def _finish(
     settings: Settings,
     basins: dict[str, Basin],
-    found: CalibrationResult,
+    calibrated: CalibrationResult,
     failures: dict[str, str],
     checkpoint: Path,
     progress: Progress,
 ) -> Path:
     """Solves what was found over the whole record, and writes it; the checkpoint goes when that is done."""
     solutions, together, notes = dict[str, Solution](), dict[str, Tensor](), dict[str, str]()
-    for name in found.searches:
+    for name in calibrated.searches:
         try:
-            solutions[name] = _whole(basins[name], found)
+            solutions[name] = _whole(basins[name], calibrated)
         except PydiffgeoError as error:
             failures[name] = f"could not be solved over the whole record: {error}"
             continue
         try:
-            together[name] = _together(basins[name], found, settings.within)
+            together[name] = _together(basins[name], calibrated, settings.within)
         except PydiffgeoError as error:
             notes[name] = f"no ensemble: {error}"
     try:
-        result = write_result(settings, basins, found, solutions, together, failures, notes)
+        result = write_result(settings, basins, calibrated, solutions, together, failures, notes)
     except PydiffgeoError as error:
         raise type(error)(f"{error}; what was found is in {checkpoint}, from which the same command goes on") from error
     if not solutions:
@@ -121,19 +121,19 @@ def _prepare(settings: Settings) -> tuple[dict[str, Basin], dict[str, str]]:
     return basins, {name: str(error) for name, error in failures.items()}
 
 
-def _whole(basin: Basin, found: CalibrationResult) -> Any:
-    return basin.whole.solve(basin.whole.values(found.x(basin.site.name)), throw=True)
+def _whole(basin: Basin, calibrated: CalibrationResult) -> Solution:
+    return basin.whole.solve(basin.whole.values(calibrated.x(basin.site.name)), throw=True)
 
 
-def _together(basin: Basin, found: CalibrationResult, within: float) -> Tensor:
+def _together(basin: Basin, calibrated: CalibrationResult, within: float) -> Tensor:
     """Daily runoff after the warm-up of the members of an ensemble that can be solved, `(members, days)`."""
     with torch.no_grad():
-        solution = basin.whole.solve(found.ensemble(basin.site.name, within))
+        solution = basin.whole.solve(calibrated.ensemble(basin.site.name, within))
         return basin.runoff(solution.select(solution.ok))
 
 
-def _identity(settings: Settings) -> dict[str, Any]:
+def _identity(settings: Settings) -> dict[str, Json]:
     """What must be the same for a checkpoint to be of use; where data and result lie may change."""
     tables = {k: settings.tables.get(k, {}) for k in ("periods", "model", "solve", "optimiser")}
-    plain: dict[str, Any] = json.loads(json.dumps(tables, default=str))
+    plain: dict[str, Json] = json.loads(json.dumps(tables, default=str))
     return plain

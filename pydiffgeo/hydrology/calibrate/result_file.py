@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ...arrays import Array, Numbers
 from ...calibration.keeper import COSTS
 from ...calibration.result import CalibrationResult, prior_values, training_loss
 from ...errors import PydiffgeoError
 from ...io import Variable, provenance, write_netcdf
 from ...losses.measures import MEASURES
+from ...model import Model, Parameter, State
 from ...solve import Solution
 from ..scores import BASELINES, SCORES, UNITS, baseline_scores, scores
 from .basins import Basin
 from .settings import Settings
 
 PERIODS = ("train", "evaluation")
-DAILY = ("basin", "time")
-MEAN = {"cell_methods": "time: mean"}
+DAILY = ("time",)
+# What is had of a basin, by its name.
+Value = Callable[[str], Numbers]
 
 
 def _scores(basin: Basin, runoff: Tensor) -> dict[str, list[float]]:
@@ -83,23 +86,27 @@ def _against(scores: Iterable[float]) -> str:
 
 def _median(values: Iterable[float]) -> float:
     """Of the basins in which a baseline can predict; NaN where it can in none."""
-    known = [v for v in values if np.isfinite(v)]
-    return float(np.median(known)) if known else float("nan")
+    defined = [v for v in values if np.isfinite(v)]
+    return float(np.median(defined)) if defined else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Gathers values of basins, NaN where there are none; what cannot be had of one costs that alone.
+    """Gathers variables of basins, NaN where there are none; what cannot be had of one costs that alone.
 
     Attributes:
-        names: all basins, in order. notes: basin -> what of it is missing, and why.
+        names: all basins, in order. lengths: of dimensions other than that of basins.
+        notes: basin -> what of it is missing, and why. variables: those gathered, by name.
     """
 
     names: Sequence[str]
+    lengths: Mapping[str, int]
     notes: dict[str, str]
+    variables: dict[str, Variable] = field(default_factory=dict)
 
-    def each(self, what: str, of: Container[str], value: Callable[..., Any], shape: tuple[int, ...] = ()) -> Any:
-        """`value(name)` of the basins in `of`."""
+    def each(self, what: str, axes: tuple[str, ...], of: Container[str], value: Value) -> Array:
+        """`value(name)` of the basins in `of`, each with these axes."""
+        shape = tuple(self.lengths[axis] for axis in axes)
         rows = [np.full(shape, np.nan) for _ in self.names]
         for i, name in enumerate(self.names):
             if name in of:
@@ -109,11 +116,28 @@ class _Rows:
                     self.notes[name] = "; ".join(filter(None, (self.notes.get(name), f"no {what}: {error}")))
         return np.stack(rows)
 
+    def add(
+        self,
+        name: str,
+        axes: tuple[str, ...],
+        of: Container[str],
+        value: Value,
+        unit: str,
+        text: str,
+        *,
+        bounds: tuple[float, float] | None = None,
+        mean: bool = False,
+    ) -> None:
+        """Adds a variable `(basin, *axes)`, of means over days or not."""
+        about = {"cell_methods": "time: mean"} if mean else {}
+        values = self.each(name, axes, of, value)
+        self.variables[name] = Variable(("basin", *axes), values, unit, text, bounds=bounds, attributes=about)
+
 
 def write_result(
     settings: Settings,
     basins: Mapping[str, Basin],
-    found: CalibrationResult,
+    calibrated: CalibrationResult,
     solutions: Mapping[str, Solution],
     together: Mapping[str, Tensor],
     failures: Mapping[str, str],
@@ -122,73 +146,54 @@ def write_result(
     """Writes the result; where there is nothing of a basin there are missing values, and `status` or `notes` says why.
 
     Args:
-        found: what is written of each basin in it, whether or not it could be solved over the whole record.
+        calibrated: what is written of each basin in it, whether or not it could be solved over the whole record.
         solutions: of the basins that could.
         together: daily runoff of the members of a basin's ensemble, `(members, days)`, where there is one.
         notes: basin -> what of it could not be had.
     """
-    rows, first = _Rows(settings.data.basins, dict(notes)), basins[next(iter(found.searches))]
+    first, plan = basins[next(iter(calibrated.searches))], settings.strategy
     model, dates = first.site.model, first.data.dates
-
-    def daily(what: str, value: Callable[..., Any], of: Container[str] = solutions) -> Any:
-        return rows.each(what, of, value, dates.shape)
-
-    def after(values: Tensor) -> Any:
-        return values.detach().reshape(-1).numpy()[-len(dates) :]
-
-    variables = _values(model, found, solutions, rows)
-    for s in model.all_states:
-        variables[s.name] = Variable(DAILY, daily(s.name, lambda n, s=s: after(solutions[n].states[s.name])),
-                                     s.unit, f"{s.description} at the end of the day")  # fmt: skip
-    for flux in model.fluxes:
-        # A flux integrated over a day is its daily mean per day.
-        mean = daily(flux.name, lambda n, flux=flux: after(solutions[n].fluxes[flux.name]))
-        name = "runoff_simulated" if flux.name == "runoff" else flux.name
-        variables[name] = Variable(DAILY, mean, f"{flux.unit} d-1", f"{flux.description}, daily mean", attributes=MEAN)
-    variables["runoff_observed"] = Variable(DAILY, daily("runoff", lambda n: basins[n].observed, found.searches), "mm d-1",
-                                            "observed runoff", attributes=MEAN)  # fmt: skip
-    variables["runoff_prior"] = Variable(DAILY, daily("runoff_prior", lambda n: _prior_runoff(basins[n])), "mm d-1",
-                                         "runoff ahead of calibration, daily mean", attributes=MEAN)  # fmt: skip
-    variables |= _ensembles(settings, basins, found, together, rows, dates.shape)
-    for name in SCORES:
-        values = rows.each(
-            name, solutions, lambda n, name=name: _score(basins[n], _best(basins[n], solutions[n]), name), (2,)
-        )
-        about = MEASURES[name]
-        variables[name] = Variable(("basin", "period"), values, UNITS[about.unit], f"{about.text} of daily runoff")
-    for name in ("nse", "kge"):
-        values = rows.each(
-            f"baseline_{name}", found.searches, lambda n, name=name: _baseline(name, basins[n]), (len(BASELINES), 2)
-        )
-        variables[f"baseline_{name}"] = Variable(("baseline", "basin", "period"), values.swapaxes(0, 1), "1",
-                                                 f"{MEASURES[name].text} of each baseline")  # fmt: skip
-    variables |= _search(settings, found, rows)
-    balance = rows.each("balance_error", solutions, lambda n: solutions[n].balance.reshape(()))
-    variables["balance_error"] = Variable(("basin",), balance, "mm", "largest closure error of the water balance")
+    lengths = {"time": len(dates), "period": len(PERIODS), "baseline": len(BASELINES)}
+    rows = _Rows(settings.data.basins, {**lengths, "finalist": plan.finalists, "step": plan.steps}, dict(notes))
+    _add_values(rows, model, calibrated, solutions)
+    _add_series(rows, model, basins, calibrated, solutions)
+    _add_ensembles(rows, settings, basins, calibrated, together)
+    _add_scores(rows, basins, calibrated, solutions)
+    _add_search(rows, settings, calibrated)
+    balance = "largest closure error of the water balance"
+    rows.add("balance_error", (), solutions, lambda n: solutions[n].balance, "mm", balance)
     told = {"status": ([failures.get(n, "ok") for n in rows.names], "how the calibration ended")}
     if rows.notes:
         told["notes"] = ([rows.notes.get(n, "") for n in rows.names], "what could not be had of the basin, and why")
-    variables = {k: Variable(("basin",), np.array(v), None, text) for k, (v, text) in told.items()} | variables
-    days = np.array([[str(d) for d in p] for p in (settings.periods.train, settings.periods.evaluation)])
+    variables = {name: _labels("basin", texts, about) for name, (texts, about) in told.items()} | rows.variables
+    days = [[str(day) for day in period] for period in (settings.periods.train, settings.periods.evaluation)]
     coordinates = {
-        "basin": Variable(
-            ("basin",), np.array(rows.names), None, "basin identifier", attributes={"cf_role": "timeseries_id"}
-        ),
+        "basin": replace(_labels("basin", rows.names, "basin identifier"), attributes={"cf_role": "timeseries_id"}),
         "time": Variable(("time",), dates, None, "day", standard_name="time"),
-        "period": Variable(("period",), np.array(PERIODS), None, "period"),
-        "period_start": Variable(("period",), days[:, 0], None, "first day of the period"),
-        "period_end": Variable(("period",), days[:, 1], None, "last day of the period"),
-        "baseline": Variable(("baseline",), np.array(BASELINES), None, "what the model has to beat"),
-        "finalist": Variable(("finalist",), np.arange(settings.strategy.finalists), "1", "number of the finalist"),
-        "step": Variable(("step",), np.arange(1, settings.strategy.steps + 1), "1", "step of the refinement"),
+        "period": _labels("period", PERIODS, "period"),
+        "period_start": _labels("period", [start for start, _ in days], "first day of the period"),
+        "period_end": _labels("period", [end for _, end in days], "last day of the period"),
+        "baseline": _labels("baseline", BASELINES, "what the model has to beat"),
+        "finalist": Variable(("finalist",), np.arange(plan.finalists), "1", "number of the finalist"),
+        "step": Variable(("step",), np.arange(1, plan.steps + 1), "1", "step of the refinement"),
     }
     attributes = provenance(
-        next(iter(solutions.values()), None), rtol=settings.solve.rtol, atol=settings.solve.atol,
-        seed=settings.strategy.seed, configuration=settings.text, action="calibrated",
-        title=f"{model.name} calibrated with pydiffgeo", loss=settings.loss, fallbacks=_fallbacks(solutions),
-        data_source="; ".join(dict.fromkeys(b.data.source for b in basins.values())),
-    )  # fmt: skip
+        next(iter(solutions.values()), None),
+        rtol=settings.solve.rtol,
+        atol=settings.solve.atol,
+        seed=plan.seed,
+        configuration=settings.text,
+        action="calibrated",
+        title=f"{model.name} calibrated with pydiffgeo",
+        loss=settings.loss,
+        fallbacks=_fallbacks(solutions),
+        data_source="; ".join(dict.fromkeys(basin.data.source for basin in basins.values())),
+    )
     return write_netcdf(settings.output, variables, coordinates, attributes)
+
+
+def _labels(axis: str, texts: Sequence[str], about: str) -> Variable:
+    return Variable((axis,), np.array(texts), None, about)
 
 
 def _fallbacks(solutions: Mapping[str, Solution]) -> str | None:
@@ -197,100 +202,128 @@ def _fallbacks(solutions: Mapping[str, Solution]) -> str | None:
     return "; ".join(f"basin {n}: {method}" for n, methods in needed.items() for method in methods.values()) or None
 
 
-def _values(model: Any, found: CalibrationResult, solutions: Any, rows: _Rows) -> dict[str, Variable]:
+def _add_values(rows: _Rows, model: Model, calibrated: CalibrationResult, solutions: Mapping[str, Solution]) -> None:
     """Parameters and initial states, and of those that were calibrated the bounds, and the values ahead of it."""
-    sought = {item.name: item for item in next(iter(found.sites.values())).transforms.items}
-    listed = [(p.name, p, p.description, lambda s, k: s.parameters[k]) for p in model.parameters]
-    listed += [(f"initial_{s.name}", s, f"{s.description} at the start of the warm-up", lambda s, k: s.states[k])
-               for s in model.all_states]  # fmt: skip
-    variables = {}
-    for name, about, text, of in listed:
-        key, item = about.name, sought.get(about.name)
+    sought = {item.name: item for item in next(iter(calibrated.sites.values())).transforms.items}
+
+    def add(name: str, about: Parameter | State, text: str) -> None:
+        key, item, searches = about.name, sought.get(about.name), calibrated.searches
         if item is None:
-            values = rows.each(name, solutions, lambda n, of=of, key=key: of(solutions[n], key).detach().reshape(-1)[0])
-            variables[name] = Variable(("basin",), values, about.unit, f"{text} (fixed)")
-            continue
-        values = rows.each(name, found.searches, lambda n, key=key: found.values(n)[key])
-        ends = (item.low, item.high)
-        variables[name] = Variable(("basin",), values, about.unit, f"{text} (calibrated)", bounds=ends)
-        start = rows.each(
-            f"{name}_prior", found.searches, lambda n, key=key: prior_values(found.sites[n])[key].reshape(-1)[0]
-        )
-        variables[f"{name}_prior"] = Variable(("basin",), start, about.unit, f"{text}, ahead of calibration")
-    return variables
+            rows.add(name, (), solutions, lambda n: _given(solutions[n], about), about.unit, f"{text} (fixed)")
+            return
+        best, ahead, ends = f"{text} (calibrated)", f"{text}, ahead of calibration", (item.low, item.high)
+        rows.add(name, (), searches, lambda n: calibrated.values(n)[key], about.unit, best, bounds=ends)
+        rows.add(f"{name}_prior", (), searches, lambda n: prior_values(calibrated.sites[n])[key], about.unit, ahead)
+
+    for p in model.parameters:
+        add(p.name, p, p.description)
+    for s in model.all_states:
+        add(f"initial_{s.name}", s, f"{s.description} at the start of the warm-up")
 
 
-def _ensembles(
-    settings: Settings, basins: Mapping[str, Basin], found: CalibrationResult, together: Any, rows: _Rows, days: Any
-) -> dict[str, Variable]:
+def _given(solution: Solution, about: Parameter | State) -> Tensor:
+    values = solution.parameters if isinstance(about, Parameter) else solution.states
+    return values[about.name].detach().reshape(-1)[0]
+
+
+def _add_series(
+    rows: _Rows,
+    model: Model,
+    basins: Mapping[str, Basin],
+    calibrated: CalibrationResult,
+    solutions: Mapping[str, Solution],
+) -> None:
+    """States at the ends of days, daily means of fluxes, and the runoff that was observed and that of the priors."""
+    days = rows.lengths["time"]
+    for s in model.all_states:
+        state = partial(lambda key, n: _last(solutions[n].states[key], days), s.name)
+        rows.add(s.name, DAILY, solutions, state, s.unit, f"{s.description} at the end of the day")
+    for f in model.fluxes:
+        # A flux integrated over a day is its daily mean per day.
+        flux = partial(lambda key, n: _last(solutions[n].fluxes[key], days), f.name)
+        name, unit = "runoff_simulated" if f.name == "runoff" else f.name, f"{f.unit} d-1"
+        rows.add(name, DAILY, solutions, flux, unit, f"{f.description}, daily mean", mean=True)
+    unit, text, searches = "mm d-1", "runoff ahead of calibration, daily mean", calibrated.searches
+    rows.add("runoff_observed", DAILY, searches, lambda n: basins[n].observed, unit, "observed runoff", mean=True)
+    rows.add("runoff_prior", DAILY, searches, lambda n: _prior_runoff(basins[n]), unit, text, mean=True)
+
+
+def _last(values: Tensor, days: int) -> Tensor:
+    return values.detach().reshape(-1)[-days:]
+
+
+def _add_ensembles(
+    rows: _Rows,
+    settings: Settings,
+    basins: Mapping[str, Basin],
+    calibrated: CalibrationResult,
+    together: Mapping[str, Tensor],
+) -> None:
     """All finalists, and what those of them predict together that do nearly as well as the best."""
-    count, which = settings.strategy.finalists, f"the finalists within {100 * settings.within:g} % of the smallest loss"
-    site, variables = next(iter(found.sites.values())), {}
-    model = site.model
-    units = {p.name: p.unit for p in model.parameters} | {s.name: s.unit for s in model.all_states}
-    for item in site.transforms.items:
+    site, searches, count = next(iter(calibrated.sites.values())), calibrated.searches, settings.strategy.finalists
+    units = {p.name: p.unit for p in site.model.parameters} | {s.name: s.unit for s in site.model.all_states}
 
-        def values(name: str, item: Any = item) -> Any:
-            row = np.full(count, np.nan)
-            reached = found.sites[name].values(found.searches[name]["best_x"])[item.name].reshape(-1)
-            row[: len(reached)] = np.where(np.isfinite(found.searches[name]["best_loss"]), reached, np.nan)
-            return row
+    def finalists(name: str, key: str) -> Array:
+        values = calibrated.sites[name].values(searches[name]["best_x"])[key].reshape(-1)
+        return _filled(np.where(np.isfinite(searches[name]["best_loss"]), values, np.nan), count)
 
-        key = f"finalist_{item.name}"
-        variables[key] = Variable(("basin", "finalist"), rows.each(key, found.searches, values, (count,)), units[item.name],
-                                  f"{item.name} of each finalist")  # fmt: skip
-    mean = {n: runoff.mean(0) for n, runoff in together.items()}
-    runoff = rows.each("runoff_ensemble", mean, lambda n: mean[n], days)
-    variables["runoff_ensemble"] = Variable(DAILY, runoff, "mm d-1", f"mean runoff of {which}", attributes=MEAN)
-    size = rows.each("ensemble_size", together, lambda n: len(together[n]))
-    variables["ensemble_size"] = Variable(("basin",), size, "1", f"number of {which}")
+    for key in site.transforms.names:
+        values, text = partial(finalists, key=key), f"{key} of each finalist"
+        rows.add(f"finalist_{key}", ("finalist",), searches, values, units[key], text)
+    which = f"the finalists within {100 * settings.within:g} % of the smallest loss"
+    mean = {name: runoff.mean(0) for name, runoff in together.items()}
+    rows.add("runoff_ensemble", DAILY, mean, lambda n: mean[n], "mm d-1", f"mean runoff of {which}", mean=True)
+    rows.add("ensemble_size", (), together, lambda n: len(together[n]), "1", f"number of {which}")
     for name in ("nse", "kge"):
-        reached = rows.each(f"ensemble_{name}", mean, lambda n, name=name: _score(basins[n], mean[n], name), (2,))
-        variables[f"ensemble_{name}"] = Variable(
-            ("basin", "period"), reached, "1", f"{MEASURES[name].text} of the mean daily runoff of {which}"
-        )
-    return variables
+        score = partial(lambda name, n: _score(basins[n], mean[n], name), name)
+        text = f"{MEASURES[name].text} of the mean daily runoff of {which}"
+        rows.add(f"ensemble_{name}", ("period",), mean, score, "1", text)
 
 
-def _search(settings: Settings, found: CalibrationResult, rows: _Rows) -> dict[str, Variable]:
+def _add_scores(
+    rows: _Rows, basins: Mapping[str, Basin], calibrated: CalibrationResult, solutions: Mapping[str, Solution]
+) -> None:
+    """Scores of the model and of the baselines in both periods."""
+    for name in SCORES:
+        score = partial(lambda name, n: _score(basins[n], _best(basins[n], solutions[n]), name), name)
+        unit, text = UNITS[MEASURES[name].unit], f"{MEASURES[name].text} of daily runoff"
+        rows.add(name, ("period",), solutions, score, unit, text)
+    for name in ("nse", "kge"):
+        beaten = partial(lambda name, n: _baseline(name, basins[n]), name)
+        key, text = f"baseline_{name}", f"{MEASURES[name].text} of each baseline"
+        table = rows.each(key, ("baseline", "period"), calibrated.searches, beaten)
+        rows.variables[key] = Variable(("baseline", "basin", "period"), table.swapaxes(0, 1), "1", text)
+
+
+def _add_search(rows: _Rows, settings: Settings, calibrated: CalibrationResult) -> None:
     """What the search has reached, and what it has cost."""
-    strategy, unit = settings.strategy, UNITS[MEASURES[settings.loss].unit]
+    plan, unit, states = settings.strategy, UNITS[MEASURES[settings.loss].unit], calibrated.searches
 
-    def spread(name: str) -> Any:
-        row = np.full(strategy.finalists, np.nan)
-        row[: len(found.searches[name]["best_loss"])] = found.searches[name]["best_loss"]
-        return row
-
-    def history(name: str, of: str) -> Any:
+    def history(name: str, of: str) -> Array:
         # The best of all finalists after each step of the refinement.
-        best = found.searches[name][of].min(axis=1)
-        return np.concatenate([np.where(np.isfinite(best), best, np.nan), np.full(strategy.steps - len(best), np.nan)])
+        best = states[name][of].min(axis=1)
+        return _filled(np.where(np.isfinite(best), best, np.nan), plan.steps)
 
     loss, own = training_loss(settings.loss, bool(settings.model.priors)), "1" if settings.model.priors else unit
-    steps = (strategy.steps,)
-
-    def each(name: str, value: Callable[..., Any], shape: tuple[int, ...] = ()) -> Any:
-        return rows.each(name, found.searches, value, shape)
-
-    variables = {
-        "finalist_loss": Variable(("basin", "finalist"), each("finalist_loss", spread, (strategy.finalists,)), own,
-                                  f"{loss} reached by each finalist"),
-        "loss": Variable(("basin", "step"), each("loss", lambda n: history(n, "loss_history"), steps), own,
-                         f"smallest {loss} so far"),
-        "steps": Variable(("basin",), each("steps", lambda n: found.searches[n]["step"]), "1", "steps of the refinement"),
-    }  # fmt: skip
+    text = f"{loss} reached by each finalist"
+    rows.add(
+        "finalist_loss", ("finalist",), states, lambda n: _filled(states[n]["best_loss"], plan.finalists), own, text
+    )
+    rows.add("loss", ("step",), states, partial(history, of="loss_history"), own, f"smallest {loss} so far")
+    rows.add("steps", (), states, lambda n: states[n]["step"], "1", "steps of the refinement")
     if settings.periods.tuning is not None:
-        values = each("tuning_loss", lambda n: history(n, "tuning_history"), steps)
-        variables["tuning_loss"] = Variable(
-            ("basin", "step"), values, unit, f"smallest loss ({settings.loss}) in the tuning so far"
-        )
+        text = f"smallest loss ({settings.loss}) over the tuning period so far"
+        rows.add("tuning_loss", ("step",), states, partial(history, of="tuning_history"), unit, text)
     texts = ("members solved", "members differentiated", "time solved, of all members", "time spent")
     for name, text, unit in zip(COSTS, texts, ("1", "1", "d", "s"), strict=True):
-        spent = each(f"cost_{name}", lambda n, name=name: found.searches[n][name])
-        variables[f"cost_{name}"] = Variable(("basin",), spent, unit, text)
-    return variables
+        rows.add(f"cost_{name}", (), states, partial(lambda name, n: states[n][name], name), unit, text)
 
 
-def _prior_runoff(basin: Basin) -> Any:
+def _filled(values: Array, length: int) -> Array:
+    """A row of this length, NaN after the last value."""
+    return np.concatenate([values, np.full(length - len(values), np.nan)])
+
+
+def _prior_runoff(basin: Basin) -> Tensor:
     with torch.no_grad():
-        return _best(basin, basin.whole.solve(prior_values(basin.whole), throw=True)).numpy()
+        return _best(basin, basin.whole.solve(prior_values(basin.whole), throw=True))

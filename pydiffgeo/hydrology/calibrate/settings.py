@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import torch
 
 from ...calibration.objective import SQUARES, Prior, check_mean, check_priors
 from ...calibration.strategy import METHODS, Strategy
@@ -21,6 +22,7 @@ from ..basin import QUANTITIES
 from .toml_table import (
     Days,
     Range,
+    T,
     Table,
     as_count,
     as_date,
@@ -29,6 +31,7 @@ from .toml_table import (
     as_one_of,
     as_pair,
     as_range,
+    as_table,
     as_text,
     as_within,
 )
@@ -51,13 +54,13 @@ class DataSettings:
     basins: tuple[str, ...]
     dimensions: tuple[str, str]
     latitude: float | None
-    variables: Mapping[str, Any]
+    variables: Mapping[str, str | tuple[str, ...]]
     units: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class PeriodSettings:
-    """First and last day of training, of the tuning if there is one, and of evaluation.
+    """First and last day of training, of the tuning period if there is one, and of evaluation.
 
     Training is preceded by `warmup` days; with `warmup_from="repeat"` those are not the ones before it but its
     own first days, run a first time. They are run `spinup` times.
@@ -97,7 +100,7 @@ class SolveSettings:
 class Settings:
     """A checked configuration; `text` is the file, `tables` what TOML makes of it.
 
-    For `within` see `Calibration.ensemble`, for `even_years` `observe.even_years`.
+    For `within` see `CalibrationResult.ensemble`, for `even_years` `observe.even_years`.
     """
 
     path: Path
@@ -111,7 +114,7 @@ class Settings:
     output: Path
     within: float
     text: str
-    tables: Mapping[str, Any]
+    tables: Mapping[str, object]
 
 
 def read_settings(path: str | Path) -> Settings:
@@ -151,11 +154,8 @@ def read_settings(path: str | Path) -> Settings:
             check_priors(loss, 1)
         except InputError as error:
             raise DataError(f"{path}: [model] priors cannot be used: {error}") from error
-    return Settings(
-        path=path, data=_data(table("data"), path.parent), periods=_periods(table("periods")),
-        model=model, solve=_solve(table("solve")), strategy=strategy, loss=loss,
-        even_years=even, output=file, within=within, text=text, tables=tables,
-    )  # fmt: skip
+    data, periods, solve = _data(table("data"), path.parent), _periods(table("periods")), _solve(table("solve"))
+    return Settings(path, data, periods, model, solve, strategy, loss, even, file, within, text, tables)
 
 
 # Where the data can be, with what it is called in messages and the keys that do not apply to it.
@@ -171,27 +171,24 @@ def _data(t: Table, folder: Path) -> DataSettings:
         key: t.take(key, lambda v: folder / as_text(v), f"the path of {what}", None)
         for key, (what, _) in _SOURCES.items()
     }
-    given = [key for key, path in paths.items() if path is not None]
-    if len(given) != 1:
+    sources = [(key, path) for key, path in paths.items() if path is not None]
+    if len(sources) != 1:
         raise DataError(f"{t.file}: [{t.name}] file, camels or caravan must be given, one of the three")
-    kind = given[0]
+    kind, path = sources[0]
     what, other = _SOURCES[kind]
     basins = t.take("basins", _labels, "a list of basin identifiers, as text in quotes, each once")
     for key in other:
         if key in t.values:
             raise t.fail(key, f"does not apply to {what}")
-    quantities = f"a table of {', '.join(QUANTITIES)}"
-    settings = DataSettings(
-        kind=kind, path=paths[kind], basins=basins,
-        product=t.take("product", as_text, "the forcing product, such as \"daymet\"", "daymet"),
-        dimensions=t.take("dimensions", lambda v: as_pair(v, as_text), "the names of the dimensions of basin and time",
-                          ("basin", "time")),
-        latitude=t.take("latitude", lambda v: as_within(v, -90, 90), "degrees from -90 to 90", None),
-        variables=t.take("variables", lambda v: _quantities(v, _names), f"{quantities}, each a name or several", {}),
-        units=t.take("units", lambda v: _quantities(v, as_text), f"{quantities}, each a unit", {}),
-    )  # fmt: skip
+    product = t.take("product", as_text, 'the forcing product, such as "daymet"', "daymet")
+    expected, names = "the names of the dimensions of basin and time", ("basin", "time")
+    dimensions = t.take("dimensions", lambda v: as_pair(v, as_text), expected, names)
+    latitude = t.take("latitude", lambda v: as_within(v, -90, 90), "degrees from -90 to 90", None)
+    expected = f"a table of {', '.join(QUANTITIES)}, each"
+    variables = t.take("variables", lambda v: _quantities(v, _names), f"{expected} a name or several", {})
+    units = t.take("units", lambda v: _quantities(v, as_text), f"{expected} a unit", {})
     t.finish()
-    return settings
+    return DataSettings(kind, path, product, basins, dimensions, latitude, variables, units)
 
 
 def _periods(t: Table) -> PeriodSettings:
@@ -203,7 +200,7 @@ def _periods(t: Table) -> PeriodSettings:
     if tuning is not None:
         if tuning[0] <= train[1]:
             raise t.fail("tuning", f"must begin after training ends on {train[1]}, got {tuning[0]}")
-        ahead, ends = "tuning", tuning[1]
+        ahead, ends = "the tuning period", tuning[1]
     if evaluation[0] <= ends:
         raise t.fail("evaluation", f"must begin after {ahead} ends on {ends}, got {evaluation[0]}")
     warmup = t.take("warmup", lambda v: _warmup(v, train[0]), f"a number of days, or a date before {train[0]}", 365)
@@ -220,23 +217,17 @@ def _model(t: Table) -> ModelSettings:
     model = MODELS[name]()
     parameters = {p.name: p for p in model.parameters}
     states = {s.name: s for s in model.all_states}
-    bounds = t.take("bounds", lambda v: {str(k): as_range(x) for k, x in v.items()}, "a table of [low, high]", {})
-    fixed = t.take("fixed", lambda v: {str(k): as_number(x) for k, x in v.items()}, "a table of numbers", {})
-    initial = t.take("initial", lambda v: {str(k): _start(x) for k, x in v.items()},
-                     "a table of numbers or of [low, high]", {})  # fmt: skip
-    priors = t.take("priors", lambda v: {str(k): _prior(x) for k, x in v.items()},
-                    "a table of { mean = ..., spread = ... }, with log = true where it is of the logarithm", {})  # fmt: skip
+    bounds = t.take("bounds", lambda v: as_table(v, as_range), "a table of [low, high]", {})
+    fixed = t.take("fixed", lambda v: as_table(v, as_number), "a table of numbers", {})
+    initial = t.take("initial", lambda v: as_table(v, _start), "a table of numbers or of [low, high]", {})
+    expected = "a table of { mean = ..., spread = ... }, with log = true where it is of the logarithm"
+    priors = t.take("priors", lambda v: as_table(v, _prior), expected, {})
     ranged = {k: v for k, v in initial.items() if isinstance(v, tuple)}
-    for key, given, known in (
-        ("bounds", bounds, parameters),
-        ("priors", priors, {k: v for k, v in {**parameters, **ranged}.items() if k not in fixed}),
-        ("fixed", fixed, parameters),
-        ("initial", initial, states),
-    ):
-        for entry in given:
-            if entry not in known:
-                what = f"{name} has" if key != "priors" else "calibrated are"
-                raise t.fail(f"{key}.{entry}", f"is unknown; {what} {', '.join(known)}")
+    calibrated = [k for k in (*parameters, *ranged) if k not in fixed]
+    _check_names(t, "bounds", bounds, f"{name} has", parameters)
+    _check_names(t, "priors", priors, "calibrated are", calibrated)
+    _check_names(t, "fixed", fixed, f"{name} has", parameters)
+    _check_names(t, "initial", initial, f"{name} has", states)
     for entry in sorted({*bounds} & {*fixed}):
         raise t.fail(f"fixed.{entry}", "has bounds as well; give one of the two")
     if len(fixed) == len(parameters) and not any(isinstance(v, tuple) for v in initial.values()):
@@ -244,11 +235,9 @@ def _model(t: Table) -> ModelSettings:
     for entry, p in parameters.items():
         _check_parameter(t, p, bounds.get(entry), fixed.get(entry))
     for entry, start in initial.items():
-        low, high = start if isinstance(start, tuple) else (start, start)
-        if low < states[entry].low or high > states[entry].high:
-            raise t.fail(
-                f"initial.{entry}", f"must lie in [{states[entry].low:g}, {states[entry].high:g}], got {start}"
-            )
+        (low, high), state = start if isinstance(start, tuple) else (start, start), states[entry]
+        if low < state.low or high > state.high:
+            raise t.fail(f"initial.{entry}", f"must lie in [{state.low:g}, {state.high:g}], got {start}")
     for entry, prior in priors.items():
         item = Bounded(entry, *ranged[entry]) if entry in ranged else bounded(parameters[entry], bounds.get(entry))
         try:
@@ -259,9 +248,13 @@ def _model(t: Table) -> ModelSettings:
     return ModelSettings(name, bounds, fixed, initial, priors)
 
 
-def _check_parameter(t: Table, p: Parameter, bounds: Range | None, fixed: float | None) -> None:
-    import torch
+def _check_names(t: Table, key: str, entries: Iterable[str], what: str, names: Collection[str]) -> None:
+    for entry in entries:
+        if entry not in names:
+            raise t.fail(f"{key}.{entry}", f"is unknown; {what} {', '.join(names)}")
 
+
+def _check_parameter(t: Table, p: Parameter, bounds: Range | None, fixed: float | None) -> None:
     if fixed is not None:
         if not p.inside(torch.tensor(fixed, dtype=torch.float64)):
             raise t.fail(f"fixed.{p.name}", f"must lie in {p.interval} {p.unit}, got {fixed:g}")
@@ -273,43 +266,39 @@ def _check_parameter(t: Table, p: Parameter, bounds: Range | None, fixed: float 
 
 
 def _solve(t: Table) -> SolveSettings:
-    small = "a positive number below 1"
     engines = ("auto", "julia", "sundials")
-    settings = SolveSettings(
-        engine=t.take("engine", lambda v: as_one_of(v, engines), f"one of {', '.join(engines)}", "auto"),
-        solver=t.take("solver", as_text, "the name of a solver of the engine", None),
-        rtol=t.take("rtol", lambda v: as_within(v, 1e-14, 1), small, 1e-4),
-        atol=t.take("atol", lambda v: as_within(v, 1e-14, 1), small, 1e-4),
-    )  # fmt: skip
+    engine = t.take("engine", lambda v: as_one_of(v, engines), f"one of {', '.join(engines)}", "auto")
+    solver = t.take("solver", as_text, "the name of a solver of the engine", None)
+    rtol = t.take("rtol", lambda v: as_within(v, 1e-14, 1), "a positive number below 1", 1e-4)
+    atol = t.take("atol", lambda v: as_within(v, 1e-14, 1), "a positive number below 1", 1e-4)
     t.finish()
-    return settings
+    return SolveSettings(engine, solver, rtol, atol)
 
 
 def _optimiser(t: Table) -> tuple[Strategy, str, float]:
     count = "a whole number of at least"
     loss = t.take("loss", lambda v: as_one_of(v, LOSSES), f"one of {', '.join(LOSSES)}", "nse")
-    strategy = {
-        "method": t.take("method", lambda v: as_one_of(v, METHODS), f"one of {', '.join(METHODS)}", "auto"),
-        "window": t.take("window", lambda v: as_count(v, 0), f"{count} 0", 1826),
-        "tolerance": t.take("tolerance", lambda v: as_within(v, 0, 1), "a number from 0 to 1", 1e-4),
-        "learning_rate": t.take("learning_rate", lambda v: as_within(v, 1e-12, 1e3), "a positive number", 0.1),
-        "seed": t.take("seed", lambda v: as_count(v, 0), f"{count} 0", 0),
-    }
+    method = t.take("method", lambda v: as_one_of(v, METHODS), f"one of {', '.join(METHODS)}", "auto")
+    window = t.take("window", lambda v: as_count(v, 0), f"{count} 0", 1826)
+    tolerance = t.take("tolerance", lambda v: as_within(v, 0, 1), "a number from 0 to 1", 1e-4)
+    rate = t.take("learning_rate", lambda v: as_within(v, 1e-12, 1e3), "a positive number", 0.1)
+    counts = {"seed": t.take("seed", lambda v: as_count(v, 0), f"{count} 0", 0)}
     for key in ("candidates", "starts", "window_steps", "finalists", "steps", "patience"):
-        strategy[key] = t.take(key, lambda v: as_count(v, 1), f"{count} 1", getattr(Strategy, key))
+        counts[key] = t.take(key, lambda v: as_count(v, 1), f"{count} 1", getattr(Strategy, key))
     even = t.take("even_years", lambda v: as_within(v, 0, 1), "a number from 0 to 1", 0.0)
     t.finish()
     if even and loss != "nse":
         raise t.fail("even_years", f"needs the loss nse, not {loss}")
-    if strategy["method"] == "gauss_newton" and loss not in SQUARES:
+    if method == "gauss_newton" and loss not in SQUARES:
         raise t.fail("method", f'"gauss_newton" needs a loss that is a sum of squares: nse or mse, not {loss}')
     try:
-        return Strategy(**strategy), loss, even
+        strategy = Strategy(method, window=window, tolerance=tolerance, learning_rate=rate, **counts)
+        return strategy, loss, even
     except InputError as error:
         raise DataError(f"{t.file}: [{t.name}] {error}") from error
 
 
-def _prior(value: Any) -> Prior:
+def _prior(value: object) -> Prior:
     if not isinstance(value, dict) or not {"mean", "spread"} <= {*value} <= {"mean", "spread", "log"}:
         raise ValueError
     if not isinstance(value.get("log", False), bool):
@@ -317,28 +306,29 @@ def _prior(value: Any) -> Prior:
     return Prior(as_number(value["mean"]), as_number(value["spread"]), value.get("log", False))
 
 
-def _start(value: Any) -> float | Range:
+def _start(value: object) -> float | Range:
     return as_range(value) if isinstance(value, list) else as_number(value)
 
 
-def _warmup(value: Any, train: dt.date) -> int:
+def _warmup(value: object, train: dt.date) -> int:
     days = as_count(value, 0) if isinstance(value, (int, float)) else as_count((train - as_date(value)).days, 0)
     if days >= train.toordinal():  # before the first day there is
         raise ValueError
     return days
 
 
-def _labels(value: Any) -> tuple[str, ...]:
+def _labels(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or len(set(value)) < len(value):
         raise ValueError
     return tuple(as_text(v) for v in value)
 
 
-def _names(value: Any) -> str | tuple[str, ...]:
+def _names(value: object) -> str | tuple[str, ...]:
     return tuple(as_text(v) for v in value) if isinstance(value, list) and value else as_text(value)
 
 
-def _quantities(value: Any, read: Callable[[Any], Any]) -> dict[str, Any]:
-    if not isinstance(value, dict) or not {*value} <= {*QUANTITIES}:
+def _quantities(value: object, read: Callable[[object], T]) -> dict[str, T]:
+    table = as_table(value, read)
+    if not {*table} <= {*QUANTITIES}:
         raise ValueError
-    return {k: read(v) for k, v in value.items()}
+    return table
