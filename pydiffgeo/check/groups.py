@@ -99,19 +99,20 @@ def collect(
         InputError: (or a subclass) names what does not fit the model.
     """
     check_inputs(model, parameters, forcing, times, initial)
-    kinds: dict[str, dict[str, Numbers | TimeSeries | None]] = {
-        PARAMETER: {**{p.name: p.default for p in model.parameters}, **(parameters or {})},
-        FORCING: {**{f.name: f.default for f in model.forcings}, **(forcing or {})},
-        INITIAL: {**(initial or {})},
-    }
+    starts = dict(initial or {})
     for state in model.all_states:
-        if state.default is not None and state.name not in kinds[INITIAL]:
-            more = kinds[INITIAL] | {state.name: state.default}
+        if state.default is not None and state.name not in starts:
+            more = starts | {state.name: state.default}
             try:
                 check_inputs(model, parameters, forcing, times, more)
             except InputError:
                 continue  # it follows from what is given
-            kinds[INITIAL] = more
+            starts = more
+    kinds: dict[str, Mapping[str, Numbers | TimeSeries | None]] = {
+        PARAMETER: {**{p.name: p.default for p in model.parameters}, **(parameters or {})},
+        FORCING: {**{f.name: f.default for f in model.forcings}, **(forcing or {})},
+        INITIAL: starts,
+    }
     series = {k: v for k, v in kinds[FORCING].items() if isinstance(v, TimeSeries)}
     values = {}
     for kind, entries in kinds.items():
