@@ -31,6 +31,7 @@ def _given(flux: float) -> Callable[[float, float, float], float]:
 
 
 def celia_1() -> s.Numbers:
+    """Problem 1 of Celia et al. 1990: sand under a given head for 360 s."""
     soil = s.haverkamp(0.075, 0.287, 1.611e6 * CM**3.96, 3.96, 1.175e6 * CM**4.74, 4.74, 0.00944 * CM / S, 1e-8)
 
     def numbers(cells: int) -> s.Numbers:
@@ -42,6 +43,7 @@ def celia_1() -> s.Numbers:
 
 
 def celia_2() -> s.Numbers:
+    """Problem 2 of Celia et al. 1990: dry soil under a given head for a day."""
     soil = s.van_genuchten(0.102, 0.368, 3.35, 2.0, 0.00922 * CM / S, 1e-8)
 
     def numbers(cells: int) -> s.Numbers:
@@ -53,6 +55,7 @@ def celia_2() -> s.Numbers:
 
 
 def haverkamp_sand() -> s.Numbers:
+    """Sand under 13.69 cm/h for 0.7 h (Haverkamp et al. 1977)."""
     soil = s.haverkamp(0.075, 0.287, 1.611e6 * CM**3.96, 3.96, 1.175e6 * CM**4.74, 4.74, 34 * CM * 24, 1e-8)
     flux = 13.69 * CM * 24
 
@@ -73,6 +76,7 @@ MILLER = {
 
 
 def miller(name: str) -> s.Numbers:
+    """A soil of Miller et al. 1998 under a pond, with closures that are rounded near saturation and as published."""
     theta_r, theta_s, alpha, n, K_s, depth, end, cells = MILLER[name]
     published = s.van_genuchten(theta_r, theta_s, alpha, n, K_s, 1e-6)
     rounded = s.rounded(theta_r, theta_s, alpha, n, K_s, 1e-6)

@@ -36,6 +36,7 @@ class Soil:
 
 
 def van_genuchten(theta_r: float, theta_s: float, alpha: float, n: float, K_s: float, S_s: float) -> Soil:
+    """van Genuchten 1980 with the conductivity of Mualem 1976."""
     m = 1 - 1 / n
 
     def scaled(h: Array) -> Array:
@@ -89,6 +90,8 @@ def rounded(theta_r: float, theta_s: float, alpha: float, n: float, K_s: float, 
 def haverkamp(
     theta_r: float, theta_s: float, a: float, b: float, a_k: float, b_k: float, K_s: float, S_s: float
 ) -> Soil:
+    """Haverkamp et al. 1977, eqs 13 and 14."""
+
     def suction(h: Array) -> Array:
         return np.asarray(np.maximum(-h, 1e-12))
 
