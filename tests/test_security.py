@@ -17,7 +17,7 @@ import pytest
 import torch
 import xarray as xr
 from calibration import write_basins, write_config
-from test_io_folders import DAYS, camels, caravan, caravan_file  # noqa: F401 (fixtures)
+from folders import DAYS, camels_folder, caravan_file, caravan_folder
 
 import pydiffgeo as dg
 from pydiffgeo.calibration import checkpoint
@@ -190,7 +190,17 @@ def test_usual_units_are_known():
         check_known(text, file="a.nc", variable="q")
 
 
-def test_a_list_of_units_costs_no_time(caravan):  # noqa: F811
+@pytest.fixture
+def camels(tmp_path):
+    return camels_folder(tmp_path)
+
+
+@pytest.fixture
+def caravan(tmp_path):
+    return caravan_folder(tmp_path)
+
+
+def test_a_list_of_units_costs_no_time(caravan):
     path = next((caravan / "timeseries" / "netcdf" / "camels").glob("*.nc"))
     for text in ("a" * 300_000, "a:" * 150_000, "a:[" * 100_000):
         data = caravan_file(DAYS)
@@ -200,7 +210,7 @@ def test_a_list_of_units_costs_no_time(caravan):  # noqa: F811
             dg.hydrology.open_caravan(caravan)
 
 
-def test_basins_and_products_do_not_leave_their_folder(camels, caravan):  # noqa: F811
+def test_basins_and_products_do_not_leave_their_folder(camels, caravan):
     # Where the names would lead, there are files that could be read.
     outside = camels.parent / "outside"
     (camels / "basin_mean_forcing" / "daymet").rename(outside)

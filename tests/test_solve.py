@@ -18,8 +18,6 @@ import pydiffgeo as dg
 from pydiffgeo.engines import registry
 from pydiffgeo.errors import SolverError
 
-torch.set_default_dtype(torch.float64)
-
 CELLS, TIMES = 5, [0.0, 1.0, 2.0, 3.0]
 FLUX = torch.tensor([0.02, 0.001, 0.01])
 # Without its limits, so that water can be forced in until the steps run out.

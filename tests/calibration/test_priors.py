@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from calibration import write_basins, write_config
-from test_sites import observations as reservoir_observations
-from test_sites import site as reservoir
+from reservoirs import observations as reservoir_observations
+from reservoirs import site as reservoir
 
 import pydiffgeo as dg
 from pydiffgeo.calibration import Prior, Site, Strategy, calibrate

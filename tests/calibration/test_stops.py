@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from apart import run_apart
 from stopping import stopped_at
-from test_faults import run_apart
 
 import pydiffgeo as dg
 from pydiffgeo.calibration import CalibrationResult, Prior, Site, Strategy, calibrate, keeper

@@ -9,7 +9,7 @@ import pytest
 import torch
 import xarray as xr
 from calibration import write_basins, write_config
-from test_sites import DAYS, QUICK, RESERVOIR, observations, site, truth
+from reservoirs import DAYS, QUICK, RESERVOIR, observations, site, truth
 
 import pydiffgeo as dg
 from pydiffgeo.calibration import Prior, Site, calibrate, check_site, keeper, multistart, site_dataset

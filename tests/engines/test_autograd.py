@@ -10,31 +10,15 @@ from typing import Any
 
 import pytest
 import torch
+from decays import RESERVOIR, TIGHT, close
 from torch import Tensor
 from torch.autograd import forward_ad, functional
 
 import pydiffgeo as dg
 from pydiffgeo.errors import AdjointError, BoundsError, TangentError, TimeError
 
-torch.set_default_dtype(torch.float64)
-
-RESERVOIR = dg.Model(
-    name="Reservoir",
-    graph=dg.single_cell(),
-    states=(dg.State("water", "mm", "water", default=10.0),),
-    parameters=(dg.Parameter("k", "d-1", "rate", low=0.0),),
-    forcings=(dg.ForcingVariable("rain", "mm d-1", "rain", default=0.0),),
-    fluxes=(dg.IntegratedFlux("rain", "mm", "rain", +1), dg.IntegratedFlux("outflow", "mm", "outflow", -1)),
-    outputs=(dg.Output("rate", "mm d-1", "rate of outflow"),),
-    source=lambda cell, forcing: {
-        "water": forcing.rain - cell.k * cell.water, "rain": forcing.rain, "outflow": cell.k * cell.water
-    },
-    output=lambda cell: {"rate": cell.k * cell.water},
-    constraints=(dg.Constraint("k < 5", ("k",), lambda p: p.k < 5),),
-)  # fmt: skip
 K = torch.tensor([0.2, 0.7, 1.3])
 DAYS = 2.0
-TIGHT: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-11}
 
 
 def solve(k: Any, water: Any = 10.0, rain: Any = 0.0, **settings: Any) -> dg.Solution:
@@ -56,10 +40,6 @@ def exact(k: Tensor, water: float = 10.0) -> Tensor:
 def slope(k: Tensor, water: float = 10.0) -> Tensor:
     """Of `exact`, to k."""
     return -DAYS * water * torch.exp(-DAYS * k)
-
-
-def close(found: Any, expected: Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
 
 
 def test_a_gradient_by_any_transform_is_the_exact_one(engine: str) -> None:

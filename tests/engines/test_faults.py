@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from apart import LIMIT, run_apart
 from faults import OSCILLATOR, endless, forward, in_process, lasting, numbers, same
 
 import pydiffgeo as dg
-from pydiffgeo.engines.registry import NAMES, choose_engine
+from pydiffgeo.engines.registry import choose_engine
 from pydiffgeo.errors import AdjointError, EngineError, InputError, SolverError, TangentError
 
-HERE = Path(__file__).parent
-# Seconds for a process of its own, Julia's start included, on a machine that is busy with other things.
-LIMIT = 400
 # Ctrl-C takes some hundredths of a second. What machines that do other things make of that is not tested.
 SOON = 20.0
 THREADS = {"PYTHON_JULIACALL_THREADS": "2", "PYTHON_JULIACALL_HANDLE_SIGNALS": "yes"}
-
-
-def run_apart(*arguments: str, module: str = "faults", **environment: str) -> str:
-    """What a scenario of `faults` prints; a crash or a hang fails."""
-    path = os.pathsep.join([str(HERE.parent), str(HERE), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], env={**os.environ, "PYTHONPATH": path, **environment},
-        capture_output=True, text=True, timeout=LIMIT, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"exit {done.returncode}: {done.stdout[-1000:]}\n{done.stderr[-3000:]}"
-    assert done.stdout.endswith("done\n")
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def engines() -> tuple[str, ...]:
-    from conftest import julia_absent
-
-    return ("sundials",) if julia_absent() else NAMES
 
 
 def test_any_thread_may_solve(engine: str) -> None:
@@ -94,13 +70,13 @@ def seconds(printed: str) -> list[float]:
 
 
 def test_ctrl_c_ends_a_solve(engine: str) -> None:
-    took = seconds(run_apart("interrupt", engine))
+    took = seconds(run_apart("interrupt", engine, module="pressed"))
     assert len(took) == 3
     assert max(took) < SOON
 
 
 def test_ctrl_c_ends_derivatives(engine: str) -> None:
-    took = seconds(run_apart("interrupt_derivatives", engine))
+    took = seconds(run_apart("interrupt_derivatives", engine, module="pressed"))
     assert len(took) == 2
     assert max(took) < SOON
 
@@ -108,7 +84,7 @@ def test_ctrl_c_ends_derivatives(engine: str) -> None:
 @pytest.mark.usefixtures("julia_engine")
 def test_ctrl_c_with_several_threads_of_julia() -> None:
     for scenario, count in (("interrupt", 3), ("interrupt_derivatives", 2)):
-        took = seconds(run_apart(scenario, "julia", **THREADS))
+        took = seconds(run_apart(scenario, "julia", module="pressed", **THREADS))
         assert len(took) == count
         assert max(took) < SOON
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[1] / "benchmarks" / "reference_gradients"
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "reference_gradients"
 sys.path.insert(0, str(FOLDER))
 import layers  # noqa: E402
 from problems import PROBLEMS, differences  # noqa: E402

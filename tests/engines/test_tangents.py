@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES, Case, loss
-from test_gradients import RESOLVED, TIGHT, TIGHTER, directional
+from derivatives import RESOLVED, TIGHT, TIGHTER, directional
 from torch.autograd import forward_ad
 
 import pydiffgeo as dg

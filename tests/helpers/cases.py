@@ -15,8 +15,6 @@ import torch
 import pydiffgeo as dg
 from pydiffgeo.processes.smoothing import smooth_ramp
 
-torch.set_default_dtype(torch.float64)
-
 
 @dataclass(frozen=True)
 class Case:

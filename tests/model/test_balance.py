@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from test_transforms_of_torch import RESERVOIR, TIGHT, close
+from decays import RESERVOIR, TIGHT, close
 
 import pydiffgeo as dg
 from pydiffgeo.engines.base import Stats
 from pydiffgeo.errors import InputError
-
-torch.set_default_dtype(torch.float64)
 
 
 def test_a_balance_is_that_of_the_fluxes_that_declare_one(engine: str) -> None:

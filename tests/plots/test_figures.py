@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.dates import date2num
-from test_report import made_up
+from reports import made_up
 
 import pydiffgeo as dg
 from pydiffgeo.errors import InputError, ShapeError, UnknownNameError

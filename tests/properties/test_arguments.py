@@ -14,8 +14,8 @@ pytest.importorskip("hypothesis")
 
 from hypothesis import given
 from hypothesis import strategies as st
+from netcdf import dataset, store
 from properties import INF, NAN, attempt, fractions, no_scalar
-from test_properties_files import dataset, store
 
 import pydiffgeo as dg
 from pydiffgeo.errors import DataError, InputError, ModelError

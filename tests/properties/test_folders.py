@@ -13,10 +13,10 @@ import torch
 
 pytest.importorskip("hypothesis")
 
+from folders import CUBIC_FEET, DAYS, A, B, write_flow, write_forcing
 from hypothesis import example, given
 from hypothesis import strategies as st
 from properties import attempt
-from test_io_folders import CUBIC_FEET, DAYS, A, B, write_flow, write_forcing
 
 import pydiffgeo as dg
 from pydiffgeo.calibration import checkpoint

@@ -14,7 +14,7 @@ from pydiffgeo.verification import exact
 from pydiffgeo.verification.catalogue import PROBLEMS
 from pydiffgeo.verification.problem import Bench, DataNotFoundError, Outcome, check, study
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def solved(name: str, engine: str, **disturbed: float) -> Outcome:

@@ -9,8 +9,8 @@ import pytest
 import torch
 import xarray as xr
 from calibration import fail_from_eleven, write_basins, write_config
-from test_report import Reader, figures, made_up, report, undrawn  # noqa: F401
-from test_sites import QUICK, observations, site
+from reports import Reader, figures, made_up, report
+from reservoirs import QUICK, observations, site
 
 import pydiffgeo as dg
 from pydiffgeo.calibration import calibrate, multistart
@@ -59,7 +59,7 @@ def test_the_summary_says_what_is_to_be_beaten(told):
     assert [line.split(":")[0] for line in shown] == ["basin 01000001", "basin 01000002", "median of 2 basins"]
 
 
-def test_calibrated_initial_states_are_as_complete_as_parameters(told, undrawn):  # noqa: F811
+def test_calibrated_initial_states_are_as_complete_as_parameters(told, undrawn):
     path, _ = told
     with xr.open_dataset(path) as data:
         start = data.initial_water_storage
@@ -99,7 +99,7 @@ def with_ensemble():
     return data
 
 
-def test_the_ensemble_is_drawn_and_scored_beside_the_best(tmp_path, undrawn, monkeypatch):  # noqa: F811
+def test_the_ensemble_is_drawn_and_scored_beside_the_best(tmp_path, undrawn, monkeypatch):
     data, drawn = with_ensemble(), []
     monkeypatch.setattr("pydiffgeo.report.series_figures.hydrograph",
                         lambda *args, **given: drawn.append(given) or dg.plots.hydrograph(*args, **given))  # fmt: skip
@@ -115,7 +115,7 @@ def test_the_ensemble_is_drawn_and_scored_beside_the_best(tmp_path, undrawn, mon
     assert next(row for row in page.rows if row[0] == "site")[1:3] == ["KGE", "NSE of the ensemble"]
 
 
-def test_an_ensemble_of_other_dimensions_is_not_drawn(tmp_path, undrawn):  # noqa: F811
+def test_an_ensemble_of_other_dimensions_is_not_drawn(tmp_path, undrawn):
     data = with_ensemble()
     data["runoff_ensemble"] = ("basin", np.ones(4), {"units": "mm d-1"})
     assert not [s for s in figures(report(tmp_path, data)) if "Ensemble:" in s]

@@ -40,7 +40,7 @@ def test_what_is_left_out_takes_defaults(tmp_path):
 
 
 def test_the_example_is_read(tmp_path):
-    path = Path(__file__).parents[1] / "examples" / "calibrate_basin.toml"
+    path = Path(__file__).parents[3] / "examples" / "calibrate_basin.toml"
     settings = read_settings(path)
     assert settings.periods.warmup_from == "repeat"
     # What is commented out are the defaults: with the comments taken off, nothing changes.
