@@ -190,3 +190,14 @@ def test_held_back_observations_choose_the_point_and_end_the_search(method):
     assert state["best_loss"][0] == squares(START[:1]).loss[0]
     np.testing.assert_array_equal(state["best_x"][1], seen[-1][1])
     assert not state["done"][1]
+
+
+def test_adam_does_not_mind_the_unit_of_the_loss():
+    def path(unit):
+        search, state = Adam(0.1), Adam(0.1).start(np.array([[1.0, -2.0]]))
+        for _ in range(20):
+            x = state["trial"]
+            state = search.advance(state, Evaluation(unit * (x**2 * [1.0, 30.0]).sum(1), unit * 2 * x * [1.0, 30.0]))
+        return state["trial"]
+
+    np.testing.assert_allclose(path(1e-14), path(1.0), rtol=1e-9)

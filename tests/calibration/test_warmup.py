@@ -7,20 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import xarray as xr
-from calibration import write_basins, write_config
 from reservoirs import DAYS, QUICK, RESERVOIR, observations, site, truth
 
 import pydiffgeo as dg
 from pydiffgeo.calibration import Prior, Site, calibrate, check_site, keeper, multistart, site_dataset
-from pydiffgeo.calibration.search import Adam, Evaluation
-from pydiffgeo.errors import BoundsError, DataError, InputError, SolverError, TimeError
-from pydiffgeo.hydrology import calibrate_file
-from pydiffgeo.hydrology.baselines import LinearRegression
-from pydiffgeo.hydrology.basin import BasinData
-from pydiffgeo.hydrology.calibrate import from_toml as files
-from pydiffgeo.hydrology.calibrate import result_file as results
-from pydiffgeo.hydrology.scores import BASELINES, baseline_scores
+from pydiffgeo.errors import DataError, InputError, TimeError
 from pydiffgeo.observe import Observation
 
 ONCE = replace(QUICK, candidates=4, starts=1, finalists=1, steps=2)
@@ -137,99 +128,10 @@ def test_candidates_are_compared_with_both_tolerances_as_far_apart_as_they_were(
         assert (coarse["rtol"], coarse["atol"]) == pytest.approx(wanted)
 
 
-def test_adam_does_not_mind_the_unit_of_the_loss():
-    def path(unit):
-        search, state = Adam(0.1), Adam(0.1).start(np.array([[1.0, -2.0]]))
-        for _ in range(20):
-            x = state["trial"]
-            state = search.advance(state, Evaluation(unit * (x**2 * [1.0, 30.0]).sum(1), unit * 2 * x * [1.0, 30.0]))
-        return state["trial"]
-
-    np.testing.assert_allclose(path(1e-14), path(1.0), rtol=1e-9)
-
-
 # --- baselines -----------------------------------------------------------------------------------
 
 
-def test_the_regression_that_a_model_has_to_beat_knows_the_three_days_before():
-    random = np.random.default_rng(0)
-    rain, n = random.gamma(0.5, 8.0, 400), 400
-    dates = np.datetime64("2001-01-01") + np.arange(n)
-    for lag, reached in ((0, True), (3, True), (4, False)):
-        runoff = np.concatenate([np.ones(lag), 0.5 * rain[: n - lag]])
-        data = BasinData("a", dates, rain, random.normal(size=n), np.full(n, 12.0), runoff, "made up")
-        found = dict(zip(BASELINES, baseline_scores("nse", data, slice(10, 200), slice(200, n)), strict=True))
-        train, evaluation = found["linear regression"]
-        assert (min(train, evaluation) > 1 - 1e-9) == reached, lag
-        assert reached or evaluation < 0.2
-
-
-def test_a_regression_does_not_depend_on_the_units_of_its_drivers():
-    random = np.random.default_rng(1)
-    rain, warmth = random.gamma(0.5, 8.0, 300), 280 + random.normal(size=300)
-    flow = 1 + 0.5 * rain - 0.2 * warmth
-    for unit in (1.0, 1e-15, 1e9):
-        drivers = {"rain": unit * rain, "warmth": warmth}
-        predicted = LinearRegression.fit(drivers, flow, lags=1).predict(drivers, slice(5, 300))
-        np.testing.assert_allclose(predicted, flow[5:], rtol=1e-9)
-
-
 # --- what was found is written -------------------------------------------------------------------
-
-SHORT = (("\nsteps = 6", "\nsteps = 1"), ("window = 40", "window = 0"), ("candidates = 8", "candidates = 4"))
-
-
-@pytest.fixture
-def config(tmp_path):
-    write_basins(tmp_path)
-    return write_config(tmp_path, *SHORT)
-
-
-def refuse(*_args, **_given):
-    raise BoundsError("it does not like that")
-
-
-def test_a_part_that_cannot_be_had_costs_that_part_alone(config, monkeypatch):
-    monkeypatch.setattr(results, "_prior_runoff", refuse)
-    monkeypatch.setattr(files, "_together", refuse)
-    with xr.open_dataset(calibrate_file(config, progress=False)) as data:
-        assert data.status.values.tolist() == ["ok", "ok"]
-        assert "no ensemble: it does not like that; no runoff_prior: it does not like that" in str(data.notes.values[0])
-        assert np.isfinite(data.nse).all()
-        assert np.isnan(data.runoff_prior).all()
-        assert np.isnan(data.ensemble_nse).all()
-
-
-def test_values_are_written_of_basins_that_cannot_be_solved_any_more(config, monkeypatch):
-    whole = files._whole
-    monkeypatch.setattr(files, "_whole", lambda b, f: refuse() if b.site.name == "01000002" else whole(b, f))
-    with xr.open_dataset(calibrate_file(config, progress=False)) as data:
-        assert data.status.values[0] == "ok"
-        assert data.status.values[1] == "could not be solved over the whole record: it does not like that"
-        assert np.isfinite(data.f).all()
-        assert np.isfinite(data.finalist_loss.values[1]).any()
-        assert np.isnan(data.nse.values[1]).all()
-
-
-def test_values_are_written_even_where_no_basin_can_be_solved_any_more(config, monkeypatch):
-    monkeypatch.setattr(files, "_whole", refuse)
-    with pytest.raises(SolverError, match=r"over the whole record; .*; what was found is in .*result.nc"):
-        calibrate_file(config, progress=False)
-    with xr.open_dataset(config.parent / "result.nc") as data:
-        assert np.isfinite(data.f).all()
-        assert (data.f.attrs["valid_min"], data.f.attrs["valid_max"]) == (0.01, 0.1)
-
-
-def test_a_result_that_cannot_be_written_is_kept_in_the_checkpoint(config, monkeypatch):
-    monkeypatch.setattr(files, "write_result", lambda *_: (_ for _ in ()).throw(DataError("the disk is full")))
-    with pytest.raises(
-        DataError, match=r"the disk is full; what was found is in .*checkpoint.npz, from which the same"
-    ):
-        calibrate_file(config, progress=False)
-    monkeypatch.undo()
-    steps = []
-    assert calibrate_file(config, progress=False, callback=steps.append).exists()
-    assert steps == []
 
 
 def test_a_mistake_of_a_callback_loses_nothing(tmp_path):

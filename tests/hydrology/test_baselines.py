@@ -211,3 +211,13 @@ def test_a_comparison_covers_what_both_have_and_reads_as_a_sentence():
             compare(given, base)
     with pytest.raises(InputError, match="spreads"):
         compare(scores, baselines, spreads=-1.0)
+
+
+def test_a_regression_does_not_depend_on_the_units_of_its_drivers():
+    random = np.random.default_rng(1)
+    rain, warmth = random.gamma(0.5, 8.0, 300), 280 + random.normal(size=300)
+    flow = 1 + 0.5 * rain - 0.2 * warmth
+    for unit in (1.0, 1e-15, 1e9):
+        drivers = {"rain": unit * rain, "warmth": warmth}
+        predicted = LinearRegression.fit(drivers, flow, lags=1).predict(drivers, slice(5, 300))
+        np.testing.assert_allclose(predicted, flow[5:], rtol=1e-9)

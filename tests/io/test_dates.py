@@ -13,7 +13,7 @@ import xarray as xr
 import pydiffgeo as dg
 from pydiffgeo.days import day
 from pydiffgeo.errors import DataError, TimeAxisError, UnitError
-from pydiffgeo.hydrology.basin import BasinData, daylength
+from pydiffgeo.hydrology.basin import BasinData
 
 N = 6
 FIRST = np.datetime64("2000-03-01")
@@ -292,46 +292,3 @@ def test_dates_are_never_others(tmp_path):
             BasinData("a", wrong, ones, ones, ones, ones, "here")
     far = BasinData("a", days, ones, ones, ones, ones, "here")  # days alone have room for all years
     assert str(far.dates[0]) == "2300-01-01"
-
-
-# --- the length of the day -------------------------------------------------------------------------
-
-
-def almanac(latitude: float, dates: Any) -> Any:
-    """Hours that the centre of the sun is above the horizon, from its position.
-
-    Source: The Astronomical Almanac, section C, low-precision formulas for the sun (to 0.01 degrees, 1950 to 2050),
-    as the U.S. Naval Observatory has them under "Approximate solar coordinates".
-    """
-    n = (dates - np.datetime64("2000-01-01")).astype(float)  # days since noon of 1 January 2000, at noon
-    anomaly, mean = np.deg2rad(357.529 + 0.98560028 * n), 280.459 + 0.98564736 * n
-    longitude = np.deg2rad(mean + 1.915 * np.sin(anomaly) + 0.020 * np.sin(2 * anomaly))
-    sine = np.sin(np.deg2rad(23.439 - 0.00000036 * n)) * np.sin(longitude)
-    hour_angle = -np.tan(np.deg2rad(latitude)) * sine / np.sqrt(1 - sine**2)
-    return 24 / np.pi * np.arccos(np.clip(hour_angle, -1, 1))
-
-
-@pytest.mark.parametrize("latitude", [-60.0, -35.0, 0.0, 15.0, 44.8, 60.0])
-def test_the_length_of_the_day_is_that_of_the_almanac(latitude):
-    days = np.arange("1996-01-01", "2012-01-01", dtype="datetime64[D]")
-    expected = almanac(latitude, days)
-    assert np.abs(daylength(latitude, days) - expected).max() < 0.002 * 12 + 0.1 * abs(np.tan(np.deg2rad(latitude)))
-    assert daylength(latitude, days).mean() == pytest.approx(expected.mean(), abs=0.05)
-
-
-def test_the_longest_and_shortest_days_are_those_of_the_solstices():
-    year = np.arange("2001-01-01", "2002-01-01", dtype="datetime64[D]")
-    found = daylength(50.0, year)
-    # The sun at 23.44 degrees: 12 h + 24 h / pi * asin(tan 50 tan 23.44) = 16 h 08 min.
-    assert found.max() == pytest.approx(16.14, abs=0.05)
-    assert found.min() == pytest.approx(24 - 16.14, abs=0.05)
-    assert abs(year[found.argmax()] - np.datetime64("2001-06-21")) <= np.timedelta64(2, "D")
-    assert abs(year[found.argmin()] - np.datetime64("2001-12-21")) <= np.timedelta64(2, "D")
-
-
-def test_a_basin_without_day_lengths_has_those_of_its_latitude(tmp_path):
-    data = dg.hydrology.open_cf(stored(tmp_path, np.arange(N)))
-    data = data.assign(temperature=data.precipitation.assign_attrs(units="degC"))
-    for how in ({"latitude": 48.0}, {}):
-        one = dg.hydrology.basin_data(data.assign_coords(gauge_lat=("basin", [48.0])), "a", gauged=False, **how)
-        np.testing.assert_allclose(one.daylength, almanac(48.0, one.dates), atol=0.12)

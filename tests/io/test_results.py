@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import xarray as xr
 
 import pydiffgeo as dg
 from pydiffgeo.errors import DataError, MissingPackageError, UnitError
-from pydiffgeo.io import results
+from pydiffgeo.io import Variable, results, write_netcdf
+
+DAYS = np.arange("2000-01-01", "2000-03-01", dtype="datetime64[D]")
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +210,41 @@ def test_the_depth_is_in_the_unit_of_the_head(tmp_path, head, said, unit):
     assert data.depth.attrs.get("units") == unit
     read = dg.io.read_dataset(dg.io.write_dataset(tmp_path / "r.nc", data))
     assert read.depth.attrs == data.depth.attrs
+
+
+def written(path: Path, values: np.ndarray) -> Path:
+    days = Variable(("time",), DAYS[: len(values)], None, "day")
+    return write_netcdf(path, {"q": Variable(("time",), values, "mm d-1", "runoff")}, {"time": days}, {"seed": 3})
+
+
+def test_what_is_written_can_be_read(tmp_path):
+    path = written(tmp_path / "result.nc", np.array([1.0, np.nan, 3.0]))
+    with xr.open_dataset(path) as read:
+        np.testing.assert_array_equal(read.q.values, [1.0, np.nan, 3.0])
+        assert read.q.attrs == {"units": "mm d-1", "long_name": "runoff"}
+        assert read.attrs == {"Conventions": "CF-1.10", "seed": 3}
+        np.testing.assert_array_equal(read.time.values.astype("datetime64[D]"), DAYS[:3])
+    assert os.listdir(tmp_path) == ["result.nc"]
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+
+
+def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    path = written(tmp_path / "result.nc", np.array([1.0, 2.0]))
+    before = path.read_bytes()
+
+    def fail(self, target, **_):
+        Path(target).write_bytes(b"half a file")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", fail)
+    with pytest.raises(DataError, match=r"result.nc: cannot be written .no space left"):
+        written(path, np.array([7.0, 8.0]))
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["result.nc"]
+
+
+def test_writing_into_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="cannot be written"):
+        written(tmp_path / "absent" / "result.nc", np.array([1.0, 2.0]))

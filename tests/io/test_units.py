@@ -7,6 +7,7 @@ import pint
 import pytest
 
 from pydiffgeo.errors import UnitError
+from pydiffgeo.io import units
 from pydiffgeo.io.units import convert
 
 FOOT = 0.3048  # metres, exactly
@@ -95,11 +96,39 @@ def test_the_registry_of_the_program_stays_its_own():
     before = pint.get_application_registry().get()
     pint.set_application_registry(own)
     try:
-        from pydiffgeo.io import units
-
         units._registry.cache_clear()
         units._parse.cache_clear()
         assert to("F", "degC", 212.0) == pytest.approx(100.0)
         assert pint.get_application_registry().get() is own
     finally:
         pint.set_application_registry(before)
+
+
+@pytest.mark.parametrize(
+    ("unit", "target", "factor"),
+    [
+        ("kg m-2 s-1", "mm d-1", 86400), ("kg/m2/day", "mm d-1", 1), ("mm h**-1", "mm d-1", 24), ("m.s-1", "mm d-1", 86400e3),
+        ("in/day", "mm d-1", 25.4), ("kg m-2", "mm", 1), ("hPa", "Pa", 100), ("kPa", "Pa", 1000),
+        ("MJ m-2 d-1", "W m-2", 1e6 / 86400), ("W/m^2", "W m-2", 1), ("ft3/s", "m3 s-1", 0.3048**3), ("cfs", "m3 s-1", 0.3048**3),
+        ("L s-1", "m3 s-1", 1e-3), ("ha", "km2", 0.01), ("seconds", "h", 1 / 3600), ("%", "1", 0.01), ("-", "1", 1),
+    ],
+)  # fmt: skip
+def test_units_of_the_field(unit, target, factor):
+    values = np.array([[0.0, 1.0, 7.5]])
+    read = convert(values, unit, target, file="f", variable="v")
+    np.testing.assert_allclose(read, values * factor, rtol=1e-12)
+
+
+def test_offsets_of_temperature():
+    for unit, value in (("K", 273.15), ("degF", 32.0), ("Celsius", 0.0), ("C", 0.0), ("degree_Celsius", 0.0),
+                        ("deg_C", 0.0), ("F", 32.0), ("deg_F", 32.0), ("degree_Fahrenheit", 32.0), ("°F", 32.0)):  # fmt: skip
+        assert convert(np.array([value]), unit, "degC", file="f", variable="v") == pytest.approx(0.0, abs=1e-10)
+
+
+def test_the_length_of_a_day_may_be_time_per_day():
+    for unit, value in (("s/day", 43200.0), ("s d-1", 43200.0), ("min/day", 720.0), ("h/d", 12.0)):
+        assert convert(np.array([value]), unit, "h", file="f", variable="v") == pytest.approx(12.0)
+    # A share without a unit could be anything, and what is no length of a day has no such unit.
+    for unit, target in (("1", "h"), ("%", "h"), ("s/s", "h"), ("s/day", "mm"), ("h/d", "degC")):
+        with pytest.raises(UnitError, match="cannot be converted"):
+            convert(np.array([0.5]), unit, target, file="f", variable="v")

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from decays import RESERVOIR, TIGHT, close
+from decays import TIGHT, close
 
 import pydiffgeo as dg
-from pydiffgeo.engines.base import Stats
 from pydiffgeo.errors import InputError
 
 
@@ -93,24 +92,3 @@ def test_stores_that_cannot_be_added_up_are_refused() -> None:
     solution = dg.solve(odd, times=[0.0, 1.0], engine="sundials")
     with pytest.raises(InputError, match="'mol' declare a balance, but no state"):
         solution.balances  # noqa: B018
-
-
-@pytest.mark.parametrize("differentiated", [False, True])
-def test_statistics_have_the_same_keys_in_all_engines(differentiated: bool, engine: str) -> None:
-    k = torch.tensor([[0.2], [0.7]], requires_grad=differentiated)
-    solution = dg.solve(RESERVOIR, {"k": k}, times=[0.0, 0.5, 2.0], engine=engine, **TIGHT)
-    if differentiated:
-        left_over = solution.states["water"].sum()
-        left_over.backward(retain_graph=True)
-        once = solution.stats["backward_seconds"]
-        left_over.backward()
-        assert solution.stats["backward_seconds"] > once > 0
-    stats = solution.stats
-    assert {*stats} == {*Stats.__annotations__}
-    assert {*solution.select([0]).stats} == {*Stats.__annotations__}
-    assert (stats["engine"], stats["why"], stats["rtol"], stats["atol"]) == (engine, "asked for", 1e-9, 1e-11)
-    assert stats["fallbacks"] == stats["adjoint_fallbacks"] == stats["tangent_fallbacks"] == {}
-    for name in ("steps", "rejections"):
-        assert stats[name] is None or len(stats[name]) == 2
-    assert (stats["backward_seconds"] > 0) is differentiated
-    assert stats["forward_seconds"] > 0

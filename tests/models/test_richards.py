@@ -9,6 +9,7 @@ import torch
 
 import pydiffgeo as dg
 from pydiffgeo.engines.base import Status
+from pydiffgeo.errors import ModelError
 
 CELLS = 20
 SAND = {"theta_r": 0.045, "theta_s": 0.43, "alpha": 14.5, "n": 2.68, "K_s": 7.128}
@@ -225,3 +226,21 @@ def test_nothing_evaporates_without_demand_and_nothing_infiltrates_without_rain(
     assert (demand["evaporation"] <= 365.0 * 1e-4 * (1 + 1e-9)).all()
     assert (demand["infiltration"] == 0.0).all()
     assert (demand["evaporation"][0].item() > 0.02) == (head == -1.0)
+
+
+@pytest.mark.parametrize(
+    ("choices", "parts"),
+    [
+        ({"top": "rain"}, ["top='rain'", "'atmosphere'"]),
+        ({"bottom": "drain"}, ["bottom='drain'", "'free_drainage'"]),
+        ({"closure": "van genuchten"}, ["closure='van genuchten'", "'van_genuchten'"]),
+        ({"face_conductivity": "logarithmic"}, ["face_conductivity='logarithmic'", "'geometric'"]),
+        ({"root_depth": 0.0}, ["root_depth must be positive", "0.0"]),
+        ({"depth": -1.0}, ["depth must be positive", "-1.0"]),
+    ],
+)
+def test_choices_of_the_column(choices: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(ModelError) as caught:
+        dg.models.RichardsColumn(**choices)
+    for part in parts:
+        assert part in str(caught.value)

@@ -10,14 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 from learning import DAYS, SETTINGS, make_sites, network, true_f
-from stopping import equal, stopped_at, weights
+from stopping import weights
 from terminal import Terminal
 
 import pydiffgeo as dg
-from pydiffgeo.errors import DataError, InputError, SolverError
-from pydiffgeo.nn.quadratic_surrogate import quadratic_surrogate
+from pydiffgeo.errors import InputError, SolverError
 
 # `dg.nn.train` is the function.
 module = importlib.import_module("pydiffgeo.nn.train")
@@ -61,134 +59,6 @@ BRIEF = dg.nn.Training(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("inner_steps", [1, 4])
-def test_a_stop_at_any_moment_leaves_no_trace(sites, tmp_path, monkeypatch, inner_steps):
-    training, shown, whole = replace(BRIEF, inner_steps=inner_steps), [], network()
-    shown.append(weights(whole.normalise(sites.attributes)))
-    # What is built at the first solve is not counted.
-    dg.nn.train(network(), sites, replace(training, steps=1))
-    with stopped_at() as calls:
-        seen = dg.nn.train(whole, sites, training, callback=lambda step, loss: shown.append(weights(whole)))
-    assert seen.checked == (2, 4, 6)
-    random = np.random.default_rng(inner_steps)
-    for attempt, often in enumerate((True, False)):
-        monkeypatch.setattr(module, "SAVE_EVERY", 0.0 if often else 10.0)
-        path, stops, net = tmp_path / f"{attempt}.npz", 0, network()
-        for _ in range(5):
-            try:
-                with stopped_at(int(random.integers(1, calls[0] // 2))):
-                    dg.nn.train(net, sites, training, checkpoint=path, progress=False)
-            except KeyboardInterrupt:
-                stops += 1
-            # It holds what the training would have ended with after one of its steps, as a whole.
-            if net.scaling.fitted:
-                assert any(equal(weights(net), known) for known in shown)
-            # The next one begins with what is there, as in a notebook, or anew, as in another process.
-            net = net if attempt == 1 else network()
-        again = dg.nn.train(net, sites, training, checkpoint=path)
-        assert stops > 1
-        assert replace(again, seconds=0) == replace(seen, seconds=0)
-        assert equal(weights(net), weights(whole))
-
-
-@pytest.mark.parametrize("what", ["_checked", "_stepped", "save", "commit"])
-def test_a_stop_within_each_part_of_a_training_leaves_no_trace(sites, tmp_path, monkeypatch, what):
-    whole, net = network(), network()
-    seen = dg.nn.train(whole, sites, BRIEF)
-    monkeypatch.setattr(module, "SAVE_EVERY", 0.0)
-    part, calls = getattr(module._Run, what), []
-
-    def stop(self, *args):
-        calls.append(None)
-        # Ahead of what is done, and after it.
-        if len(calls) == 2:
-            part(self, *args)
-        if len(calls) in (2, 4):
-            raise KeyboardInterrupt
-        return part(self, *args)
-
-    monkeypatch.setattr(module._Run, what, stop)
-    stops = 0
-    while True:
-        try:
-            again = dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz")
-            break
-        except KeyboardInterrupt:
-            stops += 1
-    assert stops == 2
-    assert replace(again, seconds=0) == replace(seen, seconds=0)
-    assert equal(weights(net), weights(whole))
-
-
-def test_a_stop_says_where_the_training_stands_and_shows_the_average(sites, tmp_path):
-    def stop(step, loss):
-        if step == 2:
-            raise KeyboardInterrupt
-
-    net, two = network(), network()
-    with pytest.raises(KeyboardInterrupt, match=r"after step 2 of 6; the same call goes on from .*c\.npz"):
-        dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz", callback=stop)
-    shown = []
-    dg.nn.train(two, sites, BRIEF, callback=lambda step, loss: shown.append(weights(two)))
-    assert equal(weights(net), shown[1])
-    with pytest.raises(DataError, match=r"belongs to another training \(different: training\)"):
-        dg.nn.train(network(), sites, replace(BRIEF, steps=5), checkpoint=tmp_path / "c.npz")
-
-
-def test_an_error_of_the_callback_costs_nothing(sites, tmp_path):
-    def fail(step, loss):
-        if step == 4:
-            raise ZeroDivisionError("its own affair")
-
-    net, whole, steps = network(), network(), []
-    with pytest.raises(ZeroDivisionError, match="its own affair"):
-        dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz", callback=fail)
-    dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz", callback=lambda step, loss: steps.append(step))
-    assert steps == [5, 6]
-    dg.nn.train(whole, sites, BRIEF)
-    assert equal(weights(net), weights(whole))
-
-
-def test_the_default_type_of_pytorch_may_change_between(sites, tmp_path):
-    def stop(step, loss):
-        if step == 3:
-            raise KeyboardInterrupt
-
-    whole, net, before = network(), network(), torch.get_default_dtype()
-    seen = dg.nn.train(whole, sites, BRIEF)
-    try:
-        torch.set_default_dtype(torch.float32)
-        with pytest.raises(KeyboardInterrupt):
-            dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz", callback=stop)
-        torch.set_default_dtype(torch.float64)
-        assert dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz").loss == seen.loss
-    finally:
-        torch.set_default_dtype(before)
-    assert equal(weights(net), weights(whole))
-
-
-def test_random_layers_of_ones_own_network_go_on_as_well(sites, tmp_path):
-    def dropping():
-        net = network()
-        net.layers.append(torch.nn.Dropout(0.5))
-        return net
-
-    def stop(step, loss):
-        if step == 5:
-            raise KeyboardInterrupt
-
-    whole, net = dropping(), dropping()
-    seen = dg.nn.train(whole, sites, BRIEF)
-    torch.manual_seed(77)
-    with pytest.raises(KeyboardInterrupt):
-        dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz", callback=stop)
-    before = torch.get_rng_state()
-    again = dg.nn.train(net, sites, BRIEF, checkpoint=tmp_path / "c.npz")
-    assert again.loss == seen.loss != dg.nn.train(network(), sites, BRIEF).loss
-    assert equal(weights(net), weights(whole))
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 def test_a_terminal_gets_a_bar(sites, monkeypatch):
     training = replace(TRAINING, steps=3)
     for shown, progress in ((Terminal(), True), (Terminal(), False), (io.StringIO(), True)):
@@ -199,59 +69,6 @@ def test_a_terminal_gets_a_bar(sites, monkeypatch):
             assert f"loss {seen.loss[-1]:.4g}" in shown.getvalue()
         else:
             assert shown.getvalue() == ""
-
-
-def test_training_on_quadratic_surrogates_needs_fewer_solves(sites):
-    out = ["site 1", "site 4", "site 7"]
-    kept = [name for name in sites.names if name not in out]
-    net, apart = network(seed=0), sites.take(out)
-    before = efficiency(net.normalise(sites.take(kept).attributes), apart)
-    training = replace(TRAINING, steps=12, inner_steps=60, learning_rate=0.02)
-    seen = dg.nn.train(net, sites.take(kept), training)
-    assert seen.solves == 72
-    assert len(seen.loss) == 12
-    assert (1 - efficiency(net, apart)).mean() < 0.5 * (1 - before).mean()
-
-
-@pytest.mark.parametrize("measure", ["scaled", "log"])
-def test_quadratic_surrogates_touch_the_loss(sites, measure):
-    net, part = network().normalise(sites.attributes), sites.days(slice(0, 60))
-    spread = sites.observed.sub(sites.observed.nanmean(1, keepdim=True)).pow(2).nanmean(1).sqrt()
-    # One site was not observed in these days.
-    part = replace(part, observed=part.observed.clone())
-    part.observed[4] = torch.nan
-    noise = torch.from_numpy(np.random.default_rng(3).normal(size=(9, 2)))
-    found = quadratic_surrogate(
-        net, part, spread, flux="runoff", warmup=20, measure=measure, damping=0.3, noise=noise, settings=SETTINGS
-    )  # fmt: skip
-    assert torch.equal(found.at, net.variables(part.attributes, noise=noise).detach())
-    assert not torch.equal(found.at, net.variables(part.attributes).detach())
-    assert found.usable.tolist() == [i != 4 for i in range(9)]
-
-    def loss(variables):
-        solution = net.solve(net.values(variables), part.forcing, np.arange(61.0), **SETTINGS)
-        error = dg.nn.scaled_error(solution.fluxes["runoff"][:, 20:], part.observed[:, 20:], spread)[found.usable]
-        return error.mean() if measure == "scaled" else torch.log(error + 0.02).mean()
-
-    def both(function):
-        x = found.at.clone().requires_grad_()
-        value = function(x)
-        value.backward()
-        return value.item(), x.grad
-
-    (a, slope_a), (b, slope_b) = both(loss), both(found)
-    assert a == pytest.approx(b, rel=1e-6)
-    torch.testing.assert_close(slope_a, slope_b, rtol=1e-4, atol=1e-6)
-    # Gauss-Newton's curvature and the damping make it rise on all sides.
-    assert (torch.linalg.eigvalsh(found.curvature) > 0.29).all()
-
-
-def test_networks_with_weather_have_no_quadratic_surrogates(sites):
-    net = dg.nn.ParameterNetwork(
-        dg.models.ExpHydro(), sites.inputs, varying=["f"], weather=["precipitation"], fixed={"T_max": 1.0}
-    )  # fmt: skip
-    with pytest.raises(InputError, match=r"do not vary with the weather; \['f'\] do"):
-        dg.nn.train(net, sites, replace(TRAINING, steps=1, inner_steps=5))
 
 
 def test_weights_are_averaged_over_the_steps(sites):
@@ -472,46 +289,3 @@ def test_it_trains_under_lightning(sites, tmp_path):
 
 
 # --- what is predicted ---------------------------------------------------------------------------
-
-
-def test_predictions_hold_scores_over_seeds_beside_baselines(sites, tmp_path):
-    part = sites.take(sites.names[:3])
-    networks = [network(seed=s, initial={"water_storage": (50.0, 300.0)}).normalise(sites.attributes) for s in (0, 1)]
-    settings = {k: v for k, v in SETTINGS.items() if k != "initial"}
-    seen = [dg.nn.TrainingHistory(loss=[0.5, 0.4]), dg.nn.TrainingHistory(loss=[0.6])]
-    train, evaluation = ("2000-01-01", "2000-04-30"), ("2000-05-01", "2000-06-30")
-    found = dg.hydrology.predictions(networks, part, train, evaluation, seen=seen, warmup=20, **settings)
-    path = dg.io.write_dataset(tmp_path / "learnt.nc", found)
-    with xr.open_dataset(path) as data:
-        assert data.sizes == {"seed": 2, "basin": 3, "time": len(DAYS), "period": 2, "baseline": 3, "step": 2}
-        late = data.time.values >= np.datetime64("2000-05-01")
-        simulated, observed = data.runoff_simulated.values[1, 2, late], data.runoff_observed.values[2, late]
-        own = dg.losses.nse(torch.from_numpy(simulated), observed).item()
-        assert data.nse.values[1, 2, 1] == pytest.approx(own, rel=1e-9)
-        # Half a year says nothing about the climate of the other half.
-        assert np.isnan(data.baseline_nse.sel(baseline="climatology").values[:, 1]).all()
-        assert np.isfinite(data.baseline_nse.values[1:]).all()
-        assert (data.baseline_nse.values[1:, 0, 0] != data.baseline_nse.values[1:, 1, 0]).all()
-        assert data.f.attrs["valid_max"] == 0.1
-        assert data.initial_water_storage.attrs["units"] == "mm"
-        assert np.isnan(data.loss.values[1, 1])
-        assert (data.balance_error < 1e-6).all()
-        assert data.cost_solves.dims == ("seed",)
-        assert (data.attrs["engine"], data.attrs["rtol"], data.attrs["warmup"]) == ("sundials", SETTINGS["rtol"], 20)
-        assert '"hidden": [8]' in data.attrs["network"]
-    page = dg.report.write_report(path, tmp_path / "learnt.html").read_text()
-    assert "standard deviation over 2 seeds" in page
-    assert "climatology" in page
-    assert "decline of base flow with storage" in page
-    with pytest.raises(InputError, match="2 networks and what 1 trainings"):
-        dg.hydrology.predictions(networks, part, train, evaluation, seen=seen[:1], **settings)
-
-
-@pytest.mark.parametrize("change", [{"seed": 1}, {"start": {"f": 0.02}}])
-def test_a_checkpoint_of_another_network_is_refused(sites, tmp_path, change):
-    training = replace(TRAINING, steps=1)
-    dg.nn.train(network(), sites, training, checkpoint=tmp_path / "c.npz")
-    with pytest.raises(
-        DataError, match=r"belongs to another training \(different: first weights; give the network as it was"
-    ):
-        dg.nn.train(network(**change), sites, training, checkpoint=tmp_path / "c.npz")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+import sys
 import time
 import types
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from pydiffgeo.engines.ir import traced_model
 from pydiffgeo.engines.ir.structure import fingerprint
 from pydiffgeo.engines.ir.traced_model import trace_model
 
-settings = types.ModuleType("settings")
+settings = sys.modules["settings_of_this_test"] = types.ModuleType("settings_of_this_test")
 TABLE = {"rate": 1.0}
 CALLS = [0.0]
 
@@ -99,9 +100,9 @@ def ways() -> dict[str, tuple[Callable[..., Any], Callable[[], Any]]]:
         return {"y": CALLS[0] * c.y}
 
     def imports(c: Any, f: Any) -> dict[str, Any]:
-        import test_captured
+        import settings_of_this_test
 
-        return {"y": test_captured.TABLE["rate"] * c.y}
+        return {"y": settings_of_this_test.rate * c.y}
 
     return {
         "a number of an enclosing function, through a helper": (lambda c, f: {"y": helper(c.y)}, set_number),
@@ -144,7 +145,7 @@ def ways() -> dict[str, tuple[Callable[..., Any], Callable[[], Any]]]:
             lambda c, f: {"y": globals()["TABLE"]["rate"] * c.y},
             lambda: TABLE.update(rate=2.0),
         ),
-        "what it imports": (imports, lambda: TABLE.update(rate=2.0)),
+        "what it imports": (imports, lambda: setattr(settings, "rate", 2.0)),
         "how often it was called": (counts, lambda: None),
         "the time": (lambda c, f: {"y": time.perf_counter() * c.y}, lambda: None),
         "chance": (lambda c, f: {"y": random.random() * c.y}, lambda: None),

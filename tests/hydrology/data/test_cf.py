@@ -13,7 +13,6 @@ import xarray as xr
 import pydiffgeo as dg
 from pydiffgeo.errors import DataError, MissingPackageError, TimeAxisError, UnitError
 from pydiffgeo.io import units
-from pydiffgeo.io.axis import regular, together
 
 DAYS = np.arange("2001-01-01", "2001-01-11", dtype="datetime64[D]").astype("datetime64[ns]")
 BASINS = ["001", "002"]
@@ -281,52 +280,6 @@ def test_gaps_are_filled_or_refused(stored):
         dg.hydrology.open_cf(path, gaps="refuse")
 
 
-def test_axes_of_hours_and_of_several_basins():
-    hours = np.datetime64("2001-01-01", "ns") + np.array([0, 1, 3]) * np.timedelta64(1, "h")
-    assert len(regular(hours, "f")) == 4
-    with pytest.raises(TimeAxisError, match="f: there are no times"):
-        regular(DAYS[:0], "f")
-    with pytest.raises(TimeAxisError, match="f: entry 1 of the time axis is missing"):
-        regular([DAYS[0], np.datetime64("NaT")], "f")
-    times, values = together([(DAYS[:2], {"a": np.ones(2)}), (DAYS[6:8], {"a": np.zeros(2)})], ["f", "g"])
-    np.testing.assert_array_equal(times, DAYS[:8])
-    np.testing.assert_array_equal(values["a"][1], [np.nan] * 6 + [0, 0])
-    with pytest.raises(TimeAxisError, match=r"f: its times, every 1 d .* do not meet .* every 1 h"):
-        together([(DAYS[:2], {}), (hours[:2], {})], ["f", "g"])
-    with pytest.raises(DataError, match="there are no basins"):
-        together([], [])
-
-
-@pytest.mark.parametrize(
-    ("unit", "target", "factor"),
-    [
-        ("kg m-2 s-1", "mm d-1", 86400), ("kg/m2/day", "mm d-1", 1), ("mm h**-1", "mm d-1", 24), ("m.s-1", "mm d-1", 86400e3),
-        ("in/day", "mm d-1", 25.4), ("kg m-2", "mm", 1), ("hPa", "Pa", 100), ("kPa", "Pa", 1000),
-        ("MJ m-2 d-1", "W m-2", 1e6 / 86400), ("W/m^2", "W m-2", 1), ("ft3/s", "m3 s-1", 0.3048**3), ("cfs", "m3 s-1", 0.3048**3),
-        ("L s-1", "m3 s-1", 1e-3), ("ha", "km2", 0.01), ("seconds", "h", 1 / 3600), ("%", "1", 0.01), ("-", "1", 1),
-    ],
-)  # fmt: skip
-def test_units_of_the_field(unit, target, factor):
-    values = np.array([[0.0, 1.0, 7.5]])
-    read = units.convert(values, unit, target, file="f", variable="v")
-    np.testing.assert_allclose(read, values * factor, rtol=1e-12)
-
-
-def test_offsets_of_temperature():
-    for unit, value in (("K", 273.15), ("degF", 32.0), ("Celsius", 0.0), ("C", 0.0), ("degree_Celsius", 0.0),
-                        ("deg_C", 0.0), ("F", 32.0), ("deg_F", 32.0), ("degree_Fahrenheit", 32.0), ("°F", 32.0)):  # fmt: skip
-        assert units.convert(np.array([value]), unit, "degC", file="f", variable="v") == pytest.approx(0.0, abs=1e-10)
-
-
-def test_the_length_of_a_day_may_be_time_per_day():
-    for unit, value in (("s/day", 43200.0), ("s d-1", 43200.0), ("min/day", 720.0), ("h/d", 12.0)):
-        assert units.convert(np.array([value]), unit, "h", file="f", variable="v") == pytest.approx(12.0)
-    # A share without a unit could be anything, and what is no length of a day has no such unit.
-    for unit, target in (("1", "h"), ("%", "h"), ("s/s", "h"), ("s/day", "mm"), ("h/d", "degC")):
-        with pytest.raises(UnitError, match="cannot be converted"):
-            units.convert(np.array([0.5]), unit, target, file="f", variable="v")
-
-
 def test_a_missing_package_says_how_to_install_it(stored, monkeypatch, tmp_path):
     path, find = stored(dataset()), importlib.util.find_spec
     for package, read in (
@@ -343,49 +296,6 @@ def test_a_missing_package_says_how_to_install_it(stored, monkeypatch, tmp_path)
 
 
 # --- what names mean -----------------------------------------------------------------------------
-
-
-def named(name: str, unit: str = "degC", **attributes: str) -> xr.Dataset:
-    values = (("basin", "time"), np.ones((1, 10)), {"units": unit, **attributes})
-    other = (("basin", "time"), np.full((1, 10), 3.0), {"units": "mm d-1"})
-    return xr.Dataset({name: values, "q_obs": other}, {"basin": ["a"], "time": DAYS})
-
-
-AIR = {"standard_name": "air_temperature"}
-
-
-@pytest.mark.parametrize(
-    ("data", "quantity"),
-    [
-        (named("tmean", **AIR), "temperature"), (named("x", **AIR), "temperature"), (named("tmin", **AIR), "temperature_min"),
-        (named("x", **AIR, cell_methods="area: maximum time: mean"), "temperature"),
-        (named("x", **AIR, cell_methods="time: minimum (interval: 1 hour)"), "temperature_min"),
-        (named("x", **AIR, cell_methods="lat: lon: mean time: maximum within days"), "temperature_max"),
-        # The standard name, or the method, says that it is something else than its name.
-        (named("tmean", standard_name="soil_temperature"), None), (named("temperature", standard_name="sea_surface_temperature"), None),
-        (named("tmean", **AIR, cell_methods="time: standard_deviation"), None), (named("tmean", **AIR, cell_methods="time: range"), None),
-        (named("tmean", cell_methods="time: minimum"), None), (named("tmin", cell_methods="time: maximum"), None),
-        (named("x", **AIR, cell_methods="time: sum"), None), (named("prcp", "mm d-1", standard_name="convective_precipitation_flux"), None),
-        (named("dayl", "h", standard_name="duration_of_sunshine"), None),
-    ],
-)  # fmt: skip
-def test_names_and_methods_are_read_together(stored, data, quantity):
-    read = dg.hydrology.open_cf(stored(data))
-    assert {*read.data_vars} == {"runoff", *([quantity] if quantity else [])}
-    if quantity is None:
-        assert read.attrs["left_out"] in data.data_vars
-
-
-def test_a_standard_name_does_not_replace_the_unit(stored):
-    for data in (named("x", "mm", standard_name="lwe_precipitation_rate"), named("x", "1", **AIR),
-                 named("x", "kg m-2", standard_name="runoff_flux").drop_vars("q_obs")):  # fmt: skip
-        with pytest.raises(UnitError, match=r"any\.nc: x has the unit"):
-            dg.hydrology.open_cf(stored(data))
-
-
-def test_methods_follow_the_axis_of_times_when_it_is_renamed(stored):
-    data = named("x", **AIR, cell_methods="date: minimum").rename(time="date")
-    assert "temperature_min" in dg.hydrology.open_cf(stored(data), dimensions=("basin", "date"))
 
 
 @pytest.mark.parametrize("kind", ["S5", "U5"])  # bytes are stored as arrays of characters

@@ -2,67 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from calibration import write_basins, write_config
 from checking import FINE, linear, outcomes, store
 
 import pydiffgeo as dg
-from pydiffgeo.check.differences import difference
 from pydiffgeo.check.gradient_report import Derivative
 from pydiffgeo.check.verdicts import judge
-from pydiffgeo.commands import cli
-from pydiffgeo.engines.registry import choose_engine
-from pydiffgeo.errors import BoundsError, DataError, InputError, ShapeError, UnknownNameError, UnknownSiteError
+from pydiffgeo.errors import InputError, ShapeError, UnknownNameError
 
 # --- parts -----------------------------------------------------------------------------------------
-
-
-def test_differences_know_their_error() -> None:
-    rng = np.random.default_rng(0)
-    for noise in (0.0, 1e-12, 1e-9, 1e-6, 1e-4):
-        for curve, slope in ((lambda h: math.exp(3 * h), 3.0), (lambda h: 1 / (1.2 - h), 1 / 1.44), (math.sin, 1.0)):
-            for one_sided in (False, True):
-                known: dict[float, float] = {}
-
-                def at(h: float, curve=curve, known=known, noise=noise) -> float:
-                    return known.setdefault(h, curve(h) + noise * rng.uniform(-1, 1))
-
-                found = difference(at, one_sided, noise=noise)
-                assert abs(found.value - slope) <= 5 * found.error + 1e-12, (noise, slope, one_sided, found)
-                assert found.error <= max(1e-5, 3e3 * noise)
-                assert found.sides is None
-
-
-def test_differences_follow_a_bend_within_their_step() -> None:
-    # Rounded over 1e-5, far less than the first step.
-    found = difference(lambda h: 0.5 * (h + math.hypot(h, 1e-5)) - 0.5 * 1e-5, noise=1e-12)
-    assert found.value == pytest.approx(0.5, abs=1e-3)
-    ahead = difference(lambda h: 0.5 * (h + math.hypot(h, 1e-5)), one_sided=True, noise=1e-12)
-    assert ahead.value == pytest.approx(0.5, abs=1e-2)
-
-
-def test_differences_stay_within_bounds() -> None:
-    def inside(h: float) -> float:
-        if abs(h) > 0.003:
-            raise BoundsError("out")
-        return 2 * h
-
-    assert difference(inside).value == pytest.approx(2)
-
-    def nowhere(h: float) -> float:
-        if h:
-            raise BoundsError("out")
-        return 0.0
-
-    with pytest.raises(BoundsError):
-        difference(nowhere)
 
 
 def derivative(adjoint: float | None, forward: float | None, differences: float | None, **other: Any) -> Derivative:
@@ -151,78 +103,3 @@ def test_errors_name_the_culprit(settings: dict[str, Any], error: type[Exception
 
 
 # --- the command -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("basins")
-    write_basins(path)
-    return path
-
-
-def test_the_command_checks_a_calibration(folder: Path, engine: str, capsys: pytest.CaptureFixture[str]) -> None:
-    priors = "[model.priors]\nf = { mean = 0.03, spread = 0.5, log = true }\nS_max = { mean = 400.0, spread = 1.0 }\n\n[solve]"
-    config = write_config(folder, ("[solve]", priors), ('engine = "sundials"', f'engine = "{engine}"'))
-    assert cli.main(["check", str(config), "--days", "30", "--json", str(folder / "c.json")]) == 0
-    shown = capsys.readouterr().out
-    assert f"Gradients of ExpHydro by {engine}" in shown
-    assert "loss: nse of 01000001 with priors" in shown
-    assert "OK: gradients agree for 4 of 4 groups" in shown
-    plain = json.loads((folder / "c.json").read_text())
-    assert plain["ok"]
-    assert [g["name"] for g in plain["groups"]] == [f"calibrated {k}" for k in ("f", "S_max", "D_f", "water_storage")]
-    assert [(r["rtol"], r["atol"]) for r in plain["runs"]] == [(1e-6, 1e-6), (1e-8, 1e-8), (1e-10, 1e-10)]
-    assert not list(folder.glob(".c.json*"))
-
-
-def test_the_command_says_what_is_wrong(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = str(write_config(folder))
-    kind = type(choose_engine("sundials")[0])
-    original = kind.backward
-
-    def wrong(*args: Any) -> Any:
-        found = original(*args)
-        found.p[:, 3] *= 1.01
-        return found
-
-    monkeypatch.setattr(kind, "backward", wrong)
-    assert cli.main(["check", config, "--basin", "01000002", "--days", "30", "--rtols", "1e-8"]) == 1
-    shown = capsys.readouterr().out
-    assert "nse of 01000002" in shown
-    assert shown.splitlines()[-1] == "WRONG OR TOO LOOSE: the gradient to calibrated D_f"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--days", "0"], "days must be a whole number, 1 or more, that 64 bits hold, got 0"),
-        (["--basin", "7"], "basins has no '7'; there are ['01000001', '01000002']"),
-        (["--rtols", "-1"], "rtols must be positive numbers below 1, got -1.0"),
-        (["--json", "absent/c.json"], "absent/c.json: there is no folder absent"),
-    ],
-)
-def test_errors_of_the_command(
-    arguments: list[str], words: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main(["check", str(write_config(folder)), *arguments]) == 1
-    assert words in capsys.readouterr().err
-    assert cli.main(["check", str(folder / "absent.toml")]) == 1
-
-
-def test_errors_of_files_are_typed(folder: Path) -> None:
-    config = write_config(folder)
-    with pytest.raises(UnknownSiteError):
-        dg.hydrology.check_file(config, basin="7")
-    with pytest.raises(DataError, match="there is no folder"):
-        dg.hydrology.check_file(config, output=folder / "absent" / "c.json")
-    site = dg.calibration.Site(
-        "one", store(linear), range(4), {}, (dg.observe.Observation("storage", "value", [3.0], [1.0], error=1.0),),
-        {"k": (0.1, 1.0)}, settings={"engine": "sundials"},
-    )  # fmt: skip
-    assert dg.calibration.check_site(site, rtols=FINE).ok
-    with pytest.raises(InputError, match="nothing to compare with"):
-        dg.calibration.check_site(site, duration=1.0)
-    with pytest.raises(InputError, match="duration must be a positive number"):
-        dg.calibration.check_site(site, duration=-1.0)
