@@ -43,8 +43,20 @@ def sprung(tmp_path: Path) -> Path:
 
 def hostile(sprung: Path) -> list[str]:
     run = f"__import__('os').system('touch {sprung}')"
-    return [run, f"$(touch {sprung})", f"`touch {sprung}`", f"; run(`touch {sprung}`)", f"$(run(`touch {sprung}`))",
-            "../../../etc/passwd", "/etc/passwd", "{0.__class__.__mro__}", "%s%n", "a\nb", "\0", "x" * 100_000]  # fmt: skip
+    return [
+        run,
+        f"$(touch {sprung})",
+        f"`touch {sprung}`",
+        f"; run(`touch {sprung}`)",
+        f"$(run(`touch {sprung}`))",
+        "../../../etc/passwd",
+        "/etc/passwd",
+        "{0.__class__.__mro__}",
+        "%s%n",
+        "a\nb",
+        "\0",
+        "x" * 100_000,
+    ]
 
 
 # --- pickles ---------------------------------------------------------------------------------------
@@ -142,8 +154,10 @@ def test_attributes_of_netcdf_are_only_text(tmp_path, sprung):
             "scale_factor",
             "_FillValue",
         ):
-            data = xr.Dataset({"q": (("basin", "time"), np.ones((1, 5)), {"units": "mm d-1", attribute: text})},
-                              {"basin": [text[:50].replace("\0", "0")], "time": DAYS.astype("datetime64[ns]")})  # fmt: skip
+            data = xr.Dataset(
+                {"q": (("basin", "time"), np.ones((1, 5)), {"units": "mm d-1", attribute: text})},
+                {"basin": [text[:50].replace("\0", "0")], "time": DAYS.astype("datetime64[ns]")},
+            )
             if "\0" in text and attribute != "_FillValue":
                 continue  # no library writes it
             if attribute == "_FillValue":
@@ -158,24 +172,27 @@ def test_attributes_of_netcdf_are_only_text(tmp_path, sprung):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nc"]
 
 
-@pytest.mark.parametrize("text", ["10**10**10", "9^9^9^9 m", "((((9**99)**99)**99)**99)**99", "m**999999999", "m**(9**9**9)",
-                                  "9**(9)**9**9", "(" * 5000, "m" + "*m" * 5000, "__import__('os')"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10**10**10",
+        "9^9^9^9 m",
+        "((((9**99)**99)**99)**99)**99",
+        "m**999999999",
+        "m**(9**9**9)",
+        "9**(9)**9**9",
+        "(" * 5000,
+        "m" + "*m" * 5000,
+        "__import__('os')",
+    ],
+)
 def test_a_unit_costs_no_time(text):
     with pytest.raises(UnitError, match=r"which is not known"):
         check_known(text, file="a.nc", variable="q")
 
 
 def test_usual_units_are_known():
-    for text in (
-        "m3 s-1",
-        "m**3/s",
-        "m^3 s^-1",
-        "kg m-2 s-1",
-        "(m/s)**2",
-        "W m-2",
-        "m0.5",
-        "m**(-1)",
-    ):
+    for text in ("m3 s-1", "m**3/s", "m^3 s^-1", "kg m-2 s-1", "(m/s)**2", "W m-2", "m0.5", "m**(-1)"):
         check_known(text, file="a.nc", variable="q")
 
 
@@ -256,8 +273,20 @@ def test_a_configuration_is_never_run(key, basins, tmp_path, sprung):
 # --- the source ------------------------------------------------------------------------------------
 
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml", "jsonpickle"}
-FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "execfile", "breakpoint", "os.system", "os.popen",
-                   "torch.load", "torch.save", "pd.read_pickle", "subprocess.getoutput"}  # fmt: skip
+FORBIDDEN_CALLS = {
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "execfile",
+    "breakpoint",
+    "os.system",
+    "os.popen",
+    "torch.load",
+    "torch.save",
+    "pd.read_pickle",
+    "subprocess.getoutput",
+}
 
 
 def findings(source: str, file: str) -> list[str]:
@@ -289,8 +318,23 @@ def test_nothing_in_the_package_runs_data():
     assert [f for path in SOURCES for f in findings(path.read_text(), path.as_posix())] == []
 
 
-@pytest.mark.parametrize("line", ["import pickle", "from pickle import loads", "eval(x)", "exec(x)", "torch.load(f)", "os.system(x)",
-                                  "np.load(f)", "np.load(f, allow_pickle=True)", "subprocess.run(x, shell=True)",
-                                  "Main.seval(x)", "import_module(x)", "__import__(x)", "julia(x)"])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "eval(x)",
+        "exec(x)",
+        "torch.load(f)",
+        "os.system(x)",
+        "np.load(f)",
+        "np.load(f, allow_pickle=True)",
+        "subprocess.run(x, shell=True)",
+        "Main.seval(x)",
+        "import_module(x)",
+        "__import__(x)",
+        "julia(x)",
+    ],
+)
 def test_the_search_finds(line):
     assert len(findings(line, "a.py")) == 1

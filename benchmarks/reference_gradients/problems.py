@@ -80,17 +80,37 @@ def _robertson() -> Problem:
         times=[0.0, 1.0, 10.0, 100.0, 10000.0],
         time_unit="s",
         inputs=inputs,
-        outputs={
-            "weighted_sum": "sum over t = 1, 10, 100 of 1e4 y2(t) + y3(t)",
-            "y1_late": "y1 at t = 10000",
-        },
+        outputs={"weighted_sum": "sum over t = 1, 10, 100 of 1e4 y2(t) + y3(t)", "y1_late": "y1 at t = 10000"},
     )
 
 
 POLLU_RATES = (
-    0.35, 26.6, 1.23e4, 8.6e-4, 8.2e-4, 1.5e4, 1.3e-4, 2.4e4, 1.65e4, 9e3, 0.022, 1.2e4, 1.88, 1.63e4, 4.8e6, 3.5e-4,
-    0.0175, 1e8, 4.44e11, 1.24e3, 2.1, 5.78, 0.0474, 1.78e3, 3.12,
-)  # fmt: skip
+    0.35,
+    26.6,
+    1.23e4,
+    8.6e-4,
+    8.2e-4,
+    1.5e4,
+    1.3e-4,
+    2.4e4,
+    1.65e4,
+    9e3,
+    0.022,
+    1.2e4,
+    1.88,
+    1.63e4,
+    4.8e6,
+    3.5e-4,
+    0.0175,
+    1e8,
+    4.44e11,
+    1.24e3,
+    2.1,
+    5.78,
+    0.0474,
+    1.78e3,
+    3.12,
+)
 POLLU_START = {2: 0.2, 4: 0.04, 7: 0.1, 8: 0.3, 9: 0.01, 17: 0.007}
 # Each reaction: the species that react, and what one event changes, as {species: change}.
 POLLU_REACTIONS: tuple[tuple[tuple[int, ...], dict[int, int]], ...] = (
@@ -209,9 +229,13 @@ def _heat() -> Problem:
         times=np.arange(9.0).tolist(),
         time_unit="d",
         inputs={
-            "parameters.D": Input((0.05 * (1 + 0.6 * np.sin(9 * x))).round(6).tolist(), "m2/d", "diffusivity of each cell"),
+            "parameters.D": Input(
+                (0.05 * (1 + 0.6 * np.sin(9 * x))).round(6).tolist(), "m2/d", "diffusivity of each cell"
+            ),
             "initial.temperature": Input((10 + 3 * np.cos(4 * x)).round(6).tolist(), "degC", "initial temperature"),
-            "forcing.surface": Input([12.0, 3.0, -2.0, 8.0, 15.0, 20.0, 6.0, 11.0], "degC", "temperature of the surface"),
+            "forcing.surface": Input(
+                [12.0, 3.0, -2.0, 8.0, 15.0, 20.0, 6.0, 11.0], "degC", "temperature of the surface"
+            ),
         },
         outputs={
             "warmth": "mean over cells and over t = 1, ..., 8 of (T - 8)^2",
@@ -219,7 +243,7 @@ def _heat() -> Problem:
         },
         constants={"dx": dx},
         second="matrix exponential",
-    )  # fmt: skip
+    )
 
 
 DARCY = (
@@ -244,7 +268,8 @@ def _celia() -> Problem:
         title="Infiltration into a dry column (Celia's problem 1), Haverkamp's curves, 40 cells",
         source="Celia, Bouloutas and Zarba 1990, Water Resour. Res. 26, problem 1; Haverkamp et al. 1977",
         equations=(
-            "n = 40, dx = 1 cm", *DARCY,
+            "n = 40, dx = 1 cm",
+            *DARCY,
             "theta(h) = theta_r + (theta_s - theta_r) A_theta/(A_theta + |h|^B_theta); K(h) = K_s A_K/(A_K + |h|^B_K)",
             "q_0 = (K(h_top) + K_1)/2 ((h_top - h_1)/(dx/2) + 1)",
             "q_n = (K_n + K(h_bottom))/2 ((h_n - h_bottom)/(dx/2) + 1)",
@@ -267,7 +292,7 @@ def _celia() -> Problem:
         },
         constants={"dx": 1.0},
         groups={"parameters": tuple(f"parameters.{k}" for k in number)},
-    )  # fmt: skip
+    )
 
 
 def _srivastava_yeh() -> Problem:
@@ -278,7 +303,8 @@ def _srivastava_yeh() -> Problem:
         title="Infiltration towards a water table, exponential curves, 50 cells, conductivity per cell",
         source="Srivastava and Yeh 1991, Water Resour. Res. 27 (data of their uniform column); Gardner 1958",
         equations=(
-            "n = 50, dx = 2 cm", *DARCY,
+            "n = 50, dx = 2 cm",
+            *DARCY,
             "theta(h) = theta_r + (theta_s - theta_r) exp(alpha h); K_i(h) = K_s,i exp(alpha h)",
             "q_0 = u(t); q_n = (K_n(h_n) + K_n(h_bottom))/2 ((h_n - h_bottom)/(dx/2) + 1)",
             "u and h_bottom are constant in each interval between the times",
@@ -302,7 +328,7 @@ def _srivastava_yeh() -> Problem:
             "wetness": "mean over cells of theta^2 at t = 20",
         },
         constants={"dx": dx},
-    )  # fmt: skip
+    )
 
 
 def _van_genuchten() -> Problem:
@@ -320,7 +346,8 @@ def _van_genuchten() -> Problem:
         title="Thirty days of rain on a loam, van Genuchten and Mualem's curves, 100 cells, parameters per cell",
         source="van Genuchten 1980, Soil Sci. Soc. Am. J. 44; Mualem 1976; loam of Carsel and Parrish 1988",
         equations=(
-            "n = 100, dx = 0.01 m", *DARCY,
+            "n = 100, dx = 0.01 m",
+            *DARCY,
             "all five parameters have a value in each cell; m = 1 - 1/n; S = (theta - theta_r)/(theta_s - theta_r)",
             "h = -(S^(-1/m) - 1)^(1/n)/alpha; K = K_s sqrt(S) (1 - (1 - S^(1/m))^m)^2",
             "q_0 = u(t), constant in each day; q_n = K_n (free drainage)",
@@ -334,12 +361,9 @@ def _van_genuchten() -> Problem:
             "forcing.flux": Input(flux.tolist(), "m/d", "u of each day"),
             "initial.theta": Input([0.2] * n, "1", "initial water content of each cell"),
         },
-        outputs={
-            "loss": "sum over t = 1, ..., 30 of the mean over cells of (theta - 0.25)^2",
-            "drainage": "B (m)",
-        },
+        outputs={"loss": "sum over t = 1, ..., 30 of the mean over cells of (theta - 0.25)^2", "drainage": "B (m)"},
         constants={"dx": 0.01},
-    )  # fmt: skip
+    )
 
 
 def _exphydro() -> Problem:

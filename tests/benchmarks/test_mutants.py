@@ -26,10 +26,14 @@ def mutants(monkeypatch):
 def test_formulas_are_changed_and_messages_are_not(mutants):
     made = mutants.chosen("a.py", FORMULA, "rate", 99, seed=1)
     assert {m.change[1] for m in made} == {
-        "return (K_s / max(-head, 0.5) ** n)", "return (K_s)", "return (max(-head, 0.5) ** n)",
-        "return K_s * min(-head, 0.5) ** n", "return K_s * max((head), 0.5) ** n", "return K_s * max(-head, 0.55) ** n",
+        "return (K_s / max(-head, 0.5) ** n)",
+        "return (K_s)",
+        "return (max(-head, 0.5) ** n)",
+        "return K_s * min(-head, 0.5) ** n",
+        "return K_s * max((head), 0.5) ** n",
+        "return K_s * max(-head, 0.55) ** n",
         "return K_s * max(-head, 0.5) ** (n + 1)",
-    }  # fmt: skip
+    }
     for m in made:
         assert "is too wet" in m.text
         ast.parse(m.text)

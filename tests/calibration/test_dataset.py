@@ -34,8 +34,18 @@ def found() -> CalibrationResult:
     weeks = [[0.0, 3.0], [3.0, 6.0]]
     drained = flux_sums(truth, "drainage", weeks).numpy()
     observations.append(Observation("drainage", "flux_sum", weeks, drained, error=1e-3))
-    site = Site("plot", COLUMN, TIMES, FORCING, tuple(observations), {"K_s": (0.01, 1.0)}, initial={"head": -1.0},
-                priors={"K_s": Prior(0.3, 1.0, log=True)}, loss="gaussian", settings=SETTINGS)  # fmt: skip
+    site = Site(
+        "plot",
+        COLUMN,
+        TIMES,
+        FORCING,
+        tuple(observations),
+        {"K_s": (0.01, 1.0)},
+        initial={"head": -1.0},
+        priors={"K_s": Prior(0.3, 1.0, log=True)},
+        loss="gaussian",
+        settings=SETTINGS,
+    )
     return calibrate([site], Strategy(candidates=4, starts=1, finalists=1, steps=8), progress=False)
 
 
@@ -72,19 +82,21 @@ def test_it_is_written_and_reported(found, tmp_path):
     with xr.open_dataset(path) as data:
         assert data.when.values[0] == np.datetime64("2001-05-01T12:00")
     page = dg.report.write_report(path, tmp_path / "plot.html").read_text()
-    for text in (
-        "dots are measured",
-        "K_s",
-        "Loss over the steps",
-        "hollow: before calibration",
-    ):
+    for text in ("dots are measured", "K_s", "Loss over the steps", "hollow: before calibration"):
         assert text in page
 
 
 def test_a_calibrated_initial_state_is_told_from_the_state(found):
     site = found.sites["plot"]
-    start = replace(site, bounds={"theta": (0.1, 0.4)}, fixed={"K_s": 0.2}, initial={}, priors={}, loss="nse",
-                    observations=site.observations[:1])  # fmt: skip
+    start = replace(
+        site,
+        bounds={"theta": (0.1, 0.4)},
+        fixed={"K_s": 0.2},
+        initial={},
+        priors={},
+        loss="nse",
+        observations=site.observations[:1],
+    )
     data = site_dataset(
         calibrate([start], Strategy(candidates=2, starts=1, finalists=1, steps=2), progress=False), "plot"
     )

@@ -29,11 +29,13 @@ EXACT = Strategy(candidates=12, starts=2, finalists=1, steps=40, tolerance=1e-9)
 def emptying(unit="mm", factor=1.0):
     """A store of 10 mm that empties at the rate k, whose outflow is counted in any unit."""
     return dg.Model(
-        name="Emptying", graph=dg.single_cell(), states=(dg.State("store", "mm", "water", default=10.0),),
+        name="Emptying",
+        graph=dg.single_cell(),
+        states=(dg.State("store", "mm", "water", default=10.0),),
         parameters=(dg.Parameter("k", "d-1", "rate", 0.2, low=0.0, open_low=True, typical=(0.01, 2.0), log=True),),
         fluxes=(dg.IntegratedFlux("out", unit, "outflow", 0),),
         source=lambda cell, forcing: {"store": -cell.k * cell.store, "out": factor * cell.k * cell.store},
-    )  # fmt: skip
+    )
 
 
 DAYS = np.stack([np.arange(24.0), np.arange(1.0, 25.0)], axis=1)
@@ -118,8 +120,10 @@ def test_data_without_errors_outweigh_any_prior():
 @pytest.mark.parametrize("method", ["gauss_newton", "bfgs"])
 def test_where_a_search_ends_does_not_depend_on_the_unit(method):
     rough = replace(EXACT, tolerance=3e-2)
-    runs = [calibrate([emptied("gaussian", unit, factor, priors={})], replace(rough, method=method), progress=False)
-            for unit, factor in (("mm", 1.0), ("km", 1e-6), ("um", 1e3))]  # fmt: skip
+    runs = [
+        calibrate([emptied("gaussian", unit, factor, priors={})], replace(rough, method=method), progress=False)
+        for unit, factor in (("mm", 1.0), ("km", 1e-6), ("um", 1e3))
+    ]
     assert len({int(run.searches["x"]["step"]) for run in runs}) == 1
     assert np.ptp([run.values("x")["k"] for run in runs]) < 1e-6
 
@@ -127,10 +131,12 @@ def test_where_a_search_ends_does_not_depend_on_the_unit(method):
 # --- standard errors -----------------------------------------------------------------------------
 
 LINE = dg.Model(
-    name="Line", graph=dg.single_cell(), states=(dg.State("s", "mm", "what grows"),),
+    name="Line",
+    graph=dg.single_cell(),
+    states=(dg.State("s", "mm", "what grows"),),
     parameters=(dg.Parameter("b", "mm d-1", "slope", 1.0, typical=(-5.0, 5.0)),),
     source=lambda cell, forcing: {"s": cell.b + 0 * cell.s},
-)  # fmt: skip
+)
 WHEN = np.linspace(0.25, 10.0, 40)
 GROWN = 3.0 + 0.7 * WHEN + 2.0 * np.random.default_rng(8).normal(size=40)
 
@@ -176,7 +182,7 @@ def posterior(priors, stated):
     "priors",
     [{"b": Prior(0.9, 0.1)}, {"s": Prior(2.0, 0.5), "b": Prior(0.1, 0.15)}],
     ids=["one that agrees", "two that contradict"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("loss", ["gaussian", "mean_square", "mse", "nse"])
 def test_modes_and_standard_errors_with_priors_are_those_of_the_posterior(loss, priors):
     mode, spreads = posterior(priors, 2.0 if loss == "gaussian" else None)
@@ -281,13 +287,25 @@ def test_what_gains_are_measured_by_does_not_depend_on_the_unit(loss):
     [
         ({"loss": "kge"}, InputError, "site reservoir: the loss 'kge' says nothing of how errors are distributed"),
         ({"loss": "kge_2012"}, InputError, "'kge_2012' says nothing of how errors are distributed"),
-        ({"priors": {"gain": Prior(1.6, 0.1)}}, BoundsError, r"site reservoir: the mean 1.6 of the prior of 'gain' lies outside its bounds, 0.2 to 1.5"),
+        (
+            {"priors": {"gain": Prior(1.6, 0.1)}},
+            BoundsError,
+            r"site reservoir: the mean 1.6 of the prior of 'gain' lies outside its bounds, 0.2 to 1.5",
+        ),
         ({"bounds": {"k": (0.0, 1.0)}, "priors": {"k": Prior(0.0, 0.1)}}, BoundsError, r"must lie in \(0, inf\)"),
-        ({"bounds": {"storage": (1.0, 9.0)}, "priors": {"storage": Prior(10.0, 1.0)}}, BoundsError, "'storage' lies outside its bounds, 1 to 9"),
-        ({"loss": "mse", "priors": {}}, InputError, r"these have several: outflow \(mm d-1\), storage \(mm\); take mean_square"),
+        (
+            {"bounds": {"storage": (1.0, 9.0)}, "priors": {"storage": Prior(10.0, 1.0)}},
+            BoundsError,
+            "'storage' lies outside its bounds, 1 to 9",
+        ),
+        (
+            {"loss": "mse", "priors": {}},
+            InputError,
+            r"these have several: outflow \(mm d-1\), storage \(mm\); take mean_square",
+        ),
         ({"loss": "mae", "priors": {}}, InputError, r"these have several: outflow \(mm d-1\), storage \(mm\)"),
     ],
-)  # fmt: skip
+)
 def test_priors_and_units_without_a_meaning_are_refused(changes, error, message):
     with pytest.raises(error, match=message):
         reservoir(**{"priors": {"gain": Prior(1.0, 0.1)}, **changes})
@@ -303,16 +321,28 @@ def test_a_mean_of_several_rmse_takes_no_priors():
     ("prior", "loss", "message"),
     [
         ("T_max = { mean = 25.0, spread = 50.0 }", "nse", r"\[model\] priors.T_max cannot be used: the mean 25 "),
-        ("S_max = { mean = 9e3, spread = 1.0 }", "nse", r"\[model\] priors.S_max cannot be used: .* 100 to 400; correct"),
-        ("water_storage = { mean = 49, spread = 1 }", "nse", r"\[model\] priors.water_storage cannot be used: .* 50 to 300"),
+        (
+            "S_max = { mean = 9e3, spread = 1.0 }",
+            "nse",
+            r"\[model\] priors.S_max cannot be used: .* 100 to 400; correct",
+        ),
+        (
+            "water_storage = { mean = 49, spread = 1 }",
+            "nse",
+            r"\[model\] priors.water_storage cannot be used: .* 50 to 300",
+        ),
         ("f = { mean = 0.05, spread = 1 }", "kge", r"\[model\] priors cannot be used: the loss 'kge' says nothing"),
     ],
-)  # fmt: skip
+)
 def test_priors_of_a_configuration_are_refused_before_anything_is_solved(tmp_path, monkeypatch, prior, loss, message):
     write_basins(tmp_path)
     monkeypatch.setattr(module, "solve", None)
-    config = write_config(tmp_path, ("[model.fixed]", f"[model.priors]\n{prior}\n\n[model.fixed]"), ("T_max = 1.0\n", ""),
-                          ("[optimiser]", f'[optimiser]\nloss = "{loss}"'))  # fmt: skip
+    config = write_config(
+        tmp_path,
+        ("[model.fixed]", f"[model.priors]\n{prior}\n\n[model.fixed]"),
+        ("T_max = 1.0\n", ""),
+        ("[optimiser]", f'[optimiser]\nloss = "{loss}"'),
+    )
     with pytest.raises(DataError, match=message):
         calibrate_file(config, progress=False)
     assert not [*tmp_path.glob("result*")]

@@ -122,9 +122,12 @@ def test_gauss_newton_takes_fewer_steps():
 
 def test_initial_values_and_values_of_ones_own_can_be_calibrated():
     made = site(
-        loss="mean_square", bounds={"storage": (1.0, 30.0), "residence": (0.5, 20.0)}, fixed={"gain": 0.8},
-        assemble=lambda values: {"k": 1 / values["residence"]}, logarithmic=("residence",),
-    )  # fmt: skip
+        loss="mean_square",
+        bounds={"storage": (1.0, 30.0), "residence": (0.5, 20.0)},
+        fixed={"gain": 0.8},
+        assemble=lambda values: {"k": 1 / values["residence"]},
+        logarithmic=("residence",),
+    )
     found = calibrate([made], replace(QUICK, method="gauss_newton", tolerance=1e-8), progress=False).values("reservoir")
     assert found["residence"] == pytest.approx(1 / 0.3, rel=1e-3)
     assert found["storage"] == pytest.approx(10.0, rel=1e-3)
@@ -132,9 +135,7 @@ def test_initial_values_and_values_of_ones_own_can_be_calibrated():
 
 def test_standard_errors_are_those_of_repeated_experiments():
     strategy = replace(QUICK, method="gauss_newton", candidates=4, starts=1, finalists=1, steps=8)
-    runs = [
-        calibrate([site(seen=observations(noise=1.0, seed=s))], strategy, progress=False) for s in range(12)
-    ]  # fmt: skip
+    runs = [calibrate([site(seen=observations(noise=1.0, seed=s))], strategy, progress=False) for s in range(12)]
     for name in TRUE:
         spread = np.std([r.values("reservoir")[name] for r in runs], ddof=1)
         stated = np.median([r.standard_errors("reservoir")[name] for r in runs])
@@ -223,7 +224,11 @@ def test_what_cannot_be_done_is_named():
         calibrate([site(), site()], QUICK, progress=False)
     with pytest.raises(InputError, match="positive spread"):
         Prior(1.0, 0.0)
-    for change, message in (({"method": "newton"}, "method must be one of"), ({"starts": 9}, "starts must be at most"), ({"steps": 0}, "steps")):  # fmt: skip
+    for change, message in (
+        ({"method": "newton"}, "method must be one of"),
+        ({"starts": 9}, "starts must be at most"),
+        ({"steps": 0}, "steps"),
+    ):
         with pytest.raises(InputError, match=message):
             replace(QUICK, **change)
     # A value that changes nothing has no standard error.
@@ -249,14 +254,20 @@ def test_a_terminal_gets_a_bar_with_the_time_left(monkeypatch):
 @pytest.mark.parametrize(
     "change",
     [
-        {"bounds": {"k": (0.02, 2.0)}}, {"fixed": {"gain": 0.7}}, {"initial": {"storage": 9.0}}, {"loss": "nse"},
-        {"priors": {"k": Prior(0.3, 0.1)}}, {"settings": {**SETTINGS, "rtol": 1e-6}}, {"warmup": 1.0},
-        {"forcing": {"rain": 2 * RAIN}}, {"observations": observations()[:1]},
+        {"bounds": {"k": (0.02, 2.0)}},
+        {"fixed": {"gain": 0.7}},
+        {"initial": {"storage": 9.0}},
+        {"loss": "nse"},
+        {"priors": {"k": Prior(0.3, 0.1)}},
+        {"settings": {**SETTINGS, "rtol": 1e-6}},
+        {"warmup": 1.0},
+        {"forcing": {"rain": 2 * RAIN}},
+        {"observations": observations()[:1]},
         {"observations": (observations()[0], replace(observations()[1], error=2.0))},
         {"observations": (replace(observations()[0], interpolate=True), observations()[1])},
     ],
     ids=lambda change: next(iter(change)),
-)  # fmt: skip
+)
 def test_a_checkpoint_of_another_question_is_refused(tmp_path, change):
     asked = {"bounds": {"k": None}, "fixed": {"gain": 0.8}, "initial": {"storage": 10.0}, "settings": SETTINGS}
     site = Site("plot", RESERVOIR, np.arange(DAYS + 1.0), {"rain": RAIN}, observations(), **asked)

@@ -37,8 +37,20 @@ def sites() -> list[Site]:
             dg.observe.Observation("u", "value", times[1:][p], seen[p], error=0.02)
             for p in (slice(0, 12), slice(12, 16))
         )
-        made.append(Site(name, DECAY, times, {}, (early,), {"k": None}, tuning=(late,), priors={"k": Prior(0.5, 2.0)},
-                         loss="gaussian", settings={"engine": "sundials"}))  # fmt: skip
+        made.append(
+            Site(
+                name,
+                DECAY,
+                times,
+                {},
+                (early,),
+                {"k": None},
+                tuning=(late,),
+                priors={"k": Prior(0.5, 2.0)},
+                loss="gaussian",
+                settings={"engine": "sundials"},
+            )
+        )
     return made
 
 

@@ -121,9 +121,11 @@ def test_parts_without_enough_observations_are_passed_over():
 
 def test_candidates_are_compared_with_both_tolerances_as_far_apart_as_they_were():
     for given, wanted in (
-        ({"rtol": 1e-8, "atol": 1e-14}, (1e-3, 1e-9)), ({"rtol": 1e-4, "atol": 1e-4}, (1e-3, 1e-3)),
-        ({"rtol": 1e-2, "atol": 1e-6}, (1e-2, 1e-6)), ({}, (1e-3, 1e-5)),
-    ):  # fmt: skip
+        ({"rtol": 1e-8, "atol": 1e-14}, (1e-3, 1e-9)),
+        ({"rtol": 1e-4, "atol": 1e-4}, (1e-3, 1e-3)),
+        ({"rtol": 1e-2, "atol": 1e-6}, (1e-2, 1e-6)),
+        ({}, (1e-3, 1e-5)),
+    ):
         coarse = site(settings={"engine": "sundials", **given}).coarse().settings
         assert (coarse["rtol"], coarse["atol"]) == pytest.approx(wanted)
 

@@ -52,8 +52,17 @@ def test_the_table_and_the_dictionary_hold_everything(tmp_path: Path) -> None:
     assert lines[0] == "Gradients of River by sundials, cvodes-bdf, adjoint; loss: weighted sum of states and fluxes"
     assert lines[-1] == report.verdict == "OK: gradients agree for 3 of 3 groups"
     row = next(line for line in lines if line.startswith("  forcing inflow"))
-    assert row.split()[2:6] == ["10", *(f"{v:.6e}" for v in (report.groups[1].derivatives[-1].adjoint,
-                                report.groups[1].derivatives[-1].forward, report.groups[1].derivatives[-1].differences))]  # fmt: skip
+    assert row.split()[2:6] == [
+        "10",
+        *(
+            f"{v:.6e}"
+            for v in (
+                report.groups[1].derivatives[-1].adjoint,
+                report.groups[1].derivatives[-1].forward,
+                report.groups[1].derivatives[-1].differences,
+            )
+        ),
+    ]
     assert row.endswith(report.groups[1].verdict)
     plain = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert plain["ok"] is True
@@ -92,8 +101,10 @@ def test_a_batch_and_a_loss_of_ones_own(engine: str) -> None:
 # --- faults ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("part", "column", "group"), [("p", 3, "parameter D_f"), ("f", 1, "forcing temperature"),
-                                                       ("y0", 1, "initial water_storage")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("part", "column", "group"),
+    [("p", 3, "parameter D_f"), ("f", 1, "forcing temperature"), ("y0", 1, "initial water_storage")],
+)
 def test_one_percent_in_an_adjoint_is_named(
     part: str, column: int, group: str, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,8 +153,9 @@ class WronglyHalved(torch.autograd.Function):
 
 
 def test_a_wrong_derivative_written_by_hand_is_found() -> None:
-    model = store(linear, initial=lambda given, cell: {"storage": WronglyHalved.apply(given["depth"])},
-                  initial_names=("depth",))  # fmt: skip
+    model = store(
+        linear, initial=lambda given, cell: {"storage": WronglyHalved.apply(given["depth"])}, initial_names=("depth",)
+    )
     report = dg.check_gradients(model, times=range(3), initial={"depth": 1.0}, engine="sundials", rtols=FINE)
     assert outcomes(report) == {"parameter k": "agrees", "parameter c": "no effect", "initial depth": "differs"}
     verdict = report.groups[-1].verdict

@@ -28,7 +28,11 @@ def derivative(adjoint: float | None, forward: float | None, differences: float 
     [
         (derivative(1.0, 1.0, 1.0), "agrees", "agrees to 1e-09"),
         (derivative(1.0, 1.0, 1.0 + 3e-7), "agrees", "agrees to 3e-07"),
-        (derivative(1.2, 1.3, 1.3), "differs", "adjoint 1.2, forward 1.3, differences 1.3: the adjoint of this model is wrong"),
+        (
+            derivative(1.2, 1.3, 1.3),
+            "differs",
+            "adjoint 1.2, forward 1.3, differences 1.3: the adjoint of this model is wrong",
+        ),
         (derivative(1.3, 1.2, 1.3), "differs", "forward mode of this model is wrong"),
         (derivative(1.2, 1.2, 1.3), "differs", "agree with each other: something is not differentiable"),
         (derivative(1.2, 1.4, 1.3), "differs", "the adjoint of this model and forward mode of this model are wrong"),
@@ -44,7 +48,7 @@ def derivative(adjoint: float | None, forward: float | None, differences: float 
         (derivative(None, 1.0, 1.0, note="why"), "failed", "no gradient: why"),
         (derivative(1.0, 1.0, None, uncertainty=None, note="why"), "failed", "no finite differences: why"),
     ],
-)  # fmt: skip
+)
 def test_verdicts(given: Derivative, outcome: str, words: str) -> None:
     found = judge([given], [1.0])
     assert found.outcome == outcome, found
@@ -61,9 +65,13 @@ def test_an_error_that_falls_is_laid_to_the_tolerance() -> None:
 
 def test_values_on_bounds_stay_or_move_inwards() -> None:
     report = dg.check_gradients(
-        dg.models.ExpHydro(), forcing={"precipitation": [0.0, 8.0, 0.0], "temperature": [4.0, -1.0, 3.0], "daylength": 10.0},
-        times=range(4), initial={"snow_storage": 0.0, "water_storage": 900.0}, engine="sundials", rtols=FINE,
-    )  # fmt: skip
+        dg.models.ExpHydro(),
+        forcing={"precipitation": [0.0, 8.0, 0.0], "temperature": [4.0, -1.0, 3.0], "daylength": 10.0},
+        times=range(4),
+        initial={"snow_storage": 0.0, "water_storage": 900.0},
+        engine="sundials",
+        rtols=FINE,
+    )
     found = {g.name: (g.entries, g.moved, g.one_sided) for g in report.groups}
     assert found["forcing precipitation"] == (3, 1, False)
     assert found["initial snow_storage"] == (1, 1, True)
@@ -96,7 +104,7 @@ def test_values_on_bounds_stay_or_move_inwards() -> None:
         ({"loss": lambda s: s.states["storage"].sum() * math.nan}, InputError, "the loss is nan"),
         ({"solver": "none"}, InputError, "solver 'none' is unknown"),
     ],
-)  # fmt: skip
+)
 def test_errors_name_the_culprit(settings: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         dg.check_gradients(store(linear), **({"times": range(3), "engine": "sundials"} | settings))

@@ -81,9 +81,14 @@ def test_errors_of_files_are_typed(folder: Path) -> None:
     with pytest.raises(DataError, match="there is no folder"):
         dg.hydrology.check_file(config, output=folder / "absent" / "c.json")
     site = dg.calibration.Site(
-        "one", store(linear), range(4), {}, (dg.observe.Observation("storage", "value", [3.0], [1.0], error=1.0),),
-        {"k": (0.1, 1.0)}, settings={"engine": "sundials"},
-    )  # fmt: skip
+        "one",
+        store(linear),
+        range(4),
+        {},
+        (dg.observe.Observation("storage", "value", [3.0], [1.0], error=1.0),),
+        {"k": (0.1, 1.0)},
+        settings={"engine": "sundials"},
+    )
     assert dg.calibration.check_site(site, rtols=FINE).ok
     with pytest.raises(InputError, match="nothing to compare with"):
         dg.calibration.check_site(site, duration=1.0)

@@ -85,23 +85,42 @@ def unwritable(at: Path) -> dict[str, str]:
 
 
 BROKEN = {
-    "no julia": (no_julia, "no julia was found on PATH; install Julia 1.10 or later (https://julialang.org/install) and run"),
-    "old": (on_path(version_only("1.6.7")), "/bin/julia is Julia 1.6.7, and 1.10.3 or later is needed: https://julialang.org"),
-    "crash": (on_path("echo lost: libopenlibm.so >&2; exit 127"),
-              "/bin/julia crashes (exit status 127: lost: libopenlibm.so); install Julia anew: https://julialang.org"),
+    "no julia": (
+        no_julia,
+        "no julia was found on PATH; install Julia 1.10 or later (https://julialang.org/install) and run",
+    ),
+    "old": (
+        on_path(version_only("1.6.7")),
+        "/bin/julia is Julia 1.6.7, and 1.10.3 or later is needed: https://julialang.org",
+    ),
+    "crash": (
+        on_path("echo lost: libopenlibm.so >&2; exit 127"),
+        "/bin/julia crashes (exit status 127: lost: libopenlibm.so); install Julia anew: https://julialang.org",
+    ),
     "killed": (on_path("kill -SEGV $$"), "/bin/julia crashes (signal 11: it says nothing); install Julia anew"),
     "another program": (on_path("echo v18.2"), "/bin/julia is no Julia: it calls itself 'v18.2'"),
     "no program": (garbage, "/bin/julia cannot be run ([Errno 8] Exec format error"),
     "EXE alone": (exe_and(), "PYTHON_JULIACALL_EXE is set and PYTHON_JULIACALL_PROJECT is not; set both, or unset it"),
-    "PROJECT alone": (lambda at: {session.PROJECT: str(at)}, "PYTHON_JULIACALL_PROJECT is set and PYTHON_JULIACALL_EXE is not"),
-    "EXE to nothing": (lambda at: {session.EXE: str(at / "gone"), session.PROJECT: str(at)},
-                       "/gone is no program that can be run; give the path of a julia, or unset it"),
-    "PKG_EXE to nothing": (lambda at: {"PYTHON_JULIAPKG_EXE": "gone"}, "PYTHON_JULIAPKG_EXE=gone is no program that can be run"),
+    "PROJECT alone": (
+        lambda at: {session.PROJECT: str(at)},
+        "PYTHON_JULIACALL_PROJECT is set and PYTHON_JULIACALL_EXE is not",
+    ),
+    "EXE to nothing": (
+        lambda at: {session.EXE: str(at / "gone"), session.PROJECT: str(at)},
+        "/gone is no program that can be run; give the path of a julia, or unset it",
+    ),
+    "PKG_EXE to nothing": (
+        lambda at: {"PYTHON_JULIAPKG_EXE": "gone"},
+        "PYTHON_JULIAPKG_EXE=gone is no program that can be run",
+    ),
     "PROJECT to nothing": (exe_and("gone"), "/gone does not exist; this makes one: julia --project="),
     "PROJECT is empty": (exe_and("empty"), "/empty is no Julia project, it has no Project.toml; this makes one: julia"),
     "unwritable": (unwritable, "the folder of the Julia packages cannot be written ("),
-    "not set up": (on_path(version_only("1.10.8")), "its packages are not set up; `pydiffgeo doctor --install` does that"),
-}  # fmt: skip
+    "not set up": (
+        on_path(version_only("1.10.8")),
+        "its packages are not set up; `pydiffgeo doctor --install` does that",
+    ),
+}
 
 
 @pytest.mark.parametrize(("make", "sentence"), BROKEN.values(), ids=BROKEN)
@@ -216,8 +235,11 @@ def test_a_crash_is_told_and_survived(bare, monkeypatch, capsys):
 
     # Where the other order helps, that is what it says.
     trial = doctor._trial
-    monkeypatch.setattr(doctor, "_trial", lambda name, first="": trial(name) if not first and name == "julia" else
-                        FINE | {"place": str(bare)})  # fmt: skip
+    monkeypatch.setattr(
+        doctor,
+        "_trial",
+        lambda name, first="": trial(name) if not first and name == "julia" else FINE | {"place": str(bare)},
+    )
     assert doctor.examine() == 0
     said = capsys.readouterr().out
     assert "crashes (signal SIGSEGV) where torch is imported before juliacall" in said

@@ -37,8 +37,9 @@ def remaining(start: float, melt: float, t: float) -> tuple[float, float, float]
 @pytest.mark.parametrize("rtol", [1e-3, 1e-4, 1e-6])
 def test_gradients_across_a_kink_follow_the_tolerance(engine: str, rtol: float) -> None:
     snow, melt = leaf([10.0]), leaf(3.0)
-    sol = dg.solve(snow_pack(), {"melt": melt}, times=[0.0, 5.0], initial={"snow": snow}, engine=engine, rtol=rtol,
-                   atol=rtol / 100)  # fmt: skip
+    sol = dg.solve(
+        snow_pack(), {"melt": melt}, times=[0.0, 5.0], initial={"snow": snow}, engine=engine, rtol=rtol, atol=rtol / 100
+    )
     left, by_start, by_melt = remaining(10.0, 3.0, 5.0)
     sol.states["snow"][-1].sum().backward()
     assert sol.states["snow"][-1].item() == pytest.approx(left, rel=3 * rtol)
@@ -95,9 +96,16 @@ def test_gradients_under_ponding_converge(julia_engine: str) -> None:
 
     def gradient(rtol: float) -> torch.Tensor:
         k_s = torch.full((100,), 0.06, dtype=torch.float64, requires_grad=True)
-        sol = dg.solve(model, {"K_s": k_s, "n": 1.31, "alpha": 1.9}, times=np.arange(4.0), initial={"head": -2.0},
-                       forcing={"precipitation": [0.0, 0.1, 0.15], "potential_evaporation": 0.002},
-                       engine=julia_engine, rtol=rtol, atol=rtol / 100)  # fmt: skip
+        sol = dg.solve(
+            model,
+            {"K_s": k_s, "n": 1.31, "alpha": 1.9},
+            times=np.arange(4.0),
+            initial={"head": -2.0},
+            forcing={"precipitation": [0.0, 0.1, 0.15], "potential_evaporation": 0.002},
+            engine=julia_engine,
+            rtol=rtol,
+            atol=rtol / 100,
+        )
         assert sol.balance < 1e-10
         (sol.states["theta"][1:] - 0.25).square().mean(-1).sum().backward()
         return k_s.grad
@@ -113,8 +121,15 @@ def test_gradients_do_not_depend_on_what_is_kept(julia_engine: str) -> None:
 
     def gradients(memory: float) -> list[torch.Tensor]:
         inputs = [leaf([0.2] * 12), leaf([1.5] * 12), leaf([0.02, 0.001, 0.0, 0.01])]
-        sol = dg.solve(model, {"n": inputs[1]}, times=range(5), initial={"theta": inputs[0]}, memory=memory,
-                       forcing={"flux": inputs[2]}, engine=julia_engine)  # fmt: skip
+        sol = dg.solve(
+            model,
+            {"n": inputs[1]},
+            times=range(5),
+            initial={"theta": inputs[0]},
+            memory=memory,
+            forcing={"flux": inputs[2]},
+            engine=julia_engine,
+        )
         (sol.states["theta"].square().sum() + sol.fluxes["drainage"].sum()).backward()
         return [x.grad for x in inputs]
 
@@ -129,8 +144,16 @@ def test_members_do_not_disturb_each_other(engine: str) -> None:
 
     def run(which: list[int]) -> tuple[torch.Tensor, torch.Tensor, list[bool]]:
         given = k_s[which].clone().requires_grad_()
-        sol = dg.solve(model, {"K_s": given}, times=range(4), initial={"theta": 0.25}, forcing={"flux": [0.02, 0.0, 0.01]},
-                       engine=engine, max_steps=200, throw=False)  # fmt: skip
+        sol = dg.solve(
+            model,
+            {"K_s": given},
+            times=range(4),
+            initial={"theta": 0.25},
+            forcing={"flux": [0.02, 0.0, 0.01]},
+            engine=engine,
+            max_steps=200,
+            throw=False,
+        )
         good = sol.ok
         sol.states["theta"][good].square().sum().backward()
         return sol.states["theta"].detach(), given.grad, good.tolist()

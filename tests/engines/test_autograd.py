@@ -23,9 +23,13 @@ DAYS = 2.0
 
 def solve(k: Any, water: Any = 10.0, rain: Any = 0.0, **settings: Any) -> dg.Solution:
     return dg.solve(
-        RESERVOIR, {"k": k}, initial={"water": water}, forcing={"rain": rain}, times=[0.0, 0.5, DAYS],
+        RESERVOIR,
+        {"k": k},
+        initial={"water": water},
+        forcing={"rain": rain},
+        times=[0.0, 0.5, DAYS],
         **{**TIGHT, **settings},
-    )  # fmt: skip
+    )
 
 
 def left(k: Any, water: Any = 10.0, **settings: Any) -> Tensor:

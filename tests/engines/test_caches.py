@@ -19,10 +19,12 @@ from pydiffgeo.engines.sundials import engine as sundials
 
 def decay(power: float) -> dg.Model:
     return dg.Model(
-        name="Decay", graph=dg.single_cell(), states=(dg.State("y", "1", "y", default=1.0),),
+        name="Decay",
+        graph=dg.single_cell(),
+        states=(dg.State("y", "1", "y", default=1.0),),
         parameters=(dg.Parameter("k", "1", "k", 0.5),),
         source=lambda cell, forcing: {"y": -cell.k * cell.y**power},
-    )  # fmt: skip
+    )
 
 
 def end(model: dg.Model, k: Any = 0.5, **settings: Any) -> torch.Tensor:

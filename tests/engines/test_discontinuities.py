@@ -21,12 +21,18 @@ from pydiffgeo.errors import AdjointError, TangentError
 def model(source: Any, **more: Any) -> dg.Model:
     """x and y, from 1 and 0, with two parameters, a forcing and the integral of z."""
     parts: dict[str, Any] = {
-        "name": "Pair", "graph": dg.single_cell(),
+        "name": "Pair",
+        "graph": dg.single_cell(),
         "states": (dg.State("x", "1", "x", default=1.0), dg.State("y", "1", "y", default=0.0)),
-        "parameters": (dg.Parameter("a", "1", "a", 2.0), dg.Parameter("b", "1", "b", 1.0), dg.Parameter("c", "1", "c", 0.25)),
+        "parameters": (
+            dg.Parameter("a", "1", "a", 2.0),
+            dg.Parameter("b", "1", "b", 1.0),
+            dg.Parameter("c", "1", "c", 0.25),
+        ),
         "forcings": (dg.ForcingVariable("u", "1", "u", default=0.0),),
-        "fluxes": (dg.IntegratedFlux("z", "1", "z"),), "source": source,
-    }  # fmt: skip
+        "fluxes": (dg.IntegratedFlux("z", "1", "z"),),
+        "source": source,
+    }
     return dg.Model(**(parts | more))
 
 
@@ -121,11 +127,14 @@ def test_several_cells_turn_at_their_own_times(julia_engine: str) -> None:
     """Reservoirs of which each gives off at twice the rate above c; a closure holds the jump."""
     graph = dg.network(3, [(0, 1), (1, 2)])
     cascade = dg.Model(
-        name="Weirs", graph=graph, states=(dg.State("s", "1", "s", default=1.0),),
+        name="Weirs",
+        graph=graph,
+        states=(dg.State("s", "1", "s", default=1.0),),
         parameters=(dg.Parameter("k", "1", "k", 0.5), dg.Parameter("c", "1", "c", 0.6)),
         closure=lambda cell: {"q": torch.where(cell.s > cell.c, 2.0 * cell.k, cell.k)},
-        source=lambda cell, f: {"s": -cell.q}, flux=lambda left, right, face: {"s": 0.0 * left.q},
-    )  # fmt: skip
+        source=lambda cell, f: {"s": -cell.q},
+        flux=lambda left, right, face: {"s": 0.0 * left.q},
+    )
     k, c, s = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.5, 0.6, [0.9, 1.0, 1.0]))
     end = dg.solve(
         cascade, {"k": k, "c": c}, initial={"s": s}, times=[0.0, 1.0], engine=julia_engine, rtol=1e-6, atol=1e-8
@@ -171,8 +180,9 @@ def test_what_does_not_see_a_jump_gives_no_gradient(settings: dict[str, Any], re
         with pytest.raises(TangentError, match=r"Pair\.source jumps"):
             torch.func.jvp(
                 lambda a: results(stop, (a, *values[1:]), rtol=1e-6, **settings),
-                (values[0].detach(),), (torch.ones((), dtype=torch.float64),),
-            )  # fmt: skip
+                (values[0].detach(),),
+                (torch.ones((), dtype=torch.float64),),
+            )
 
 
 @pytest.mark.parametrize(

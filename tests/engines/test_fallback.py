@@ -134,9 +134,15 @@ def batch(engine: str, **settings: Any) -> tuple[dg.Solution, torch.Tensor]:
     f = torch.tensor([[0.01], [0.02], [0.03], [0.04]], dtype=torch.float64, requires_grad=True)
     weather = {"precipitation": [5.0, 12.0, 1.0], "temperature": [-2.0, 4.0, 6.0], "daylength": [9.0, 9.1, 9.2]}
     solution = dg.solve(
-        model, {"f": f}, forcing={k: torch.tensor(v) for k, v in weather.items()}, times=times,
-        initial={"snow_storage": 10.0, "water_storage": 200.0}, engine=engine, **TOLERANCES, **settings,
-    )  # fmt: skip
+        model,
+        {"f": f},
+        forcing={k: torch.tensor(v) for k, v in weather.items()},
+        times=times,
+        initial={"snow_storage": 10.0, "water_storage": 200.0},
+        engine=engine,
+        **TOLERANCES,
+        **settings,
+    )
     runoff = torch.where(solution.ok.unsqueeze(-1), solution.fluxes["runoff"], 0.0)
     return solution, torch.autograd.grad(runoff.sum(), f)[0]
 

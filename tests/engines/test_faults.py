@@ -210,9 +210,16 @@ def test_every_kind_of_solver_looks_at_the_clock_between_steps(
     """One member and one interval of more than a day: nowhere else to look."""
     k = torch.full((1, 1), 1e9, dtype=torch.float64, requires_grad=sensitivity is not None)
     sol = dg.solve(
-        OSCILLATOR, {"k": k}, times=(0.0, 1.0), engine=julia_engine, solver=solver, sensitivity=sensitivity or "auto",
-        max_steps=10**12, max_seconds=0.2, throw=False,
-    )  # fmt: skip
+        OSCILLATOR,
+        {"k": k},
+        times=(0.0, 1.0),
+        engine=julia_engine,
+        solver=solver,
+        sensitivity=sensitivity or "auto",
+        max_steps=10**12,
+        max_seconds=0.2,
+        throw=False,
+    )
     assert sol.status == [dg.Status.TIME_LIMIT]
 
 

@@ -12,10 +12,12 @@ import pydiffgeo as dg
 def test_a_store_runs_dry_and_stays_so(exponent: float, engine: str) -> None:
     """`S' = -k S^b` empties at `S_0^(1-b) / (k (1-b))`; before, `S^(1-b) = S_0^(1-b) - k (1-b) t`."""
     model = dg.Model(
-        name="Orifice", graph=dg.single_cell(), states=(dg.State("s", "m", "store"),),
+        name="Orifice",
+        graph=dg.single_cell(),
+        states=(dg.State("s", "m", "store"),),
         parameters=(dg.Parameter("k", "1", "k"),),
         source=lambda cell, forcing: {"s": -cell.k * torch.clamp(cell.s, min=0.0) ** exponent},
-    )  # fmt: skip
+    )
     k = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
     start, left = 0.01, 1 - exponent
     empty = start**left / left

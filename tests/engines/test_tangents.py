@@ -107,8 +107,16 @@ def test_a_failed_member_has_a_zero_tangent_and_leaves_the_others(engine: str) -
 
     def solve(n: torch.Tensor, flux: torch.Tensor, **settings: Any) -> dg.Solution:
         few = 40 if engine == "julia" else 120
-        return dg.solve(column, {"n": n}, forcing={"flux": flux}, times=range(3), initial={"theta": 0.2},
-                        engine=engine, max_steps=few, **settings)  # fmt: skip
+        return dg.solve(
+            column,
+            {"n": n},
+            forcing={"flux": flux},
+            times=range(3),
+            initial={"theta": 0.2},
+            engine=engine,
+            max_steps=few,
+            **settings,
+        )
 
     with forward_ad.dual_level():
         together = solve(forward_ad.make_dual(n, 0.1 * n), flux, throw=False)

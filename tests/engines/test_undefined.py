@@ -25,9 +25,11 @@ def test_what_is_undefined_is_a_failed_member(name: str, engine: str) -> None:
     function = FUNCTIONS[name]
     assert not torch.isfinite(function(torch.tensor(1.0, dtype=torch.float64)))
     model = dg.Model(
-        name="Edge", graph=dg.single_cell(), states=(dg.State("y", "1", "y"),),
+        name="Edge",
+        graph=dg.single_cell(),
+        states=(dg.State("y", "1", "y"),),
         source=lambda cell, forcing: {"y": 0.0 * cell.y + 1e-3 * function(cell.y)},
-    )  # fmt: skip
+    )
     start = torch.tensor([[0.1], [1.0], [0.2]], dtype=torch.float64, requires_grad=True)
     solution = dg.solve(model, initial={"y": start}, times=[0.0, 0.1], engine=engine, throw=False)
     assert solution.ok.tolist() == [True, False, True]

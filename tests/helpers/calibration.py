@@ -77,8 +77,12 @@ def write_basins(folder: Path) -> Path:
     )
     runoff = solution.fluxes["runoff"].numpy().copy()
     runoff[random.random((2, n)) < 0.1] = np.nan
-    series = {"prcp": (forcing["precipitation"], "mm d-1"), "tmean": (forcing["temperature"], "degC"),
-              "dayl": (forcing["daylength"], "h"), "q_obs": (runoff, "mm d-1")}  # fmt: skip
+    series = {
+        "prcp": (forcing["precipitation"], "mm d-1"),
+        "tmean": (forcing["temperature"], "degC"),
+        "dayl": (forcing["daylength"], "h"),
+        "q_obs": (runoff, "mm d-1"),
+    }
     path = folder / "basins.nc"
     xr.Dataset(
         {k: (("basin", "time"), v, {"units": unit}) for k, (v, unit) in series.items()},

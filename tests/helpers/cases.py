@@ -125,12 +125,15 @@ def river_network() -> dg.Model:
         flux=lambda left, right, face: {"storage": left.storage**1.5 / left.k},
         boundaries=(
             dg.Boundary(
-                "outlet", (4,), lambda cell, forcing, face: {
-                    "storage": -(cell.storage**1.5) / cell.k, "discharge": cell.storage**1.5 / cell.k
-                }
+                "outlet",
+                (4,),
+                lambda cell, forcing, face: {
+                    "storage": -(cell.storage**1.5) / cell.k,
+                    "discharge": cell.storage**1.5 / cell.k,
+                },
             ),
         ),
-    )  # fmt: skip
+    )
 
 
 RAIN = [0.02, 0.001, 0.15, 0.002, 0.004]
@@ -147,53 +150,98 @@ CASES: dict[str, Case] = {
         column(), DAYS, loam(8), {"flux": [0.03, 0.001, 0.002, 0.02, 0.001]}, {"theta": np.linspace(0.2, 0.25, 8)}
     ),
     "richards-head-none": Case(
-        column(top="head", bottom="no_flow"), DAYS[:4], loam(8), {"head": [-0.2, -0.5, -0.1]}, {"head": np.full(8, -1.5)}
+        column(top="head", bottom="no_flow"),
+        DAYS[:4],
+        loam(8),
+        {"head": [-0.2, -0.5, -0.1]},
+        {"head": np.full(8, -1.5)},
     ),
     "richards-flux-flux": Case(
-        column(bottom="flux", face_conductivity="geometric"), DAYS[:4], loam(8),
-        {"flux": [0.01, 0.02, 0.005], "bottom_flux": [0.001, 0.002, 0.0]}, {"theta": np.full(8, 0.28)},
+        column(bottom="flux", face_conductivity="geometric"),
+        DAYS[:4],
+        loam(8),
+        {"flux": [0.01, 0.02, 0.005], "bottom_flux": [0.001, 0.002, 0.0]},
+        {"theta": np.full(8, 0.28)},
     ),
     "richards-weather": Case(
-        column(top="atmosphere", bottom="head", root_depth=0.3), DAYS,
+        column(top="atmosphere", bottom="head", root_depth=0.3),
+        DAYS,
         loam(8) | {"h_50": np.array(-8.0), "p_50": np.array(3.0)},
-        {"precipitation": RAIN, "potential_evaporation": EVAPORATION, "potential_transpiration": [0.003] * 5,
-         "bottom_head": [-1.0] * 5},
+        {
+            "precipitation": RAIN,
+            "potential_evaporation": EVAPORATION,
+            "potential_transpiration": [0.003] * 5,
+            "bottom_head": [-1.0] * 5,
+        },
         {"theta": np.full(8, 0.2)},
     ),
     "richards-linear-forcing": Case(
-        column(face_conductivity="upstream"), DAYS[:4], loam(8), {"flux": [0.001, 0.02, 0.015, 0.003]},
-        {"theta": np.full(8, 0.22)}, "linear",
+        column(face_conductivity="upstream"),
+        DAYS[:4],
+        loam(8),
+        {"flux": [0.001, 0.02, 0.015, 0.003]},
+        {"theta": np.full(8, 0.22)},
+        "linear",
     ),
     "richards-gardner": Case(
-        column(closure="gardner", bottom="head"), DAYS[:4],
+        column(closure="gardner", bottom="head"),
+        DAYS[:4],
         {"theta_r": np.array(0.06), "theta_s": np.array(0.4), "alpha": np.array(3.0), "K_s": np.full(8, 0.24)},
-        {"flux": [0.02, 0.1, 0.01], "bottom_head": [-0.1, -0.1, -0.1]}, {"theta": np.full(8, 0.15)},
+        {"flux": [0.02, 0.1, 0.01], "bottom_head": [-0.1, -0.1, -0.1]},
+        {"theta": np.full(8, 0.15)},
     ),
     "richards-haverkamp": Case(
-        column(closure="haverkamp", top="head", bottom="head"), np.array([0.0, 0.01, 0.02]),
-        {"theta_r": np.array(0.075), "theta_s": np.array(0.287), "A_theta": np.array(1.611e6 * 0.01**3.96),
-         "B_theta": np.array(3.96), "A_K": np.array(1.175e6 * 0.01**4.74), "B_K": np.array(4.74),
-         "K_s": np.full(8, 8.16)},
-        {"head": [-0.207, -0.25], "bottom_head": [-0.615, -0.615]}, {"head": np.full(8, -0.615)},
+        column(closure="haverkamp", top="head", bottom="head"),
+        np.array([0.0, 0.01, 0.02]),
+        {
+            "theta_r": np.array(0.075),
+            "theta_s": np.array(0.287),
+            "A_theta": np.array(1.611e6 * 0.01**3.96),
+            "B_theta": np.array(3.96),
+            "A_K": np.array(1.175e6 * 0.01**4.74),
+            "B_K": np.array(4.74),
+            "K_s": np.full(8, 8.16),
+        },
+        {"head": [-0.207, -0.25], "bottom_head": [-0.615, -0.615]},
+        {"head": np.full(8, -0.615)},
     ),
     "exphydro": Case(
-        dg.models.ExpHydro, DAYS,
-        {"f": np.array(0.03), "S_max": np.array(300.0), "Q_max": np.array(20.0), "D_f": np.array(2.5),
-         "T_max": np.array(0.5), "T_min": np.array(-0.7)},
-        {"precipitation": [5.0, 12.0, 1.0, 20.0, 2.0], "temperature": [-2.0, 1.0, 4.0, 6.0, -0.3],
-         "daylength": [9.0, 9.1, 9.2, 9.3, 9.4]},
+        dg.models.ExpHydro,
+        DAYS,
+        {
+            "f": np.array(0.03),
+            "S_max": np.array(300.0),
+            "Q_max": np.array(20.0),
+            "D_f": np.array(2.5),
+            "T_max": np.array(0.5),
+            "T_min": np.array(-0.7),
+        },
+        {
+            "precipitation": [5.0, 12.0, 1.0, 20.0, 2.0],
+            "temperature": [-2.0, 1.0, 4.0, 6.0, -0.3],
+            "daylength": [9.0, 9.1, 9.2, 9.3, 9.4],
+        },
         {"snow_storage": np.array(15.0), "water_storage": np.array(250.0)},
     ),
     "heat": Case(
-        lambda: dg.models.HeatColumn(1.0, 6), DAYS, {"conductivity": np.full(6, 0.12), "capacity": np.array(2.1)},
-        {"surface_temperature": [12.0, 3.0, -2.0, 8.0, 15.0]}, {"heat": np.full(6, 10.0)},
+        lambda: dg.models.HeatColumn(1.0, 6),
+        DAYS,
+        {"conductivity": np.full(6, 0.12), "capacity": np.array(2.1)},
+        {"surface_temperature": [12.0, 3.0, -2.0, 8.0, 15.0]},
+        {"heat": np.full(6, 10.0)},
     ),
     "aquifer": Case(
-        aquifer, np.array([0.0, 10.0, 30.0]), {"porosity": np.full(12, 0.2), "K_face": np.full(17, 12.0)},
-        {"recharge": np.full((2, 12), 0.001), "stage": [9.0, 9.5]}, {"water": np.linspace(1.9, 2.2, 12)},
+        aquifer,
+        np.array([0.0, 10.0, 30.0]),
+        {"porosity": np.full(12, 0.2), "K_face": np.full(17, 12.0)},
+        {"recharge": np.full((2, 12), 0.001), "stage": [9.0, 9.5]},
+        {"water": np.linspace(1.9, 2.2, 12)},
     ),
     "river": Case(
-        river_network, DAYS[:3], {"k": np.linspace(0.4, 0.9, 5)}, {"inflow": np.full((2, 5), 0.7)},
+        river_network,
+        DAYS[:3],
+        {"k": np.linspace(0.4, 0.9, 5)},
+        {"inflow": np.full((2, 5), 0.7)},
         {"storage": np.linspace(0.5, 2.0, 5)},
     ),
-}  # fmt: skip
+}

@@ -18,9 +18,14 @@ def check(name: str, engine: str, **settings: Any) -> dg.GradientReport:
     if case.kind == "linear":
         forcing = {k: dg.TimeSeries(case.times, v, "linear") for k, v in forcing.items()}
     return dg.check_gradients(
-        case.model(), {k: torch.tensor(v) for k, v in case.parameters.items()}, forcing=forcing, times=case.times,
-        initial={k: torch.tensor(v) for k, v in case.initial.items()}, engine=engine, **settings,
-    )  # fmt: skip
+        case.model(),
+        {k: torch.tensor(v) for k, v in case.parameters.items()},
+        forcing=forcing,
+        times=case.times,
+        initial={k: torch.tensor(v) for k, v in case.initial.items()},
+        engine=engine,
+        **settings,
+    )
 
 
 def outcomes(report: dg.GradientReport) -> dict[str, str]:

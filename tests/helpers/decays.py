@@ -18,11 +18,13 @@ RESERVOIR = dg.Model(
     fluxes=(dg.IntegratedFlux("rain", "mm", "rain", +1), dg.IntegratedFlux("outflow", "mm", "outflow", -1)),
     outputs=(dg.Output("rate", "mm d-1", "rate of outflow"),),
     source=lambda cell, forcing: {
-        "water": forcing.rain - cell.k * cell.water, "rain": forcing.rain, "outflow": cell.k * cell.water
+        "water": forcing.rain - cell.k * cell.water,
+        "rain": forcing.rain,
+        "outflow": cell.k * cell.water,
     },
     output=lambda cell: {"rate": cell.k * cell.water},
     constraints=(dg.Constraint("k < 5", ("k",), lambda p: p.k < 5),),
-)  # fmt: skip
+)
 TIGHT: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-11}
 
 

@@ -269,9 +269,8 @@ def endless(engine: str, **settings: Any) -> dg.Solution:
     """A solve of an hour or so: it ends by Ctrl-C or its limit of time."""
     k = torch.full((50, 1), 1e5, dtype=torch.float64)
     return dg.solve(
-        OSCILLATOR, {"k": k}, times=np.linspace(0.0, 1.0, 1001), engine=engine,
-        **{"max_seconds": PATIENCE, **settings},
-    )  # fmt: skip
+        OSCILLATOR, {"k": k}, times=np.linspace(0.0, 1.0, 1001), engine=engine, **{"max_seconds": PATIENCE, **settings}
+    )
 
 
 def lasting(engine: str, seconds: float = 0.5) -> tuple[dg.Solution, torch.Tensor, Callable[..., dg.Solution]]:

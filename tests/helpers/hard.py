@@ -42,10 +42,16 @@ class Hard:
         """The solution, and the parameters, which require gradients."""
         parameters = {k: v.requires_grad_() for k, v in self.parameters().items()}
         solution = dg.solve(
-            self.column(), parameters, forcing={k: torch.as_tensor(v) for k, v in self.forcing.items()},
-            initial={"head": self.head}, times=self.times, engine=engine, rtol=self.rtol, atol=self.rtol / 100,
+            self.column(),
+            parameters,
+            forcing={k: torch.as_tensor(v) for k, v in self.forcing.items()},
+            initial={"head": self.head},
+            times=self.times,
+            engine=engine,
+            rtol=self.rtol,
+            atol=self.rtol / 100,
             **settings,
-        )  # fmt: skip
+        )
         return solution, parameters
 
     def parameters(self) -> dict[str, torch.Tensor]:
@@ -85,40 +91,64 @@ HARD = {
         column(top="head"), ("gravel",), [0.0, 0.01, 0.5, 1.0], {"head": [-0.5, -3.0, -0.1]}, -1e5, 1e-4
     ),
     "ponding on clay above rock": Hard(
-        column(bottom="no_flow", max_ponding=0.01), ("clay",), np.arange(6.0),
-        weather([0.2, 0.5, 0.1, 0.0, 0.0], [0.0, 0.0, 0.0, 0.005, 0.005]), -2.0,
+        column(bottom="no_flow", max_ponding=0.01),
+        ("clay",),
+        np.arange(6.0),
+        weather([0.2, 0.5, 0.1, 0.0, 0.0], [0.0, 0.0, 0.0, 0.005, 0.005]),
+        -2.0,
     ),
     "loam filled to the surface": Hard(
-        column(bottom="no_flow", max_ponding=0.05), ("loam",), np.arange(6.0),
-        weather([0.2, 1.0, 0.1, 0.0, 0.0], [0.0, 0.0, 0.0, 0.005, 0.005]), -1.0,
+        column(bottom="no_flow", max_ponding=0.05),
+        ("loam",),
+        np.arange(6.0),
+        weather([0.2, 1.0, 0.1, 0.0, 0.0], [0.0, 0.0, 0.0, 0.005, 0.005]),
+        -1.0,
     ),
     "head on dry sand": Hard(column(top="head"), ("sand",), [0.0, 0.02, 0.05], {"head": [0.0, 0.0]}, -10.0, 1e-5),
     "sharp front in coarse sand": Hard(
         column(top="flux"), ("sand",), [0.0, 0.05, 0.1, 1.0], {"flux": [5.0, 5.0, 0.0]}, -100.0
     ),
     "clay over sand": Hard(
-        column(max_ponding=0.02), ("clay", "sand", "sand"), np.arange(6.0),
-        weather([0.05, 0.3, 0.0, 0.0, 0.6], [0.0, 0.0, 0.006, 0.006, 0.0]), -5.0, 1e-5,
+        column(max_ponding=0.02),
+        ("clay", "sand", "sand"),
+        np.arange(6.0),
+        weather([0.05, 0.3, 0.0, 0.0, 0.6], [0.0, 0.0, 0.006, 0.006, 0.0]),
+        -5.0,
+        1e-5,
     ),
     "sand over clay": Hard(
-        column(max_ponding=0.02), ("sand", "clay"), np.arange(6.0),
-        weather([0.05, 0.6, 0.0, 0.0, 0.6], [0.0, 0.0, 0.006, 0.006, 0.0]), -5.0, 1e-5,
+        column(max_ponding=0.02),
+        ("sand", "clay"),
+        np.arange(6.0),
+        weather([0.05, 0.6, 0.0, 0.0, 0.6], [0.0, 0.0, 0.006, 0.006, 0.0]),
+        -5.0,
+        1e-5,
     ),
     "forcing that jumps": Hard(
-        column(), ("loam",), np.arange(JUMPS + 1) * 0.02,
-        weather(np.where(DOWNPOUR, 2.0, 0.0), np.where(DOWNPOUR, 0.0, 0.01)), -3.0,
+        column(),
+        ("loam",),
+        np.arange(JUMPS + 1) * 0.02,
+        weather(np.where(DOWNPOUR, 2.0, 0.0), np.where(DOWNPOUR, 0.0, 0.01)),
+        -3.0,
     ),
     "months without rain on loam": Hard(
-        column(2.0, root_depth=0.3), ("loam",), np.arange(MONTHS + 1.0),
-        weather(np.zeros(MONTHS), np.full(MONTHS, 0.004), np.full(MONTHS, 0.006)), -0.5,
+        column(2.0, root_depth=0.3),
+        ("loam",),
+        np.arange(MONTHS + 1.0),
+        weather(np.zeros(MONTHS), np.full(MONTHS, 0.004), np.full(MONTHS, 0.006)),
+        -0.5,
     ),
     "months without rain on sand": Hard(
-        column(2.0, root_depth=0.3), ("sand",), np.arange(MONTHS + 1.0),
-        weather(np.zeros(MONTHS), np.full(MONTHS, 0.004), np.full(MONTHS, 0.006)), -0.5, 1e-4,
+        column(2.0, root_depth=0.3),
+        ("sand",),
+        np.arange(MONTHS + 1.0),
+        weather(np.zeros(MONTHS), np.full(MONTHS, 0.004), np.full(MONTHS, 0.006)),
+        -0.5,
+        1e-4,
     ),
     "ten years": Hard(column(2.0, root_depth=0.3), ("loam",), np.arange(3653.0), showers(3652), -2.0, 1e-4),
     "showers on clay": Hard(column(2.0, root_depth=0.3), ("clay",), np.arange(31.0), showers(30), -2.0, 1e-4),
-}  # fmt: skip
+}
 
 
 def main(engine: str = "auto") -> None:
@@ -132,8 +162,9 @@ def main(engine: str = "auto") -> None:
         ended = time.perf_counter()
         print(
             f"{name:28} {case.rtol:6.0e} {solved - started:6.1f} s {ended - solved:7.1f} s {float(solution.balance):7.0e} m",
-            *(f"{k}: {v}" for k, v in solution.stats.items() if k.endswith("fallbacks") and v), flush=True,
-        )  # fmt: skip
+            *(f"{k}: {v}" for k, v in solution.stats.items() if k.endswith("fallbacks") and v),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -74,9 +74,17 @@ def rewrite(kind: str, folder: str) -> None:
 def train(path: Path) -> list[Any]:
     """A short training that writes its checkpoint after each step; what it comes to."""
     training = dg.nn.Training(
-        steps=12, batch=4, window=60, warmup=10, tuning=40, check_every=2, average=0.9, noise=0.3,
-        learning_rate=0.05, settings={**learning.SETTINGS, "rtol": 1e-3, "atol": 1e-3},
-    )  # fmt: skip
+        steps=12,
+        batch=4,
+        window=60,
+        warmup=10,
+        tuning=40,
+        check_every=2,
+        average=0.9,
+        noise=0.3,
+        learning_rate=0.05,
+        settings={**learning.SETTINGS, "rtol": 1e-3, "atol": 1e-3},
+    )
     net = learning.network()
     seen = dg.nn.train(net, learning.make_sites(), training, checkpoint=path, progress=False)
     return [seen.loss, seen.tuning, seen.failures, *(v.tolist() for v in net.state_dict().values())]
@@ -88,13 +96,19 @@ def search(path: Path) -> list[Any]:
     windows = [(float(d), float(d + 1)) for d in range(20, 120)]
     made = [
         calibration.Site(
-            name, learning.MODEL, range(121), {k: v[i, :120] for k, v in sites.forcing.items()},
+            name,
+            learning.MODEL,
+            range(121),
+            {k: v[i, :120] for k, v in sites.forcing.items()},
             (dg.observe.Observation("runoff", "flux_mean", windows, sites.observed[i, 20:120], error=1.0),),
-            {"f": (0.01, 0.1), "S_max": (100.0, 400.0)}, fixed={"Q_max": 15.0, "D_f": 2.0},
-            initial={"water_storage": 150.0}, warmup=20.0, settings={"engine": "sundials", "rtol": 1e-4, "atol": 1e-4},
+            {"f": (0.01, 0.1), "S_max": (100.0, 400.0)},
+            fixed={"Q_max": 15.0, "D_f": 2.0},
+            initial={"water_storage": 150.0},
+            warmup=20.0,
+            settings={"engine": "sundials", "rtol": 1e-4, "atol": 1e-4},
         )
         for i, name in ((2, "one"), (6, "two"))
-    ]  # fmt: skip
+    ]
     strategy = calibration.Strategy(
         candidates=6, starts=3, finalists=2, window=30, window_steps=3, steps=8, method="bfgs"
     )

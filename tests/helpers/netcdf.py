@@ -10,7 +10,12 @@ import xarray as xr
 
 TIMES = np.arange("2001-01-01", "2001-01-11", dtype="datetime64[D]").astype("datetime64[ns]")
 UNITS = {"prcp": "mm d-1", "tmean": "degC", "dayl": "h", "q_obs": "mm d-1"}
-FORMATS = {"hdf5": ("h5netcdf", None), "classic": ("netcdf4", "NETCDF3_CLASSIC"), "offsets": ("netcdf4", "NETCDF3_64BIT"), "scipy": ("scipy", None)}  # fmt: skip
+FORMATS = {
+    "hdf5": ("h5netcdf", None),
+    "classic": ("netcdf4", "NETCDF3_CLASSIC"),
+    "offsets": ("netcdf4", "NETCDF3_64BIT"),
+    "scipy": ("scipy", None),
+}
 FORMATS = {k: v for k, v in FORMATS.items() if find_spec({"netcdf4": "netCDF4"}.get(v[0], v[0]))}
 
 

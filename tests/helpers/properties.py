@@ -60,54 +60,76 @@ class Base:
     initial: dict[str, float]
 
     def call(self) -> dict[str, Any]:
-        return {"parameters": {**self.parameters}, "forcing": {**self.forcing}, "initial": {**self.initial},
-                "times": [0.0, 1.0, 2.0, 4.0], "engine": "sundials"}  # fmt: skip
+        groups = {"parameters": self.parameters, "forcing": self.forcing, "initial": self.initial}
+        copies = {name: {**group} for name, group in groups.items()}
+        return {**copies, "times": [0.0, 1.0, 2.0, 4.0], "engine": "sundials"}
 
 
 BASES = {
     "cell": Base(
-        dg.models.ExpHydro(), {"f": 0.03, "S_max": 300.0, "Q_max": 20.0},
-        {"precipitation": 5.0, "temperature": 1.0, "daylength": 9.0}, {"snow_storage": 1.0, "water_storage": 200.0},
+        dg.models.ExpHydro(),
+        {"f": 0.03, "S_max": 300.0, "Q_max": 20.0},
+        {"precipitation": 5.0, "temperature": 1.0, "daylength": 9.0},
+        {"snow_storage": 1.0, "water_storage": 200.0},
     ),
     "column": Base(
         dg.models.RichardsColumn(0.5, 4), {"theta_s": 0.5, "n": 1.5, "K_s": 0.25}, {"flux": 0.01}, {"theta": 0.25}
     ),
     "network": Base(river_network(), {"k": 0.5}, {"inflow": 0.75}, {"storage": 2.0}),
-}  # fmt: skip
+}
 bases = st.sampled_from([*BASES.values()])
 INTERVALS = 3
 
 # --- values that are none --------------------------------------------------------------------------
 
+
+def values(*given: Any) -> Any:
+    """One of these."""
+    return st.sampled_from(given)
+
+
 # Finite, of moderate size, and the same in every type of float.
 plain = st.integers(1, 255).map(lambda k: k / 16)
-no_number = st.one_of(
-    st.sampled_from(["", "1.5", "nan", b"12", bytearray(b"1"), None, True, False, 1j, {}, {1.0}, object(), HUGE, len,
-                     dt.date(2000, 1, 1), [None], ["1.0"], [True], [[1.0], [1.0, 2.0]], [1.0, "x"], [[1j]], [HUGE],
-                     slice(1)]),
-    st.text(max_size=5),
-    st.sampled_from([torch.int64, torch.int32, torch.uint8, torch.bool, torch.complex64]).map(lambda d: torch.ones(4, dtype=d)),
-    st.sampled_from(["i8", "u1", "?", "c16", "U3", "O", "M8[D]", "m8[s]"]).map(lambda d: np.zeros(4, d)),
-    st.sampled_from([lambda: [torch.tensor(1.0)] * 4, lambda: (torch.ones(1, requires_grad=True),),
-                     lambda: torch.ones(4).to_sparse(), lambda: iter([1.0])]).map(lambda make: make()),
-)  # fmt: skip
+no_number = (
+    values("", "1.5", "nan", b"12", bytearray(b"1"), None, True, False, 1j, {}, {1.0}, object(), HUGE, len, slice(1))
+    | values(dt.date(2000, 1, 1), [None], ["1.0"], [True], [[1.0], [1.0, 2.0]], [1.0, "x"], [[1j]], [HUGE])
+    | st.text(max_size=5)
+    | values("int64", "int32", "uint8", "bool", "complex64").map(lambda d: torch.ones(4, dtype=getattr(torch, d)))
+    | values("i8", "u1", "?", "c16", "U3", "O", "M8[D]", "m8[s]").map(lambda d: np.zeros(4, d))
+    | st.builds(lambda: [torch.tensor(1.0)] * 4)
+    | st.builds(lambda: (torch.ones(1, requires_grad=True),))
+    | st.builds(lambda: torch.ones(4).to_sparse())
+    | st.builds(lambda: iter([1.0]))
+)
 # What is refused where a single number is asked for, besides numbers that are not finite.
-no_scalar = st.one_of(
-    st.sampled_from(["", "1", b"1", None, True, False, 1j, [], {}, (), [1.0], HUGE, object, Decimal("NaN"), NAN, INF, -INF,
-                     np.float64("nan"), np.float32("inf"), np.array([1.0, 2.0]), np.datetime64("2000")]),
-    st.text(max_size=5),
-)  # fmt: skip
-fractions = st.sampled_from([0.5, 1.5, -0.25, np.float64(2.5), 1e-9])
-names = st.one_of(st.text(max_size=12), st.sampled_from(["theta_R", "K_S", "Flux", "Tmax", "", " k", "k ", "storage\n", "__class__"]),
-                  st.integers(), st.tuples(st.integers()))  # fmt: skip
+no_scalar = (
+    values("", "1", b"1", None, True, False, 1j, [], {}, (), [1.0], HUGE, object, Decimal("NaN"), NAN, INF, -INF)
+    | values(np.float64("nan"), np.float32("inf"), np.array([1.0, 2.0]), np.datetime64("2000"))
+    | st.text(max_size=5)
+)
+no_pair = (
+    no_scalar
+    | values(3.0, (1.0,), (1.0, 2.0, 3.0), "ab", (1.0, "x"), (NAN, 1.0), (0.0, INF), ((1, 2), (3, 4)), {1.0, 2.0})
+    | st.just(np.ones(3))
+)
+no_range = no_pair.filter(lambda v: v is not None) | values((1.0, 1.0), (2.0, 1.0), [0.5, -0.5])
+zero, negative = values(0, 0.0, np.float64(0)), values(-1, -0.5, -1e300)
+not_positive, not_nonnegative = no_scalar | zero | negative, no_scalar | negative
+fractions = values(0.5, 1.5, -0.25, np.float64(2.5), 1e-9)
+names = (
+    st.text(max_size=12)
+    | values("theta_R", "K_S", "Flux", "Tmax", "", " k", "k ", "storage\n", "__class__")
+    | st.integers()
+    | st.tuples(st.integers())
+)
 shapes = st.lists(st.integers(0, 6), max_size=4).map(tuple)
 
 
 def spoilt(good: float, shape: tuple[int, ...], bad: float, at: int) -> torch.Tensor:
     """A tensor of good values with one bad one."""
-    values = torch.full(shape, good, dtype=torch.float64)
-    values.view(-1)[at % max(values.numel(), 1)] = bad
-    return values
+    spoilt = torch.full(shape, good, dtype=torch.float64)
+    spoilt.view(-1)[at % max(spoilt.numel(), 1)] = bad
+    return spoilt
 
 
 # --- one wrong thing in a good call ---------------------------------------------------------------
@@ -156,7 +178,8 @@ def bad_entry(draw: Any) -> tuple[Base, dict[str, Any], tuple[type[Exception], .
             shape = (*shape, 7, 7)
         call[group][name], error = torch.full(shape, good), (ShapeError,)
     elif kind == "value":
-        shape = draw(st.sampled_from([(), (1,), (cells,), (2, 1), (3, cells)] if group != "forcing" else [(), (INTERVALS,), (2, INTERVALS)]))  # fmt: skip
+        of_series, of_cells = [(), (INTERVALS,), (2, INTERVALS)], [(), (1,), (cells,), (2, 1), (3, cells)]
+        shape = draw(st.sampled_from(of_series if group == "forcing" else of_cells))
         call[group][name] = spoilt(good, shape, draw(bad_number(variable)), draw(st.integers(0, 20)))
         error = (BoundsError,)
     elif kind == "unknown":
@@ -197,10 +220,13 @@ def bad_times(draw: Any) -> Any:
     elif kind == "far":
         return [-1.7e308, 0.0, 1.7e308]
     elif kind == "type":
-        return draw(st.sampled_from(["abc", None, 3, 1.5, {}, {1, 2}, object(), [None, 1], ["a", "b"], [0, HUGE], [[0.0], [1.0, 2.0]],
-                                     [0.0, 1j], np.array(["2000-01-01", "2000-01-02"], "M8[D]"), torch.tensor([True, False]),
-                                     torch.tensor([0, 1j]), torch.arange(3.0).to_sparse(), np.array([False, True]), b"ab",
-                                     np.ma.masked_array([0.0, 1.0, 2.0], [False, True, False]), iter([0.0, 1.0])]))  # fmt: skip
+        wrong = (
+            values("abc", None, 3, 1.5, {}, {1, 2}, object(), [None, 1], ["a", "b"], [0, HUGE], [[0.0], [1.0, 2.0]])
+            | values([0.0, 1j], np.array(["2000-01-01", "2000-01-02"], "M8[D]"), torch.tensor([True, False]), b"ab")
+            | values(torch.tensor([0, 1j]), torch.arange(3.0).to_sparse(), np.array([False, True]), iter([0.0, 1.0]))
+            | st.just(np.ma.masked_array([0.0, 1.0, 2.0], [False, True, False]))
+        )
+        return draw(wrong)
     else:
         return draw(st.sampled_from([[times], np.zeros((2, 2)), torch.zeros(2, 1), 1.0, np.array(2.0)]))
     wrap: Callable[..., Any] = draw(st.sampled_from([list, tuple, np.array, torch.tensor]))
@@ -208,26 +234,26 @@ def bad_times(draw: Any) -> Any:
 
 
 POSITIVE, COUNT = st.sampled_from([0, 0.0, -1, -1e-9]), st.sampled_from([-1, -7, 1e6])
+OTHERWISE = st.text(max_size=4).filter(lambda text: text != "auto")
 SETTINGS: dict[str, tuple[Any, type[Exception]]] = {
-    "rtol": (no_scalar | POSITIVE, InputError), "atol": (no_scalar | POSITIVE, InputError),
-    "memory": (no_scalar | POSITIVE, InputError), "max_steps": (no_scalar | COUNT | fractions | st.just(0), InputError),
+    **dict.fromkeys(("rtol", "atol", "memory"), (no_scalar | POSITIVE, InputError)),
+    "max_steps": (no_scalar | COUNT | fractions | st.just(0), InputError),
     "threads": (no_scalar | COUNT | fractions, InputError),
-    "compiled": (st.sampled_from(["no", None, 1, 0.0, []]), InputError),
-    "throw": (st.sampled_from(["no", None, 1, 0.0, []]), InputError),
-    "solver": (st.sampled_from(["", "FBDF", 3, True, [], {}, ("cvodes-bdf",), np.array(["a", "b"])]) | st.text(max_size=4).filter(lambda t: t != "auto"), InputError),
-    "sensitivity": (st.sampled_from(["", None, "exact", "forward", 3, [], {}, np.array(["a", "b"])]) | st.text(max_size=4).filter(lambda t: t != "auto"), InputError),
-    "engine": (st.sampled_from(["", "Julia", "cvodes", None, 3, [], {}, np.array(["a", "b"])]), EngineNotAvailableError),
-    "model": (st.sampled_from([None, "ExpHydro", dg.models.ExpHydro, {}]), InputError),
+    **dict.fromkeys(("compiled", "throw"), (values("no", None, 1, 0.0, []), InputError)),
+    "solver": (values("", "FBDF", 3, True, [], {}, ("cvodes-bdf",), np.array(["a", "b"])) | OTHERWISE, InputError),
+    "sensitivity": (values("", None, "exact", "forward", 3, [], {}, np.array(["a", "b"])) | OTHERWISE, InputError),
+    "engine": (values("", "Julia", "cvodes", None, 3, [], {}, np.array(["a", "b"])), EngineNotAvailableError),
+    "model": (values(None, "ExpHydro", dg.models.ExpHydro, {}), InputError),
     "times": (bad_times(), TimeError),
-}  # fmt: skip
+}
 
 
 @st.composite
 def bad_setting(draw: Any) -> tuple[Base, dict[str, Any], tuple[type[Exception], ...], str]:
     base = draw(bases)
     name = draw(st.sampled_from([*SETTINGS]))
-    values, error = SETTINGS[name]
-    return base, base.call() | {name: draw(values)}, (error,), name
+    wrong, error = SETTINGS[name]
+    return base, base.call() | {name: draw(wrong)}, (error,), name
 
 
 @st.composite
@@ -238,7 +264,8 @@ def bad_combination(draw: Any) -> tuple[Base, dict[str, Any], tuple[type[Excepti
     kind = draw(st.sampled_from(["batches", "series", "steps", "constraint", "derived"]))
     forced = draw(st.sampled_from([*base.forcing]))
     if kind == "batches":
-        names = draw(st.permutations([("parameters", k) for k in base.parameters] + [("initial", k) for k in base.initial] + [("forcing", forced)]))[:2]  # fmt: skip
+        places = [(group, k) for group in ("parameters", "initial") for k in getattr(base, group)]
+        names = draw(st.permutations([*places, ("forcing", forced)]))[:2]
         sizes = draw(st.lists(st.integers(2, 5), min_size=2, max_size=2, unique=True))
         for (group, name), size in zip(names, sizes, strict=True):
             call[group][name] = np.full((size, INTERVALS if group == "forcing" else 1), call[group][name])
@@ -246,13 +273,14 @@ def bad_combination(draw: Any) -> tuple[Base, dict[str, Any], tuple[type[Excepti
     if kind == "series":
         first, last = draw(st.sampled_from([(0.5, 9.0), (-3.0, 3.5), (5.0, 6.0), (-9.0, -1.0)]))
         form = draw(st.sampled_from(["constant", "linear"]))
-        values = [base.forcing[forced]] * (1 + (form == "linear"))
-        call["forcing"][forced] = dg.TimeSeries([first, last], values, form)
+        series = [base.forcing[forced]] * (1 + (form == "linear"))
+        call["forcing"][forced] = dg.TimeSeries([first, last], series, form)
         return base, call, (TimeError,), repr(forced)
     if kind == "steps":
-        form, nodes, given = draw(st.sampled_from([("constant", 4, 4), ("constant", 4, 2), ("linear", 4, 3), ("linear", 4, 5), ("linear", 4, 0)]))  # fmt: skip
-        values = np.full(given, base.forcing[forced])
-        call["forcing"][forced] = dg.TimeSeries(np.linspace(0, 4, nodes), values, form)
+        misfits = [("constant", 4, 4), ("constant", 4, 2), ("linear", 4, 3), ("linear", 4, 5), ("linear", 4, 0)]
+        form, nodes, count = draw(st.sampled_from(misfits))
+        series = np.full(count, base.forcing[forced])
+        call["forcing"][forced] = dg.TimeSeries(np.linspace(0, 4, nodes), series, form)
         return base, call, (ShapeError,), repr(forced)
     base = BASES["column"]
     call = base.call()
@@ -270,20 +298,28 @@ def bad_combination(draw: Any) -> tuple[Base, dict[str, Any], tuple[type[Excepti
 
 # --- the same numbers in other clothes ------------------------------------------------------------
 
-SCALARS: list[Callable[[float], Any]] = [
-    float, np.float64, np.float32, np.float16, np.array, lambda v: np.array([v], ">f4"), lambda v: np.longdouble(v),
-    lambda v: torch.tensor(v, dtype=torch.float64), lambda v: torch.tensor(v, dtype=torch.float16),
-    lambda v: torch.tensor(v, dtype=torch.bfloat16), lambda v: torch.tensor(v, requires_grad=True, dtype=torch.float32),
-    lambda v: [v], lambda v: (v,), lambda v: [[v]], lambda v: torch.full((1, 1), v), lambda v: int(v) if v == int(v) else v,
-    lambda v: np.ma.masked_array([v], [False]),
-]  # fmt: skip
-ROWS: list[Callable[[list[float]], Any]] = [
-    list, tuple, np.array, torch.tensor, lambda v: np.array(v, np.float32), lambda v: np.array(v[::-1])[::-1],
-    lambda v: torch.tensor(v, dtype=torch.bfloat16), lambda v: torch.tensor([v, v]).T[:, 0], lambda v: np.array([v]),
-    lambda v: np.asfortranarray(np.array([v])), lambda v: torch.tensor([v], requires_grad=True),
-    lambda v: np.array([v, v], ">f8")[:1], lambda v: torch.nn.Parameter(torch.tensor(v)),
-]  # fmt: skip
-TIMES: list[Callable[[list[float]], Any]] = [
-    list, tuple, np.array, torch.tensor, lambda t: np.array(t, np.float32), lambda t: torch.tensor(t, dtype=torch.bfloat16),
-    lambda t: np.array(t + t)[: len(t)], lambda t: torch.tensor(t, dtype=torch.float16, requires_grad=True),
-]  # fmt: skip
+Clothes = Callable[[Any], Any]
+
+
+def tensor(dtype: torch.dtype, **options: Any) -> Clothes:
+    return lambda v: torch.tensor(v, dtype=dtype, **options)
+
+
+HALF, BRAIN, SINGLE, DOUBLE = torch.float16, torch.bfloat16, torch.float32, torch.float64
+IN_NUMPY: tuple[Clothes, ...] = (np.array, lambda v: np.array(v, np.float32))
+SCALARS: list[Clothes] = [
+    *(float, np.float64, np.float32, np.float16, np.longdouble, np.array),
+    *(tensor(DOUBLE), tensor(HALF), tensor(BRAIN), tensor(SINGLE, requires_grad=True), lambda v: torch.full((1, 1), v)),
+    *(lambda v: [v], lambda v: (v,), lambda v: [[v]], lambda v: int(v) if v == int(v) else v),
+    *(lambda v: np.array([v], ">f4"), lambda v: np.ma.masked_array([v], [False])),
+]
+ROWS: list[Clothes] = [
+    *(list, tuple, *IN_NUMPY, torch.tensor, tensor(BRAIN), lambda v: torch.nn.Parameter(torch.tensor(v))),
+    *(lambda v: np.array(v[::-1])[::-1], lambda v: np.array([v]), lambda v: np.asfortranarray(np.array([v]))),
+    *(lambda v: torch.tensor([v, v]).T[:, 0], lambda v: torch.tensor([v], requires_grad=True)),
+    lambda v: np.array([v, v], ">f8")[:1],
+]
+TIMES: list[Clothes] = [
+    *(list, tuple, *IN_NUMPY, torch.tensor, tensor(BRAIN), tensor(HALF, requires_grad=True)),
+    lambda t: np.array(t + t)[: len(t)],
+]

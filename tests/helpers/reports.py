@@ -10,8 +10,10 @@ import xarray as xr
 import pydiffgeo as dg
 
 SITES = ["01", "02", "03", "04"]
-SCORES = {"nse": [[0.91, 0.812], [0.7, 0.613], [0.5, -1.414], [np.nan, np.nan]],
-          "kge": [[0.8, 0.715], [0.6, 0.516], [0.4, 0.317], [np.nan, np.nan]]}  # fmt: skip
+SCORES = {
+    "nse": [[0.91, 0.812], [0.7, 0.613], [0.5, -1.414], [np.nan, np.nan]],
+    "kge": [[0.8, 0.715], [0.6, 0.516], [0.4, 0.317], [np.nan, np.nan]],
+}
 
 
 class Reader(HTMLParser):
@@ -61,14 +63,17 @@ def made_up(seeds: int = 0) -> xr.Dataset:
         "runoff_simulated": (daily, simulated, {"units": "mm d-1"}),
         "runoff_prior": (daily, 0.5 * observed, {"units": "mm d-1"}),
         "precipitation": (daily, rain, {"units": "mm d-1"}),
-        "K": ("basin", [0.25, 0.5, 0.75, np.nan], {"units": "mm d-1", "long_name": "rate (calibrated)", "valid_min": 0.125,
-                                                   "valid_max": 1.375}),
+        "K": (
+            "basin",
+            [0.25, 0.5, 0.75, np.nan],
+            {"units": "mm d-1", "long_name": "rate (calibrated)", "valid_min": 0.125, "valid_max": 1.375},
+        ),
         "K_prior": ("basin", np.full(4, 0.625), {"units": "mm d-1"}),
         "T": ("basin", np.full(4, -1.5), {"units": "degC", "long_name": "threshold (fixed)"}),
         "loss": (("basin", "step"), np.geomspace(9.0, 0.1, 5) * np.ones((4, 1)), {"units": "1"}),
         "status": ("basin", ["ok", "ok", "ok", "no start could be solved"]),
         "balance_error": ("basin", [1e-9, 4e-7, 1e-9, np.nan], {"units": "mm"}),
-    }  # fmt: skip
+    }
     for name, values in SCORES.items():
         table = np.array(values)
         if seeds:
@@ -81,11 +86,15 @@ def made_up(seeds: int = 0) -> xr.Dataset:
             {"units": "1"},
         )
     coordinates = {
-        "basin": SITES, "time": days, "period": ["train", "evaluation"], "baseline": ["climatology", "persistence"],
-        "period_start": ("period", ["2000-10-01", "2002-10-01"]), "period_end": ("period", ["2002-09-30", "2004-09-30"]),
+        "basin": SITES,
+        "time": days,
+        "period": ["train", "evaluation"],
+        "baseline": ["climatology", "persistence"],
+        "period_start": ("period", ["2000-10-01", "2002-10-01"]),
+        "period_end": ("period", ["2002-09-30", "2004-09-30"]),
         "latitude": ("basin", [40.0, 41.0, 42.0, 43.0], {"units": "degrees_north"}),
         "longitude": ("basin", [-90.0, -91.0, -92.0, -93.0], {"units": "degrees_east"}),
-    }  # fmt: skip
+    }
     return xr.Dataset(data, coordinates, {"title": "Four basins", "configuration": 'seed = 0\nname = "a"', "seed": 7})
 
 

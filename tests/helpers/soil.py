@@ -29,8 +29,16 @@ def rates(engine: str, head: Any, soil: Any = None, forcing: Any = None, **choic
     """Mean rates of the fluxes, and of the water contents, over a very short time."""
     model = dg.models.RichardsColumn(CELLS * DZ, CELLS, **choices)
     start = torch.as_tensor(head, dtype=torch.float64).expand(CELLS)
-    sol = dg.solve(model, soil or {}, forcing=forcing, initial={"head": start}, times=[0.0, SHORT], engine=engine,
-                   rtol=1e-10, atol=1e-16)  # fmt: skip
+    sol = dg.solve(
+        model,
+        soil or {},
+        forcing=forcing,
+        initial={"head": start},
+        times=[0.0, SHORT],
+        engine=engine,
+        rtol=1e-10,
+        atol=1e-16,
+    )
     found = {k: v.item() / SHORT for k, v in sol.fluxes.items()}
     return found | {"theta": (sol.states["theta"].diff(dim=0)[0] / SHORT).numpy()}
 

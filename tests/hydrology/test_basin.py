@@ -33,9 +33,14 @@ def test_daylength_follows_from_the_declination_of_the_sun(latitude):
     year = np.arange("2001-01-01", "2002-01-01", dtype="datetime64[D]")
     a = 2 * np.pi * np.arange(365) / 365
     declination = (
-        0.006918 - 0.399912 * np.cos(a) + 0.070257 * np.sin(a) - 0.006758 * np.cos(2 * a) + 0.000907 * np.sin(2 * a)
-        - 0.002697 * np.cos(3 * a) + 0.00148 * np.sin(3 * a)
-    )  # fmt: skip
+        0.006918
+        - 0.399912 * np.cos(a)
+        + 0.070257 * np.sin(a)
+        - 0.006758 * np.cos(2 * a)
+        + 0.000907 * np.sin(2 * a)
+        - 0.002697 * np.cos(3 * a)
+        + 0.00148 * np.sin(3 * a)
+    )
     hours = 24 / np.pi * np.arccos(-np.tan(np.deg2rad(latitude)) * np.tan(declination))
     found = daylength(latitude, year)
     assert np.abs(found - hours).max() < 0.02

@@ -184,12 +184,14 @@ SUM = {"cell_methods": "time: sum"}
     ("variable", "hours", "per_day"),
     [
         # An amount of 1 in so many hours is so many a day.
-        ({"units": "mm", **SUM}, 24, 1), ({"units": "mm", **SUM}, 6, 4), ({"units": "kg m-2", **SUM}, 3, 8),
+        ({"units": "mm", **SUM}, 24, 1),
+        ({"units": "mm", **SUM}, 6, 4),
+        ({"units": "kg m-2", **SUM}, 3, 8),
         ({"units": "m", "cell_methods": "area: mean time: sum (interval: 1 hour)"}, 24, 1000),
         ({"units": "mm", "standard_name": "lwe_thickness_of_precipitation_amount"}, 12, 2),
         ({"units": "mm h-1", **SUM}, 6, 24),  # a rate by its unit, whatever else is said
     ],
-)  # fmt: skip
+)
 def test_sums_over_time_become_rates(tmp_path, variable, hours, per_day):
     labels = (np.arange(4) + 1.0) * hours
     path = stored(
@@ -202,8 +204,11 @@ def test_sums_over_time_become_rates(tmp_path, variable, hours, per_day):
 
 
 def test_amounts_without_a_time_are_refused(tmp_path):
-    for variable in ({"units": "mm"}, {"units": "kg m-2", "cell_methods": "area: sum time: mean"},
-                     {"units": "mm", "standard_name": "precipitation_amount"}):  # fmt: skip
+    for variable in (
+        {"units": "mm"},
+        {"units": "kg m-2", "cell_methods": "area: sum time: mean"},
+        {"units": "mm", "standard_name": "precipitation_amount"},
+    ):
         with pytest.raises(
             UnitError, match=r"days.nc: prcp has the unit .*the time is missing over which it is a sum.*cell_methods"
         ):
@@ -215,11 +220,13 @@ def test_amounts_without_a_time_are_refused(tmp_path):
 def test_radiation_and_stream_flow_as_sums(tmp_path):
     days = np.arange(3)
     data = xr.Dataset(
-        {"srad": (("basin", "time"), np.full((1, 3), 8.64e6), {"units": "J m-2", **SUM}),
-         "q_obs": (("basin", "time"), np.full((1, 3), 2e6), {"units": "m3", **SUM}),
-         "area": ("basin", [1000.0], {"units": "km2"})},
+        {
+            "srad": (("basin", "time"), np.full((1, 3), 8.64e6), {"units": "J m-2", **SUM}),
+            "q_obs": (("basin", "time"), np.full((1, 3), 2e6), {"units": "m3", **SUM}),
+            "area": ("basin", [1000.0], {"units": "km2"}),
+        },
         {"basin": ["a"], "time": ("time", days, {"units": "days since 2000-03-01"})},
-    )  # fmt: skip
+    )
     data.to_netcdf(tmp_path / "sums.nc", engine="h5netcdf")
     read = dg.hydrology.open_cf(tmp_path / "sums.nc")
     np.testing.assert_allclose(read.shortwave_radiation, 100.0)  # 8.64 MJ in 86400 s
@@ -230,8 +237,13 @@ def test_radiation_and_stream_flow_as_sums(tmp_path):
 
 
 def solution(unit: str, times: Any) -> dg.Solution:
-    still = dg.Model(name="Still", graph=dg.single_cell(), states=(dg.State("y", "1", "y", default=1.0),),
-                     source=lambda cell, forcing: {"y": -0.0 * cell.y}, time_unit=unit)  # fmt: skip
+    still = dg.Model(
+        name="Still",
+        graph=dg.single_cell(),
+        states=(dg.State("y", "1", "y", default=1.0),),
+        source=lambda cell, forcing: {"y": -0.0 * cell.y},
+        time_unit=unit,
+    )
     return dg.solve(still, {}, times=times, engine="sundials")
 
 
@@ -256,9 +268,17 @@ def test_times_of_a_model_become_dates_by_the_length_of_their_unit(unit, length,
 
 @pytest.mark.parametrize(
     ("start", "times"),
-    [("1980-10-01", [0.0, 1e5, 2e5]), ("2300-01-01", [0, 1]), ("1600-01-01", [0, 1]), ("0001-01-01", [0, 1]),
-     ("9999-12-31", [0, 1]), ("2261-12-31", [0, 1]), ("2000-01-01", [0, 1e300]), ("2000-01-01", [0, 1e13])],
-)  # fmt: skip
+    [
+        ("1980-10-01", [0.0, 1e5, 2e5]),
+        ("2300-01-01", [0, 1]),
+        ("1600-01-01", [0, 1]),
+        ("0001-01-01", [0, 1]),
+        ("9999-12-31", [0, 1]),
+        ("2261-12-31", [0, 1]),
+        ("2000-01-01", [0, 1e300]),
+        ("2000-01-01", [0, 1e13]),
+    ],
+)
 def test_dates_that_cannot_be_held_are_refused(start, times):
     found = solution("d", times)
     with pytest.raises(
@@ -270,9 +290,18 @@ def test_dates_that_cannot_be_held_are_refused(start, times):
 
 @pytest.mark.parametrize(
     "start",
-    [1980, 1980.5, "NaT", "soon", np.datetime64("NaT"), "2000-01-01T00:00+10:00", "2000-01-01T00:00Z", True,
-     dt.datetime(2000, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=10)))],
-)  # fmt: skip
+    [
+        1980,
+        1980.5,
+        "NaT",
+        "soon",
+        np.datetime64("NaT"),
+        "2000-01-01T00:00+10:00",
+        "2000-01-01T00:00Z",
+        True,
+        dt.datetime(2000, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=10))),
+    ],
+)
 def test_a_start_that_is_no_date_is_refused(start):
     for refused in (lambda: dg.io.solution_dataset(solution("d", [0, 1]), start=start), lambda: day("start", start)):
         with pytest.raises(DataError, match="start must be a date"):

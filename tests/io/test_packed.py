@@ -119,9 +119,18 @@ def test_what_was_never_written_is_missing(tmp_path):
 
 @pytest.mark.parametrize(
     "attributes",
-    [{"valid_range": [0.0, 1.0, 2.0]}, {"valid_range": [1.0, 0.0]}, {"valid_min": "low"}, {"missing_value": "none"},
-     {"scale_factor": 0.0}, {"scale_factor": np.nan}, {"add_offset": "ten"}, {"valid_max": np.nan}, {"scale_factor": [1.0, 2.0]}],
-)  # fmt: skip
+    [
+        {"valid_range": [0.0, 1.0, 2.0]},
+        {"valid_range": [1.0, 0.0]},
+        {"valid_min": "low"},
+        {"missing_value": "none"},
+        {"scale_factor": 0.0},
+        {"scale_factor": np.nan},
+        {"add_offset": "ten"},
+        {"valid_max": np.nan},
+        {"scale_factor": [1.0, 2.0]},
+    ],
+)
 def test_attributes_that_make_no_sense_are_named(tmp_path, attributes):
     with pytest.raises(DataError, match=rf"packed\.nc: tmean cannot be unpacked .*{next(iter(attributes))}"):
         read(tmp_path, np.arange(4.0), **attributes)
@@ -129,10 +138,15 @@ def test_attributes_that_make_no_sense_are_named(tmp_path, attributes):
 
 def test_areas_and_times_have_fill_values_too(tmp_path):
     data = xr.Dataset(
-        {"q_obs": (("basin", "time"), np.ones((2, 3)), {"units": "m3 s-1"}),
-         "area": ("basin", np.array([86.4, -9999.0], np.float32), {"units": "km2", "missing_value": -9999.0})},
-        {"basin": ["a", "b"], "time": ("time", np.array([0, -999, 2]), {"units": "days since 2000-01-01", "missing_value": -999.0})},
-    )  # fmt: skip
+        {
+            "q_obs": (("basin", "time"), np.ones((2, 3)), {"units": "m3 s-1"}),
+            "area": ("basin", np.array([86.4, -9999.0], np.float32), {"units": "km2", "missing_value": -9999.0}),
+        },
+        {
+            "basin": ["a", "b"],
+            "time": ("time", np.array([0, -999, 2]), {"units": "days since 2000-01-01", "missing_value": -999.0}),
+        },
+    )
     data.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
     with pytest.raises(TimeAxisError, match="entry 1 of the time axis is missing"):
         dg.hydrology.open_cf(tmp_path / "a.nc")

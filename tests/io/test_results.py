@@ -23,8 +23,9 @@ def column() -> dg.Solution:
     """Two members of a soil column of five cells, over three unequal intervals."""
     model = dg.models.RichardsColumn(depth=1.0, cells=5, top="flux")
     K_s = torch.full((2, 5), 0.2, dtype=torch.float64, requires_grad=True)
-    return dg.solve(model, {"K_s": K_s}, initial={"head": -1.0}, times=[0, 0.25, 1, 2], forcing={"flux": 0.001},
-                    engine="sundials")  # fmt: skip
+    return dg.solve(
+        model, {"K_s": K_s}, initial={"head": -1.0}, times=[0, 0.25, 1, 2], forcing={"flux": 0.001}, engine="sundials"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +56,13 @@ def test_a_batch_of_columns(column):
 
 @pytest.mark.parametrize(("unit", "seconds"), [("d", 86400), ("h", 3600), ("min", 60), ("s", 1)])
 def test_times_of_any_unit_become_dates(unit, seconds):
-    model = dg.Model(name="M", graph=dg.single_cell(), states=(dg.State("y", "1", "y", default=1.0),), time_unit=unit,
-                     source=lambda cell, forcing: {"y": -cell.y})  # fmt: skip
+    model = dg.Model(
+        name="M",
+        graph=dg.single_cell(),
+        states=(dg.State("y", "1", "y", default=1.0),),
+        time_unit=unit,
+        source=lambda cell, forcing: {"y": -cell.y},
+    )
     data = dg.io.solution_dataset(dg.solve(model, times=[0.0, 1.5], engine="sundials"), start="2000-02-28")
     assert data.time.values[1] == np.datetime64("2000-02-28", "ms") + np.timedelta64(1500 * seconds, "ms")
 
@@ -186,10 +192,12 @@ def test_data_of_basins_go_out_and_in(tmp_path):
 def test_standard_names_are_those_of_what_a_variable_is():
     """Not of its name: potential temperature is called theta as well as water content."""
     air = dg.Model(
-        name="Air", graph=dg.column(100.0, 3), states=(dg.State("theta", "1", "share of the air", default=0.3),),
+        name="Air",
+        graph=dg.column(100.0, 3),
+        states=(dg.State("theta", "1", "share of the air", default=0.3),),
         fluxes=(dg.IntegratedFlux("precipitation", "kg m-2", "rain", 0),),
         source=lambda cell, forcing: {"theta": -0.1 * cell.theta, "precipitation": 0 * cell.theta + 1},
-    )  # fmt: skip
+    )
     data = dg.io.solution_dataset(dg.solve(air, {}, times=[0, 1], engine="sundials"))
     assert not [k for k in data.variables if data[k].attrs.get("standard_name") not in (None, "time")]
     # Nor does anybody know in what such a model measures its depth.
@@ -202,10 +210,13 @@ def test_standard_names_are_those_of_what_a_variable_is():
 )
 def test_the_depth_is_in_the_unit_of_the_head(tmp_path, head, said, unit):
     column = dg.Model(
-        name="Column", graph=dg.column(100.0, 4), states=(dg.State("theta", "1", "water content", default=0.3),),
-        outputs=(dg.Output("head", head, "pressure head"),), output=lambda cell: {"head": -1 / cell.theta},
+        name="Column",
+        graph=dg.column(100.0, 4),
+        states=(dg.State("theta", "1", "water content", default=0.3),),
+        outputs=(dg.Output("head", head, "pressure head"),),
+        output=lambda cell: {"head": -1 / cell.theta},
         source=lambda cell, forcing: {"theta": -0.1 * cell.theta},
-    )  # fmt: skip
+    )
     data = dg.io.solution_dataset(dg.solve(column, {}, times=[0, 1], engine="sundials"), length_unit=said)
     assert data.depth.attrs.get("units") == unit
     read = dg.io.read_dataset(dg.io.write_dataset(tmp_path / "r.nc", data))

@@ -61,10 +61,12 @@ def test_a_flux_that_is_not_declared_shows_in_its_own_balance_alone() -> None:
         return {"water": -0.3 * cell.water - 0.1, "heat": -cell.heat, "out": 0.3 * cell.water, "lost": cell.heat}
 
     model = dg.Model(
-        name="Leaky", graph=dg.column(2.0, 4), source=source,
+        name="Leaky",
+        graph=dg.column(2.0, 4),
+        source=source,
         states=(dg.State("water", "m3 m-3", "water", default=0.5), dg.State("heat", "MJ m-3", "heat", default=3.0)),
         fluxes=(dg.IntegratedFlux("out", "m", "outflow", -1), dg.IntegratedFlux("lost", "MJ/m^2", "heat lost", -1)),
-    )  # fmt: skip
+    )
     found = dg.solve(model, times=[0.0, 1.0], engine="sundials", **TIGHT).balances
     # 0.1 per day of each of two cubic metres.
     assert float(found["m"]) == pytest.approx(0.2, rel=1e-6)
@@ -75,9 +77,12 @@ def test_stores_that_cannot_be_added_up_are_refused() -> None:
     def model(*units: str, flux: str) -> dg.Model:
         states = tuple(dg.State(f"s{i}", unit, "store", default=1.0) for i, unit in enumerate(units))
         return dg.Model(
-            name="Mixed", graph=dg.single_cell(), states=states, fluxes=(dg.IntegratedFlux("q", flux, "flow", -1),),
+            name="Mixed",
+            graph=dg.single_cell(),
+            states=states,
+            fluxes=(dg.IntegratedFlux("q", flux, "flow", -1),),
             source=lambda cell, forcing: {s.name: -getattr(cell, s.name) for s in states} | {"q": cell.s0},
-        )  # fmt: skip
+        )
 
     def solved(*units: str, flux: str) -> dg.Solution:
         return dg.solve(model(*units, flux=flux), times=[0.0, 1.0], engine="sundials")
@@ -85,10 +90,12 @@ def test_stores_that_cannot_be_added_up_are_refused() -> None:
     with pytest.raises(InputError, match=r"different units, 's0' \(mm\), 's1' \(m\)"):
         solved("mm", "m", flux="mm").balance  # noqa: B018
     odd = dg.Model(
-        name="Odd", graph=dg.single_cell(), states=(dg.State("a", "mm", "a", default=1.0, stored=False),),
+        name="Odd",
+        graph=dg.single_cell(),
+        states=(dg.State("a", "mm", "a", default=1.0, stored=False),),
         fluxes=(dg.IntegratedFlux("q", "mol", "flow", -1),),
         source=lambda cell, forcing: {"a": -cell.a, "q": cell.a},
-    )  # fmt: skip
+    )
     solution = dg.solve(odd, times=[0.0, 1.0], engine="sundials")
     with pytest.raises(InputError, match="'mol' declare a balance, but no state"):
         solution.balances  # noqa: B018

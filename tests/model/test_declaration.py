@@ -89,9 +89,12 @@ def test_describe_lists_every_name(make: Callable[[], dg.Model]) -> None:
     lines = toy.describe().splitlines()
     assert lines[0].startswith(toy.name)
     kinds: dict[str, tuple[Any, ...]] = {
-        "state": toy.all_states, "parameter": toy.parameters, "forcing": toy.forcings, "flux": toy.fluxes,
+        "state": toy.all_states,
+        "parameter": toy.parameters,
+        "forcing": toy.forcings,
+        "flux": toy.fluxes,
         "output": toy.outputs,
-    }  # fmt: skip
+    }
     names = [(kind, d) for kind, declared in kinds.items() for d in declared]
     more = [f"initial {n} may be given instead of a state" for n in toy.initial_names]
     more += [f"constraint {c.text}" for c in toy.constraints]

@@ -25,17 +25,39 @@ def bucket(state: str = "S", parameter: str = "k", name: str = "Bucket", boundar
         states=(dg.State(state, "mm", "storage", default=10.0),),
         parameters=(dg.Parameter(parameter, "1/d", "rate", 0.3),),
         fluxes=(dg.IntegratedFlux("out", "mm", "outflow", balance=-1),),
-        boundaries=(dg.Boundary(boundary, (0,), lambda cell, forcing, face: {
-            state: -getattr(cell, parameter) * getattr(cell, state),
-            "out": getattr(cell, parameter) * getattr(cell, state)}),),
-    )  # fmt: skip
+        boundaries=(
+            dg.Boundary(
+                boundary,
+                (0,),
+                lambda cell, forcing, face: {
+                    state: -getattr(cell, parameter) * getattr(cell, state),
+                    "out": getattr(cell, parameter) * getattr(cell, state),
+                },
+            ),
+        ),
+    )
 
 
 @pytest.mark.parametrize(
     "name",
-    ["a; run(`touch /tmp/x`)", "$(run(`touch x`))", "x\nexit()", 'x"; exit(); "', "x)", "a b", "a.b", "1a", "", "../x", "x#",
-     "cell[0]", "lambda", "__class__", "__dict__"],
-)  # fmt: skip
+    [
+        "a; run(`touch /tmp/x`)",
+        "$(run(`touch x`))",
+        "x\nexit()",
+        'x"; exit(); "',
+        "x)",
+        "a b",
+        "a.b",
+        "1a",
+        "",
+        "../x",
+        "x#",
+        "cell[0]",
+        "lambda",
+        "__class__",
+        "__dict__",
+    ],
+)
 @pytest.mark.parametrize("kind", ["state", "parameter", "boundary"])
 def test_names_that_are_code_are_refused(kind, name):
     with pytest.raises(ModelError, match=rf"Bucket: {kind} name {re.escape(repr(name))} is not an identifier"):

@@ -97,8 +97,9 @@ def test_rain_beyond_what_soil_takes_ends_the_solve_when_it_ponds(engine: str) -
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.999])
 def test_rain_that_soil_takes_is_solved(engine: str, share: float) -> None:
     rain = share * LOAM["K_s"]
-    solution = dg.solve(column(), LOAM, forcing={"flux": rain}, initial={"head": -1.0}, times=[0.0, 50.0, 60.0],
-                        engine=engine)  # fmt: skip
+    solution = dg.solve(
+        column(), LOAM, forcing={"flux": rain}, initial={"head": -1.0}, times=[0.0, 50.0, 60.0], engine=engine
+    )
     assert solution.fluxes["drainage"][-1].item() == pytest.approx(10 * rain, rel=1e-5)
     assert (solution.states["theta"] <= LOAM["theta_s"] + LOAM["S_s"] * 1.0).all()
 
@@ -133,8 +134,14 @@ def test_a_base_lets_through_what_gravity_takes(engine: str) -> None:
     m = 1 - 1 / SAND["n"]
     se = (1 + (SAND["alpha"] * 0.3) ** SAND["n"]) ** -m
     conductivity = SAND["K_s"] * se**0.5 * (1 - (1 - se ** (1 / m)) ** m) ** 2
-    solution = dg.solve(dg.models.RichardsColumn(2.0, 4, bottom="flux"), SAND, forcing={"flux": 0.0, "bottom_flux": conductivity},
-                        initial={"head": -0.3}, times=[0.0, 0.01], engine=engine)  # fmt: skip
+    solution = dg.solve(
+        dg.models.RichardsColumn(2.0, 4, bottom="flux"),
+        SAND,
+        forcing={"flux": 0.0, "bottom_flux": conductivity},
+        initial={"head": -0.3},
+        times=[0.0, 0.01],
+        engine=engine,
+    )
     assert solution.fluxes["drainage"].item() == pytest.approx(0.01 * conductivity, rel=1e-9)
 
 
@@ -149,11 +156,24 @@ def test_a_closed_column_that_is_filled_ends_when_it_is_full(engine: str) -> Non
 
 def test_one_member_out_of_range_leaves_the_others_alone(engine: str) -> None:
     conductivity = torch.tensor([[0.1], [1.0], [0.2]], dtype=torch.float64, requires_grad=True)
-    solution = dg.solve(column(), LOAM | {"K_s": conductivity}, forcing={"flux": 0.5}, initial={"head": -1.0},
-                        times=[0.0, 1.0, 2.0], engine=engine, throw=False)  # fmt: skip
+    solution = dg.solve(
+        column(),
+        LOAM | {"K_s": conductivity},
+        forcing={"flux": 0.5},
+        initial={"head": -1.0},
+        times=[0.0, 1.0, 2.0],
+        engine=engine,
+        throw=False,
+    )
     assert solution.ok.tolist() == [False, True, False]
-    alone = dg.solve(column(), LOAM | {"K_s": 1.0}, forcing={"flux": 0.5}, initial={"head": -1.0}, times=[0.0, 1.0, 2.0],
-                     engine=engine)  # fmt: skip
+    alone = dg.solve(
+        column(),
+        LOAM | {"K_s": 1.0},
+        forcing={"flux": 0.5},
+        initial={"head": -1.0},
+        times=[0.0, 1.0, 2.0],
+        engine=engine,
+    )
     torch.testing.assert_close(solution.states["theta"][1], alone.states["theta"], rtol=1e-8, atol=1e-10)
     (gradient,) = torch.autograd.grad(solution.states["theta"].nan_to_num().sum(), conductivity)
     assert gradient[0] == gradient[2] == 0.0
@@ -162,8 +182,16 @@ def test_one_member_out_of_range_leaves_the_others_alone(engine: str) -> None:
 
 @pytest.mark.parametrize("solver", ["auto", "cvodes-bdf"])
 def test_a_solver_asked_for_by_name_says_the_same(solver: str) -> None:
-    solution = dg.solve(column(), LOAM, forcing={"flux": 0.5}, initial={"head": -1.0}, times=[0.0, 1.0], engine="sundials",
-                        solver=solver, throw=False)  # fmt: skip
+    solution = dg.solve(
+        column(),
+        LOAM,
+        forcing={"flux": 0.5},
+        initial={"head": -1.0},
+        times=[0.0, 1.0],
+        engine="sundials",
+        solver=solver,
+        throw=False,
+    )
     assert solution.status == [Status.OUT_OF_RANGE]
     with pytest.raises(dg.errors.SolverError, match="'flux' in cell 0"):
         dg.solve(column(), LOAM, forcing={"flux": 0.5}, initial={"head": -1.0}, times=[0.0, 1.0], engine="sundials")
@@ -171,8 +199,16 @@ def test_a_solver_asked_for_by_name_says_the_same(solver: str) -> None:
 
 @pytest.mark.parametrize("solver", ["Rodas5P", "FBDF"])
 def test_solvers_of_julia_say_the_same(julia_engine: str, solver: str) -> None:
-    solution = dg.solve(column(), LOAM, forcing={"flux": 0.5}, initial={"head": -1.0}, times=[0.0, 1.0],
-                        engine=julia_engine, solver=solver, throw=False)  # fmt: skip
+    solution = dg.solve(
+        column(),
+        LOAM,
+        forcing={"flux": 0.5},
+        initial={"head": -1.0},
+        times=[0.0, 1.0],
+        engine=julia_engine,
+        solver=solver,
+        throw=False,
+    )
     assert solution.status == [Status.OUT_OF_RANGE]
     assert "'flux' in cell 0" in solution.reasons[0]
 
@@ -216,12 +252,24 @@ def test_a_model_of_ones_own_has_ranges_too(engine: str) -> None:
 @pytest.mark.parametrize("head", [-1.0, -140.0, -151.0, -1e4])
 def test_nothing_evaporates_without_demand_and_nothing_infiltrates_without_rain(engine: str, head: float) -> None:
     model = column(top="atmosphere", bottom="no_flow")
-    solution = dg.solve(model, LOAM, forcing={"precipitation": 0.0, "potential_evaporation": 0.0}, initial={"head": head},
-                        times=[0.0, 365.0, 730.0], engine=engine)  # fmt: skip
+    solution = dg.solve(
+        model,
+        LOAM,
+        forcing={"precipitation": 0.0, "potential_evaporation": 0.0},
+        initial={"head": head},
+        times=[0.0, 365.0, 730.0],
+        engine=engine,
+    )
     for flux in ("evaporation", "infiltration", "runoff"):
         assert (solution.fluxes[flux] == 0.0).all(), flux
-    demand = dg.solve(model, LOAM, forcing={"precipitation": 0.0, "potential_evaporation": 1e-4}, initial={"head": head},
-                      times=[0.0, 365.0, 730.0], engine=engine).fluxes  # fmt: skip
+    demand = dg.solve(
+        model,
+        LOAM,
+        forcing={"precipitation": 0.0, "potential_evaporation": 1e-4},
+        initial={"head": head},
+        times=[0.0, 365.0, 730.0],
+        engine=engine,
+    ).fluxes
     assert (demand["evaporation"] >= 0.0).all()
     assert (demand["evaporation"] <= 365.0 * 1e-4 * (1 + 1e-9)).all()
     assert (demand["infiltration"] == 0.0).all()

@@ -10,14 +10,7 @@ import torch
 from learning import BOUNDS, FIXED, MODEL, SETTINGS, make_sites, network
 
 import pydiffgeo as dg
-from pydiffgeo.errors import (
-    BoundsError,
-    DataError,
-    InputError,
-    ModelError,
-    ShapeError,
-    UnknownNameError,
-)
+from pydiffgeo.errors import BoundsError, DataError, InputError, ModelError, ShapeError, UnknownNameError
 
 
 @pytest.fixture(scope="module")
@@ -189,10 +182,12 @@ def test_a_network_belongs_to_its_model_and_ranges(tmp_path):
 
 def reservoir(power: float, name: str = "Reservoir", cells: int = 1) -> dg.Model:
     return dg.Model(
-        name=name, graph=dg.column(1.0, cells), states=(dg.State("storage", "mm", "water", default=3.0),),
+        name=name,
+        graph=dg.column(1.0, cells),
+        states=(dg.State("storage", "mm", "water", default=3.0),),
         parameters=(dg.Parameter("k", "d-1", "outflow per storage", 0.5, low=0.0, typical=(0.1, 0.9)),),
         source=lambda cell, forcing: {"storage": -cell.k * cell.storage**power},
-    )  # fmt: skip
+    )
 
 
 def test_a_network_knows_its_model_by_its_equations_not_by_its_name(tmp_path):

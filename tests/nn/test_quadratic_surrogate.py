@@ -50,7 +50,7 @@ def test_quadratic_surrogates_touch_the_loss(sites, measure):
     noise = torch.from_numpy(np.random.default_rng(3).normal(size=(9, 2)))
     found = quadratic_surrogate(
         net, part, spread, flux="runoff", warmup=20, measure=measure, damping=0.3, noise=noise, settings=SETTINGS
-    )  # fmt: skip
+    )
     assert torch.equal(found.at, net.variables(part.attributes, noise=noise).detach())
     assert not torch.equal(found.at, net.variables(part.attributes).detach())
     assert found.usable.tolist() == [i != 4 for i in range(9)]
@@ -76,6 +76,6 @@ def test_quadratic_surrogates_touch_the_loss(sites, measure):
 def test_networks_with_weather_have_no_quadratic_surrogates(sites):
     net = dg.nn.ParameterNetwork(
         dg.models.ExpHydro(), sites.inputs, varying=["f"], weather=["precipitation"], fixed={"T_max": 1.0}
-    )  # fmt: skip
+    )
     with pytest.raises(InputError, match=r"do not vary with the weather; \['f'\] do"):
         dg.nn.train(net, sites, replace(TRAINING, steps=1, inner_steps=5))

@@ -9,12 +9,7 @@ import xarray as xr
 from learning import DAYS, SETTINGS, make_sites, network
 
 import pydiffgeo as dg
-from pydiffgeo.errors import (
-    DataError,
-    InputError,
-    UnknownNameError,
-    UnknownSiteError,
-)
+from pydiffgeo.errors import DataError, InputError, UnknownNameError, UnknownSiteError
 
 
 def test_sites_come_from_a_dataset():

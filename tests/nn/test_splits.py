@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 import pydiffgeo as dg
-from pydiffgeo.errors import (
-    InputError,
-)
+from pydiffgeo.errors import InputError
 
 
 def test_splits_hold_out_each_site_once():

@@ -24,9 +24,18 @@ def sites():
 
 
 BRIEF = dg.nn.Training(
-    steps=6, batch=3, window=20, warmup=5, tuning=25, check_every=2, measure="log", noise=0.3, average=0.9,
-    learning_rate=0.1, settings={**SETTINGS, "rtol": 1e-3, "atol": 1e-3},
-)  # fmt: skip
+    steps=6,
+    batch=3,
+    window=20,
+    warmup=5,
+    tuning=25,
+    check_every=2,
+    measure="log",
+    noise=0.3,
+    average=0.9,
+    learning_rate=0.1,
+    settings={**SETTINGS, "rtol": 1e-3, "atol": 1e-3},
+)
 
 
 @pytest.mark.parametrize("inner_steps", [1, 4])

@@ -54,9 +54,18 @@ def test_training_learns_what_holds_where_nothing_was_seen(sites):
 
 
 BRIEF = dg.nn.Training(
-    steps=6, batch=3, window=20, warmup=5, tuning=25, check_every=2, measure="log", noise=0.3, average=0.9,
-    learning_rate=0.1, settings={**SETTINGS, "rtol": 1e-3, "atol": 1e-3},
-)  # fmt: skip
+    steps=6,
+    batch=3,
+    window=20,
+    warmup=5,
+    tuning=25,
+    check_every=2,
+    measure="log",
+    noise=0.3,
+    average=0.9,
+    learning_rate=0.1,
+    settings={**SETTINGS, "rtol": 1e-3, "atol": 1e-3},
+)
 
 
 def test_a_terminal_gets_a_bar(sites, monkeypatch):
@@ -99,8 +108,9 @@ def test_steps_are_those_of_adamw_at_a_rate_that_falls_along_a_cosine(sites):
     """Loshchilov and Hutter 2019, ICLR, algorithm 2, written out; the rate falls to a tenth along half a cosine."""
     part, count, rate, decay, clip = sites.days(slice(0, 50)), 6, 0.03, 0.2, 0.05
     # All sites and days in each step: there is nothing to be chosen at random.
-    training = dg.nn.Training(steps=count, batch=9, window=40, warmup=10, learning_rate=rate, weight_decay=decay,
-                              clip=clip, settings=SETTINGS)  # fmt: skip
+    training = dg.nn.Training(
+        steps=count, batch=9, window=40, warmup=10, learning_rate=rate, weight_decay=decay, clip=clip, settings=SETTINGS
+    )
     net, own = network().normalise(part.attributes), network().normalise(part.attributes)
     dg.nn.train(net, part, training)
     spread = torch.from_numpy(np.nanstd(part.observed.numpy(), axis=1))
@@ -168,9 +178,16 @@ def test_noise_is_normal_with_the_spread_given(sites, monkeypatch):
 
 def test_days_held_back_choose_the_weights(sites):
     training = dg.nn.Training(
-        steps=60, batch=9, window=40, warmup=20, tuning=60, check_every=2, patience=1, learning_rate=1.0,
+        steps=60,
+        batch=9,
+        window=40,
+        warmup=20,
+        tuning=60,
+        check_every=2,
+        patience=1,
+        learning_rate=1.0,
         settings=SETTINGS,
-    )  # fmt: skip
+    )
     net = network()
     seen = dg.nn.train(net, sites, training)
     # Steps this large do not gain every time: it stops at the first check without a gain, with the weights before.
@@ -281,8 +298,15 @@ def test_it_trains_under_lightning(sites, tmp_path):
     part = sites.days(slice(100, 140))
     module = Module()
     module.network.normalise(part.attributes)
-    trainer = lightning.Trainer(max_epochs=6, accelerator="cpu", logger=False, enable_checkpointing=False,
-                                enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path)  # fmt: skip
+    trainer = lightning.Trainer(
+        max_epochs=6,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
     trainer.fit(module, torch.utils.data.DataLoader(part, batch_size=9))
     assert len(module.seen) == 6
     assert module.seen[-1] < module.seen[0]

@@ -10,10 +10,7 @@ import torch
 from learning import BOUNDS, DAYS, MODEL, SETTINGS, make_sites, network
 
 import pydiffgeo as dg
-from pydiffgeo.errors import (
-    DataError,
-    InputError,
-)
+from pydiffgeo.errors import DataError, InputError
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +94,9 @@ def test_where_the_reference_period_is_not_known_or_not_there_nothing_is_guessed
 
 @pytest.mark.parametrize("varying", [(), ("f",)])
 def test_training_prediction_and_saved_networks_have_the_same_climate(sites, tmp_path, varying, monkeypatch):
-    training = dg.nn.Training(steps=2, batch=9, window=40, warmup=20, tuning=60, check_every=1, learning_rate=1e-12,
-                              settings=SETTINGS)  # fmt: skip
+    training = dg.nn.Training(
+        steps=2, batch=9, window=40, warmup=20, tuning=60, check_every=1, learning_rate=1e-12, settings=SETTINGS
+    )
     net, seen = climatic(varying=varying), []
     simulate = dg.nn.ParameterNetwork.simulate
 

@@ -103,8 +103,16 @@ def test_observations_that_make_no_sense_are_named(fields):
 
 def column(K_s: torch.Tensor) -> dg.Solution:
     model = dg.models.RichardsColumn(depth=0.5, cells=8, top="flux")
-    return dg.solve(model, {"K_s": K_s}, forcing={"flux": [0.01, 0.0, 0.02, 0.0]}, times=DAYS, initial={"head": -1.0},
-                    engine="sundials", rtol=1e-9, atol=1e-11)  # fmt: skip
+    return dg.solve(
+        model,
+        {"K_s": K_s},
+        forcing={"flux": [0.01, 0.0, 0.02, 0.0]},
+        times=DAYS,
+        initial={"head": -1.0},
+        engine="sundials",
+        rtol=1e-9,
+        atol=1e-11,
+    )
 
 
 def test_the_misfit_of_a_solved_batch_and_its_gradient():
@@ -113,9 +121,15 @@ def test_the_misfit_of_a_solved_batch_and_its_gradient():
     seen = [
         Observation("theta", "value", [0.5, 3.0], values_at(truth, "theta", [0.5, 3.0], depth=0.1), 0.01, depth=0.1),
         Observation("head", "value", [1.0, 4.0], heads(truth, [1.0, 4.0], depth=0.3), 0.05, depth=0.3),
-        Observation("drainage", "flux_mean", windows, flux_means(truth, "drainage", windows, interpolate=True), 1e-3,
-                    interpolate=True),
-    ]  # fmt: skip
+        Observation(
+            "drainage",
+            "flux_mean",
+            windows,
+            flux_means(truth, "drainage", windows, interpolate=True),
+            1e-3,
+            interpolate=True,
+        ),
+    ]
     assert misfit(truth, seen, likelihood="mean_square").item() == 0
     K_s = torch.tensor([[0.2], [0.3]], dtype=torch.float64, requires_grad=True)
     total = misfit(column(K_s), seen)
@@ -138,8 +152,16 @@ def test_a_member_that_cannot_be_solved_leaves_the_gradient_of_the_others():
 
     def gradient(flux: list[list[float]]) -> tuple[torch.Tensor, torch.Tensor]:
         K_s = torch.full((len(flux), 1), 0.3, dtype=torch.float64, requires_grad=True)
-        sol = dg.solve(model, {"K_s": K_s}, forcing={"flux": torch.tensor(flux, dtype=torch.float64)}, times=range(3),
-                       initial={"head": -1.0}, engine="sundials", throw=False, max_steps=100)  # fmt: skip
+        sol = dg.solve(
+            model,
+            {"K_s": K_s},
+            forcing={"flux": torch.tensor(flux, dtype=torch.float64)},
+            times=range(3),
+            initial={"head": -1.0},
+            engine="sundials",
+            throw=False,
+            max_steps=100,
+        )
         total = misfit(sol, seen)
         total[sol.ok].sum().backward()
         return total.detach(), K_s.grad

@@ -110,8 +110,12 @@ def test_what_cannot_be_seen_is_named(fields):
 
 
 def test_a_basin_has_no_depth():
-    sol = dg.solve(dg.models.ExpHydro(), forcing={"precipitation": [5.0, 0.0], "temperature": 5.0, "daylength": 12.0},
-                   times=range(3), engine="sundials")  # fmt: skip
+    sol = dg.solve(
+        dg.models.ExpHydro(),
+        forcing={"precipitation": [5.0, 0.0], "temperature": 5.0, "daylength": 12.0},
+        times=range(3),
+        engine="sundials",
+    )
     assert values_at(sol, "water_storage", [0.5, 2.0]).shape == (2,)
     assert torch.allclose(flux_means(sol, "runoff", [(0, 1), (1, 2)]), sol.fluxes["runoff"], rtol=1e-14)
     with pytest.raises(InputError, match="no depth"):

@@ -28,9 +28,15 @@ def lines_of(axis) -> dict[str, np.ndarray]:
 
 def test_hydrograph():
     data = made_up().isel(basin=0)
-    figure = dg.plots.hydrograph(data.time, data.runoff_observed, data.runoff_simulated, prior=data.runoff_prior,
-                                 rain=data.precipitation, window=("2003-01-01", "2003-12-31"),
-                                 periods={"train": ("2000-10-01", "2002-09-30")})  # fmt: skip
+    figure = dg.plots.hydrograph(
+        data.time,
+        data.runoff_observed,
+        data.runoff_simulated,
+        prior=data.runoff_prior,
+        rain=data.precipitation,
+        window=("2003-01-01", "2003-12-31"),
+        periods={"train": ("2000-10-01", "2002-09-30")},
+    )
     rain, flow, whole = figure.axes
     year = data.sel(time="2003")
     np.testing.assert_array_equal(lines_of(flow)["observed"], year.runoff_observed)
@@ -53,7 +59,8 @@ def test_distribution_counts_what_lies_below_the_axis():
     assert texts == ["evaluation: median 0.50; 1 below -1", "climatology: median 0.15"]
     line = axis.lines[0]
     assert [line.get_ydata()[np.searchsorted(line.get_xdata(), x, "right") - 1] for x in (-1, 0.4, 0.6, 0.95)] == (
-        pytest.approx([1 / 3, 1 / 3, 2 / 3, 1]))  # fmt: skip
+        pytest.approx([1 / 3, 1 / 3, 2 / 3, 1])
+    )
 
 
 def test_map():
@@ -91,8 +98,9 @@ def test_losses_and_parameters():
 
 def test_moisture_profile():
     field = np.arange(12.0).reshape(3, 4)
-    axis, bar = dg.plots.moisture_profile([0, 1, 2], [0.7, 0.5, 0.3, 0.1], field, probe_depth=[0.2], probe_time=[1.0],
-                                          probe_values=[[4.5]]).axes  # fmt: skip
+    axis, bar = dg.plots.moisture_profile(
+        [0, 1, 2], [0.7, 0.5, 0.3, 0.1], field, probe_depth=[0.2], probe_time=[1.0], probe_values=[[4.5]]
+    ).axes
     mesh, dots = axis.collections
     # Depth grows downwards, whatever the order of the cells.
     assert axis.get_ylim() == pytest.approx((0.8, 0.0))

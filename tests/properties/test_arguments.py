@@ -47,16 +47,39 @@ no_lengths = st.sampled_from([3, (1.0,), ("a", 1), (0.0, 1.0), (-1.0, 1.0), (NAN
 # What is made -> how, argument -> wrong values. The message must hold the argument.
 MADE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "single_cell": (dg.single_cell, {"volume": not_positive.filter(lambda v: not isinstance(v, list) or not v)}),
-    "column": (lambda **k: dg.column(**{"depth": 1.0, "cells": 3} | k), {
-        "depth": not_positive, "cells": no_count,
-        "thickness": st.sampled_from([[1.0, 2.0], ["a"] * 3, [[0.5] * 3], [0.5, 0.6, -0.1], [0.2] * 3, [NAN] * 3, {}, "x"])}),
-    "network": (lambda **k: dg.network(**{"cells": 3, "edges": [(0, 1)]} | k), {
-        "cells": no_count, "edges": no_edges, "volume": st.sampled_from([0.0, -1.0, [1.0, 2.0], "x", NAN, [1.0, 0.0, 1.0]])}),
+    "column": (
+        lambda **k: dg.column(**{"depth": 1.0, "cells": 3} | k),
+        {
+            "depth": not_positive,
+            "cells": no_count,
+            "thickness": st.sampled_from(
+                [[1.0, 2.0], ["a"] * 3, [[0.5] * 3], [0.5, 0.6, -0.1], [0.2] * 3, [NAN] * 3, {}, "x"]
+            ),
+        },
+    ),
+    "network": (
+        lambda **k: dg.network(**{"cells": 3, "edges": [(0, 1)]} | k),
+        {
+            "cells": no_count,
+            "edges": no_edges,
+            "volume": st.sampled_from([0.0, -1.0, [1.0, 2.0], "x", NAN, [1.0, 0.0, 1.0]]),
+        },
+    ),
     "raster": (lambda **k: dg.raster(**{"shape": (2, 2)} | k), {"shape": no_sizes, "spacing": no_lengths}),
-    "richards": (lambda **k: COLUMN(**{"cells": 3, "top": "atmosphere"} | k), {
-        "depth": not_positive, "cells": no_count, "top": no_choice, "bottom": no_choice, "closure": no_choice, "face_conductivity": no_choice,
-        "root_depth": not_positive.filter(lambda v: v is not None), "max_ponding": no_scalar | negative}),
-}  # fmt: skip
+    "richards": (
+        lambda **k: COLUMN(**{"cells": 3, "top": "atmosphere"} | k),
+        {
+            "depth": not_positive,
+            "cells": no_count,
+            "top": no_choice,
+            "bottom": no_choice,
+            "closure": no_choice,
+            "face_conductivity": no_choice,
+            "root_depth": not_positive.filter(lambda v: v is not None),
+            "max_ponding": no_scalar | negative,
+        },
+    ),
+}
 
 
 @given(st.sampled_from([(m, a) for m, (_, wrong) in MADE.items() for a in wrong]), st.data())
@@ -77,14 +100,21 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 no_mapping = st.sampled_from([3, "prcp", ["runoff"], ("runoff", "q_obs")])
 ARGUMENTS: dict[str, Any] = {
     "basins": st.sampled_from(["a", b"a", [1], ["a", "a"], ["c"], 3, [None], {"a": 1}]),
-    "variables": no_mapping | st.sampled_from([{"runoff": 3}, {"runoff": []}, {"runoff": None}, {"runoff": [1]}, {"runoff": "none"}]),
+    "variables": no_mapping
+    | st.sampled_from([{"runoff": 3}, {"runoff": []}, {"runoff": None}, {"runoff": [1]}, {"runoff": "none"}]),
     "units": no_mapping | st.sampled_from([{"runoff": 3}, {"runoff": None}]),
-    "dimensions": st.sampled_from([("basin",), ("time", "time"), (None, None), "ab", 3, ("basin", "time", "x"), ["basin", 3], ("basin", "when")]),
+    "dimensions": st.sampled_from(
+        [("basin",), ("time", "time"), (None, None), "ab", 3, ("basin", "time", "x"), ["basin", 3], ("basin", "when")]
+    ),
     "missing": st.sampled_from([5.0, "x", ["x"], [None], [NAN], None]),
-    "area": no_scalar.filter(lambda v: v is not None and not isinstance(v, dict)) | negative | zero | st.sampled_from([{"a": -1.0}, {"a": "x"}]),
+    "area": no_scalar.filter(lambda v: v is not None and not isinstance(v, dict))
+    | negative
+    | zero
+    | st.sampled_from([{"a": -1.0}, {"a": "x"}]),
     "quantities": st.sampled_from([3, [3], ["rain"], ["runoff", "prcp"], "runoff"]),
-    "calendar": st.sampled_from([None, 3, "guess"]), "gaps": st.sampled_from([None, 3, "guess"]),
-}  # fmt: skip
+    "calendar": st.sampled_from([None, 3, "guess"]),
+    "gaps": st.sampled_from([None, 3, "guess"]),
+}
 ALSO = {"basins": "basin", "variables": "variable", "dimensions": "time"}
 
 
@@ -101,8 +131,10 @@ def test_a_wrong_argument_of_a_reader_is_named(file: Path, name: str, data: Any)
 
 @given(st.sampled_from(["latitude", "start", "end"]), st.data())
 def test_a_wrong_argument_of_the_reader_of_one_basin_is_named(file: Path, name: str, data: Any) -> None:
-    wrong = {"latitude": no_scalar.filter(lambda v: v is not None) | st.sampled_from([91.0, -90.5, 1000]),
-             **dict.fromkeys(("start", "end"), st.sampled_from(["x", 3.5, "NaT", [], {}, "2000-99-01"]))}  # fmt: skip
+    wrong = {
+        "latitude": no_scalar.filter(lambda v: v is not None) | st.sampled_from([91.0, -90.5, 1000]),
+        **dict.fromkeys(("start", "end"), st.sampled_from(["x", 3.5, "NaT", [], {}, "2000-99-01"])),
+    }
     with pytest.raises(DataError) as caught:
         dg.hydrology.basin_data(dg.hydrology.open_cf(file), "a", **{name: data.draw(wrong[name])})
     assert name in str(caught.value)
@@ -152,8 +184,17 @@ def test_data_that_are_no_basins(data: Any) -> None:
     assert str(error)
 
 
-@given(st.sampled_from([None, 3, dataset().assign(o=("basin", np.array([1, "a"], object))), dataset().assign(o=("basin", np.array([1j, 2]), {"units": "1"})),
-                        dataset().rename(prcp="a/b")]))  # fmt: skip
+@given(
+    st.sampled_from(
+        [
+            None,
+            3,
+            dataset().assign(o=("basin", np.array([1, "a"], object))),
+            dataset().assign(o=("basin", np.array([1j, 2]), {"units": "1"})),
+            dataset().rename(prcp="a/b"),
+        ]
+    )
+)
 def test_what_cannot_be_written_leaves_nothing(file: Path, data: Any) -> None:
     with pytest.raises(DataError, match=r"written\.nc"):
         dg.io.write_dataset(file.with_name("written.nc"), data)

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 from calibration import CONFIG
+
+pytest.importorskip("hypothesis")
+
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from properties import attempt
@@ -46,10 +49,35 @@ def document(tables: dict[str, Any]) -> str:
 
 
 values = st.one_of(
-    st.booleans(), st.integers(), st.floats(), TEXTS, st.dates(), st.times(), st.just(HUGE), st.datetimes(),
-    st.sampled_from([-1, 0, 0.5, 10**30, [], {}, [[]], [1, 2], ["a", "a"], [1.0, float("nan")], {"f": 1.0}, {"f": [0, 1]}, [dt.date(2000, 1, 1)]]),
-    st.recursive(st.integers() | TEXTS, lambda s: st.lists(s, max_size=3) | st.dictionaries(TEXTS, s, max_size=3), max_leaves=5),
-)  # fmt: skip
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    TEXTS,
+    st.dates(),
+    st.times(),
+    st.just(HUGE),
+    st.datetimes(),
+    st.sampled_from(
+        [
+            -1,
+            0,
+            0.5,
+            10**30,
+            [],
+            {},
+            [[]],
+            [1, 2],
+            ["a", "a"],
+            [1.0, float("nan")],
+            {"f": 1.0},
+            {"f": [0, 1]},
+            [dt.date(2000, 1, 1)],
+        ]
+    ),
+    st.recursive(
+        st.integers() | TEXTS, lambda s: st.lists(s, max_size=3) | st.dictionaries(TEXTS, s, max_size=3), max_leaves=5
+    ),
+)
 
 
 def key_strategy() -> Any:
@@ -133,10 +161,17 @@ def test_a_damaged_configuration_is_named(folder: Path, at: Any, kind: str, wher
         assert part in str(caught.value)
 
 
-@given(st.one_of(st.text(max_size=60).map(str.encode), st.binary(max_size=60),
-                 st.dictionaries(st.sampled_from(["data", "periods", "model", "solve", "optimiser", "output", "x"]),
-                                 st.dictionaries(st.sampled_from(["file", "basins", "train", "bounds", "seed"]) | TEXTS, values, max_size=3),
-                                 max_size=5).map(lambda d: document(d).encode("utf-8", "surrogatepass"))))  # fmt: skip
+@given(
+    st.one_of(
+        st.text(max_size=60).map(str.encode),
+        st.binary(max_size=60),
+        st.dictionaries(
+            st.sampled_from(["data", "periods", "model", "solve", "optimiser", "output", "x"]),
+            st.dictionaries(st.sampled_from(["file", "basins", "train", "bounds", "seed"]) | TEXTS, values, max_size=3),
+            max_size=5,
+        ).map(lambda d: document(d).encode("utf-8", "surrogatepass")),
+    )
+)
 @example(b"a = " + b"1" * 5000)
 @example(b"a = " + b"[" * 5000)
 @example(b"a." * 5000 + b"b = 1")
@@ -152,7 +187,13 @@ def test_no_document_gives_anything_but_an_error_of_data(folder: Path, content: 
 @example("\ud800.toml")
 def test_no_name_of_a_file_gives_anything_but_an_error_of_data(folder: Path, name: str) -> None:
     absent = f"{folder}/absent/{name}"
-    for read in (read_settings, dg.hydrology.open_cf, dg.io.read_dataset, dg.hydrology.open_camels, dg.hydrology.open_caravan,
-                 lambda p: dg.nn.ParameterNetwork.load(p, MODELS["ExpHydro"]())):  # fmt: skip
+    for read in (
+        read_settings,
+        dg.hydrology.open_cf,
+        dg.io.read_dataset,
+        dg.hydrology.open_camels,
+        dg.hydrology.open_caravan,
+        lambda p: dg.nn.ParameterNetwork.load(p, MODELS["ExpHydro"]()),
+    ):
         with pytest.raises(DataError):
             read(absent)

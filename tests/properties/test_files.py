@@ -76,7 +76,11 @@ def test_a_file_that_is_cut_off_is_refused(folder: Path, kind: str, share: float
 
 
 # Only text and a table of numbers: bytes overwritten deep inside HDF5 may lead its C library anywhere.
-@given(st.sampled_from([*FORMATS]), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=3), st.integers(0, 2))  # fmt: skip
+@given(
+    st.sampled_from([*FORMATS]),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=3),
+    st.integers(0, 2),
+)
 def test_a_file_with_other_bytes_is_read_or_refused(folder: Path, kind: str, changes: Any, reader: int) -> None:
     content = bytearray(good(kind, folder)[0])
     # In HDF5 the head; in a classic file the attributes, but no sizes, of which some would be worth gigabytes.
@@ -98,7 +102,10 @@ def set_attribute(data: xr.Dataset, name: str, key: str, value: Any) -> xr.Datas
 
 
 SERIES = st.sampled_from([*UNITS])
-bad_units = st.one_of(st.sampled_from(["", " ", "furlong", "m3", "K d", "kg", "1", "mm d-1 d-1", "9**9**9", 3.0, "degC h", "\n"]), st.text(min_size=1, max_size=6).filter(lambda t: "\0" not in t))  # fmt: skip
+bad_units = st.one_of(
+    st.sampled_from(["", " ", "furlong", "m3", "K d", "kg", "1", "mm d-1 d-1", "9**9**9", 3.0, "degC h", "\n"]),
+    st.text(min_size=1, max_size=6).filter(lambda t: "\0" not in t),
+)
 
 
 @given(SERIES, bad_units, st.integers(0, 2))
@@ -144,10 +151,30 @@ def put(name: str, value: Any) -> Callable[[xr.Dataset], xr.Dataset]:
 WRONG: dict[str, tuple[Callable[[xr.Dataset], xr.Dataset], Any, Any, str]] = {
     "repeated": (axis(repeated), TimeAxisError, DataError, "2001-01-03 appears twice"),
     "unsorted": (axis(lambda t: t[::-1]), TimeAxisError, DataError, "not sorted"),
-    "gappy": (lambda d: d.isel(time=[0, 1, 2, 5, 6]), None, DataError, "precipitation is NaN on 2001-01-04 (2 such days)"),
-    "irregular": (axis(lambda t: t + np.arange(10) ** 2 * np.timedelta64(7, "m")), TimeAxisError, TimeAxisError, "2001-01"),
-    "stray": (axis(lambda t: t + np.array([0] * 9 + [7]) * np.timedelta64(1, "s")), TimeAxisError, TimeAxisError, "time"),
-    "missing time": (axis(lambda t: np.where(np.arange(10) == 4, np.datetime64("NaT"), t)), TimeAxisError, DataError, "entry 4"),
+    "gappy": (
+        lambda d: d.isel(time=[0, 1, 2, 5, 6]),
+        None,
+        DataError,
+        "precipitation is NaN on 2001-01-04 (2 such days)",
+    ),
+    "irregular": (
+        axis(lambda t: t + np.arange(10) ** 2 * np.timedelta64(7, "m")),
+        TimeAxisError,
+        TimeAxisError,
+        "2001-01",
+    ),
+    "stray": (
+        axis(lambda t: t + np.array([0] * 9 + [7]) * np.timedelta64(1, "s")),
+        TimeAxisError,
+        TimeAxisError,
+        "time",
+    ),
+    "missing time": (
+        axis(lambda t: np.where(np.arange(10) == 4, np.datetime64("NaT"), t)),
+        TimeAxisError,
+        DataError,
+        "entry 4",
+    ),
     "no dates": (axis(lambda t: np.arange(10.0)), TimeAxisError, DataError, "'time' does not hold dates"),
     "text for dates": (axis(lambda t: np.datetime_as_string(t)), TimeAxisError, DataError, "'time'"),
     "no times": (lambda d: d.isel(time=[]), TimeAxisError, DataError, "there are no"),
@@ -164,14 +191,37 @@ WRONG: dict[str, tuple[Callable[[xr.Dataset], xr.Dataset], Any, Any, str]] = {
     "rain NaN": (put("prcp", np.nan), None, DataError, "precipitation is NaN on 2001-01-05"),
     "rain infinite": (put("prcp", np.inf), None, DataError, "precipitation is inf on 2001-01-05"),
     "rain text": (put("prcp", "much"), DataError, DataError, "prcp"),
-    "all NaN": (lambda d: d.assign(tmean=d.tmean * np.nan).assign(tmean=lambda e: e.tmean.assign_attrs(units="degC")), None, DataError, "temperature is NaN"),
+    "all NaN": (
+        lambda d: d.assign(tmean=d.tmean * np.nan).assign(tmean=lambda e: e.tmean.assign_attrs(units="degC")),
+        None,
+        DataError,
+        "temperature is NaN",
+    ),
     "packed by text": (lambda d: set_attribute(d, "prcp", "scale_factor", "two"), DataError, DataError, ""),
-    "encoded oddly": (lambda d: set_attribute(d.assign(note=("basin", np.array([b"x", b"y"]))), "note", "_Encoding", "utf-G"), DataError, DataError, "utf-G"),
+    "encoded oddly": (
+        lambda d: set_attribute(d.assign(note=("basin", np.array([b"x", b"y"]))), "note", "_Encoding", "utf-G"),
+        DataError,
+        DataError,
+        "utf-G",
+    ),
     "dates of rain": (lambda d: d.assign(prcp=(d.prcp.dims, np.stack([TIMES, TIMES]))), DataError, DataError, "prcp"),
-    "another dimension": (lambda d: d.assign(prcp=d.prcp.expand_dims(height=[1.0, 2.0])), DataError, DataError, "prcp has the dimensions"),
-}  # fmt: skip
+    "another dimension": (
+        lambda d: d.assign(prcp=d.prcp.expand_dims(height=[1.0, 2.0])),
+        DataError,
+        DataError,
+        "prcp has the dimensions",
+    ),
+}
 CALENDARS = ["360_day", "noleap", "julian", "all_leap", "none", "NOLEAP", "x", 3]
-UNITS_OF_TIME = ["days since 2001-13-01", "days since yesterday", "fortnights since 2001-01-01", "days since ", " since ", "days since 99999-01-01", 7]  # fmt: skip
+UNITS_OF_TIME = [
+    "days since 2001-13-01",
+    "days since yesterday",
+    "fortnights since 2001-01-01",
+    "days since ",
+    " since ",
+    "days since 99999-01-01",
+    7,
+]
 
 
 @given(st.sampled_from([*WRONG]), st.sampled_from([*FORMATS]))

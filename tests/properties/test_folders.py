@@ -55,8 +55,14 @@ def line(text: str, draw: Any) -> str:
         draw(st.sampled_from(["remove", "repeat", "swap", "empty", "cut", "text"])),
     )
     row = lines[at]
-    parts = {"remove": [], "repeat": [row, row], "empty": [""], "cut": [row[: draw(st.integers(0, len(row)))]],
-             "swap": [lines[at + 1], row], "text": [draw(st.text(max_size=20))]}[kind]  # fmt: skip
+    parts = {
+        "remove": [],
+        "repeat": [row, row],
+        "empty": [""],
+        "cut": [row[: draw(st.integers(0, len(row)))]],
+        "swap": [lines[at + 1], row],
+        "text": [draw(st.text(max_size=20))],
+    }[kind]
     return "\n".join([*lines[:at], *parts, *lines[at + 1 + (kind == "swap") :]])
 
 
@@ -116,8 +122,11 @@ def test_a_damaged_text_file_is_read_or_named(camels: Path, data: Any, kind: str
                 named = str(path) in str(error) or (isinstance(error, UnknownSiteError) and A in str(error))
                 assert named or "line 3 states no area" in str(error)
                 continue
-            values = [found[k].values for k in ("precipitation", "runoff", "temperature")] if not isinstance(
-                found, dg.hydrology.BasinData) else [found.precipitation, found.runoff, found.temperature]  # fmt: skip
+            values = (
+                [found[k].values for k in ("precipitation", "runoff", "temperature")]
+                if not isinstance(found, dg.hydrology.BasinData)
+                else [found.precipitation, found.runoff, found.temperature]
+            )
             assert not any(np.isinf(v).any() for v in values)
     finally:
         path.write_bytes(good)
@@ -167,9 +176,14 @@ def run(path: Path) -> Any:
     random = np.random.default_rng(0)
     days = np.arange("2000-01-01", "2000-01-21", dtype="datetime64[D]")
     data = dg.nn.SiteData(
-        ("a", "b"), days, {k: torch.full((2, 20), 5.0) for k in ("precipitation", "temperature", "daylength")},
-        torch.from_numpy(random.random((2, 20))), torch.tensor([[1.0], [2.0]]), ("aridity",), "runoff",
-    )  # fmt: skip
+        ("a", "b"),
+        days,
+        {k: torch.full((2, 20), 5.0) for k in ("precipitation", "temperature", "daylength")},
+        torch.from_numpy(random.random((2, 20))),
+        torch.tensor([[1.0], [2.0]]),
+        ("aridity",),
+        "runoff",
+    )
     network = ParameterNetwork(MODEL, ["aridity"], hidden=(2,), seed=1)
     return _Run(network, data, Training(steps=2, warmup=5, window=5, settings={"engine": "sundials"}), path)
 
@@ -211,7 +225,12 @@ def equal_or_refused(kind: str, path: Path, known: Any) -> None:
             np.testing.assert_array_equal(found[name], values)
 
 
-@given(st.sampled_from([*ARCHIVES]), st.floats(0, 1), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4), st.booleans())  # fmt: skip
+@given(
+    st.sampled_from([*ARCHIVES]),
+    st.floats(0, 1),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4),
+    st.booleans(),
+)
 def test_a_damaged_archive_is_equal_or_refused(folder: Path, kind: str, share: float, changes: Any, late: bool) -> None:
     path = folder / "a.npz"
     content, known = archive(kind, path)
@@ -224,10 +243,23 @@ def test_a_damaged_archive_is_equal_or_refused(folder: Path, kind: str, share: f
     equal_or_refused(kind, path, known)
 
 
-plain = st.recursive(st.none() | st.booleans() | st.integers(-5, 9) | st.floats(-2, 2) | st.text(max_size=4),
-                     lambda s: st.lists(s, max_size=3) | st.dictionaries(st.text(max_size=4), s, max_size=3), max_leaves=4)  # fmt: skip
-arrays = st.sampled_from([np.zeros(0), np.zeros((2, 3)), np.array("x"), np.array([1 + 1j]), np.zeros(3, "M8[D]"), np.zeros((), bool),
-                          np.full((3, 1), np.nan), np.zeros(2, "f4,i4")])  # fmt: skip
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 9) | st.floats(-2, 2) | st.text(max_size=4),
+    lambda s: st.lists(s, max_size=3) | st.dictionaries(st.text(max_size=4), s, max_size=3),
+    max_leaves=4,
+)
+arrays = st.sampled_from(
+    [
+        np.zeros(0),
+        np.zeros((2, 3)),
+        np.array("x"),
+        np.array([1 + 1j]),
+        np.zeros(3, "M8[D]"),
+        np.zeros((), bool),
+        np.full((3, 1), np.nan),
+        np.zeros(2, "f4,i4"),
+    ]
+)
 
 
 @given(st.sampled_from([*ARCHIVES]), st.data())
@@ -262,8 +294,16 @@ def test_what_is_no_archive_is_refused(folder: Path, content: bytes, kind: str) 
         ARCHIVES[kind][1](path)
 
 
-@given(st.dictionaries(st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=5).filter(lambda k: k not in ("about", "file")),
-                       arrays.filter(lambda a: a.dtype.kind != "V"), max_size=4), st.dictionaries(st.text(max_size=4), plain, max_size=3))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=5).filter(
+            lambda k: k not in ("about", "file")
+        ),
+        arrays.filter(lambda a: a.dtype.kind != "V"),
+        max_size=4,
+    ),
+    st.dictionaries(st.text(max_size=4), plain, max_size=3),
+)
 def test_an_archive_gives_back_what_was_written(folder: Path, held: Any, about: Any) -> None:
     path = dg.io.write_archive(folder / "d.npz", about, held)
     said, found = dg.io.read_archive(path)

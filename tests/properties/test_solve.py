@@ -133,8 +133,22 @@ def test_a_series_has_its_values_at_its_own_times(times: Any, kind: str, data: A
         np.testing.assert_allclose(problem.f[0, :, side, 0], values[ends[0] : ends[1]] + side, rtol=1e-12)
 
 
-@given(st.sampled_from([None, 1.0, "x", [[1.0]], np.ones((2, 2)), torch.ones(2, 2, dtype=torch.int64), torch.ones(3), torch.ones(2, 0),
-                        torch.ones(1, 2, 2), torch.tensor(1.0)]))  # fmt: skip
+@given(
+    st.sampled_from(
+        [
+            None,
+            1.0,
+            "x",
+            [[1.0]],
+            np.ones((2, 2)),
+            torch.ones(2, 2, dtype=torch.int64),
+            torch.ones(3),
+            torch.ones(2, 0),
+            torch.ones(1, 2, 2),
+            torch.tensor(1.0),
+        ]
+    )
+)
 def test_jacobians_of_nothing(x: Any) -> None:
     with pytest.raises((DtypeError, ShapeError), match=r"^x must be"):
         dg.jacobian(lambda x: x, x)

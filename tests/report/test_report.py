@@ -112,8 +112,11 @@ def test_without_places_status_and_baselines(tmp_path, undrawn):
 
 
 def test_one_series_and_nothing_else(tmp_path, undrawn):
-    data = made_up()[["runoff_observed", "runoff_simulated"]].isel(basin=0, drop=True).drop_vars(
-        ["period", "period_start", "period_end", "baseline"], errors="ignore")  # fmt: skip
+    data = (
+        made_up()[["runoff_observed", "runoff_simulated"]]
+        .isel(basin=0, drop=True)
+        .drop_vars(["period", "period_start", "period_end", "baseline"], errors="ignore")
+    )
     data.attrs = {}
     page = report(tmp_path, data)
     assert {*page.sections} == {"", "Series", "Water balance", "Provenance"}
@@ -124,8 +127,10 @@ def test_better_is_said_only_where_seeds_say_so(tmp_path, undrawn):
     assert "better" not in report(tmp_path, made_up()).sections["Scores"]
     page = report(tmp_path, made_up(seeds=3))
     # Three seeds 0.01 apart are far above 0.123, and not beyond chance from what is 0.004 above the first.
-    assert "nse 0.623 +- 0.01 is better than climatology (0.123); of 3 sites 2 better, 1 worse; 1 without a score left out" in (
-        page.sections["Scores"])  # fmt: skip
+    assert (
+        "nse 0.623 +- 0.01 is better than climatology (0.123); of 3 sites 2 better, 1 worse; 1 without a score left out"
+        in (page.sections["Scores"])
+    )
     assert "is no different from persistence (0.617); of 3 sites 3 no different" in page.sections["Scores"]
     assert "0.822 ± 0.010" in page.sections["Scores"]
     assert [
@@ -189,8 +194,9 @@ def test_a_calibration(tmp_path, capsys):
 
 def test_nothing_from_the_file_becomes_markup(tmp_path):
     data = made_up(seeds=2)
-    data = data.assign_coords(basin=[EVIL, "02", "03", "04"], period=["train" + EVIL, "evaluation" + EVIL],
-                              baseline=[EVIL, "persistence"])  # fmt: skip
+    data = data.assign_coords(
+        basin=[EVIL, "02", "03", "04"], period=["train" + EVIL, "evaluation" + EVIL], baseline=[EVIL, "persistence"]
+    )
     data = data.rename({"K": "K<i>", "K_prior": "K<i>_prior"})
     data["status"] = ("basin", [EVIL] * 4)
     for name in ("title", "configuration", "history", "source", "x<i>"):

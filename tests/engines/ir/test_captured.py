@@ -131,16 +131,10 @@ def ways() -> dict[str, tuple[Callable[..., Any], Callable[[], Any]]]:
         "a method of a number": (lambda c, f: {"y": share.of(c.y)}, lambda: TABLE.update(rate=2.0)),
         "chance in torch": (lambda c, f: {"y": torch.rand(()) * c.y}, lambda: None),
         "a method": (lambda c, f: {"y": law.of(c.y)}, lambda: setattr(Law, "steep", lambda self: 5.0)),
-        "a list within what is frozen": (
-            lambda c, f: {"y": inner.of(c.y)},
-            lambda: inner.parts[0].__setitem__(0, 2.0),
-        ),
+        "a list within what is frozen": (lambda c, f: {"y": inner.of(c.y)}, lambda: inner.parts[0].__setitem__(0, 2.0)),
         "a list of an enclosing function": (lambda c, f: {"y": box[0] * c.y}, lambda: box.__setitem__(0, 2.0)),
         "a keyword": (part, lambda: part.keywords.update(by=2.0)),
-        "a name of Python's own": (
-            lambda c, f: {"y": abs(-2.0) * c.y},
-            lambda: globals().update(abs=lambda x: x),
-        ),
+        "a name of Python's own": (lambda c, f: {"y": abs(-2.0) * c.y}, lambda: globals().update(abs=lambda x: x)),
         "what a dictionary of globals holds": (
             lambda c, f: {"y": globals()["TABLE"]["rate"] * c.y},
             lambda: TABLE.update(rate=2.0),

@@ -20,7 +20,9 @@ RATE = 1.0
 
 def decay(source: Callable[..., Any], **more: Any) -> dg.Model:
     """y' = source."""
-    return dg.Model(name="Decay", graph=dg.single_cell(), states=(dg.State("y", "1", "y", default=1.0),), source=source, **more)  # fmt: skip
+    return dg.Model(
+        name="Decay", graph=dg.single_cell(), states=(dg.State("y", "1", "y", default=1.0),), source=source, **more
+    )
 
 
 def end(model: dg.Model, engine: str) -> float:

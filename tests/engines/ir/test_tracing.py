@@ -44,8 +44,14 @@ USES: dict[str, list[Callable[[Any], Any]]] = {
     "multiply": [lambda c: torch.multiply(c.x, c.y)],
     "subtract": [lambda c: torch.subtract(c.x, c.y)],
     "rsub": [lambda c: torch.rsub(c.x, c.y)],
-    "pow": [lambda c: torch.abs(c.x) ** c.y, lambda c: c.x**3, lambda c: c.x**2, lambda c: c.x**1.0,
-            lambda c: torch.pow(abs(c.x), 0.5), lambda c: 2.0**c.x],
+    "pow": [
+        lambda c: torch.abs(c.x) ** c.y,
+        lambda c: c.x**3,
+        lambda c: c.x**2,
+        lambda c: c.x**1.0,
+        lambda c: torch.pow(abs(c.x), 0.5),
+        lambda c: 2.0**c.x,
+    ],
     "rpow": [lambda c: 2.0**c.x, lambda c: torch.tensor(3.0, dtype=torch.float64) ** c.x],
     "rtruediv": [lambda c: 1.0 / (c.x + 10)],
     "radd": [lambda c: 3 + c.x, lambda c: np.float64(0.3) + c.x],
@@ -53,7 +59,10 @@ USES: dict[str, list[Callable[[Any], Any]]] = {
     "pos": [lambda c: +c.x],
     "positive": [lambda c: torch.positive(c.x)],
     "clone": [lambda c: c.x.clone() + torch.clone(c.y)],
-    "softplus": [lambda c: torch.nn.functional.softplus(c.x), lambda c: torch.nn.functional.softplus(4 * c.x, beta=0.5)],
+    "softplus": [
+        lambda c: torch.nn.functional.softplus(c.x),
+        lambda c: torch.nn.functional.softplus(4 * c.x, beta=0.5),
+    ],
     "neg": [lambda c: -c.x, lambda c: torch.neg(c.x)],
     "negative": [lambda c: torch.negative(c.x)],
     "abs": [lambda c: torch.abs(c.x), lambda c: abs(c.x)],
@@ -74,8 +83,12 @@ USES: dict[str, list[Callable[[Any], Any]]] = {
     "maximum": [lambda c: torch.maximum(c.x, c.y)],
     "min": [lambda c: torch.min(c.x, c.y)],
     "max": [lambda c: torch.max(c.x, c.y)],
-    "clamp": [lambda c: torch.clamp(c.x, -0.5, 0.5), lambda c: torch.clamp(c.x, min=0.1),
-              lambda c: torch.clamp(c.x, max=0.1), lambda c: c.x.clamp(c.y, c.y + 1)],
+    "clamp": [
+        lambda c: torch.clamp(c.x, -0.5, 0.5),
+        lambda c: torch.clamp(c.x, min=0.1),
+        lambda c: torch.clamp(c.x, max=0.1),
+        lambda c: c.x.clamp(c.y, c.y + 1),
+    ],
     "clip": [lambda c: torch.clip(c.x, -0.5, 0.5)],
     "clamp_min": [lambda c: torch.clamp_min(c.x, 0.1)],
     "clamp_max": [lambda c: torch.clamp_max(c.x, 0.1)],
@@ -96,7 +109,7 @@ USES: dict[str, list[Callable[[Any], Any]]] = {
     "logical_or": [lambda c: torch.where(torch.logical_or(c.x > 0, c.y > 0), c.x, c.z)],
     "invert": [lambda c: torch.where(~(c.x > 0), c.x, c.z)],
     "logical_not": [lambda c: torch.where(torch.logical_not(c.x > 0), c.x, c.z)],
-}  # fmt: skip
+}
 NEED_POSITIVE = {"log", "log10", "sqrt", "rsqrt", "reciprocal"}
 
 

@@ -94,10 +94,13 @@ def test_a_forcing_that_is_linear_in_time_costs_no_accuracy(
     rodas5p: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = dg.Model(
-        name="Ramp", graph=dg.single_cell(), states=(dg.State("y", "1", "y"),),
-        parameters=(dg.Parameter("k", "1", "k"),), forcings=(dg.ForcingVariable("u", "1", "u"),),
+        name="Ramp",
+        graph=dg.single_cell(),
+        states=(dg.State("y", "1", "y"),),
+        parameters=(dg.Parameter("k", "1", "k"),),
+        forcings=(dg.ForcingVariable("u", "1", "u"),),
         source=lambda cell, forcing: {"y": -cell.k * (cell.y - forcing.u)},
-    )  # fmt: skip
+    )
     taken: list[int] = []
     march = Rosenbrock._march
 

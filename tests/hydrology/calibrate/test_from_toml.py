@@ -97,8 +97,13 @@ def test_other_losses_and_methods_improve_too(folder, choice):
     name = f"{choice.split(chr(34))[1]}.nc"
     history = []
     given = ('method = "bfgs"', choice) if choice.startswith("method") else ("[optimiser]", f"[optimiser]\n{choice}")
-    calibrate(write_config(folder, ONE, given, ("\nsteps = 6", "\nsteps = 5"), ("window = 40", "window = 0"), ("result.nc", name)),
-              progress=False, callback=lambda step: history.append(min(step.best)))  # fmt: skip
+    calibrate(
+        write_config(
+            folder, ONE, given, ("\nsteps = 6", "\nsteps = 5"), ("window = 40", "window = 0"), ("result.nc", name)
+        ),
+        progress=False,
+        callback=lambda step: history.append(min(step.best)),
+    )
     assert len(history) == 5
     assert history == sorted(history, reverse=True)
     assert history[-1] < history[0]
@@ -137,8 +142,13 @@ def test_the_window_is_where_runoff_varies_most_and_has_its_own_warm_up(folder):
 
 
 def test_warm_up_may_repeat_the_first_days(folder):
-    config = write_config(folder, ONE, ("train = [2000-01-31", "train = [2000-01-01"), ("result.nc", "repeat.nc"),
-                          ("warmup = 30", 'warmup = 20\nwarmup_from = "repeat"'))  # fmt: skip
+    config = write_config(
+        folder,
+        ONE,
+        ("train = [2000-01-31", "train = [2000-01-01"),
+        ("result.nc", "repeat.nc"),
+        ("warmup = 30", 'warmup = 20\nwarmup_from = "repeat"'),
+    )
     prepared = basins.prepare(read_settings(config), "01000001")
     rain = prepared.whole.forcing["precipitation"]
     torch.testing.assert_close(rain[:20], rain[20:40])
@@ -246,14 +256,21 @@ def test_periods_without_observations_are_named(folder, undisturbed):
 def test_a_real_basin(folder, shared_data):
     """Three years of a rainy basin: evaluation must be far better than the mean of the observations."""
     config = write_config(
-        folder, ('"basins.nc"', f'"{shared_data / "camels_us_60.nc"}"'), ('["01000001", "01000002"]', '["12010000"]'),
-        ("train = [2000-01-31, 2000-05-15]", "train = [1985-10-01, 1987-09-30]"), ("result.nc", "real.nc"),
+        folder,
+        ('"basins.nc"', f'"{shared_data / "camels_us_60.nc"}"'),
+        ('["01000001", "01000002"]', '["12010000"]'),
+        ("train = [2000-01-31, 2000-05-15]", "train = [1985-10-01, 1987-09-30]"),
+        ("result.nc", "real.nc"),
         ("evaluation = [2000-05-16, 2000-06-30]", "evaluation = [1987-10-01, 1988-09-30]"),
         ("f = [0.01, 0.1]\nS_max = [100.0, 400.0]", "S_max = [50.0, 1500.0]"),
-        ("Q_max = 15.0\nT_max = 1.0\n", ""), ("[50.0, 300.0]", "200.0"), ("\nsteps = 6", "\nsteps = 12"),
-        ("rtol = 1e-6", "rtol = 1e-5"), ("candidates = 8", "candidates = 16"),
-        ("window = 40", "window = 0"), ("finalists = 3", "finalists = 2"),
-    )  # fmt: skip
+        ("Q_max = 15.0\nT_max = 1.0\n", ""),
+        ("[50.0, 300.0]", "200.0"),
+        ("\nsteps = 6", "\nsteps = 12"),
+        ("rtol = 1e-6", "rtol = 1e-5"),
+        ("candidates = 8", "candidates = 16"),
+        ("window = 40", "window = 0"),
+        ("finalists = 3", "finalists = 2"),
+    )
     with xr.open_dataset(calibrate(config, progress=False)) as result:
         assert result.nse.values[0, 0] > 0.75
         assert result.nse.values[0, 1] > 0.7

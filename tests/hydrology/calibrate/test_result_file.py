@@ -101,8 +101,10 @@ def with_ensemble():
 
 def test_the_ensemble_is_drawn_and_scored_beside_the_best(tmp_path, undrawn, monkeypatch):
     data, drawn = with_ensemble(), []
-    monkeypatch.setattr("pydiffgeo.report.series_figures.hydrograph",
-                        lambda *args, **given: drawn.append(given) or dg.plots.hydrograph(*args, **given))  # fmt: skip
+    monkeypatch.setattr(
+        "pydiffgeo.report.series_figures.hydrograph",
+        lambda *args, **given: drawn.append(given) or dg.plots.hydrograph(*args, **given),
+    )
     page = report(tmp_path, data)
     np.testing.assert_array_equal(drawn[0]["ensemble"], data.runoff_ensemble.values[0])
     first = next(s for s in figures(page) if s.startswith("Runoff of 01"))
@@ -149,8 +151,9 @@ def test_a_site_with_a_mistake_does_not_stop_the_others(tmp_path, capsys):
     assert "site dry failed: " in capsys.readouterr().err
     # Once it is mended, the checkpoint is of use for the others, and the site is calibrated.
     steps = []
-    mended = calibrate([good, site("dry", loss="nse"), other], quick, checkpoint=checkpoint, progress=False,
-                       callback=steps.append)  # fmt: skip
+    mended = calibrate(
+        [good, site("dry", loss="nse"), other], quick, checkpoint=checkpoint, progress=False, callback=steps.append
+    )
     assert ([*mended.searches], mended.failures) == (["good", "dry", "other"], {})
     assert {step.site for step in steps} == {"dry"}
 

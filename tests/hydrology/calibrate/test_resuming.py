@@ -103,10 +103,13 @@ def test_ctrl_c_on_the_command_line(folder, undisturbed):
     config = write_config(folder, ("result.nc", "signal.nc"))
     command = [sys.executable, "-m", "pydiffgeo", "calibrate", str(config)]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, cwd=os.getcwd(),
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=os.getcwd(),
         # A test run in the background of a shell has Ctrl-C ignored, and would pass that on.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+    )
     seen = []
     for line in process.stderr:
         seen.append(line)

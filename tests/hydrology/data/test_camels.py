@@ -26,10 +26,14 @@ def test_camels_as_a_dataset(camels):
     np.testing.assert_allclose(data.precipitation.values, [[1, 2, 3, 4, 5], [np.nan, 1, 2, 3, 4]])
     np.testing.assert_allclose(data.runoff.values, [[1, np.nan, 2, np.nan, np.nan]] * 2, rtol=1e-6)
     for name, value, unit in (
-        ("daylength", 10.0, "h"), ("temperature", 4.0, "degC"), ("temperature_min", 2.0, "degC"),
-        ("temperature_max", 6.0, "degC"), ("shortwave_radiation", 200.0, "W m-2"), ("vapour_pressure", 500.0, "Pa"),
+        ("daylength", 10.0, "h"),
+        ("temperature", 4.0, "degC"),
+        ("temperature_min", 2.0, "degC"),
+        ("temperature_max", 6.0, "degC"),
+        ("shortwave_radiation", 200.0, "W m-2"),
+        ("vapour_pressure", 500.0, "Pa"),
         ("snow_water_equivalent", 3.0, "mm"),
-    ):  # fmt: skip
+    ):
         np.testing.assert_allclose(data[name].values[0], value)
         assert data[name].attrs["units"] == unit
     assert data.precipitation.attrs["standard_name"] == "lwe_precipitation_rate"
@@ -100,7 +104,12 @@ def test_area_of_camels(camels):
     ("old", "new", "error", "message"),
     [
         ("prcp(mm/day)", "prcp", UnitError, "forcing_leap.txt: prcp has no attribute 'units'"),
-        ("prcp(mm/day)", "prcp(bananas)", UnitError, "forcing_leap.txt: prcp has the unit 'bananas', which is not known"),
+        (
+            "prcp(mm/day)",
+            "prcp(bananas)",
+            UnitError,
+            "forcing_leap.txt: prcp has the unit 'bananas', which is not known",
+        ),
         ("prcp(mm/day)", "prcp(m)", UnitError, "prcp has the unit 'm', which cannot be converted to 'mm d-1'"),
         ("prcp(mm/day)", "rain(mm/day)", DataError, "has no column 'prcp', needed for precipitation"),
         ("2000 02 28", "2000 02 27", TimeAxisError, "2000-02-27 appears twice"),
@@ -108,7 +117,7 @@ def test_area_of_camels(camels):
         ("\t6\t2\t500\n2000 02 28", "\n2000 02 28", DataError, "line 5 is cut off: 8 of 11 entries"),
         ("\tswe(mm)", "", DataError, "line 5 has 11 entries, and the heading in line 4 names 10"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_in_a_forcing_file_is_named(camels, old, new, error, message):
     file = next((camels / "basin_mean_forcing" / "daymet").rglob(f"{A}*"))
     text = file.read_text()

@@ -28,8 +28,11 @@ def test_caravan_as_a_dataset(caravan):
     np.testing.assert_allclose(data.precipitation, [[1, 2, 3, 4, 5], [np.nan, 2, 4, 6, 8], [1, 2, 3, 4, 5]])
     np.testing.assert_allclose(data.runoff[0], [4, 5, 6, 7, 8])
     assert {n: data[n].attrs["units"] for n in ("precipitation", "temperature", "potential_evaporation", "runoff")} == {
-        "precipitation": "mm d-1", "temperature": "degC", "potential_evaporation": "mm d-1", "runoff": "mm d-1"
-    }  # fmt: skip
+        "precipitation": "mm d-1",
+        "temperature": "degC",
+        "potential_evaporation": "mm d-1",
+        "runoff": "mm d-1",
+    }
     np.testing.assert_allclose(data.area, [10, 20, 10])
     np.testing.assert_allclose(data.frac_snow, [0.1, 0.2, 0.1])
     reverse = dg.hydrology.open_caravan(caravan, basins=["lamah_1", "camels_2"])
@@ -43,8 +46,12 @@ def test_both_kinds_of_potential_evaporation_are_found(caravan):
         newer = {
             "potential_evaporation_sum_FAO_PENMAN_MONTEITH": ("date", np.full(len(xr.load_dataset(file).date), 7.0))
         }
-        changed(file, lambda d, newer=newer: d.assign(newer).assign_attrs(
-            Units=d.Units + "\npotential_evaporation_sum_FAO_PENMAN_MONTEITH: Potential Evaporation [mm] (FAO)"))  # fmt: skip
+        changed(
+            file,
+            lambda d, newer=newer: d.assign(newer).assign_attrs(
+                Units=d.Units + "\npotential_evaporation_sum_FAO_PENMAN_MONTEITH: Potential Evaporation [mm] (FAO)"
+            ),
+        )
     data = dg.hydrology.open_caravan(caravan)
     np.testing.assert_array_equal(data.potential_evaporation[0], 7)
     assert data.left_out == "potential_evaporation_sum_ERA5_LAND"

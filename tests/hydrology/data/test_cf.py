@@ -68,9 +68,14 @@ def test_what_the_user_says_goes_first(stored):
     path = stored(data)
     chosen = {"runoff": "q", "temperature": ["v2", "v3"], "moisture": "soil"}
     read = dg.hydrology.open_cf(
-        path, basins=["002"], variables=chosen, units={"q": "cfs"}, dimensions=("gauge", "date"), area={"002": 100.0},
+        path,
+        basins=["002"],
+        variables=chosen,
+        units={"q": "cfs"},
+        dimensions=("gauge", "date"),
+        area={"002": 100.0},
         missing=[5.0],
-    )  # fmt: skip
+    )
     assert read.basin.values.tolist() == ["002"]
     np.testing.assert_allclose(read.runoff[0, 1], 8.64 * 0.3048**3 * 86400 / 100e6 * 1000)
     np.testing.assert_allclose(read.moisture[0], 1.0)
@@ -187,20 +192,36 @@ def without_units(data: xr.Dataset) -> None:
         (attribute("area", units="m"), UnitError, "area has the unit 'm', which cannot be converted to 'km2'"),
         (attribute("v3", cell_methods=""), DataError, "temperature may be any of v2, v3, .* choose one"),
         (lambda d: d.drop_vars("area"), DataError, "any.nc: v4 is a volume per time.* no argument area"),
-        (lambda d: d.assign(area=d.area.copy(data=d.area * [1, np.nan])), DataError, "basin 002 has no area, which v4 needs .*got nan"),
-        (lambda d: d.assign(area=d.area.copy(data=d.area * [1, 0])), DataError, "basin 002 has no area, which v4 needs .*got 0"),
+        (
+            lambda d: d.assign(area=d.area.copy(data=d.area * [1, np.nan])),
+            DataError,
+            "basin 002 has no area, which v4 needs .*got nan",
+        ),
+        (
+            lambda d: d.assign(area=d.area.copy(data=d.area * [1, 0])),
+            DataError,
+            "basin 002 has no area, which v4 needs .*got 0",
+        ),
         (lambda d: d[["area"]], DataError, "any.nc: .*"),
-        (lambda d: d.assign(v=(("basin", "time"), d.v1.values))[["note", "v"]], DataError, "none of its variables is known"),
+        (
+            lambda d: d.assign(v=(("basin", "time"), d.v1.values))[["note", "v"]],
+            DataError,
+            "none of its variables is known",
+        ),
         (lambda d: d.isel(time=[0, 1, 1]), TimeAxisError, "any.nc: 2001-01-02 appears twice"),
         (lambda d: d.isel(time=[0, 2, 1]), TimeAxisError, "2001-01-02 follows 2001-01-03: the times are not sorted"),
-        (lambda d: d.assign_coords(time=DAYS + np.arange(10) ** 2 * np.timedelta64(7, "h")), TimeAxisError, "is not regular"),
+        (
+            lambda d: d.assign_coords(time=DAYS + np.arange(10) ** 2 * np.timedelta64(7, "h")),
+            TimeAxisError,
+            "is not regular",
+        ),
         (lambda d: d.assign_coords(time=np.arange(10)), TimeAxisError, "'time' does not hold dates, but int64"),
         (lambda d: d.rename(time="day"), TimeAxisError, "any.nc: no time axis 'time'; dimensions are"),
         (lambda d: d.isel(basin=[0, 0]), DataError, "basin 001 appears 2 times on 'basin'"),
         (lambda d: d.drop_vars("basin"), DataError, "'basin' has no coordinate that names the basins"),
         (lambda d: d.assign(v1=d.v1.isel(time=0, drop=True)), DataError, "v1 has the dimensions .'basin',.; they must"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_named(stored, change, error, message):
     data = dataset()
     changed = change(data)

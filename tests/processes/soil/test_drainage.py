@@ -26,8 +26,9 @@ def test_a_lysimeter_drains_when_its_base_is_saturated(engine: str) -> None:
         dry = dg.solve(model, forcing={"flux": 0.0}, initial={"head": head}, times=[0.0, 1e-4], engine=engine)
         assert dry.fluxes["drainage"].item() == 0.0
     rain = 0.1
-    sol = dg.solve(model, forcing={"flux": [rain, 0.0]}, initial={"head": -1.0}, times=[0.0, 40.0, 4000.0],
-                   engine=engine)  # fmt: skip
+    sol = dg.solve(
+        model, forcing={"flux": [rain, 0.0]}, initial={"head": -1.0}, times=[0.0, 40.0, 4000.0], engine=engine
+    )
     # Steady under rain: what enters leaves, under the head that Darcy's law asks for across half a saturated cell.
     bottom = sol.outputs["head"][1, -1].item()
     assert (conductivity(bottom) + 0.2496) / 2 * (bottom / (DZ / 2) + 1) == pytest.approx(rain, rel=1e-3)

@@ -22,8 +22,16 @@ def test_flux_between_two_soils(engine: str, mean: str) -> None:
         )
         model = dg.models.RichardsColumn(0.4, 2, thickness=thickness, bottom="no_flow", face_conductivity=mean)
         soil = {"K_s": torch.from_numpy(K_s), "n": torch.from_numpy(n), "alpha": torch.from_numpy(alpha)}
-        sol = dg.solve(model, soil, forcing={"flux": 0.0}, initial={"head": torch.tensor(heads, dtype=torch.float64)},
-                       times=[0.0, SHORT], engine=engine, rtol=1e-10, atol=1e-16)  # fmt: skip
+        sol = dg.solve(
+            model,
+            soil,
+            forcing={"flux": 0.0},
+            initial={"head": torch.tensor(heads, dtype=torch.float64)},
+            times=[0.0, SHORT],
+            engine=engine,
+            rtol=1e-10,
+            atol=1e-16,
+        )
         down = (sol.states["theta"][1, 1] - sol.states["theta"][0, 1]).item() * 0.3 / SHORT
         h = np.array(heads)
         K = conductivity(h, alpha, n, K_s)
@@ -45,7 +53,14 @@ def test_saturated_layers_in_series_obey_darcys_law(engine: str, mean: str) -> N
     thickness = np.array([0.3, 0.05, 0.02, 0.33, 0.2, 0.1])
     K_s = np.array([5.0, 5.0, 1e-3, 2.0, 0.3, 2.0])
     model = dg.models.RichardsColumn(1.0, 6, thickness=thickness, top="head", bottom="head", face_conductivity=mean)
-    sol = dg.solve(model, {"K_s": torch.from_numpy(K_s)}, forcing={"head": 2.7, "bottom_head": 1.5},
-                   initial={"head": 0.5}, times=[0.0, 100.0, 110.0], engine=engine, rtol=1e-8)  # fmt: skip
+    sol = dg.solve(
+        model,
+        {"K_s": torch.from_numpy(K_s)},
+        forcing={"head": 2.7, "bottom_head": 1.5},
+        initial={"head": 0.5},
+        times=[0.0, 100.0, 110.0],
+        engine=engine,
+        rtol=1e-8,
+    )
     expected = (2.7 - 1.5 + 1.0) / (thickness / K_s).sum()
     assert sol.fluxes["drainage"][-1].item() / 10 == pytest.approx(expected, rel=1e-6)

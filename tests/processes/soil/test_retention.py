@@ -11,37 +11,35 @@ import pytest
 import torch
 from torch import Tensor
 
-from pydiffgeo.processes.soil.retention import (
-    CLOSURES,
-    CORNER,
-    DRIEST,
-    NEAR,
-    Closure,
-)
+from pydiffgeo.processes.soil.retention import CLOSURES, CORNER, DRIEST, NEAR, Closure
 
 # Rounding of doubles.
 EPS = float(np.finfo(np.float64).eps)
 HAVERKAMP_SAND = {
-    "theta_r": 0.075, "theta_s": 0.287, "A_theta": 1.611e6 * 0.01**3.96, "B_theta": 3.96,
-    "A_K": 1.175e6 * 0.01**4.74, "B_K": 4.74, "K_s": 8.16, "S_s": 1e-4,
-}  # fmt: skip
+    "theta_r": 0.075,
+    "theta_s": 0.287,
+    "A_theta": 1.611e6 * 0.01**3.96,
+    "B_theta": 3.96,
+    "A_K": 1.175e6 * 0.01**4.74,
+    "B_K": 4.74,
+    "K_s": 8.16,
+    "S_s": 1e-4,
+}
 SOILS: dict[str, tuple[str, dict[str, float]]] = {
-    "loam": (
-        "van_genuchten", {"theta_r": 0.078, "theta_s": 0.43, "alpha": 3.6, "n": 1.56, "K_s": 0.2496, "S_s": 1e-4},
-    ),
+    "loam": ("van_genuchten", {"theta_r": 0.078, "theta_s": 0.43, "alpha": 3.6, "n": 1.56, "K_s": 0.2496, "S_s": 1e-4}),
     "sand": (
-        "van_genuchten", {"theta_r": 0.093, "theta_s": 0.301, "alpha": 5.47, "n": 4.264, "K_s": 5.04, "S_s": 1e-6},
+        "van_genuchten",
+        {"theta_r": 0.093, "theta_s": 0.301, "alpha": 5.47, "n": 4.264, "K_s": 5.04, "S_s": 1e-6},
     ),
-    "clay": (
-        "van_genuchten", {"theta_r": 0.068, "theta_s": 0.38, "alpha": 0.8, "n": 1.09, "K_s": 0.048, "S_s": 1e-4},
-    ),
+    "clay": ("van_genuchten", {"theta_r": 0.068, "theta_s": 0.38, "alpha": 0.8, "n": 1.09, "K_s": 0.048, "S_s": 1e-4}),
     "gardner": ("gardner", {"theta_r": 0.06, "theta_s": 0.4, "alpha": 3.0, "K_s": 0.24, "S_s": 1e-4}),
     "haverkamp": ("haverkamp", HAVERKAMP_SAND),
     # Of an air-entry head of five centimetres.
     "brooks_corey": (
-        "brooks_corey", {"theta_r": 0.04, "theta_s": 0.42, "alpha": 20.0, "lambda_": 0.6, "K_s": 0.5, "S_s": 1e-4},
+        "brooks_corey",
+        {"theta_r": 0.04, "theta_s": 0.42, "alpha": 20.0, "lambda_": 0.6, "K_s": 0.5, "S_s": 1e-4},
     ),
-}  # fmt: skip
+}
 
 
 def soil(name: str) -> tuple[Closure, SimpleNamespace]:
@@ -63,8 +61,13 @@ def heads() -> Tensor:
 def contents(values: SimpleNamespace, driest: float = 1e-6) -> Tensor:
     """Water contents from the effective saturation `driest` to well above `theta_s`, dense at its corners."""
     span = values.theta_s - values.theta_r
-    share = torch.cat([torch.logspace(math.log10(driest), -0.01, 400, dtype=torch.float64),
-                       1 - torch.logspace(-2, -7, 400, dtype=torch.float64), numbers(1.0)])  # fmt: skip
+    share = torch.cat(
+        [
+            torch.logspace(math.log10(driest), -0.01, 400, dtype=torch.float64),
+            1 - torch.logspace(-2, -7, 400, dtype=torch.float64),
+            numbers(1.0),
+        ]
+    )
     above = torch.logspace(-8, -2, 300, dtype=torch.float64)
     return torch.cat([values.theta_r + span * share, values.theta_s + above])
 
@@ -173,8 +176,10 @@ def test_slope_of_the_head_is_bounded_in_wet_soil(name: str) -> None:
     closure, values = soil(name)
     theta = contents(values, 0.3)
     slope = slopes(lambda t: closure.head_and_conductivity(t, values)[0], theta)
-    at_near = slopes(lambda t: closure.head_and_conductivity(t, values)[0],
-                     values.theta_r + (values.theta_s - values.theta_r) * numbers(1 - 2 * NEAR))  # fmt: skip
+    at_near = slopes(
+        lambda t: closure.head_and_conductivity(t, values)[0],
+        values.theta_r + (values.theta_s - values.theta_r) * numbers(1 - 2 * NEAR),
+    )
     below = slope[theta < values.theta_s]
     assert (slope <= 1 / values.S_s + 2 * at_near + below[0]).all()
     assert (below <= 2 * at_near + below[0]).all()
@@ -185,8 +190,9 @@ def test_slope_of_the_head_is_bounded_in_wet_soil(name: str) -> None:
 @pytest.mark.parametrize("name", SOILS)
 def test_curves_join_smoothly_at_saturation(name: str) -> None:
     closure, values = soil(name)
-    joints = values.theta_s + torch.stack([-NEAR * (values.theta_s - values.theta_r), numbers(0.0)[0],
-                                           numbers(CORNER)[0]])  # fmt: skip
+    joints = values.theta_s + torch.stack(
+        [-NEAR * (values.theta_s - values.theta_r), numbers(0.0)[0], numbers(CORNER)[0]]
+    )
     left, right = joints - 1e-12, joints + 1e-12
     # Conductivities that are powers or exponentials reach K_s with a kink, as published; all else has a continuous slope.
     for which in (0,) if name in ("gardner", "brooks_corey") else (0, 1):

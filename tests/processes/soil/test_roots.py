@@ -21,9 +21,20 @@ def test_s_shaped_root_uptake(engine: str, head: float, h_50: float, p_50: float
 
 
 @pytest.mark.parametrize(
-    ("head", "stress"), [(-0.05, 0.0), (-0.1, 0.0), (-0.16, 0.4), (-0.25, 1.0), (-3.0, 1.0), (-8.0, 1.0), (-44.0, 0.5),
-                         (-62.0, 0.25), (-80.0, 0.0), (-500.0, 0.0)],
-)  # fmt: skip
+    ("head", "stress"),
+    [
+        (-0.05, 0.0),
+        (-0.1, 0.0),
+        (-0.16, 0.4),
+        (-0.25, 1.0),
+        (-3.0, 1.0),
+        (-8.0, 1.0),
+        (-44.0, 0.5),
+        (-62.0, 0.25),
+        (-80.0, 0.0),
+        (-500.0, 0.0),
+    ],
+)
 def test_feddes_root_uptake(engine: str, head: float, stress: float) -> None:
     forcing = WEATHER | {"potential_transpiration": 0.006}
     found = rates(engine, head, {}, forcing, top="atmosphere", bottom="no_flow", root_depth=0.3, root_stress="feddes")
@@ -42,8 +53,13 @@ def test_each_cell_loses_what_its_roots_take_up(engine: str) -> None:
 def test_order_of_feddes_heads_is_checked() -> None:
     model = dg.models.RichardsColumn(1.0, 4, root_depth=0.3, root_stress="feddes")
     with pytest.raises(dg.errors.BoundsError, match="h_4 < h_3 <= h_2 < h_1"):
-        dg.solve(model, {"h_2": -9.0}, forcing={"flux": 0.0, "potential_transpiration": 0.0}, initial={"head": -1.0},
-                 times=[0.0, 1.0])  # fmt: skip
+        dg.solve(
+            model,
+            {"h_2": -9.0},
+            forcing={"flux": 0.0, "potential_transpiration": 0.0},
+            initial={"head": -1.0},
+            times=[0.0, 1.0],
+        )
 
 
 def test_root_density_sums_to_one() -> None:

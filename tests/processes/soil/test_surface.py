@@ -18,8 +18,15 @@ def test_flux_into_soil_under_a_given_head(engine: str) -> None:
 @pytest.mark.parametrize("head", [-0.5, -3.0, -30.0])
 def test_capacity_of_a_flooded_surface(engine: str, head: float) -> None:
     model = dg.models.RichardsColumn(1.0, CELLS, top="atmosphere", bottom="no_flow", max_ponding=1.0)
-    sol = dg.solve(model, forcing=WEATHER, initial={"head": head, "pond": 0.5}, times=[0.0, 1e-9], engine=engine,
-                   rtol=1e-10, atol=1e-16)  # fmt: skip
+    sol = dg.solve(
+        model,
+        forcing=WEATHER,
+        initial={"head": head, "pond": 0.5},
+        times=[0.0, 1e-9],
+        engine=engine,
+        rtol=1e-10,
+        atol=1e-16,
+    )
     mean = (conductivity(head) + 0.2496) / 2
     assert sol.fluxes["infiltration"].item() / 1e-9 == pytest.approx(mean * ((0.5 - head) / (DZ / 2) + 1), rel=1e-3)
 
@@ -27,16 +34,27 @@ def test_capacity_of_a_flooded_surface(engine: str, head: float) -> None:
 @pytest.mark.parametrize("head", [-0.3, -3.0])
 def test_rain_below_capacity_infiltrates_and_wet_surfaces_evaporate_first(engine: str, head: float) -> None:
     model = dg.models.RichardsColumn(1.0, CELLS, top="atmosphere")
-    sol = dg.solve(model, forcing={"precipitation": 0.02, "potential_evaporation": 0.004}, initial={"head": head},
-                   times=[0.0, 0.5, 1.0], engine=engine)  # fmt: skip
+    sol = dg.solve(
+        model,
+        forcing={"precipitation": 0.02, "potential_evaporation": 0.004},
+        initial={"head": head},
+        times=[0.0, 0.5, 1.0],
+        engine=engine,
+    )
     assert sol.fluxes["evaporation"][-1].item() == pytest.approx(0.002, rel=1e-4)
     assert sol.fluxes["infiltration"][-1].item() == pytest.approx(0.008, rel=1e-4)
 
 
 def test_water_runs_off_above_the_depth_to_which_it_ponds(engine: str) -> None:
     model = dg.models.RichardsColumn(1.0, CELLS, top="atmosphere", bottom="no_flow", max_ponding=0.02)
-    sol = dg.solve(model, {"K_s": 1e-3}, forcing={"precipitation": 0.5, "potential_evaporation": 0.0},
-                   initial={"head": -0.5}, times=[0.0, 0.03, 0.2], engine=engine)  # fmt: skip
+    sol = dg.solve(
+        model,
+        {"K_s": 1e-3},
+        forcing={"precipitation": 0.5, "potential_evaporation": 0.0},
+        initial={"head": -0.5},
+        times=[0.0, 0.03, 0.2],
+        engine=engine,
+    )
     taken, pond = sol.fluxes["infiltration"].cumsum(0), sol.states["pond"][:, 0]
     assert sol.fluxes["runoff"][0].item() == 0.0
     assert pond[1].item() == pytest.approx(0.015 - taken[0].item(), rel=1e-6)
@@ -65,8 +83,16 @@ def test_supply_of_bare_soil(engine: str, head: float, within: float, air_dry: f
 def test_gravity_holds_water_back_from_the_surface(engine: str) -> None:
     # In Gardner's soil the supply is known: K / (exp(alpha d) - 1), a third less than without gravity here.
     soil = {"theta_r": 0.05, "theta_s": 0.4, "alpha": 40.0, "K_s": 0.3}
-    found = rates(engine, -0.4, soil, WEATHER | {"potential_evaporation": 10.0}, top="atmosphere", bottom="no_flow",
-                  closure="gardner", air_dry=-20.0)  # fmt: skip
+    found = rates(
+        engine,
+        -0.4,
+        soil,
+        WEATHER | {"potential_evaporation": 10.0},
+        top="atmosphere",
+        bottom="no_flow",
+        closure="gardner",
+        air_dry=-20.0,
+    )
     K = 0.3 * np.exp(-40.0 * 0.4)
     up, without = K / (np.exp(40.0 * DZ / 2) - 1), K / (40.0 * DZ / 2)
     assert found["evaporation"] == pytest.approx(up, rel=0.2)
