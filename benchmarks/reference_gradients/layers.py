@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from problems import POLLU_RATES, POLLU_REACTIONS, Problem
+from kinetics import POLLU_RATES, POLLU_REACTIONS
+from statement import Problem
 
 import pydiffgeo as dg
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from problems import POLLU_REACTIONS, Problem
+from kinetics import POLLU_REACTIONS
 from radau import Integrator, System
+from statement import Problem
 
 ALL = slice(None)
 

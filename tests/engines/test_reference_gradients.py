@@ -13,7 +13,8 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "reference_gradients"
 sys.path.insert(0, str(FOLDER))
 import layers  # noqa: E402
-from problems import PROBLEMS, differences  # noqa: E402
+from problems import PROBLEMS  # noqa: E402
+from statement import differences  # noqa: E402
 
 sys.path.remove(str(FOLDER))
 

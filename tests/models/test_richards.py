@@ -20,11 +20,14 @@ def column(**choices: Any) -> dg.Model:
     return dg.models.RichardsColumn(1.0, CELLS, **choices)
 
 
+def solved(model: dg.Model, soil: dict[str, Any], head: float, times: Any, **settings: Any) -> dg.Solution:
+    return dg.solve(model, soil, initial={"head": head}, times=times, **settings)
+
+
 def failing(engine: str, model: dg.Model, soil: dict[str, Any], head: float, times: Any, **forcing: Any) -> dg.Solution:
     """A solution whose only member left its range; nothing else was tried on it."""
-    solution = dg.solve(
-        model, soil, forcing=forcing, initial={"head": head}, times=times, engine=engine, throw=False, max_seconds=60.0
-    )
+    settings: dict[str, Any] = {"engine": engine, "throw": False, "max_seconds": 60.0}
+    solution = solved(model, soil, head, times, forcing=forcing, **settings)
     assert solution.status == [Status.OUT_OF_RANGE]
     assert not solution.stats["fallbacks"]
     return solution
@@ -49,9 +52,7 @@ def test_bounds_of_initial_states_are_those_of_the_parameters_of_each_cell_and_m
 def test_a_solve_may_begin_with_what_another_ended_with(engine: str) -> None:
     # Under a metre of water: theta_s and elastic storage, to the tolerance.
     model = column(top="head", bottom="no_flow")
-    end = dg.solve(
-        model, LOAM, forcing={"head": 1.0}, initial={"head": -0.5}, times=[0.0, 50.0], engine=engine, rtol=1e-4
-    ).states["theta"][-1]
+    end = solved(model, LOAM, -0.5, [0.0, 50.0], forcing={"head": 1.0}, engine=engine, rtol=1e-4).states["theta"][-1]
     assert end.max() > LOAM["theta_s"]
     again = dg.solve(
         model, LOAM, forcing={"head": 1.0}, initial={"theta": end}, times=[0.0, 50.0], engine=engine, rtol=1e-4
@@ -61,16 +62,9 @@ def test_a_solve_may_begin_with_what_another_ended_with(engine: str) -> None:
 
 def test_heads_beyond_what_is_likely_have_to_be_asked_for(engine: str) -> None:
     with pytest.raises(dg.errors.InputError, match="max_head=12"):
-        dg.solve(column(), LOAM, forcing={"flux": 0.0}, initial={"head": 40.0}, times=[0.0, 1.0], engine=engine)
+        solved(column(), LOAM, 40.0, [0.0, 1.0], forcing={"flux": 0.0}, engine=engine)
     model = column(max_head=50.0, bottom="head")
-    solution = dg.solve(
-        model,
-        LOAM,
-        forcing={"flux": 0.0, "bottom_head": 40.0},
-        initial={"head": 40.0},
-        times=[0.0, 10.0],
-        engine=engine,
-    )
+    solution = solved(model, LOAM, 40.0, [0.0, 10.0], forcing={"flux": 0.0, "bottom_head": 40.0}, engine=engine)
     # At rest below a lid: the head falls by the height above the base.
     depth = torch.from_numpy(model.graph.coordinates["depth"].copy())
     torch.testing.assert_close(solution.outputs["head"][-1], 39.0 + depth, rtol=1e-4, atol=1e-4)
@@ -97,9 +91,7 @@ def test_rain_beyond_what_soil_takes_ends_the_solve_when_it_ponds(engine: str) -
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.999])
 def test_rain_that_soil_takes_is_solved(engine: str, share: float) -> None:
     rain = share * LOAM["K_s"]
-    solution = dg.solve(
-        column(), LOAM, forcing={"flux": rain}, initial={"head": -1.0}, times=[0.0, 50.0, 60.0], engine=engine
-    )
+    solution = solved(column(), LOAM, -1.0, [0.0, 50.0, 60.0], forcing={"flux": rain}, engine=engine)
     assert solution.fluxes["drainage"][-1].item() == pytest.approx(10 * rain, rel=1e-5)
     assert (solution.states["theta"] <= LOAM["theta_s"] + LOAM["S_s"] * 1.0).all()
 
@@ -134,12 +126,12 @@ def test_a_base_lets_through_what_gravity_takes(engine: str) -> None:
     m = 1 - 1 / SAND["n"]
     se = (1 + (SAND["alpha"] * 0.3) ** SAND["n"]) ** -m
     conductivity = SAND["K_s"] * se**0.5 * (1 - (1 - se ** (1 / m)) ** m) ** 2
-    solution = dg.solve(
+    solution = solved(
         dg.models.RichardsColumn(2.0, 4, bottom="flux"),
         SAND,
+        -0.3,
+        [0.0, 0.01],
         forcing={"flux": 0.0, "bottom_flux": conductivity},
-        initial={"head": -0.3},
-        times=[0.0, 0.01],
         engine=engine,
     )
     assert solution.fluxes["drainage"].item() == pytest.approx(0.01 * conductivity, rel=1e-9)
@@ -156,24 +148,11 @@ def test_a_closed_column_that_is_filled_ends_when_it_is_full(engine: str) -> Non
 
 def test_one_member_out_of_range_leaves_the_others_alone(engine: str) -> None:
     conductivity = torch.tensor([[0.1], [1.0], [0.2]], dtype=torch.float64, requires_grad=True)
-    solution = dg.solve(
-        column(),
-        LOAM | {"K_s": conductivity},
-        forcing={"flux": 0.5},
-        initial={"head": -1.0},
-        times=[0.0, 1.0, 2.0],
-        engine=engine,
-        throw=False,
+    solution = solved(
+        column(), LOAM | {"K_s": conductivity}, -1.0, [0.0, 1.0, 2.0], forcing={"flux": 0.5}, engine=engine, throw=False
     )
     assert solution.ok.tolist() == [False, True, False]
-    alone = dg.solve(
-        column(),
-        LOAM | {"K_s": 1.0},
-        forcing={"flux": 0.5},
-        initial={"head": -1.0},
-        times=[0.0, 1.0, 2.0],
-        engine=engine,
-    )
+    alone = solved(column(), LOAM | {"K_s": 1.0}, -1.0, [0.0, 1.0, 2.0], forcing={"flux": 0.5}, engine=engine)
     torch.testing.assert_close(solution.states["theta"][1], alone.states["theta"], rtol=1e-8, atol=1e-10)
     (gradient,) = torch.autograd.grad(solution.states["theta"].nan_to_num().sum(), conductivity)
     assert gradient[0] == gradient[2] == 0.0
@@ -182,32 +161,18 @@ def test_one_member_out_of_range_leaves_the_others_alone(engine: str) -> None:
 
 @pytest.mark.parametrize("solver", ["auto", "cvodes-bdf"])
 def test_a_solver_asked_for_by_name_says_the_same(solver: str) -> None:
-    solution = dg.solve(
-        column(),
-        LOAM,
-        forcing={"flux": 0.5},
-        initial={"head": -1.0},
-        times=[0.0, 1.0],
-        engine="sundials",
-        solver=solver,
-        throw=False,
+    solution = solved(
+        column(), LOAM, -1.0, [0.0, 1.0], forcing={"flux": 0.5}, engine="sundials", solver=solver, throw=False
     )
     assert solution.status == [Status.OUT_OF_RANGE]
     with pytest.raises(dg.errors.SolverError, match="'flux' in cell 0"):
-        dg.solve(column(), LOAM, forcing={"flux": 0.5}, initial={"head": -1.0}, times=[0.0, 1.0], engine="sundials")
+        solved(column(), LOAM, -1.0, [0.0, 1.0], forcing={"flux": 0.5}, engine="sundials")
 
 
 @pytest.mark.parametrize("solver", ["Rodas5P", "FBDF"])
 def test_solvers_of_julia_say_the_same(julia_engine: str, solver: str) -> None:
-    solution = dg.solve(
-        column(),
-        LOAM,
-        forcing={"flux": 0.5},
-        initial={"head": -1.0},
-        times=[0.0, 1.0],
-        engine=julia_engine,
-        solver=solver,
-        throw=False,
+    solution = solved(
+        column(), LOAM, -1.0, [0.0, 1.0], forcing={"flux": 0.5}, engine=julia_engine, solver=solver, throw=False
     )
     assert solution.status == [Status.OUT_OF_RANGE]
     assert "'flux' in cell 0" in solution.reasons[0]
@@ -252,22 +217,22 @@ def test_a_model_of_ones_own_has_ranges_too(engine: str) -> None:
 @pytest.mark.parametrize("head", [-1.0, -140.0, -151.0, -1e4])
 def test_nothing_evaporates_without_demand_and_nothing_infiltrates_without_rain(engine: str, head: float) -> None:
     model = column(top="atmosphere", bottom="no_flow")
-    solution = dg.solve(
+    solution = solved(
         model,
         LOAM,
+        head,
+        [0.0, 365.0, 730.0],
         forcing={"precipitation": 0.0, "potential_evaporation": 0.0},
-        initial={"head": head},
-        times=[0.0, 365.0, 730.0],
         engine=engine,
     )
     for flux in ("evaporation", "infiltration", "runoff"):
         assert (solution.fluxes[flux] == 0.0).all(), flux
-    demand = dg.solve(
+    demand = solved(
         model,
         LOAM,
+        head,
+        [0.0, 365.0, 730.0],
         forcing={"precipitation": 0.0, "potential_evaporation": 1e-4},
-        initial={"head": head},
-        times=[0.0, 365.0, 730.0],
         engine=engine,
     ).fluxes
     assert (demand["evaporation"] >= 0.0).all()

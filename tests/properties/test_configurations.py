@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calibration import CONFIG
 
 pytest.importorskip("hypothesis")
 
+from calibration import CONFIG
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from properties import attempt
