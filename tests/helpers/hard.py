@@ -1,6 +1,6 @@
 """Soil columns that are hard to solve: what weather, soils and parameter networks make of one sooner or later.
 
-Soils are those of Carsel and Parrish 1988, Water Resour. Res. 24, table 3. `python tests/hard.py ENGINE` prints what
+Soils are those of Carsel and Parrish 1988, Water Resour. Res. 24, table 3. `python tests/helpers/hard.py ENGINE` prints what
 each case takes.
 """
 
