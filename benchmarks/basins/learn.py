@@ -31,16 +31,8 @@ MEAN = "mean of the networks"
 # Climate and topography are what the network is given; a neighbour is sought in soil, vegetation and geology too,
 # which makes it a better one. With so few basins the network is no better for them.
 GIVEN = (
-    "gauge_lat",
-    "elev_mean",
-    "slope_mean",
-    "p_mean",
-    "pet_mean",
-    "p_seasonality",
-    "frac_snow",
-    "aridity",
-    "high_prec_freq",
-    "low_prec_freq",
+    *("gauge_lat", "elev_mean", "slope_mean", "p_mean", "pet_mean", "p_seasonality", "frac_snow", "aridity"),
+    *("high_prec_freq", "low_prec_freq"),
 )
 ATTRIBUTES = (
     *GIVEN,

@@ -12,19 +12,8 @@ import numpy as np
 from peers import PEERS
 
 PACKAGES = (
-    "pydiffgeo",
-    "torch",
-    "numpy",
-    "casadi",
-    "juliacall",
-    "diffrax",
-    "lineax",
-    "optimistix",
-    "equinox",
-    "jax",
-    "jaxlib",
-    "torchdiffeq",
-    "scipy",
+    *("pydiffgeo", "torch", "numpy", "casadi", "juliacall", "diffrax", "lineax", "optimistix", "equinox"),
+    *("jax", "jaxlib", "torchdiffeq", "scipy"),
 )
 TARGETS = (1e-3, 1e-4, 1e-5)
 Record = dict[str, Any]

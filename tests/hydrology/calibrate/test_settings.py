@@ -46,26 +46,9 @@ def test_the_example_is_read(tmp_path):
     # What is commented out are the defaults: with the comments taken off, nothing changes.
     text = path.read_text()
     for line in (
-        "engine = ",
-        "rtol = ",
-        "atol = ",
-        "method = ",
-        "loss = ",
-        "even_years = ",
-        "candidates = ",
-        "starts = ",
-        "window = ",
-        "window_steps = ",
-        "finalists = ",
-        "steps = ",
-        "within = ",
-        "tolerance = ",
-        "learning_rate = ",
-        "patience = ",
-        "spinup = ",
-        "seed = ",
-        "dimensions = ",
-        "variables = ",
+        *("engine = ", "rtol = ", "atol = ", "method = ", "loss = ", "even_years = ", "candidates = "),
+        *("starts = ", "window = ", "window_steps = ", "finalists = ", "steps = ", "within = ", "tolerance = "),
+        *("learning_rate = ", "patience = ", "spinup = ", "seed = ", "dimensions = ", "variables = "),
     ):
         assert f"# {line}" in text, line
         text = text.replace(f"# {line}", line)
