@@ -66,15 +66,30 @@ def make_basins(folder: Path) -> None:
     """Runoff of the model with known parameters, and errors."""
     chance, n = np.random.default_rng(0), 1461
     season = np.cos(2 * np.pi * np.arange(n) / 365.25)
-    forcing = {"precipitation": chance.gamma(0.3, 10.0, (2, n)), "temperature": 6 - 9 * season + chance.normal(0, 3, (2, n)),
-               "daylength": np.broadcast_to(12 - 3 * season, (2, n))}  # fmt: skip
-    run = dg.solve(dg.models.ExpHydro(), {"f": 0.03, "S_max": 300.0}, times=np.arange(n + 1.0), engine="sundials",
-                   forcing={k: torch.from_numpy(v.copy()) for k, v in forcing.items()}, initial={"water_storage": 200.0})  # fmt: skip
-    series = {"prcp": (forcing["precipitation"], "mm d-1"), "tmean": (forcing["temperature"], "degC"), "dayl": (forcing["daylength"], "h"),
-              "q_obs": (run.fluxes["runoff"].numpy() * chance.normal(1, 0.1, (2, n)).clip(0), "mm d-1")}  # fmt: skip
+    forcing = {
+        "precipitation": chance.gamma(0.3, 10.0, (2, n)),
+        "temperature": 6 - 9 * season + chance.normal(0, 3, (2, n)),
+        "daylength": np.broadcast_to(12 - 3 * season, (2, n)),
+    }
+    run = dg.solve(
+        dg.models.ExpHydro(),
+        {"f": 0.03, "S_max": 300.0},
+        times=np.arange(n + 1.0),
+        engine="sundials",
+        forcing={k: torch.from_numpy(v.copy()) for k, v in forcing.items()},
+        initial={"water_storage": 200.0},
+    )
+    series = {
+        "prcp": (forcing["precipitation"], "mm d-1"),
+        "tmean": (forcing["temperature"], "degC"),
+        "dayl": (forcing["daylength"], "h"),
+        "q_obs": (run.fluxes["runoff"].numpy() * chance.normal(1, 0.1, (2, n)).clip(0), "mm d-1"),
+    }
     days = np.datetime64("2000-10-01") + np.arange(n)
-    xr.Dataset({k: (("basin", "time"), v, {"units": u}) for k, (v, u) in series.items()},
-               {"basin": ["one", "two"], "time": days.astype("datetime64[ns]")}).to_netcdf(folder / "basins.nc")  # fmt: skip
+    xr.Dataset(
+        {k: (("basin", "time"), v, {"units": u}) for k, (v, u) in series.items()},
+        {"basin": ["one", "two"], "time": days.astype("datetime64[ns]")},
+    ).to_netcdf(folder / "basins.nc")
 
 
 def start(config: Path) -> subprocess.Popen[str]:

@@ -32,19 +32,14 @@ EXCHANGED = {
     for a, b in (pair, pair[::-1])
 }
 # Calls whose first two arguments may be exchanged without a change, or are of different types.
-NO_PAIRS = {"minimum", "maximum", "min", "max", "zip", "map", "isinstance", "getattr", "range", "replace", "divmod", "slice",
-            "positive", "between", "total", "mean", "cls", "areas_of"}  # fmt: skip
+NO_PAIRS = {
+    *("minimum", "maximum", "min", "max", "zip", "map", "isinstance", "getattr", "range", "replace", "divmod"),
+    *("slice", "positive", "between", "total", "mean", "cls", "areas_of"),
+}
 # Calls that declare or check and compute nothing.
 DECLARATIONS = (
-    "require",
-    "check_",
-    "Limit",
-    "IntegratedFlux",
-    "Parameter",
-    "ForcingVariable",
-    "State",
-    "Boundary",
-    "isinstance",
+    *("require", "check_", "Limit", "IntegratedFlux", "Parameter", "ForcingVariable", "State"),
+    *("Boundary", "isinstance"),
 )
 
 

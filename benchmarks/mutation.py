@@ -191,13 +191,16 @@ def report(outcomes: Sequence[Outcome]) -> str:
     """The outcomes in Markdown."""
     caught = sum(o.by is not None for o in outcomes)
     lines = [
-        "# Which mistakes the tests notice", "",
+        "# Which mistakes the tests notice",
+        "",
         f"Of {len(outcomes)} mutants the tests catch {caught}: {100 * caught / len(outcomes):.1f} %. Each was made in the "
         "formulas by itself, and tested with the files that are about it, in a bare checkout and with the embedded "
         "engine; a run beyond its time limit counts as caught. Made by `python benchmarks/mutation.py --report "
-        "benchmarks/MUTATION.md`.", "",
-        "| file | mutants | caught | tests |", "|---|---|---|---|",
-    ]  # fmt: skip
+        "benchmarks/MUTATION.md`.",
+        "",
+        "| file | mutants | caught | tests |",
+        "|---|---|---|---|",
+    ]
     for file in dict.fromkeys(o.mutant.file for o in outcomes):
         own = [o for o in outcomes if o.mutant.file == file]
         tests = ", ".join(f"`{t}`" for t in dict.fromkeys(t.split("::")[0] for t in TARGETS[file].tests))

@@ -115,8 +115,16 @@ def main() -> None:
 
     def gradient() -> None:
         started = time.perf_counter()
-        sol = dg.solve(model, soil, forcing={"flux": flux}, times=times, initial={"theta": theta}, engine="julia",
-                       rtol=rtol, atol=rtol / 100)  # fmt: skip
+        sol = dg.solve(
+            model,
+            soil,
+            forcing={"flux": flux},
+            times=times,
+            initial={"theta": theta},
+            engine="julia",
+            rtol=rtol,
+            atol=rtol / 100,
+        )
         loss = (sol.states["theta"][1:] - 0.25).square().mean(-1).sum()
         middle = time.perf_counter()
         torch.autograd.grad(loss, leaves)
@@ -154,8 +162,10 @@ def main() -> None:
         "through dg.solve and autograd": (forward, total - forward),
     }.items():
         print(f"{what:42}{1e3 * a:9.2f}{1e3 * b:10.2f}{(a + b) / total:7.0%}")
-    print(f"\nbackward over forward {(total - forward) / forward:.2f}; dg.solve over the same calls from Julia "
-          f"{total / sum(alone):.2f}; an empty solve through autograd {1e6 * empty_node():.0f} us")  # fmt: skip
+    print(
+        f"\nbackward over forward {(total - forward) / forward:.2f}; dg.solve over the same calls from Julia "
+        f"{total / sum(alone):.2f}; an empty solve through autograd {1e6 * empty_node():.0f} us"
+    )
 
 
 if __name__ == "__main__":

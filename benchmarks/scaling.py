@@ -39,9 +39,15 @@ def gradient(model: dg.Model, cells: int, days: int, members: int, engine: str) 
     leaves = [v.requires_grad_() for v in (*parameters.values(), theta, flux)]
     started = time.perf_counter()
     sol = dg.solve(
-        model, parameters, forcing={"flux": flux}, times=np.arange(days + 1.0), initial={"theta": theta},
-        engine=engine, rtol=1e-4, atol=1e-6,
-    )  # fmt: skip
+        model,
+        parameters,
+        forcing={"flux": flux},
+        times=np.arange(days + 1.0),
+        initial={"theta": theta},
+        engine=engine,
+        rtol=1e-4,
+        atol=1e-6,
+    )
     torch.autograd.grad((sol.states["theta"][:, 1:] - 0.25).square().mean(-1).sum(), leaves)
     return time.perf_counter() - started, sol.stats.get("kept_bytes", 0.0) / 2**20
 

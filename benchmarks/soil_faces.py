@@ -47,7 +47,9 @@ def solve(
     model = dg.models.RichardsColumn(
         float(thickness.sum()), len(thickness), thickness=thickness, face_conductivity=mean, **choices
     )
-    return dg.solve(model, soil, forcing=forcing, initial={"head": head}, times=times, rtol=1e-5, atol=1e-8, engine="sundials")  # fmt: skip
+    return dg.solve(
+        model, soil, forcing=forcing, initial={"head": head}, times=times, rtol=1e-5, atol=1e-8, engine="sundials"
+    )
 
 
 def evaporation(soil: str) -> Amount:
@@ -55,7 +57,16 @@ def evaporation(soil: str) -> Amount:
 
     def amount(mean: str, thickness: np.ndarray) -> float:
         forcing = {"precipitation": 0.0, "potential_evaporation": 0.005}
-        sol = solve(mean, thickness, layers(thickness, (0.0, soil)), forcing, -1.0, [0.0, 30.0], top="atmosphere", bottom="no_flow")  # fmt: skip
+        sol = solve(
+            mean,
+            thickness,
+            layers(thickness, (0.0, soil)),
+            forcing,
+            -1.0,
+            [0.0, 30.0],
+            top="atmosphere",
+            bottom="no_flow",
+        )
         return float(sol.fluxes["evaporation"].sum())
 
     return amount

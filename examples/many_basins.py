@@ -75,8 +75,12 @@ def main(
     )
 
     training = dg.nn.Training(steps=steps, batch=5, window=365, warmup=180, learning_rate=0.03, settings=settings)
-    seen = dg.nn.train(network, data.take(kept), training,
-                       callback=lambda step, loss: print(f"  step {step:3d}  loss {loss:.3f}") if step % 20 == 0 else None)  # fmt: skip
+    seen = dg.nn.train(
+        network,
+        data.take(kept),
+        training,
+        callback=lambda step, loss: print(f"  step {step:3d}  loss {loss:.3f}") if step % 20 == 0 else None,
+    )
     network.save(file)
 
     # Whoever has the file and the attributes of a place can predict it.

@@ -15,8 +15,15 @@ import numpy as np
 import pydiffgeo as dg
 
 WARMUP = 365
-BOUNDS = {"f": (0.0, 0.2), "S_max": (50.0, 2500.0), "Q_max": (1.0, 120.0), "D_f": (0.01, 8.0), "T_max": (-1.0, 4.0),
-          "T_min": (-5.0, 1.0), "water_storage": (0.0, 2500.0)}  # fmt: skip
+BOUNDS = {
+    "f": (0.0, 0.2),
+    "S_max": (50.0, 2500.0),
+    "Q_max": (1.0, 120.0),
+    "D_f": (0.01, 8.0),
+    "T_max": (-1.0, 4.0),
+    "T_min": (-5.0, 1.0),
+    "water_storage": (0.0, 2500.0),
+}
 
 
 def made_up(years: int, engine: str, seed: int = 1) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
@@ -30,8 +37,16 @@ def made_up(years: int, engine: str, seed: int = 1) -> tuple[np.ndarray, dict[st
         "daylength": 12.0 - 3.0 * season,
     }
     true = {"f": 0.03, "S_max": 400.0, "Q_max": 20.0, "D_f": 2.5, "T_max": 0.5, "T_min": -1.0}
-    run = dg.solve(dg.models.ExpHydro(), true, forcing=forcing, times=np.arange(n + 1.0), engine=engine,
-                   initial={"water_storage": 300.0}, rtol=1e-5, atol=1e-5)  # fmt: skip
+    run = dg.solve(
+        dg.models.ExpHydro(),
+        true,
+        forcing=forcing,
+        times=np.arange(n + 1.0),
+        engine=engine,
+        initial={"water_storage": 300.0},
+        rtol=1e-5,
+        atol=1e-5,
+    )
     runoff = run.fluxes["runoff"].numpy() * (1 + 0.1 * random.normal(size=n))
     runoff[n // 4 : n // 4 + 20] = np.nan
     return dates, forcing, np.maximum(runoff, 0.0)
@@ -56,10 +71,16 @@ def main(
     )
     settings = {"engine": engine, "rtol": 1e-4, "atol": 1e-4}
     site = dg.calibration.Site(
-        name=basin or "made up", model=dg.models.ExpHydro(), times=np.arange(split + 1.0),
-        forcing={k: v[:split] for k, v in forcing.items()}, observations=(observed,), bounds=BOUNDS,
-        loss="nse", warmup=WARMUP, settings=settings,
-    )  # fmt: skip
+        name=basin or "made up",
+        model=dg.models.ExpHydro(),
+        times=np.arange(split + 1.0),
+        forcing={k: v[:split] for k, v in forcing.items()},
+        observations=(observed,),
+        bounds=BOUNDS,
+        loss="nse",
+        warmup=WARMUP,
+        settings=settings,
+    )
     strategy = dg.calibration.Strategy(candidates=64, starts=4, finalists=2, window=730, window_steps=10, steps=steps)
     found = dg.calibration.calibrate([site], strategy)
     values = found.values(site.name)
@@ -67,8 +88,14 @@ def main(
 
     # Validation: the whole record is run, and the days that the search never saw are scored.
     water = values.pop("water_storage")
-    whole = dg.solve(dg.models.ExpHydro(), values, forcing=forcing, times=np.arange(len(dates) + 1.0),
-                     initial={"water_storage": water}, **settings)  # fmt: skip
+    whole = dg.solve(
+        dg.models.ExpHydro(),
+        values,
+        forcing=forcing,
+        times=np.arange(len(dates) + 1.0),
+        initial={"water_storage": water},
+        **settings,
+    )
     simulated, late, early = whole.fluxes["runoff"], slice(split, None), slice(WARMUP, split)
     drivers = {k: forcing[k] for k in ("precipitation", "temperature")}
     predictions = {
@@ -83,8 +110,10 @@ def main(
     for name, series in predictions.items():
         nse, kge = (measure(series, runoff[late]).item() for measure in (dg.losses.nse, dg.losses.kge))
         print(f"  {name:18} NSE {nse:6.3f}   KGE {kge:6.3f}")
-    return {"nse": dg.losses.nse(simulated[late], runoff[late]).item(),
-            "climatology": dg.losses.nse(predictions["climatology"], runoff[late]).item()}  # fmt: skip
+    return {
+        "nse": dg.losses.nse(simulated[late], runoff[late]).item(),
+        "climatology": dg.losses.nse(predictions["climatology"], runoff[late]).item(),
+    }
 
 
 if __name__ == "__main__":

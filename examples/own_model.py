@@ -41,8 +41,12 @@ def Hillslope(length: float = 100.0, cells: int = 20) -> dg.Model:
         graph=dg.column(length, cells),
         states=(dg.State("water", "m", "drainable water above the base", default=0.2, low=0.0),),
         parameters=(
-            dg.Parameter("K", "m d-1", "hydraulic conductivity", 10.0, low=0.0, open_low=True, typical=(0.5, 100.0), log=True),
-            dg.Parameter("specific_yield", "1", "drainable porosity", 0.1, low=0.0, high=1.0, open_low=True, typical=(0.02, 0.4)),
+            dg.Parameter(
+                "K", "m d-1", "hydraulic conductivity", 10.0, low=0.0, open_low=True, typical=(0.5, 100.0), log=True
+            ),
+            dg.Parameter(
+                "specific_yield", "1", "drainable porosity", 0.1, low=0.0, high=1.0, open_low=True, typical=(0.02, 0.4)
+            ),
         ),
         forcings=(dg.ForcingVariable("recharge", "m d-1", "recharge of the aquifer", low=0.0),),
         fluxes=(
@@ -54,9 +58,11 @@ def Hillslope(length: float = 100.0, cells: int = 20) -> dg.Model:
         source=recharge,
         flux=flux,
         output=lambda cell: {"head": cell.head},
-        boundaries=(dg.Boundary("stream", cells=(cells - 1,), function=stream, geometry={"distance": length / cells / 2}),),
+        boundaries=(
+            dg.Boundary("stream", cells=(cells - 1,), function=stream, geometry={"distance": length / cells / 2}),
+        ),
         reference="Boussinesq 1877, Essai sur la theorie des eaux courantes; Dupuit 1863",
-    )  # fmt: skip
+    )
 
 
 def main(days: int = 365, steps: int = 15, engine: str = "auto") -> dict[str, float]:
@@ -109,9 +115,15 @@ def main(days: int = 365, steps: int = 15, engine: str = "auto") -> dict[str, fl
         "baseflow", "flux_sum", weeks, amount * random.normal(1.0, 0.05, len(weeks)), error=0.05 * amount
     )
     site = dg.calibration.Site(
-        name="hillslope", model=model, times=times, forcing=forcing, observations=(*wells, stream), loss="gaussian",
-        bounds={"K": None, "specific_yield": None}, settings={**settings, "rtol": 1e-5},
-    )  # fmt: skip
+        name="hillslope",
+        model=model,
+        times=times,
+        forcing=forcing,
+        observations=(*wells, stream),
+        loss="gaussian",
+        bounds={"K": None, "specific_yield": None},
+        settings={**settings, "rtol": 1e-5},
+    )
     found = dg.calibration.calibrate([site], dg.calibration.Strategy(candidates=16, starts=2, finalists=2, steps=steps))
     values = found.values("hillslope")
     print("found", ", ".join(f"{k} {v:.3f} (true {true[k]:g})" for k, v in values.items()))

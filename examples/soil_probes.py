@@ -20,8 +20,14 @@ import pydiffgeo as dg
 DEPTHS = (0.05, 0.15, 0.35, 0.6, 0.9)
 HORIZON = 0.4  # m: where the loam begins
 TRUE = {"alpha_sand": 5.0, "n_sand": 1.8, "K_s_sand": 0.6, "alpha_loam": 2.0, "n_loam": 1.4, "K_s_loam": 0.08}
-BOUNDS = {"alpha_sand": (1.0, 15.0), "n_sand": (1.2, 3.0), "K_s_sand": (0.02, 5.0),
-          "alpha_loam": (0.5, 10.0), "n_loam": (1.1, 2.0), "K_s_loam": (0.005, 1.0)}  # fmt: skip
+BOUNDS = {
+    "alpha_sand": (1.0, 15.0),
+    "n_sand": (1.2, 3.0),
+    "K_s_sand": (0.02, 5.0),
+    "alpha_loam": (0.5, 10.0),
+    "n_loam": (1.1, 2.0),
+    "K_s_loam": (0.005, 1.0),
+}
 # A soil map knows the loam's n to about 0.15.
 PRIORS = {"n_loam": dg.calibration.Prior(1.45, 0.15)}
 
@@ -67,10 +73,19 @@ def main(
     observations.append(dg.observe.Observation("drainage", "flux_sum", weeks, drained, error=5e-4))
 
     site = dg.calibration.Site(
-        name="plot", model=model, times=times, forcing=forcing, observations=tuple(observations), bounds=BOUNDS,
-        priors=PRIORS, initial={"head": -1.0}, loss="gaussian", assemble=assemble, settings=settings,
+        name="plot",
+        model=model,
+        times=times,
+        forcing=forcing,
+        observations=tuple(observations),
+        bounds=BOUNDS,
+        priors=PRIORS,
+        initial={"head": -1.0},
+        loss="gaussian",
+        assemble=assemble,
+        settings=settings,
         logarithmic=tuple(name for name in BOUNDS if not name.startswith("n_")),
-    )  # fmt: skip
+    )
     strategy = dg.calibration.Strategy(method="gauss_newton", candidates=24, starts=2, finalists=2, steps=15)
     found = dg.calibration.calibrate([site], strategy)
     values, errors = found.values("plot"), found.standard_errors("plot")

@@ -7,9 +7,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 
 from pydiffgeo.engines.julia import session
 from pydiffgeo.engines.registry import NAMES
+
+# Numbers that tests write down are doubles, whichever of the files are run.
+torch.set_default_dtype(torch.float64)
 
 try:
     from hypothesis import HealthCheck, settings
@@ -66,11 +70,23 @@ def usual_engine() -> str:
     return "sundials" if julia_absent() else "julia"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def engines() -> tuple[str, ...]:
+    """The engines of this machine."""
+    return ("sundials",) if julia_absent() else tuple(NAMES)
+
+
+@pytest.fixture(scope="session")
 def julia_engine() -> str:
     if why := julia_absent():
         pytest.skip(why)
     return "julia"
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of reports are made but not drawn, which takes most of the time."""
+    monkeypatch.setattr("pydiffgeo.report.parts.svg", lambda figure: b"<svg/>")
 
 
 @pytest.fixture(scope="session")

@@ -60,8 +60,10 @@ def imports(name: str) -> set[str]:
             for alias in node.names:
                 whole = ".".join([*base, alias.name])
                 found.add("." + (whole if whole in MODULES else ".".join(base) or "__init__"))
-    return {"." + (f.removeprefix("pydiffgeo").lstrip(".") or "__init__") if f.split(".")[0] == "pydiffgeo" else f
-            for f in found}  # fmt: skip
+    return {
+        "." + (f.removeprefix("pydiffgeo").lstrip(".") or "__init__") if f.split(".")[0] == "pydiffgeo" else f
+        for f in found
+    }
 
 
 def layer(name: str) -> int:

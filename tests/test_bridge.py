@@ -22,11 +22,7 @@ end
 
 
 @pytest.fixture(scope="module")
-def robertson():
-    from conftest import julia_absent
-
-    if why := julia_absent():
-        pytest.skip(why)
+def robertson(julia_engine):
     from pydiffgeo.engines.julia.session import in_julia
 
     in_julia(lambda package: None)

@@ -66,13 +66,16 @@ class Plain:
 
 
 DIFFERENT: list[Any] = [
-    None, True, 1.0, "1", b"1", [1.0], [[1.0]], [1.0, 1.0], [[1.0], [1.0]], [1.0, [1.0]], (), {}, {"a": 1}, {"b": 1}, {"a": 1, "b": 1},
-    {"a": "b"}, ["a", "b"], ["ab"], ["a", "b", ""], {"a"}, 1j, Pair(1, 2), Pair(2, 1), Plain(1), Plain(2), float, int, np.exp, torch.exp,
-    np.datetime64("2000-01-01"), np.datetime64("2000-01-02"), np.timedelta64(1, "D"), np.array(["a", "b"]), np.array(["a", "c"]),
-    torch.nn.Linear(2, 1), torch.nn.Linear(2, 1), functools.partial(max, 1), functools.partial(max, 2), np.array([1.0, "a"], object),
-    pd.DataFrame({"a": [1.0, 2.0]}), pd.DataFrame({"b": [1.0, 2.0]}), pd.DataFrame({"a": ["x", "y"]}), xr.Dataset({"a": ("t", [1.0, 2.0])}),
-    xr.Dataset({"a": ("u", [1.0, 2.0])}), lambda x: x + 1, lambda x: x + 2, lambda x, y=1: x + 1, np.array([True, False]),
-]  # fmt: skip
+    *(None, True, 1.0, "1", b"1", 1j, float, int, np.exp, torch.exp, (), {}, {"a"}),
+    *([1.0], [[1.0]], [1.0, 1.0], [[1.0], [1.0]], [1.0, [1.0]], ["a", "b"], ["ab"], ["a", "b", ""]),
+    *({"a": 1}, {"b": 1}, {"a": 1, "b": 1}, {"a": "b"}, Pair(1, 2), Pair(2, 1), Plain(1), Plain(2)),
+    *(np.datetime64("2000-01-01"), np.datetime64("2000-01-02"), np.timedelta64(1, "D")),
+    *(np.array(["a", "b"]), np.array(["a", "c"]), np.array([1.0, "a"], object), np.array([True, False])),
+    *(torch.nn.Linear(2, 1), torch.nn.Linear(2, 1), functools.partial(max, 1), functools.partial(max, 2)),
+    *(pd.DataFrame({"a": [1.0, 2.0]}), pd.DataFrame({"b": [1.0, 2.0]}), pd.DataFrame({"a": ["x", "y"]})),
+    *(xr.Dataset({"a": ("t", [1.0, 2.0])}), xr.Dataset({"a": ("u", [1.0, 2.0])})),
+    *(lambda x: x + 1, lambda x: x + 2, lambda x, y=1: x + 1),
+]
 
 
 def test_different_values_have_different_digests() -> None:
@@ -146,11 +149,13 @@ def test_methods_count_with_what_they_belong_to() -> None:
 
 def reservoir(rate: Any = 1.0, **more: Any) -> dg.Model:
     parts: dict[str, Any] = {
-        "name": "Reservoir", "graph": dg.single_cell(), "states": (dg.State("s", "mm", "water", default=10.0),),
+        "name": "Reservoir",
+        "graph": dg.single_cell(),
+        "states": (dg.State("s", "mm", "water", default=10.0),),
         "parameters": (dg.Parameter("k", "d-1", "k", 0.3, low=0.0, typical=(0.01, 2.0)),),
         "fluxes": (dg.IntegratedFlux("q", "mm", "out", -1),),
         "source": lambda c, f: {"s": -rate * c.k * c.s, "q": rate * c.k * c.s},
-    }  # fmt: skip
+    }
     return dg.Model(**(parts | more))
 
 
@@ -230,8 +235,15 @@ TIMES = np.arange(6.0)
 
 def site(**more: Any) -> Site:
     seen = dg.observe.Observation("s", "value", TIMES[1:], 10 * np.exp(-0.4 * TIMES[1:]), error=0.1)
-    parts: dict[str, Any] = {"name": "x", "model": reservoir(), "times": TIMES, "forcing": {}, "observations": (seen,),
-                             "bounds": {"k": None}, "settings": {"engine": "sundials"}}  # fmt: skip
+    parts: dict[str, Any] = {
+        "name": "x",
+        "model": reservoir(),
+        "times": TIMES,
+        "forcing": {},
+        "observations": (seen,),
+        "bounds": {"k": None},
+        "settings": {"engine": "sundials"},
+    }
     return Site(**(parts | more))
 
 

@@ -96,11 +96,13 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], list[str]]] = {
     "series linear": (series([0, 1, 2], [0.1] * 2, "linear"), ShapeError, ["'flux'", "3 values (one per time)"]),
     "batches": (
         parameter(n=full((3, 1), 1.5), K_s=full((1, 5), 1.0)) | forcing(flux=full((4, 2), 0.1)),
-        ShapeError, ["batch sizes differ", "parameter 'n' has 3", "forcing 'flux' has 4"],
+        ShapeError,
+        ["batch sizes differ", "parameter 'n' has 3", "forcing 'flux' has 4"],
     ),
     "batch of initials": (
         parameter(n=full((3, 1), 1.5)) | initial(theta=full((2, 5), 0.2)),
-        ShapeError, ["parameter 'n' has 3", "initial 'theta' has 2"],
+        ShapeError,
+        ["parameter 'n' has 3", "initial 'theta' has 2"],
     ),
     # values
     "n": (parameter(n=1.0), BoundsError, ["'n'", "it is 1", "(1, inf)"]),
@@ -114,7 +116,8 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], list[str]]] = {
     "theta_r equal": (parameter(theta_r=0.43), BoundsError, ["theta_r < theta_s", "theta_r=0.43"]),
     "theta_r cell": (
         parameter(theta_r=[[0.1], [0.4]], theta_s=[0.5, 0.5, 0.3, 0.5, 0.5]),
-        BoundsError, ["entry (1, 2)", "theta_r=0.4", "theta_s=0.3"],
+        BoundsError,
+        ["entry (1, 2)", "theta_r=0.4", "theta_s=0.3"],
     ),
     "forcing NaN": (forcing(flux=[0.1, NAN]), BoundsError, ["'flux'", "finite", "entry (1,) is nan"]),
     "forcing infinite": (forcing(flux=[-INF, 0.1]), BoundsError, ["'flux'", "finite", "entry (0,) is -inf"]),
@@ -145,16 +148,20 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], list[str]]] = {
     "no steps": ({"max_steps": 0}, InputError, ["max_steps", "whole number, 1 or more", "0"]),
     "half a step": ({"max_steps": 0.5}, InputError, ["max_steps", "whole number", "0.5"]),
     "threads": ({"threads": -1}, InputError, ["threads", "0 or more", "-1"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", BAD)
 def test_bad_input_is_refused_and_named(what: str) -> None:
     given, error, parts = BAD[what]
     good: dict[str, Any] = {
-        "model": dg.models.RichardsColumn(0.5, 5), "parameters": {}, "forcing": {"flux": [0.01, 0.02]},
-        "times": [0.0, 1.0, 2.0], "initial": {"theta": 0.2}, "engine": "sundials",
-    }  # fmt: skip
+        "model": dg.models.RichardsColumn(0.5, 5),
+        "parameters": {},
+        "forcing": {"flux": [0.01, 0.02]},
+        "times": [0.0, 1.0, 2.0],
+        "initial": {"theta": 0.2},
+        "engine": "sundials",
+    }
     with pytest.raises(error) as caught:
         dg.solve(**good | given)
     assert type(caught.value) is error
@@ -164,8 +171,14 @@ def test_bad_input_is_refused_and_named(what: str) -> None:
 
 def test_a_good_input_does_reach_the_solve() -> None:
     with pytest.raises(pytest.fail.Exception, match="the solve was started"):
-        dg.solve(dg.models.ExpHydro(), forcing=WEATHER, times=[0.0, 1.0, 2.0], engine="sundials",
-                 max_steps=np.int64(9), rtol=np.float32(1e-3))  # fmt: skip
+        dg.solve(
+            dg.models.ExpHydro(),
+            forcing=WEATHER,
+            times=[0.0, 1.0, 2.0],
+            engine="sundials",
+            max_steps=np.int64(9),
+            rtol=np.float32(1e-3),
+        )
 
 
 WEATHER = {"precipitation": [1.0, 2.0], "temperature": 5.0, "daylength": 9.0}
@@ -199,9 +212,12 @@ def test_shapes_over_faces_and_cells(
 ) -> None:
     with pytest.raises(error) as caught:
         dg.solve(
-            aquifer(), parameters, forcing={"recharge": 0.001, "stage": 9.0} | forcing, times=[0.0, 1.0, 2.0],
+            aquifer(),
+            parameters,
+            forcing={"recharge": 0.001, "stage": 9.0} | forcing,
+            times=[0.0, 1.0, 2.0],
             engine="sundials",
-        )  # fmt: skip
+        )
     for part in parts:
         assert part in str(caught.value)
 

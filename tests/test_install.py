@@ -67,8 +67,14 @@ def solve(python: Path, engine: str, cwd: Path, more: Mapping[str, str] | None =
 
 
 def expected(engine: str) -> float:
-    sol = dg.solve(dg.models.RichardsColumn(depth=0.5, cells=5), {}, forcing={"flux": [0.02, 0.001]}, times=[0.0, 1.0, 2.0],
-                   initial={"theta": 0.25}, engine=engine)  # fmt: skip
+    sol = dg.solve(
+        dg.models.RichardsColumn(depth=0.5, cells=5),
+        {},
+        forcing={"flux": [0.02, 0.001]},
+        times=[0.0, 1.0, 2.0],
+        initial={"theta": 0.25},
+        engine=engine,
+    )
     return sol.states["theta"].sum().item()
 
 
@@ -88,17 +94,8 @@ def test_the_lowest_versions_are_those_asked_for():
     asked = dict(re.findall(r'"([a-z0-9]+)>=([0-9.]+)', (ROOT / "pyproject.toml").read_text()))
     lowest = dict(re.findall(r"^([a-z0-9]+)==([0-9.]+)$", (ROOT / "tests" / "lowest.txt").read_text(), re.MULTILINE))
     untested = {
-        "torch",
-        "tomli",
-        "hatchling",
-        "lightning",
-        "mypy",
-        "hypothesis",
-        "ruff",
-        "scipy",
-        "diffrax",
-        "torchdiffeq",
-        "diffeqpy",
+        *("torch", "tomli", "hatchling", "lightning", "mypy", "hypothesis", "ruff", "scipy", "diffrax"),
+        *("torchdiffeq", "diffeqpy"),
     }
     assert {*asked} - untested == {*lowest}
     for name, version in lowest.items():
@@ -126,9 +123,19 @@ def test_the_wheel_holds_the_package_and_its_julia_source(built):
 def test_the_source_archive_holds_what_builds_and_tests(built):
     with tarfile.open(built / f"{NAME}.tar.gz") as file:
         held = {n.removeprefix(f"{NAME}/") for n in file.getnames()}
-    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "CHANGELOG.md", "docs/installing.md",
-                 "pydiffgeo/juliapkg.json", "tests/conftest.py", "tests/test_install.py", "julia/test/runtests.jl",
-                 *(f"julia/{p}" for p in JULIA_FILES)):  # fmt: skip
+    for name in (
+        "pyproject.toml",
+        "hatch_build.py",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "docs/installing.md",
+        "pydiffgeo/juliapkg.json",
+        "tests/conftest.py",
+        "tests/test_install.py",
+        "julia/test/runtests.jl",
+        *(f"julia/{p}" for p in JULIA_FILES),
+    ):
         assert name in held, name
     assert not [
         n for n in held if "__pycache__" in n or n.startswith((".git/", "shared")) or n.endswith("Manifest.toml")

@@ -33,13 +33,17 @@ def reservoir(**changes: Any) -> dg.Model:
     """A linear reservoir whose functions are at the top of a module."""
     return replace(
         dg.Model(
-            name="Reservoir", graph=dg.single_cell(2.0), states=(dg.State("storage", "mm", "water", default=3.0),),
+            name="Reservoir",
+            graph=dg.single_cell(2.0),
+            states=(dg.State("storage", "mm", "water", default=3.0),),
             parameters=(dg.Parameter("k", "d-1", "outflow per storage", 0.5, low=0.0, typical=(0.1, 0.9)),),
-            forcings=(dg.ForcingVariable("rain", "mm d-1", "rain"),), fluxes=(dg.IntegratedFlux("out", "mm", "outflow", -1),),
-            source=outflow, constraints=(dg.Constraint("k < 1", ("k",), between_zero_and_one),),
+            forcings=(dg.ForcingVariable("rain", "mm d-1", "rain"),),
+            fluxes=(dg.IntegratedFlux("out", "mm", "outflow", -1),),
+            source=outflow,
+            constraints=(dg.Constraint("k < 1", ("k",), between_zero_and_one),),
         ),
         **changes,
-    )  # fmt: skip
+    )
 
 
 def run(model: dg.Model) -> dg.Solution:
@@ -123,7 +127,10 @@ def test_ready_models_are_the_same_for_the_same_numbers_and_not_for_others() -> 
 def test_what_cannot_be_pickled_is_named() -> None:
     lambdas = reservoir(source=lambda cell, forcing: {"storage": -cell.storage, "out": cell.storage})
     for thing in (lambdas, dg.Layer(lambdas), dg.nn.ParameterNetwork(lambdas, ["clay"])):
-        with pytest.raises(ModelError, match=r"Reservoir: its local function 'source' cannot be pickled.*<lambda>, line \d+ of .*test_pickling.py"):  # fmt: skip
+        with pytest.raises(
+            ModelError,
+            match=r"Reservoir: its local function 'source' cannot be pickled.*<lambda>, line \d+ of .*test_pickling.py",
+        ):
             pickle.dumps(thing)
         with pytest.raises(ModelError, match="'source'"):
             torch.save(thing, io.BytesIO())

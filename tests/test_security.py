@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import ast
-import html.parser
 import json
 import os
 import pickle
-import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import xarray as xr
 from calibration import write_basins, write_config
-from test_io_folders import DAYS, camels, caravan, caravan_file  # noqa: F401 (fixtures)
+from folders import DAYS, camels_folder, caravan_file, caravan_folder
 
 import pydiffgeo as dg
 from pydiffgeo.calibration import checkpoint
-from pydiffgeo.engines.ir.assembly import Layout, build_system
-from pydiffgeo.engines.ir.traced_model import trace_model
-from pydiffgeo.engines.ir.tracing import trace
-from pydiffgeo.engines.julia.codegen import RULES, julia_loop
-from pydiffgeo.errors import DataError, ModelError, PydiffgeoError, UnitError
+from pydiffgeo.errors import DataError, PydiffgeoError, UnitError
 from pydiffgeo.hydrology import calibrate_file as calibrate
 from pydiffgeo.io.units import check_known
-from pydiffgeo.verification.outcome import Result
-from pydiffgeo.verification.pages import write_report
-from pydiffgeo.verification.problem import Outcome, Problem, Quantity, check
 
 ROOT = Path(dg.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
@@ -54,8 +43,11 @@ def sprung(tmp_path: Path) -> Path:
 
 def hostile(sprung: Path) -> list[str]:
     run = f"__import__('os').system('touch {sprung}')"
-    return [run, f"$(touch {sprung})", f"`touch {sprung}`", f"; run(`touch {sprung}`)", f"$(run(`touch {sprung}`))",
-            "../../../etc/passwd", "/etc/passwd", "{0.__class__.__mro__}", "%s%n", "a\nb", "\0", "x" * 100_000]  # fmt: skip
+    return [
+        *(run, f"$(touch {sprung})", f"`touch {sprung}`", f"; run(`touch {sprung}`)"),
+        *(f"$(run(`touch {sprung}`))", "../../../etc/passwd", "/etc/passwd", "{0.__class__.__mro__}", "%s%n"),
+        *("a\nb", "\0", "x" * 100_000),
+    ]
 
 
 # --- pickles ---------------------------------------------------------------------------------------
@@ -153,8 +145,10 @@ def test_attributes_of_netcdf_are_only_text(tmp_path, sprung):
             "scale_factor",
             "_FillValue",
         ):
-            data = xr.Dataset({"q": (("basin", "time"), np.ones((1, 5)), {"units": "mm d-1", attribute: text})},
-                              {"basin": [text[:50].replace("\0", "0")], "time": DAYS.astype("datetime64[ns]")})  # fmt: skip
+            data = xr.Dataset(
+                {"q": (("basin", "time"), np.ones((1, 5)), {"units": "mm d-1", attribute: text})},
+                {"basin": [text[:50].replace("\0", "0")], "time": DAYS.astype("datetime64[ns]")},
+            )
             if "\0" in text and attribute != "_FillValue":
                 continue  # no library writes it
             if attribute == "_FillValue":
@@ -169,28 +163,34 @@ def test_attributes_of_netcdf_are_only_text(tmp_path, sprung):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nc"]
 
 
-@pytest.mark.parametrize("text", ["10**10**10", "9^9^9^9 m", "((((9**99)**99)**99)**99)**99", "m**999999999", "m**(9**9**9)",
-                                  "9**(9)**9**9", "(" * 5000, "m" + "*m" * 5000, "__import__('os')"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("10**10**10", "9^9^9^9 m", "((((9**99)**99)**99)**99)**99", "m**999999999", "m**(9**9**9)"),
+        *("9**(9)**9**9", "(" * 5000, "m" + "*m" * 5000, "__import__('os')"),
+    ],
+)
 def test_a_unit_costs_no_time(text):
     with pytest.raises(UnitError, match=r"which is not known"):
         check_known(text, file="a.nc", variable="q")
 
 
 def test_usual_units_are_known():
-    for text in (
-        "m3 s-1",
-        "m**3/s",
-        "m^3 s^-1",
-        "kg m-2 s-1",
-        "(m/s)**2",
-        "W m-2",
-        "m0.5",
-        "m**(-1)",
-    ):
+    for text in ("m3 s-1", "m**3/s", "m^3 s^-1", "kg m-2 s-1", "(m/s)**2", "W m-2", "m0.5", "m**(-1)"):
         check_known(text, file="a.nc", variable="q")
 
 
-def test_a_list_of_units_costs_no_time(caravan):  # noqa: F811
+@pytest.fixture
+def camels(tmp_path):
+    return camels_folder(tmp_path)
+
+
+@pytest.fixture
+def caravan(tmp_path):
+    return caravan_folder(tmp_path)
+
+
+def test_a_list_of_units_costs_no_time(caravan):
     path = next((caravan / "timeseries" / "netcdf" / "camels").glob("*.nc"))
     for text in ("a" * 300_000, "a:" * 150_000, "a:[" * 100_000):
         data = caravan_file(DAYS)
@@ -200,7 +200,7 @@ def test_a_list_of_units_costs_no_time(caravan):  # noqa: F811
             dg.hydrology.open_caravan(caravan)
 
 
-def test_basins_and_products_do_not_leave_their_folder(camels, caravan):  # noqa: F811
+def test_basins_and_products_do_not_leave_their_folder(camels, caravan):
     # Where the names would lead, there are files that could be read.
     outside = camels.parent / "outside"
     (camels / "basin_mean_forcing" / "daymet").rename(outside)
@@ -254,141 +254,13 @@ def test_a_configuration_is_never_run(key, basins, tmp_path, sprung):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["basins.nc", "config.toml"]
 
 
-# --- names in models -------------------------------------------------------------------------------
-
-
-def bucket(state: str = "S", parameter: str = "k", name: str = "Bucket", boundary: str = "outlet") -> dg.Model:
-    return dg.Model(
-        name=name,
-        graph=dg.single_cell(),
-        states=(dg.State(state, "mm", "storage", default=10.0),),
-        parameters=(dg.Parameter(parameter, "1/d", "rate", 0.3),),
-        fluxes=(dg.IntegratedFlux("out", "mm", "outflow", balance=-1),),
-        boundaries=(dg.Boundary(boundary, (0,), lambda cell, forcing, face: {
-            state: -getattr(cell, parameter) * getattr(cell, state),
-            "out": getattr(cell, parameter) * getattr(cell, state)}),),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["a; run(`touch /tmp/x`)", "$(run(`touch x`))", "x\nexit()", 'x"; exit(); "', "x)", "a b", "a.b", "1a", "", "../x", "x#",
-     "cell[0]", "lambda", "__class__", "__dict__"],
-)  # fmt: skip
-@pytest.mark.parametrize("kind", ["state", "parameter", "boundary"])
-def test_names_that_are_code_are_refused(kind, name):
-    with pytest.raises(ModelError, match=rf"Bucket: {kind} name {re.escape(repr(name))} is not an identifier"):
-        bucket(**{kind: name})
-
-
-def test_letters_that_python_reads_as_others_are_refused():
-    # The micro sign is read as the Greek letter, so `cell.µ` would look for a name that is not there.
-    with pytest.raises(ModelError, match="parameter name 'µ' is read as 'μ' by Python; write it so"):
-        bucket(parameter="\N{MICRO SIGN}")
-    with pytest.raises(ModelError, match="state name 'ﬁeld' is read as 'field'"):
-        bucket(state="ﬁeld")
-
-
-def test_letters_of_any_alphabet_work_on_each_engine(engine):
-    evil = 'Bucket"); run(`touch x`); ("\nexit()'
-    sol = dg.solve(bucket("θ", "κ_größe", evil), {}, times=[0.0, 1.0], engine=engine)
-    assert float(sol.states["θ"][-1, 0]) == pytest.approx(10 * np.exp(-0.3), rel=1e-5)
-
-
-def test_no_name_and_nothing_but_numbers_reaches_julia():
-    """Generated source consists of its own words, positions and numbers."""
-    own = {
-        "function",
-        "i",
-        "in",
-        "axes",
-        "end",
-        "return",
-        "nothing",
-        "x",
-        "out",
-        "muladd",
-        "whole",
-        "Val",
-        "NaN",
-        "Inf",
-    }
-    own |= set(re.findall(r"[^\W\d]\w*", " ".join(RULES.values()))) | {"inbounds", "for", "simd", "ivdep"}
-    model = bucket("θ", "touch", "exit()")
-    system = build_system(model, trace_model(model), Layout({"touch": 1}))
-    sources = [
-        julia_loop(k.program, {"x": [*k.program.inputs]}, {"out": [*k.program.outputs]}, 1) for k in system.kernels
-    ]
-    numbers = [0.1, -0.0, float("nan"), float("inf"), -float("inf"), 1e300, 5e-324, torch.tensor(0.1), np.float64(0.2)]
-    for number in numbers:
-        program = trace("x", lambda cell, n=number: {"out": torch.maximum(cell.a, cell.a * 0 + n)}, [("cell", ["a"])])
-        sources.append(julia_loop(program, {"x": [*program.inputs]}, {"out": ["out"]}, 9))
-    for source in sources:
-        words = set(re.findall(r"[^\W\d]\w*", re.sub(r"\d+\.?\d*(e[+-]?\d+)?", "", source)))
-        assert words - {w for w in words if re.fullmatch(r"t\d*", w)} <= own, source
-        assert set(source) <= set("abcdefghijklmnopqrstuvwxyzIVN0123456789_@()[]{}.,+-*/=<>&|! \n"), source
-
-
-class Number(float):
-    """A number that writes itself as code."""
-
-    def __repr__(self) -> str:
-        return "exit()"
-
-
-def test_a_number_that_writes_itself_as_code_is_a_number():
-    program = trace("x", lambda cell: {"out": cell.a * Number(0.25)}, [("cell", ["a"])])
-    source = julia_loop(program, {"x": [*program.inputs]}, {"out": ["out"]}, 1)
-    assert "exit" not in source
-    assert "0.25" in source
-
-
-def test_a_long_program_is_plain_lines():
-    def long(cell: SimpleNamespace) -> dict[str, Any]:
-        value = cell.a
-        for k in range(5000):
-            value = value * (1 + 1e-4 * k) + torch.sin(value)
-        return {"out": value}
-
-    program = trace("x", long, [("cell", ["a"])])
-    lines = julia_loop(program, {"x": [*program.inputs]}, {"out": ["out"]}, 1).splitlines()
-    assert len(lines) > 10_000
-    assert max(map(len, lines)) < 100
-
-
-# --- reports ---------------------------------------------------------------------------------------
-
-
-def test_reports_escape_what_they_show(tmp_path):
-    bad = "<script>alert(1)</script>'\"><img src=x onerror=alert(1)>"
-    problem = Problem(bad, bad, bad, (Quantity(bad, bad, bad),), bad, bad, bad, run=lambda bench: outcome)
-    outcome = Outcome((check(bad, bad, [bad], [1.0], [1.0], 1e-3, bad),), None)
-    results = [
-        Result(problem, bad, 1.0, outcome),
-        Result(problem, bad, 1.0, skipped=bad),
-        Result(problem, bad, 1.0, failure=bad),
-    ]
-
-    class Parser(html.parser.HTMLParser):
-        tags: set[str] = set()
-        attributes: set[str] = set()
-
-        def handle_starttag(self, tag, attrs):
-            self.tags.add(tag)
-            self.attributes |= {name for name, _ in attrs}
-
-    parser = Parser()
-    parser.feed(write_report(results, tmp_path, small=True).read_text())
-    assert "table" in parser.tags
-    assert not parser.tags & {"script", "img"}
-    assert parser.attributes <= {"class", "href", "id", "lang", "charset", "name", "content", "http-equiv"}
-
-
 # --- the source ------------------------------------------------------------------------------------
 
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml", "jsonpickle"}
-FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "execfile", "breakpoint", "os.system", "os.popen",
-                   "torch.load", "torch.save", "pd.read_pickle", "subprocess.getoutput"}  # fmt: skip
+FORBIDDEN_CALLS = {
+    *("eval", "exec", "compile", "__import__", "execfile", "breakpoint", "os.system", "os.popen"),
+    *("torch.load", "torch.save", "pd.read_pickle", "subprocess.getoutput"),
+}
 
 
 def findings(source: str, file: str) -> list[str]:
@@ -420,8 +292,23 @@ def test_nothing_in_the_package_runs_data():
     assert [f for path in SOURCES for f in findings(path.read_text(), path.as_posix())] == []
 
 
-@pytest.mark.parametrize("line", ["import pickle", "from pickle import loads", "eval(x)", "exec(x)", "torch.load(f)", "os.system(x)",
-                                  "np.load(f)", "np.load(f, allow_pickle=True)", "subprocess.run(x, shell=True)",
-                                  "Main.seval(x)", "import_module(x)", "__import__(x)", "julia(x)"])  # fmt: skip
+UNSAFE = """
+import pickle
+from pickle import loads
+eval(x)
+exec(x)
+torch.load(f)
+os.system(x)
+np.load(f)
+np.load(f, allow_pickle=True)
+subprocess.run(x, shell=True)
+Main.seval(x)
+import_module(x)
+__import__(x)
+julia(x)
+"""
+
+
+@pytest.mark.parametrize("line", UNSAFE.strip().splitlines())
 def test_the_search_finds(line):
     assert len(findings(line, "a.py")) == 1

@@ -18,8 +18,6 @@ import pydiffgeo as dg
 from pydiffgeo.engines import registry
 from pydiffgeo.errors import SolverError
 
-torch.set_default_dtype(torch.float64)
-
 CELLS, TIMES = 5, [0.0, 1.0, 2.0, 3.0]
 FLUX = torch.tensor([0.02, 0.001, 0.01])
 # Without its limits, so that water can be forced in until the steps run out.
@@ -80,9 +78,12 @@ def test_shapes_over_faces_and_cells_of_a_raster(engine: str) -> None:
     model = aquifer()
     given = {"K_face": varied((2, 17), 9.0, 12.0)}
     sol = dg.solve(
-        model, given, forcing={"recharge": varied((2, 12), 0.0, 1e-3), "stage": varied((2, 2), 9.0, 9.5)},
-        times=TIMES[:3], engine=engine,
-    )  # fmt: skip
+        model,
+        given,
+        forcing={"recharge": varied((2, 12), 0.0, 1e-3), "stage": varied((2, 2), 9.0, 9.5)},
+        times=TIMES[:3],
+        engine=engine,
+    )
     assert sol.states["water"].shape == (2, 3, 12)
     assert sol.outputs == {}
     assert sol.fluxes["base_flow"].shape == (2, 2)
@@ -99,8 +100,10 @@ MEMBERS: dict[str, Callable[[int], Tensor]] = {
 def solve_members(tensors: dict[str, Tensor], shared: Tensor, **settings: Any) -> dg.Solution:
     return solve(
         {"n": tensors["n"], "K_s": tensors["K_s"], "alpha": shared},
-        forcing={"flux": tensors["flux"]}, initial={"theta": tensors["theta"]}, **settings,
-    )  # fmt: skip
+        forcing={"flux": tensors["flux"]},
+        initial={"theta": tensors["theta"]},
+        **settings,
+    )
 
 
 def test_a_batch_equals_its_members_and_sums_shared_gradients(engine: str) -> None:
@@ -190,9 +193,9 @@ def test_layer_trains_a_network(engine: str) -> None:
     for _ in range(3):
         optimiser.zero_grad()
         conductivity = torch.exp(network(depth).squeeze(-1) - 1)
-        theta = layer(
-            {"K_s": conductivity}, forcing={"flux": FLUX}, times=TIMES, initial={"theta": 0.2}
-        ).states["theta"]  # fmt: skip
+        theta = layer({"K_s": conductivity}, forcing={"flux": FLUX}, times=TIMES, initial={"theta": 0.2}).states[
+            "theta"
+        ]
         misfit = ((theta - target) ** 2).mean()
         misfit.backward()
         assert all(w.grad.abs().max() > 0 for w in network.parameters())
@@ -323,8 +326,13 @@ def test_compiled_solves_equal_interpreted_ones_and_fall_back(compiler: str, mon
 
 
 def test_a_solution_shows_itself_in_a_line() -> None:
-    sol = dg.solve(dg.models.RichardsColumn(0.5, 4), forcing={"flux": 0.01}, times=[0.0, 1.0], initial={"theta": 0.2},
-                   engine="sundials")  # fmt: skip
+    sol = dg.solve(
+        dg.models.RichardsColumn(0.5, 4),
+        forcing={"flux": 0.01},
+        times=[0.0, 1.0],
+        initial={"theta": 0.2},
+        engine="sundials",
+    )
     assert "theta (2, 4)" in repr(sol)
     assert "drainage" in repr(sol)
     assert len(repr(sol)) < 300

@@ -72,9 +72,11 @@ def main() -> None:
         basins = options.basins or [str(b) for b in data.basin.values]
     output = options.output.resolve()
     text = CONFIG.format(
-        file=json.dumps(str(file.resolve())), basins=json.dumps(basins), engine=json.dumps(options.engine),
+        file=json.dumps(str(file.resolve())),
+        basins=json.dumps(basins),
+        engine=json.dumps(options.engine),
         output=json.dumps(str(output)),
-    )  # fmt: skip
+    )
     print(text)
     config = output.with_suffix(".toml")
     config.write_text(text)
@@ -92,8 +94,10 @@ def report(result: Path, peer: Path) -> None:
     )
     print(f"median NSE: training {np.nanmedian(nse[:, 0]):.3f}, evaluation {np.nanmedian(nse[:, 1]):.3f}")
     together = data.ensemble_nse.values
-    print(f"mean of an ensemble of {np.nanmedian(data.ensemble_size):.0f} (median): "
-          f"training {np.nanmedian(together[:, 0]):.3f}, evaluation {np.nanmedian(together[:, 1]):.3f}")  # fmt: skip
+    print(
+        f"mean of an ensemble of {np.nanmedian(data.ensemble_size):.0f} (median): "
+        f"training {np.nanmedian(together[:, 0]):.3f}, evaluation {np.nanmedian(together[:, 1]):.3f}"
+    )
     for name in data.baseline.values:
         scores = data.baseline_nse.sel(baseline=name).values[:, 1]
         print(f"  {name!s:18} evaluation {np.nanmedian(scores):.3f}")

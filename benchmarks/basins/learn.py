@@ -31,23 +31,40 @@ MEAN = "mean of the networks"
 # Climate and topography are what the network is given; a neighbour is sought in soil, vegetation and geology too,
 # which makes it a better one. With so few basins the network is no better for them.
 GIVEN = (
-    "gauge_lat", "elev_mean", "slope_mean", "p_mean", "pet_mean", "p_seasonality", "frac_snow", "aridity",
-    "high_prec_freq", "low_prec_freq",
-)  # fmt: skip
+    *("gauge_lat", "elev_mean", "slope_mean", "p_mean", "pet_mean", "p_seasonality", "frac_snow", "aridity"),
+    *("high_prec_freq", "low_prec_freq"),
+)
 ATTRIBUTES = (
-    *GIVEN, "area_gages2", "soil_depth_pelletier", "soil_porosity", "soil_conductivity", "sand_frac", "clay_frac",
-    "frac_forest", "lai_max", "gvf_max", "geol_permeability",
-)  # fmt: skip
-BOUNDS = {"f": (0.0, 0.3), "S_max": (20.0, 5000.0), "Q_max": (0.5, 300.0), "D_f": (0.01, 15.0), "T_max": (-2.0, 5.0),
-          "T_min": (-6.0, 2.0)}  # fmt: skip
+    *GIVEN,
+    "area_gages2",
+    "soil_depth_pelletier",
+    "soil_porosity",
+    "soil_conductivity",
+    "sand_frac",
+    "clay_frac",
+    "frac_forest",
+    "lai_max",
+    "gvf_max",
+    "geol_permeability",
+)
+BOUNDS = {
+    "f": (0.0, 0.3),
+    "S_max": (20.0, 5000.0),
+    "Q_max": (0.5, 300.0),
+    "D_f": (0.01, 15.0),
+    "T_max": (-2.0, 5.0),
+    "T_min": (-6.0, 2.0),
+}
 INITIAL = {"water_storage": (0.0, 5000.0)}
 Scores = dict[str, float]
 
 
 def read(folder: Path, attributes: tuple[str, ...] = ATTRIBUTES) -> dg.nn.SiteData:
     """The 60 basins with their attributes."""
-    data = dg.hydrology.open_cf(folder / "camels_us_60.nc", variables={"precipitation": "prcp", "temperature": "tmean",
-                         "daylength": "dayl", "runoff": "q_obs"})  # fmt: skip
+    data = dg.hydrology.open_cf(
+        folder / "camels_us_60.nc",
+        variables={"precipitation": "prcp", "temperature": "tmean", "daylength": "dayl", "runoff": "q_obs"},
+    )
     with open(folder / "camels_us_attributes_60.csv", encoding="utf-8") as file:
         table = {row["gauge_id"].zfill(8): row for row in csv.DictReader(file)}
     for name in attributes:
@@ -80,8 +97,14 @@ def with_parameters(values: Mapping[str, Any], data: dg.nn.SiteData, settings: d
     given = {k: torch.as_tensor(v).expand(len(data)).unsqueeze(1) for k, v in values.items()}
     initial = {k: given.pop(k) for k in INITIAL}
     with torch.no_grad():
-        solution = dg.solve(dg.models.ExpHydro(), given, forcing=forcing, initial=initial,
-                            times=np.arange(forcing["precipitation"].shape[1] + 1.0), **settings)  # fmt: skip
+        solution = dg.solve(
+            dg.models.ExpHydro(),
+            given,
+            forcing=forcing,
+            initial=initial,
+            times=np.arange(forcing["precipitation"].shape[1] + 1.0),
+            **settings,
+        )
     return efficiency(solution.fluxes["runoff"][:, WARMUP:], data)
 
 
@@ -101,14 +124,29 @@ def trained(
     if file.exists():
         return dg.nn.ParameterNetwork.load(file, dg.models.ExpHydro())
     network = dg.nn.ParameterNetwork(
-        dg.models.ExpHydro(), GIVEN, bounds=BOUNDS, initial=INITIAL, hidden=(64,), scaling="normal_scores",
-        start=start, seed=seed,
-    )  # fmt: skip
+        dg.models.ExpHydro(),
+        GIVEN,
+        bounds=BOUNDS,
+        initial=INITIAL,
+        hidden=(64,),
+        scaling="normal_scores",
+        start=start,
+        seed=seed,
+    )
     training = dg.nn.Training(
-        steps=options.steps, batch=options.batch, window=options.window, warmup=WARMUP, learning_rate=options.rate,
-        weight_decay=0.1, measure="log", noise=options.noise, inner_steps=options.inner_steps, average=0.98, seed=seed,
+        steps=options.steps,
+        batch=options.batch,
+        window=options.window,
+        warmup=WARMUP,
+        learning_rate=options.rate,
+        weight_decay=0.1,
+        measure="log",
+        noise=options.noise,
+        inner_steps=options.inner_steps,
+        average=0.98,
+        seed=seed,
         settings=options.settings,
-    )  # fmt: skip
+    )
     seen = dg.nn.train(
         network, data.take(kept).between(*TRAIN), training, checkpoint=file.with_suffix(".checkpoint.npz")
     )

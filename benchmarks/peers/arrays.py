@@ -15,11 +15,20 @@ NAMES = ("exp", "log", "sqrt", "tanh", "sin", "cos", "minimum", "maximum", "wher
 def rules(library: Any) -> dict[str, Callable[..., Any]]:
     """What each operation of a program is in an array library with NumPy's names."""
     return {
-        "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
-        "pow": lambda a, b: a**b, "neg": lambda a: -a, "abs": abs, "lt": lambda a, b: a < b, "le": lambda a, b: a <= b,
-        "and": lambda a, b: a & b, "or": lambda a, b: a | b, "not": lambda a: ~a,
+        "add": lambda a, b: a + b,
+        "sub": lambda a, b: a - b,
+        "mul": lambda a, b: a * b,
+        "div": lambda a, b: a / b,
+        "pow": lambda a, b: a**b,
+        "neg": lambda a: -a,
+        "abs": abs,
+        "lt": lambda a, b: a < b,
+        "le": lambda a, b: a <= b,
+        "and": lambda a, b: a & b,
+        "or": lambda a, b: a | b,
+        "not": lambda a: ~a,
         **{name: getattr(library, name) for name in NAMES},
-    }  # fmt: skip
+    }
 
 
 def torch_rules() -> dict[str, Callable[..., Any]]:

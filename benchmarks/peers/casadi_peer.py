@@ -28,9 +28,12 @@ def prepare(
     if case.fluxes:
         ode["quad"] = ca.vertcat(*(total[n + i] for i in case.fluxes))
     options: dict[str, Any] = {
-        "reltol": rtol, "abstol": rtol * case.absolute, "steps_per_checkpoint": checkpoint,
-        "max_num_steps": 100_000, "disable_internal_warnings": True,
-    }  # fmt: skip
+        "reltol": rtol,
+        "abstol": rtol * case.absolute,
+        "steps_per_checkpoint": checkpoint,
+        "max_num_steps": 100_000,
+        "disable_internal_warnings": True,
+    }
     if quadrature_control:
         options["quad_err_con"] = True
     if jit:

@@ -118,10 +118,18 @@ def richards(data: Path | None) -> Case:
     flux = np.full(days, 0.001)
     flux[::5] = 0.03
     return Case(
-        "richards", "loam, 100 cells, 30 days, moist", dg.models.RichardsColumn(1.0, cells), np.arange(days + 1.0),
-        {k: np.full(cells, v) for k, v in loam.items()}, {"theta": np.full(cells, 0.2)}, {"flux": flux},
-        constant={"S_s": np.array([1e-4])}, square=1 / cells, target=0.25, banded=True,
-    )  # fmt: skip
+        "richards",
+        "loam, 100 cells, 30 days, moist",
+        dg.models.RichardsColumn(1.0, cells),
+        np.arange(days + 1.0),
+        {k: np.full(cells, v) for k, v in loam.items()},
+        {"theta": np.full(cells, 0.2)},
+        {"flux": flux},
+        constant={"S_s": np.array([1e-4])},
+        square=1 / cells,
+        target=0.25,
+        banded=True,
+    )
 
 
 def storms(data: Path | None) -> Case:
@@ -155,9 +163,19 @@ def _storms(name: str, title: str, fine: dict[str, float]) -> Case:
     square = np.full(cells + 1, 1 / cells)
     square[0] = 0.0  # the pond is the first state, and is not in the loss
     return Case(
-        name, title, model, np.arange(days + 1.0), parameters, {"theta": theta}, {"precipitation": rain},
-        {"potential_evaporation": evaporation}, {"S_s": np.array([1e-4])}, square=square, target=0.25, banded=True,
-    )  # fmt: skip
+        name,
+        title,
+        model,
+        np.arange(days + 1.0),
+        parameters,
+        {"theta": theta},
+        {"precipitation": rain},
+        {"potential_evaporation": evaporation},
+        {"S_s": np.array([1e-4])},
+        square=square,
+        target=0.25,
+        banded=True,
+    )
 
 
 def basin(data: Path | None) -> Case:
@@ -177,11 +195,19 @@ def basin(data: Path | None) -> Case:
     values = {"f": 0.017, "S_max": 1200.0, "Q_max": 20.0, "D_f": 2.7, "T_max": 0.2, "T_min": -1.5}
     rain = weather.pop("precipitation")
     return Case(
-        "basin", title, dg.models.ExpHydro(), np.arange(len(runoff) + 1.0),
+        "basin",
+        title,
+        dg.models.ExpHydro(),
+        np.arange(len(runoff) + 1.0),
         {k: np.array([v]) for k, v in values.items()},
-        {"snow_storage": np.array([10.0]), "water_storage": np.array([1000.0])}, {"precipitation": rain}, weather,
-        flux="runoff", flux_weight=known / spread, flux_target=np.where(known, runoff, 0.0), absolute=1.0,
-    )  # fmt: skip
+        {"snow_storage": np.array([10.0]), "water_storage": np.array([1000.0])},
+        {"precipitation": rain},
+        weather,
+        flux="runoff",
+        flux_weight=known / spread,
+        flux_target=np.where(known, runoff, 0.0),
+        absolute=1.0,
+    )
 
 
 def _synthetic_weather(days: int) -> tuple[Values, np.ndarray]:
@@ -213,11 +239,15 @@ def robertson(data: Path | None) -> Case:
         source=source,
     )
     return Case(
-        "robertson", "Robertson's kinetics to t = 1e5", model, np.array([0.0, 1, 10, 100, 1e3, 1e4, 1e5]),
+        "robertson",
+        "Robertson's kinetics to t = 1e5",
+        model,
+        np.array([0.0, 1, 10, 100, 1e3, 1e4, 1e5]),
         {"k_1": np.array([0.04]), "k_2": np.array([3e7]), "k_3": np.array([1e4])},
         {"y1": np.array([1.0]), "y2": np.array([0.0]), "y3": np.array([0.0])},
-        linear=np.array([0.0, 1e4, 1.0]), absolute=1e-5,
-    )  # fmt: skip
+        linear=np.array([0.0, 1e4, 1.0]),
+        absolute=1e-5,
+    )
 
 
 CASES: dict[str, Callable[[Path | None], Case]] = {

@@ -79,11 +79,19 @@ def _compiled(key: tuple[Any, ...]) -> Any:
         def interval(y: Any, inputs: Any) -> Any:
             length, forcing = inputs
             solution = diffrax.diffeqsolve(
-                diffrax.ODETerm(field), solver, 0.0, 1.0, first_step, jnp.concatenate([y, jnp.zeros(len(fluxes))]),
-                (length, p, forcing), stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
-                saveat=diffrax.SaveAt(t1=True), max_steps=max_steps, throw=False,
+                diffrax.ODETerm(field),
+                solver,
+                0.0,
+                1.0,
+                first_step,
+                jnp.concatenate([y, jnp.zeros(len(fluxes))]),
+                (length, p, forcing),
+                stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
+                saveat=diffrax.SaveAt(t1=True),
+                max_steps=max_steps,
+                throw=False,
                 adjoint=diffrax.RecursiveCheckpointAdjoint(),
-            )  # fmt: skip
+            )
             end = solution.ys[0]
             good = solution.result == diffrax.RESULTS.successful
             return end[:n], (end[:n], end[n:], solution.stats["num_steps"], good)

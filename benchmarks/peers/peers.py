@@ -41,11 +41,7 @@ class Peer:
         return not self.cases or case in self.cases
 
 
-OURS = {
-    "storms": (1e-3, 1e-4, 1e-5, 1e-6),
-    "clay": (1e-4, 1e-5),
-    "robertson": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
-}
+OURS = {"storms": (1e-3, 1e-4, 1e-5, 1e-6), "clay": (1e-4, 1e-5), "robertson": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)}
 OUR_RANGE = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 JAX = ("diffrax", "lineax", "optimistix", "equinox", "jax")
 JAX_RANGE = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)

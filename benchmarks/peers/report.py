@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from peers import PEERS
 
-PACKAGES = ("pydiffgeo", "torch", "numpy", "casadi", "juliacall", "diffrax", "lineax", "optimistix", "equinox", "jax",
-            "jaxlib", "torchdiffeq", "scipy")  # fmt: skip
+PACKAGES = (
+    *("pydiffgeo", "torch", "numpy", "casadi", "juliacall", "diffrax", "lineax", "optimistix", "equinox"),
+    *("jax", "jaxlib", "torchdiffeq", "scipy"),
+)
 TARGETS = (1e-3, 1e-4, 1e-5)
 Record = dict[str, Any]
 
@@ -162,8 +164,15 @@ def _picture(results: Record, file: Path) -> None:
             if points:
                 error, seconds = zip(*points, strict=True)
                 bold = 2.5 if PEERS[peer].module == "ours" else 1.0
-                axis.loglog(seconds, error, marker=markers[PEERS[peer].module], lw=bold, ms=5,
-                            color=colours[order.index(peer) % 20], label=PEERS[peer].label)  # fmt: skip
+                axis.loglog(
+                    seconds,
+                    error,
+                    marker=markers[PEERS[peer].module],
+                    lw=bold,
+                    ms=5,
+                    color=colours[order.index(peer) % 20],
+                    label=PEERS[peer].label,
+                )
         absent = [PEERS[k].label for k, some in _by(rows, "peer").items() if not _points(some)]
         if absent:
             text = "without a gradient that is right:\n" + "\n".join(absent)

@@ -32,9 +32,13 @@ from report import environment, write  # noqa: E402
 CASE_NAMES = ("richards", "storms", "basin", "robertson")
 ALL_CASES = (*CASE_NAMES, "clay")
 ONE_THREAD = {
-    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "JULIA_NUM_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1", "JAX_PLATFORMS": "cpu",
-}  # fmt: skip
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "JULIA_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "JAX_PLATFORMS": "cpu",
+}
 START_CAP, COLD_CAP, REFERENCE_CAP = 300.0, 240.0, 200.0
 REPEAT_SLACK = 60.0  # seconds for the repeats after the first gradient
 Record = dict[str, Any]
@@ -48,8 +52,12 @@ class Worker:
         self.folder = tempfile.TemporaryDirectory()
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "measure.py"), *arguments],
-            env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder.name,
-        )  # fmt: skip
+            env=os.environ | ONE_THREAD,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder.name,
+        )
         self.events: queue.Queue[Record | None] = queue.Queue()
         self.errors: list[str] = []
         threading.Thread(target=self._read, daemon=True).start()
@@ -194,8 +202,11 @@ def main() -> None:
                 new = [] if done else new
             else:
                 wanted = [r for r in PEERS[peer].at(case, options.quick) if r not in done]
-                stopped = any(r["status"] in ("cap", "crashed") for r in results["records"]
-                              if (r["case"], r["peer"]) == (case, peer))  # fmt: skip
+                stopped = any(
+                    r["status"] in ("cap", "crashed")
+                    for r in results["records"]
+                    if (r["case"], r["peer"]) == (case, peer)
+                )
                 more = ["--reference", str(known)] if known.exists() else []
                 more += ["--repeats", "1"] if options.quick else []
                 new = run(case, peer, wanted, options, more, cap) if wanted and not stopped else []

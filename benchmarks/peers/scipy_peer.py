@@ -51,9 +51,15 @@ class Solver:
         for length, forcing in zip(case.lengths, f, strict=True):
             start = np.concatenate([y, np.zeros(len(case.fluxes))])
             result = solve_ivp(
-                lambda t, y, forcing=forcing: self.rates(y, p, forcing), (0.0, length), start, self.method,
-                [length], rtol=self.rtol, atol=self.rtol * case.absolute, **self._settings(p, forcing),
-            )  # fmt: skip
+                lambda t, y, forcing=forcing: self.rates(y, p, forcing),
+                (0.0, length),
+                start,
+                self.method,
+                [length],
+                rtol=self.rtol,
+                atol=self.rtol * case.absolute,
+                **self._settings(p, forcing),
+            )
             if not result.success:
                 raise RuntimeError(result.message)
             y = result.y[: self.n, -1]

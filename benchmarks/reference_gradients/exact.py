@@ -12,7 +12,7 @@ from typing import Any
 
 import mpmath as mp
 import numpy as np
-from problems import Problem
+from statement import Problem
 
 mp.mp.dps = 40
 

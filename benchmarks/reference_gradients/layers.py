@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from problems import POLLU_RATES, POLLU_REACTIONS, Problem
+from kinetics import POLLU_RATES, POLLU_REACTIONS
+from statement import Problem
 
 import pydiffgeo as dg
 
@@ -135,10 +136,7 @@ OUTPUTS: dict[str, Callable[[Any, Any, Any], dict[str, torch.Tensor]]] = {
         "y1_late": _end(y["y1"]),
     },
     "pollu": lambda y, out, flux: {"ozone": _end(y["y4"]), "nitrogen_dioxide": y["y1"][1:].sum()},
-    "van_der_pol": lambda y, out, flux: {
-        "position": _end(y["y1"]),
-        "velocity": 1e3 * _end(y["y2"]),
-    },
+    "van_der_pol": lambda y, out, flux: {"position": _end(y["y1"]), "velocity": 1e3 * _end(y["y2"])},
     "cascade": lambda y, out, flux: {
         "discharge": ((1 + _days(10) / 10) * flux["discharge"]).sum(),
         "misfit": (flux["discharge"] - 3).square().sum(),
@@ -185,9 +183,13 @@ def solve(
     if "daylength" in problem.constants:
         given["forcing"]["daylength"] = torch.tensor(problem.constants["daylength"], dtype=torch.float64)
     sol = dg.solve(
-        MODELS[name](problem), given["parameters"], forcing=given["forcing"], initial=given["initial"],
-        times=problem.times, **settings,
-    )  # fmt: skip
+        MODELS[name](problem),
+        given["parameters"],
+        forcing=given["forcing"],
+        initial=given["initial"],
+        times=problem.times,
+        **settings,
+    )
     outputs = OUTPUTS[name](sol.states, sol.outputs, sol.fluxes)
     outputs = {k: v for k, v in outputs.items() if not only or k in only}
     gradients = {}

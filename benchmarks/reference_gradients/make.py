@@ -22,7 +22,8 @@ import exact
 import layers
 import numpy as np
 import standalone
-from problems import PROBLEMS, Problem, differences
+from problems import PROBLEMS
+from statement import Problem, differences
 
 HERE = Path(__file__).resolve().parent
 PROMISE = 1e-8

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from problems import POLLU_REACTIONS, Problem
+from kinetics import POLLU_REACTIONS
 from radau import Integrator, System
+from statement import Problem
 
 ALL = slice(None)
 
@@ -48,26 +49,8 @@ def pollu(problem: Problem) -> System:
 
     # The sizes that the species reach.
     scale = [
-        0.1,
-        0.1,
-        1e-8,
-        0.01,
-        1e-6,
-        1e-6,
-        0.1,
-        0.1,
-        0.01,
-        1e-7,
-        1e-7,
-        1e-3,
-        1e-4,
-        1e-5,
-        0.01,
-        1e-17,
-        0.01,
-        1e-4,
-        1e-6,
-        1e-5,
+        *(0.1, 0.1, 1e-8, 0.01, 1e-6, 1e-6, 0.1, 0.1, 0.01, 1e-7, 1e-7, 1e-3, 1e-4, 1e-5, 0.01, 1e-17, 0.01),
+        *(1e-4, 1e-6, 1e-5),
     ]
     return System(lambda z: z[25:], rates, _positions(problem, ()), problem.times, outputs, np.array(scale))
 

@@ -33,7 +33,7 @@ FALLBACKS = (
 # What is differentiated is the solution of the steps taken, whose error may change with the parameters faster than itself.
 # Gradients are as accurate as asked with these shares of the tolerances: a tenth where rates have kinks (without, the
 # gradient of a basin is up to twenty times further off), and a hundredth in steps from where small changes of a state
-# are large ones of the head, as in clay and close to saturation. Chosen on the cases of tests/hard.py and one basin.
+# are large ones of the head, as in clay and close to saturation. Chosen on the cases of tests/helpers/hard.py and one basin.
 KINKS_SHARE, STEEP_SHARE = 0.1, 0.01
 # No step is taken with a relative tolerance below this one for the sake of a gradient: rounding would fail it.
 TIGHTEST = 1e-11

@@ -1,0 +1,322 @@
+"""Local functions as programs: every operation against torch, simplification, errors, and the Julia text."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pydiffgeo.engines.ir.autodiff import LOWERED
+from pydiffgeo.engines.ir.program import OPERATIONS, Program
+from pydiffgeo.engines.ir.tracing import RULES, trace
+from pydiffgeo.engines.julia.codegen import RULES as JULIA_RULES
+from pydiffgeo.errors import ModelError, UnsupportedOperationError
+
+NAMES = ("x", "y", "z")
+# Pairs of equal numbers, opposite signs and zeros besides random ones: where comparisons and limits turn.
+ANY = [*np.random.default_rng(0).normal(size=(20, 3)), (0.0, 0.0, 0.0), (1.5, 1.5, -1.5), (-0.0, 2.0, 0.5)]
+POSITIVE = [np.abs(v) + 0.01 for v in ANY]
+
+
+def program(function: Callable[[SimpleNamespace], Any], name: str = "local") -> Program:
+    return trace(name, lambda c: {"out": function(c)}, [("c", NAMES)])
+
+
+def evaluate(traced: Program, values: Any) -> float:
+    return traced.run({f"c.{n}": float(v) for n, v in zip(NAMES, values, strict=True)}, OPERATIONS)["out"]
+
+
+# Name of a rule -> local functions that use it.
+USES: dict[str, list[Callable[[Any], Any]]] = {
+    "add": [lambda c: c.x + c.y, lambda c: 2 + c.x, lambda c: torch.add(c.x, c.y)],
+    "sub": [lambda c: c.x - c.y, lambda c: torch.sub(c.x, c.y), lambda c: 3.0 - c.x],
+    "mul": [lambda c: c.x * c.y, lambda c: 0.5 * c.x, lambda c: c.x.mul(c.y)],
+    "div": [lambda c: torch.div(c.x, c.y + 10), lambda c: c.x.div(3.0)],
+    "truediv": [lambda c: c.x / (c.y + 10), lambda c: 1 / (c.x + 10)],
+    "true_divide": [lambda c: torch.true_divide(c.x, c.y + 10)],
+    "divide": [lambda c: torch.divide(c.x, c.y + 10)],
+    "multiply": [lambda c: torch.multiply(c.x, c.y)],
+    "subtract": [lambda c: torch.subtract(c.x, c.y)],
+    "rsub": [lambda c: torch.rsub(c.x, c.y)],
+    "pow": [
+        lambda c: torch.abs(c.x) ** c.y,
+        lambda c: c.x**3,
+        lambda c: c.x**2,
+        lambda c: c.x**1.0,
+        lambda c: torch.pow(abs(c.x), 0.5),
+        lambda c: 2.0**c.x,
+    ],
+    "rpow": [lambda c: 2.0**c.x, lambda c: torch.tensor(3.0, dtype=torch.float64) ** c.x],
+    "rtruediv": [lambda c: 1.0 / (c.x + 10)],
+    "radd": [lambda c: 3 + c.x, lambda c: np.float64(0.3) + c.x],
+    "rmul": [lambda c: True * c.x, lambda c: np.float32(0.5) * c.x],
+    "pos": [lambda c: +c.x],
+    "positive": [lambda c: torch.positive(c.x)],
+    "clone": [lambda c: c.x.clone() + torch.clone(c.y)],
+    "softplus": [
+        lambda c: torch.nn.functional.softplus(c.x),
+        lambda c: torch.nn.functional.softplus(4 * c.x, beta=0.5),
+    ],
+    "neg": [lambda c: -c.x, lambda c: torch.neg(c.x)],
+    "negative": [lambda c: torch.negative(c.x)],
+    "abs": [lambda c: torch.abs(c.x), lambda c: abs(c.x)],
+    "absolute": [lambda c: torch.absolute(c.x)],
+    "exp": [lambda c: torch.exp(c.x), lambda c: c.x.exp()],
+    "log": [lambda c: torch.log(c.x)],
+    "log10": [lambda c: torch.log10(c.x)],
+    "sqrt": [lambda c: torch.sqrt(c.x)],
+    "rsqrt": [lambda c: torch.rsqrt(c.x)],
+    "tanh": [lambda c: torch.tanh(c.x)],
+    "sin": [lambda c: torch.sin(c.x)],
+    "cos": [lambda c: torch.cos(c.x)],
+    "sigmoid": [lambda c: torch.sigmoid(c.x)],
+    "relu": [lambda c: torch.relu(c.x), lambda c: torch.nn.functional.relu(c.x)],
+    "square": [lambda c: torch.square(c.x)],
+    "reciprocal": [lambda c: torch.reciprocal(c.x)],
+    "minimum": [lambda c: torch.minimum(c.x, c.y)],
+    "maximum": [lambda c: torch.maximum(c.x, c.y)],
+    "min": [lambda c: torch.min(c.x, c.y)],
+    "max": [lambda c: torch.max(c.x, c.y)],
+    "clamp": [
+        lambda c: torch.clamp(c.x, -0.5, 0.5),
+        lambda c: torch.clamp(c.x, min=0.1),
+        lambda c: torch.clamp(c.x, max=0.1),
+        lambda c: c.x.clamp(c.y, c.y + 1),
+    ],
+    "clip": [lambda c: torch.clip(c.x, -0.5, 0.5)],
+    "clamp_min": [lambda c: torch.clamp_min(c.x, 0.1)],
+    "clamp_max": [lambda c: torch.clamp_max(c.x, 0.1)],
+    "where": [lambda c: torch.where(c.x > 0.0, c.y, c.z)],
+    "lt": [lambda c: torch.where(c.x < c.y, c.x, c.z), lambda c: torch.where(torch.lt(c.x, c.y), c.x, c.z)],
+    "le": [lambda c: torch.where(c.x <= c.y, c.x, c.z)],
+    "gt": [lambda c: torch.where(c.x > c.y, c.x, c.z)],
+    "ge": [lambda c: torch.where(c.x >= c.y, c.x, c.z)],
+    "less": [lambda c: torch.where(torch.less(c.x, c.y), c.x, c.z)],
+    "less_equal": [lambda c: torch.where(torch.less_equal(c.x, c.y), c.x, c.z)],
+    "greater": [lambda c: torch.where(torch.greater(c.x, c.y), c.x, c.z)],
+    "greater_equal": [lambda c: torch.where(torch.greater_equal(c.x, c.y), c.x, c.z)],
+    "and": [lambda c: torch.where(torch.logical_and(c.x > 0, c.y > 0) & (c.z > 0), c.x, c.z)],
+    "or": [lambda c: torch.where((c.x > 0) | (c.y > 0) | (c.z > 1), c.x, c.z)],
+    "and_": [lambda c: torch.where((c.x > 0) & (c.y > 0), c.x, c.z)],
+    "logical_and": [lambda c: torch.where(torch.logical_and(c.x > 0, c.y > 0), c.x, c.z)],
+    "or_": [lambda c: torch.where((c.x > 0) | (c.y > 0), c.x, c.z)],
+    "logical_or": [lambda c: torch.where(torch.logical_or(c.x > 0, c.y > 0), c.x, c.z)],
+    "invert": [lambda c: torch.where(~(c.x > 0), c.x, c.z)],
+    "logical_not": [lambda c: torch.where(torch.logical_not(c.x > 0), c.x, c.z)],
+}
+NEED_POSITIVE = {"log", "log10", "sqrt", "rsqrt", "reciprocal"}
+
+
+def test_every_rule_and_operation_is_covered() -> None:
+    assert {*USES} == {*RULES} - {"detach"}
+    assert {*JULIA_RULES} == {*OPERATIONS, *LOWERED}
+    used = {n.op for functions in USES.values() for f in functions for n in program(f).nodes}
+    assert used == {*OPERATIONS, "input", "constant"}
+
+
+@pytest.mark.parametrize("rule", USES)
+def test_a_rule_does_what_torch_does(rule: str) -> None:
+    for function in USES[rule]:
+        traced = program(function)
+        for values in POSITIVE if rule in NEED_POSITIVE else ANY:
+            tensors = (torch.tensor(float(v), dtype=torch.float64) for v in values)
+            expected = function(SimpleNamespace(**dict(zip(NAMES, tensors, strict=True)))).item()
+            assert evaluate(traced, values) == pytest.approx(expected, rel=1e-14, abs=1e-15)
+
+
+def operations(traced: Program) -> list[str]:
+    return [n.op for n in traced.nodes if n.op not in ("input", "constant")]
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        # Common subexpressions are evaluated once, wherever they were written.
+        (lambda c: torch.exp(c.x * c.y) + torch.exp(c.x * c.y), ["mul", "exp", "add"]),
+        (lambda c: (c.x + 1.0) * (c.x + 1), ["add", "mul"]),
+        # Constants fold, and what does nothing goes away.
+        (lambda c: c.x * (2.0 * math.pi / 3), ["mul"]),
+        (lambda c: torch.exp(0 * c.x) * 3.0 - c.y, ["sub"]),
+        (lambda c: ((c.x + 0.0) * 1 - 0.0) / 1.0, []),
+        (lambda c: c.x**2, ["mul"]),
+        (lambda c: c.x**0.5, ["sqrt"]),
+        (lambda c: c.x**1, []),
+        (lambda c: c.x - c.y, ["sub"]),
+        # Not the same: these do not commute, and must stay apart.
+        (lambda c: (c.x - c.y) * (c.y - c.x), ["sub", "sub", "mul"]),
+        # A choice that is known takes its branch.
+        (lambda c: torch.where(torch.tensor(1.0) > 2, c.x, -c.y), ["neg"]),
+        (lambda c: 0.0 - c.x, ["sub"]),
+    ],
+)
+def test_programs_are_simplified(function: Callable[[Any], Any], expected: list[str]) -> None:
+    assert operations(program(function)) == expected
+
+
+def test_unused_work_and_inputs_are_dropped() -> None:
+    def function(c: Any) -> dict[str, Any]:
+        torch.exp(c.z)
+        return {"a": c.y * c.x, "b": c.x, "one": 1.0}
+
+    traced = trace("local", function, [("c", NAMES)])
+    assert traced.inputs == ("c.x", "c.y")
+    assert operations(traced) == ["mul"]
+    assert traced.run({"c.x": 2.0, "c.y": 3.0}, OPERATIONS) == {"a": 6.0, "b": 2.0, "one": 1.0}
+
+
+def test_names_of_several_spaces_stay_apart() -> None:
+    traced = trace("flux", lambda a, b: {"out": a.k - b.k}, [("left", ["k"]), ("right", ["k"])])
+    assert traced.run({"left.k": 5.0, "right.k": 3.0}, OPERATIONS) == {"out": 2.0}
+
+
+def line(function: Callable[..., Any], text: str) -> str:
+    """`file:line` of the line of `function` that holds `text`."""
+    lines, first = inspect.getsourcelines(function)
+    return f"{__file__}:{first + next(i for i, t in enumerate(lines) if text in t)}"
+
+
+def sorts(c: Any) -> dict[str, Any]:
+    total = c.x + c.y
+    return {"out": torch.sort(total)}
+
+
+def shifts(c: Any) -> dict[str, Any]:
+    return {"out": c.x.lerp(c.y, 0.5)}
+
+
+def clamps_badly(c: Any) -> dict[str, Any]:
+    return {"out": c.x.clamp(lowest=0.0)}
+
+
+def branches(c: Any) -> dict[str, Any]:
+    if c.x > 0.0:
+        return {"out": c.x}
+    return {"out": c.y}
+
+
+def misreads(c: Any) -> dict[str, Any]:
+    return {"out": c.conductivity * c.x}
+
+
+def returns_a_number(c: Any) -> Any:
+    return c.x
+
+
+def uses_math(c: Any) -> dict[str, Any]:
+    return {"out": math.exp(c.x)}
+
+
+def uses_numpy(c: Any) -> dict[str, Any]:
+    return {"out": np.exp(c.x)}
+
+
+def takes_the_least_of_one(c: Any) -> dict[str, Any]:
+    return {"out": torch.min(c.x)}
+
+
+def takes_the_largest_along_an_axis(c: Any) -> dict[str, Any]:
+    return {"out": torch.max(c.x, 0)}
+
+
+def clamps_to_nothing(c: Any) -> dict[str, Any]:
+    return {"out": torch.clamp(c.x)}
+
+
+def chooses_by_a_number(c: Any) -> dict[str, Any]:
+    return {"out": torch.where(c.x, c.y, 0.0)}
+
+
+def detaches(c: Any) -> dict[str, Any]:
+    return {"out": c.x.detach()}
+
+
+def asks_for_equality(c: Any) -> dict[str, Any]:
+    return {"out": torch.where(c.x == 0, c.y, c.z)}
+
+
+def stacks(c: Any) -> dict[str, Any]:
+    return {"out": torch.stack([c.x, c.y]).sum()}
+
+
+def adds_several(c: Any) -> dict[str, Any]:
+    return {"out": c.x + torch.tensor([1.0, 2.0])}
+
+
+def adds_text(c: Any) -> dict[str, Any]:
+    return {"out": c.x + "1"}
+
+
+def divides_down(c: Any) -> dict[str, Any]:
+    return {"out": c.x // 2}
+
+
+def asks_for_a_shape(c: Any) -> dict[str, Any]:
+    return {"out": c.x * c.x.shape[0]}
+
+
+def overflows(c: Any) -> dict[str, Any]:
+    return {"out": c.x + 1 / (torch.tensor(1.0, dtype=torch.float64) * 0).item()}
+
+
+@pytest.mark.parametrize(
+    ("function", "text", "error", "parts"),
+    [
+        (sorts, "torch.sort", UnsupportedOperationError, ["'sort'", "no translation rule", "known are abs, absolute"]),
+        (shifts, "lerp", UnsupportedOperationError, ["'lerp'", "no translation rule"]),
+        (clamps_badly, ".clamp(", UnsupportedOperationError, ["'clamp'", "called in a way", "'lowest'"]),
+        (branches, "if c.x", ModelError, ["branches on a value", "torch.where"]),
+        (misreads, "conductivity", ModelError, ["does not declare", "'conductivity'"]),
+        (uses_math, "math.exp", ModelError, ["torch operations only", "not math.exp"]),
+        (uses_numpy, "np.exp", ModelError, ["torch operations only", "use that of torch"]),
+        (takes_the_least_of_one, "torch.min", UnsupportedOperationError, ["torch.min takes two values"]),
+        (takes_the_largest_along_an_axis, "torch.max", UnsupportedOperationError, ["torch.max takes two values"]),
+        (clamps_to_nothing, "torch.clamp", UnsupportedOperationError, ["needs min, max, or both"]),
+        (chooses_by_a_number, "torch.where", UnsupportedOperationError, ["wants a comparison", "got a number"]),
+        (detaches, "detach()", UnsupportedOperationError, ["would take a gradient away"]),
+        (asks_for_equality, "==", ModelError, ["whether two values are equal"]),
+        (stacks, "torch.stack", UnsupportedOperationError, ["'stack'", "no translation rule"]),
+        (adds_several, "torch.tensor", UnsupportedOperationError, ["shape (2,)", "one cell at a time", "Parameter"]),
+        (adds_text, '"1"', UnsupportedOperationError, ["'1'", "neither a number nor a torch operation"]),
+        (divides_down, "//", ModelError, ["//"]),
+        (asks_for_a_shape, "shape[0]", UnsupportedOperationError, ["'shape'"]),
+        (overflows, "torch.tensor", ModelError, ["division by zero"]),
+    ],
+)
+def test_errors_name_the_function_and_the_line(
+    function: Callable[..., Any], text: str, error: type[Exception], parts: list[str]
+) -> None:
+    with pytest.raises(error) as caught:
+        trace("Soil.source", function, [("c", NAMES)])
+    for part in ["Soil.source", line(function, text), *parts]:
+        assert part in str(caught.value)
+
+
+def test_what_is_not_a_dictionary_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"Soil\.source must return a dictionary, got Symbol"):
+        trace("Soil.source", returns_a_number, [("c", NAMES)])
+
+
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        (lambda c: None, "nothing as 'out'"),
+        (lambda c: c.x > 0, "a truth value as 'out'"),
+        (lambda c: "1", "returns as 'out'"),
+        (lambda c: torch.ones(3), "returns as 'out'"),
+    ],
+)
+def test_results_are_numbers(value: Callable[[Any], Any], match: str) -> None:
+    with pytest.raises(ModelError, match=match):
+        trace("Soil.source", lambda c: {"out": value(c)}, [("c", NAMES)])
+
+
+def test_a_truth_value_counts_as_one_or_zero() -> None:
+    traced = program(lambda c: c.y * (c.x > 0) + (c.z > 0))
+    assert evaluate(traced, (1.0, 5.0, -1.0)) == 5.0
+    assert evaluate(traced, (-1.0, 5.0, 1.0)) == 1.0

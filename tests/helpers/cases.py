@@ -1,0 +1,247 @@
+"""Small problems, one per process and boundary: what every engine must solve, differentiate and balance.
+
+A new process is tested by one more entry of `CASES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+import pydiffgeo as dg
+from pydiffgeo.processes.smoothing import smooth_ramp
+
+
+@dataclass(frozen=True)
+class Case:
+    """What `dg.solve` needs; `inputs` are the tensors to differentiate, by group and name."""
+
+    model: Callable[[], dg.Model]
+    times: Any
+    parameters: dict[str, Any] = field(default_factory=dict)
+    forcing: dict[str, Any] = field(default_factory=dict)
+    initial: dict[str, Any] = field(default_factory=dict)
+    kind: str = "constant"
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        groups = {"parameters": self.parameters, "forcing": self.forcing, "initial": self.initial}
+        return {f"{g}.{k}": torch.tensor(v) for g, values in groups.items() for k, v in values.items()}
+
+    def solve(self, tensors: dict[str, torch.Tensor], model: dg.Model, **settings: Any) -> dg.Solution:
+        groups: dict[str, dict[str, Any]] = {"parameters": {}, "forcing": {}, "initial": {}}
+        for name, tensor in tensors.items():
+            group, _, key = name.partition(".")
+            groups[group][key] = tensor
+        if self.kind == "linear":
+            groups["forcing"] = {k: dg.TimeSeries(self.times, v, "linear") for k, v in groups["forcing"].items()}
+        return dg.solve(
+            model,
+            groups["parameters"],
+            forcing=groups["forcing"],
+            times=self.times,
+            initial=groups["initial"],
+            **settings,
+        )
+
+
+def loss(solution: dg.Solution) -> torch.Tensor:
+    """A scalar that depends on every state, output and flux, with different weights."""
+    total = torch.zeros(())
+    for k, v in enumerate([*solution.states.values(), *solution.outputs.values(), *solution.fluxes.values()]):
+        weights = 1 + 0.3 * torch.sin(1.7 * torch.arange(v.numel()) + k).reshape(v.shape)
+        total = total + (weights * torch.asinh(v)).mean()
+    return total
+
+
+def loam(cells: int) -> dict[str, Any]:
+    """van Genuchten parameters that vary over the column."""
+    x = np.linspace(0, 1, cells)
+    return {
+        "theta_r": 0.078 + 0.02 * x,
+        "theta_s": 0.43 - 0.03 * x,
+        "alpha": 3.6 - 1.5 * x,
+        "n": 1.56 + 0.2 * x,
+        "K_s": 0.25 * np.exp(-x),
+        "S_s": np.full(cells, 1e-4),
+    }
+
+
+def aquifer() -> dg.Model:
+    """Unconfined 2-D groundwater with recharge per cell, a river on one side, and face parameters."""
+    graph = dg.raster((3, 4), (50.0, 60.0))
+    river = tuple(range(0, 12, 4))
+
+    def flux(left, right, face):
+        thickness = 0.5 * (left.water_table + right.water_table)
+        return {"water": face.K_face * thickness * (left.water_table - right.water_table) / face.distance}
+
+    def recharge(cell, forcing):
+        return {"water": forcing.recharge, "recharge": forcing.recharge}
+
+    def drain(cell, forcing, face):
+        out = face.conductance * smooth_ramp(cell.water_table - forcing.stage, 0.01)
+        return {"water": -out, "base_flow": out}
+
+    return dg.Model(
+        name="Aquifer",
+        graph=graph,
+        states=(dg.State("water", "m", "water stored", default=2.0),),
+        parameters=(
+            dg.Parameter("porosity", "1", "specific yield", 0.2, 0.0, 1.0, open_low=True),
+            dg.Parameter("K_face", "m d-1", "hydraulic conductivity", 10.0, 0.0, open_low=True, on="face"),
+        ),
+        forcings=(
+            dg.ForcingVariable("recharge", "m d-1", "recharge", on="cell"),
+            dg.ForcingVariable("stage", "m", "stage of the river"),
+        ),
+        fluxes=(
+            dg.IntegratedFlux("recharge", "m3", "recharge", +1),
+            dg.IntegratedFlux("base_flow", "m3", "flow to the river", -1),
+        ),
+        closure=lambda cell: {"water_table": cell.water / cell.porosity},
+        source=recharge,
+        flux=flux,
+        boundaries=(dg.Boundary("river", river, drain, {"area": 50.0 * 60.0, "conductance": 0.01}),),
+    )
+
+
+def river_network() -> dg.Model:
+    """Reaches that join: nonlinear reservoirs on a directed network."""
+    return dg.Model(
+        name="River",
+        graph=dg.network(5, [(0, 2), (1, 2), (2, 4), (3, 4)]),
+        states=(dg.State("storage", "m3", "water in the reach", default=1.0),),
+        parameters=(dg.Parameter("k", "d", "storage coefficient", 0.5, 0.0, open_low=True),),
+        forcings=(dg.ForcingVariable("inflow", "m3 d-1", "lateral inflow", on="cell"),),
+        fluxes=(
+            dg.IntegratedFlux("lateral", "m3", "lateral inflow", +1),
+            dg.IntegratedFlux("discharge", "m3", "flow at the outlet", -1),
+        ),
+        source=lambda cell, forcing: {"storage": forcing.inflow, "lateral": forcing.inflow},
+        flux=lambda left, right, face: {"storage": left.storage**1.5 / left.k},
+        boundaries=(
+            dg.Boundary(
+                "outlet",
+                (4,),
+                lambda cell, forcing, face: {
+                    "storage": -(cell.storage**1.5) / cell.k,
+                    "discharge": cell.storage**1.5 / cell.k,
+                },
+            ),
+        ),
+    )
+
+
+RAIN = [0.02, 0.001, 0.15, 0.002, 0.004]
+EVAPORATION = [0.004, 0.006, 0.001, 0.006, 0.005]
+DAYS = np.arange(6.0)
+
+
+def column(**choices: Any) -> Callable[[], dg.Model]:
+    return lambda: dg.models.RichardsColumn(0.6, 8, **choices)
+
+
+CASES: dict[str, Case] = {
+    "richards-flux-free": Case(
+        column(), DAYS, loam(8), {"flux": [0.03, 0.001, 0.002, 0.02, 0.001]}, {"theta": np.linspace(0.2, 0.25, 8)}
+    ),
+    "richards-head-none": Case(
+        column(top="head", bottom="no_flow"),
+        DAYS[:4],
+        loam(8),
+        {"head": [-0.2, -0.5, -0.1]},
+        {"head": np.full(8, -1.5)},
+    ),
+    "richards-flux-flux": Case(
+        column(bottom="flux", face_conductivity="geometric"),
+        DAYS[:4],
+        loam(8),
+        {"flux": [0.01, 0.02, 0.005], "bottom_flux": [0.001, 0.002, 0.0]},
+        {"theta": np.full(8, 0.28)},
+    ),
+    "richards-weather": Case(
+        column(top="atmosphere", bottom="head", root_depth=0.3),
+        DAYS,
+        loam(8) | {"h_50": np.array(-8.0), "p_50": np.array(3.0)},
+        {
+            "precipitation": RAIN,
+            "potential_evaporation": EVAPORATION,
+            "potential_transpiration": [0.003] * 5,
+            "bottom_head": [-1.0] * 5,
+        },
+        {"theta": np.full(8, 0.2)},
+    ),
+    "richards-linear-forcing": Case(
+        column(face_conductivity="upstream"),
+        DAYS[:4],
+        loam(8),
+        {"flux": [0.001, 0.02, 0.015, 0.003]},
+        {"theta": np.full(8, 0.22)},
+        "linear",
+    ),
+    "richards-gardner": Case(
+        column(closure="gardner", bottom="head"),
+        DAYS[:4],
+        {"theta_r": np.array(0.06), "theta_s": np.array(0.4), "alpha": np.array(3.0), "K_s": np.full(8, 0.24)},
+        {"flux": [0.02, 0.1, 0.01], "bottom_head": [-0.1, -0.1, -0.1]},
+        {"theta": np.full(8, 0.15)},
+    ),
+    "richards-haverkamp": Case(
+        column(closure="haverkamp", top="head", bottom="head"),
+        np.array([0.0, 0.01, 0.02]),
+        {
+            "theta_r": np.array(0.075),
+            "theta_s": np.array(0.287),
+            "A_theta": np.array(1.611e6 * 0.01**3.96),
+            "B_theta": np.array(3.96),
+            "A_K": np.array(1.175e6 * 0.01**4.74),
+            "B_K": np.array(4.74),
+            "K_s": np.full(8, 8.16),
+        },
+        {"head": [-0.207, -0.25], "bottom_head": [-0.615, -0.615]},
+        {"head": np.full(8, -0.615)},
+    ),
+    "exphydro": Case(
+        dg.models.ExpHydro,
+        DAYS,
+        {
+            "f": np.array(0.03),
+            "S_max": np.array(300.0),
+            "Q_max": np.array(20.0),
+            "D_f": np.array(2.5),
+            "T_max": np.array(0.5),
+            "T_min": np.array(-0.7),
+        },
+        {
+            "precipitation": [5.0, 12.0, 1.0, 20.0, 2.0],
+            "temperature": [-2.0, 1.0, 4.0, 6.0, -0.3],
+            "daylength": [9.0, 9.1, 9.2, 9.3, 9.4],
+        },
+        {"snow_storage": np.array(15.0), "water_storage": np.array(250.0)},
+    ),
+    "heat": Case(
+        lambda: dg.models.HeatColumn(1.0, 6),
+        DAYS,
+        {"conductivity": np.full(6, 0.12), "capacity": np.array(2.1)},
+        {"surface_temperature": [12.0, 3.0, -2.0, 8.0, 15.0]},
+        {"heat": np.full(6, 10.0)},
+    ),
+    "aquifer": Case(
+        aquifer,
+        np.array([0.0, 10.0, 30.0]),
+        {"porosity": np.full(12, 0.2), "K_face": np.full(17, 12.0)},
+        {"recharge": np.full((2, 12), 0.001), "stage": [9.0, 9.5]},
+        {"water": np.linspace(1.9, 2.2, 12)},
+    ),
+    "river": Case(
+        river_network,
+        DAYS[:3],
+        {"k": np.linspace(0.4, 0.9, 5)},
+        {"inflow": np.full((2, 5), 0.7)},
+        {"storage": np.linspace(0.5, 2.0, 5)},
+    ),
+}
