@@ -3,76 +3,38 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import pydiffgeo
 
 ROOT = Path(pydiffgeo.__file__).parent
-# A module may import from its own layer and those before it.
-LAYERS = (
-    ("errors", "arrays", "checks", "copies", "days", "fingerprint", "looking", "html"),
-    ("model",),
-    ("processes",),
-    ("models",),
-    ("engines",),
-    ("inputs", "tensors", "solution", "solve", "jacobian", "check"),
-    ("losses", "observe", "transforms", "bridge", "__init__"),
-    ("io", "plots"),
-    ("calibration", "nn"),
-    ("hydrology",),
-    ("report", "verification"),
-    ("commands", "__main__"),
-)
+DRAWN = Path(__file__).parents[1] / "docs" / "architecture.py"
 
 
-def module_name(path: Path) -> str:
-    """Dotted name below the package: `engines.ir.tracing`, `models`, `__init__`."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+def drawn() -> ModuleType:
+    """The script that draws the picture: it knows the layers, and what modules import."""
+    spec = importlib.util.spec_from_file_location("architecture", DRAWN)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
-
-IO, PLOTS = (
-    {name for name in MODULES if name.startswith((f"{top}.", "hydrology.data."))} | {top} for top in ("io", "plots")
-)
-
-
-def imports(name: str) -> set[str]:
-    """What a module imports anywhere in its text: dotted names, those of pydiffgeo relative to it with a dot ahead."""
-    package = name.split(".") if MODULES[name].name == "__init__.py" else name.split(".")[:-1]
-    package = [] if name == "__init__" else package
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(MODULES[name].read_text())):
-        if isinstance(node, ast.Import):
-            found |= {a.name for a in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            found.add(node.module or "")
-        elif isinstance(node, ast.ImportFrom):
-            base = [*package[: len(package) - node.level + 1], *((node.module or "").split(".") if node.module else [])]
-            # `from . import x` imports the module x where there is one, else a name of the package.
-            for alias in node.names:
-                whole = ".".join([*base, alias.name])
-                found.add("." + (whole if whole in MODULES else ".".join(base) or "__init__"))
-    return {
-        "." + (f.removeprefix("pydiffgeo").lstrip(".") or "__init__") if f.split(".")[0] == "pydiffgeo" else f
-        for f in found
-    }
-
-
-def layer(name: str) -> int:
-    top = name.split(".")[0]
-    return next(i for i, names in enumerate(LAYERS) if top in names)
-
-
-def inside(name: str) -> set[str]:
-    return {i[1:] for i in imports(name) if i.startswith(".")}
+ARCHITECTURE = drawn()
+MODULES: dict[str, Path] = ARCHITECTURE.MODULES
+imports, inside, layer = ARCHITECTURE.imports, ARCHITECTURE.inside, ARCHITECTURE.layer
+IO = {name for name in MODULES if name.split(".")[0] == "io" or name.startswith("hydrology.data")}
+PLOTS = {name for name in MODULES if name.split(".")[0] == "plots"}
 
 
 def external(name: str) -> set[str]:
@@ -98,6 +60,29 @@ def test_no_modules_import_each_other() -> None:
     # The package itself is left out: its version is read from below, inside functions or from the last layer.
     below = {name: inside(name) - {name, "__init__"} for name in MODULES if name != "__init__"}
     assert len([*TopologicalSorter(below).static_order()]) >= len(below)
+
+
+def test_the_picture_is_that_of_the_code() -> None:
+    assert ARCHITECTURE.drawing() == DRAWN.with_suffix(".svg").read_text(), "draw it again: python docs/architecture.py"
+
+
+# Engines answer alike, references are for the problems of the same name, and so is the plot of the demo.
+ALIKE = {"engine", "basin_models", "infiltration", "stiff", "demo"}
+
+
+def test_a_name_of_a_module_means_one_thing() -> None:
+    names = Counter(name.split(".")[-1] for name, path in MODULES.items() if path.name != "__init__.py")
+    assert {name for name, count in names.items() if count > 1} <= ALIKE
+
+
+def test_no_file_is_long() -> None:
+    assert {name for name, path in MODULES.items() if len(path.read_text().splitlines()) > 350} == set()
+
+
+def test_generic_tools_know_no_basin() -> None:
+    for name in MODULES:
+        if layer(name) < layer("hydrology"):
+            assert not {i for i in inside(name) if i.split(".")[0] == "hydrology"}, name
 
 
 def test_engines_know_no_process() -> None:

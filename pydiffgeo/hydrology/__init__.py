@@ -12,10 +12,10 @@ from .calibrate.check_toml import check_file
 from .calibrate.from_toml import calibrate_file
 from .calibrate.settings import read_settings
 from .data.basin_series import basin_data, daily
+from .data.basins_as_sites import site_data
 from .data.camels import open_camels
 from .data.caravan import open_caravan
 from .data.cf import open_cf
-from .data.sites import site_data
 from .prediction_dataset import predictions
 from .years import even_years
 
