@@ -125,7 +125,7 @@ def solve_ode_problem(
             raise ShapeError(f"{name} must be a vector, got shape {tuple(tensor.shape)}")
     breaks = check_times(times)
     n, m = len(start), len(parameters)
-    system = System("ODEProblem", n, m, 0, 0, n + m, np.empty(0), (), (), {}, {}, {}, ())
+    system = System("ODEProblem", n, m, 0, 0, n + m, np.empty(0), (), (), {}, {}, {}, {})
     options = Options(rtol, atol, solver, sensitivity, max_steps)
     f = torch.zeros(1, len(breaks) - 1, 1, 0, dtype=torch.float64)
     engine = _ProblemEngine(problem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .arrays import Array, Numbers
 from .engines.base import Forward, Stats, Status
-from .engines.ir.traced_model import Programs, evaluate_outputs
+from .engines.ir.evaluation import evaluate_outputs
+from .engines.ir.traced_model import Programs
 from .errors import InputError
 from .model import Model, Quantity, quantities, single
 
@@ -30,6 +31,8 @@ class Solution:
         status: one `Status` per member; its value is a sentence.
         reasons: member -> the solver's own words, for those that failed.
         programs: the local functions as they were solved, with what they closed over then.
+        forcing: name -> value at the end of the interval before each output time, `(..., time, 1)` or `(..., time, cell)`,
+            where outputs may need it.
         stats: engine, solver, sensitivity, and why each was chosen; tolerances; time spent; members that another
             method solved, "fallbacks"; see `help(pydiffgeo.engines.base.Stats)`.
 
@@ -45,6 +48,7 @@ class Solution:
     report: Forward
     batched: bool
     programs: Programs
+    forcing: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def times(self) -> Tensor:
@@ -78,13 +82,14 @@ class Solution:
         """Algebraic outputs at `times`: name -> `(..., time, cell)`, differentiable."""
         if self.model.output is None:
             return {}
-        on_cells = {p.name for p in self.model.parameters if p.on == "cell"}
-        values = {k: v.unsqueeze(-2) if self.batched else v[0] for k, v in self.parameters.items() if k in on_cells}
+        model = self.model
+        shown = {p.name for p in model.parameters if model.stages or p.on == "cell"}
+        values = {k: v.unsqueeze(-2) if self.batched else v[0] for k, v in self.parameters.items() if k in shown}
         # NaN in a failed member would reach parameters through 0 * NaN: outputs are taken at its start instead.
-        states = {s.name: self.states[s.name] for s in self.model.states}
+        states = {s.name: self.states[s.name] for s in (model.all_states if model.stages else model.states)}
         solved = torch.stack([torch.isfinite(v).all(-1, keepdim=True) for v in states.values()]).all(0)
         values |= {k: torch.where(solved, v, v[..., :1, :].detach()) for k, v in states.items()}
-        outputs = evaluate_outputs(self.model, self.programs, values)
+        outputs = evaluate_outputs(model, self.programs, values, self.forcing)
         return {k: torch.where(solved, v, np.nan) for k, v in outputs.items()}
 
     @property
@@ -117,7 +122,8 @@ class Solution:
                 storage = self._stored(quantity)
                 net = torch.zeros_like(storage[..., 1:])
                 for flux in quantity.fluxes:
-                    net = net + flux.balance * self.fluxes[flux.name]
+                    amount = self.fluxes[flux.name]
+                    net = net + flux.balance * (amount if flux.on == "total" else amount.sum(-1))
                 change = storage[..., 1:] - storage[..., :1]
                 errors[quantity.unit] = (change - net.cumsum(-1)).abs().amax(-1)
         return errors
@@ -189,10 +195,11 @@ class Solution:
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Solution:
         """The solution with each tensor changed."""
-        states, fluxes, parameters = (
-            {name: change(v) for name, v in values.items()} for values in (self.states, self.fluxes, self.parameters)
+        states, fluxes, parameters, forcing = (
+            {name: change(v) for name, v in values.items()}
+            for values in (self.states, self.fluxes, self.parameters, self.forcing)
         )
-        return replace(self, states=states, fluxes=fluxes, parameters=parameters)
+        return replace(self, states=states, fluxes=fluxes, parameters=parameters, forcing=forcing)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in self.states.items())

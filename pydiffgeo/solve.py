@@ -186,12 +186,27 @@ def _unpack(
         model=model,
         grid=inputs.times,
         states={k: kept.index_select(-1, torch.from_numpy(v)) for k, v in system.states.items()},
-        fluxes={k: q[..., i] for i, k in enumerate(system.fluxes)},
+        fluxes={
+            f.name: q[..., int(system.fluxes[f.name][0])]
+            if f.on == "total"
+            else q.index_select(-1, torch.from_numpy(system.fluxes[f.name]))
+            for f in model.fluxes
+        },
         parameters=inputs.parameters,
         report=report,
         batched=batched,
         programs=programs,
+        forcing=_forcing(system, inputs, at) if programs.take_forcing else {},
     )
+
+
+def _forcing(system: System, inputs: Inputs, at: Indices) -> dict[str, Tensor]:
+    """Forcings at the end of the interval before each output time, and at the start; `at` are the breaks of these."""
+    ends = inputs.f[:, :, -1].index_select(1, torch.from_numpy(np.maximum(at - 1, 0)))
+    start = inputs.f[:, :1, 0] if at[0] == 0 else ends[:, :1]
+    values = torch.cat([start, ends[:, 1:]], dim=1)
+    values = values if inputs.batch is not None else values[0]
+    return {name: values.index_select(-1, torch.from_numpy(place)) for name, place in system.forcings.items()}
 
 
 class Layer(torch.nn.Module):

@@ -55,9 +55,15 @@ def jumping(system: System, y: Array, p: Array, f: Array, linear: bool) -> list[
     v = np.concatenate([y, p, f, np.broadcast_to(system.constants, (samples, len(system.constants)))], axis=1)
     jumps = []
     with np.errstate(all="ignore"):
-        for kernel in system.closures:
+        for kernel in system.stages:
             results = kernel.program.run(_inputs(kernel.program, kernel, v), RULES)
-            v = np.concatenate([v, *(_rows(results[s.output], samples, len(s.target)) for s in kernel.scatter)], axis=1)
+            columns = [_rows(results[s.output], samples, len(s.target)) for s in kernel.scatter]
+            if kernel.sums is not None:
+                sums = np.zeros((samples, len(kernel.sums)))
+                for s, column in zip(kernel.scatter, columns, strict=True):
+                    np.add.at(sums.T, s.target - kernel.sums[0], (s.weight * column).T)
+                columns = [sums]
+            v = np.concatenate([v, *columns], axis=1)
         for kernel, moving in candidates:
             inputs = {name: rows.ravel() for name, rows in _inputs(kernel.program, kernel, v).items()}
             count = decisions(kernel.program, moving)
@@ -98,7 +104,7 @@ def _movable(system: System, linear: bool) -> list[tuple[Kernel, tuple[str, ...]
 
     return [
         (k, tuple(n for n, row in zip(k.program.inputs, k.gather, strict=True) if moves(row)))
-        for k in (*system.closures, *system.kernels)
+        for k in (*system.stages, *system.kernels)
     ]
 
 

@@ -5,12 +5,15 @@ the geometry of one cell; `left` and `right` are the two cells of a face, `face`
 face parameters; `forcing` holds the forcings at the present time. It returns a dictionary whose keys are
 states (a rate of change, or a flux density across a face) or named integrated fluxes.
 
-    closure(cell)              -> {name: value}        secondary variables, once per cell
+    closure(cell[, forcing])   -> {name: value}        secondary variables, once per cell
     source(cell, forcing)      -> {state: rate of change, flux: amount per time and volume}
-    flux(left, right, face)    -> {state: flux density from left to right, flux: ...}
+    flux(left, right, face[, forcing]) -> {state: flux density from left to right, flux: ...}
     boundary(cell, forcing, face) -> {state: flux density into the cell,
                                       boundary state: rate of change, flux: amount per time, area}
     output(cell)               -> {name: value}        algebraic outputs at the output times
+
+Between `closure` and the others stand `stages` (`help(pydiffgeo.Stage)`): local functions on cells, faces and
+boundaries, and sums of face values into cells, in an order; each reads what was assigned before it.
 
 The same functions are traced for the engines and called on plain tensors for the outputs.
 """
@@ -19,6 +22,7 @@ from .balance import Quantity, quantities, single
 from .declaration import Model
 from .forcing import Times, TimeSeries, align, check_times, interval_values, merge_breaks
 from .graph import Graph, column, network, raster, single_cell
+from .stages import Reduction, Stage
 from .variables import (
     Boundary,
     Constraint,
@@ -46,6 +50,8 @@ __all__ = [
     "Parameter",
     "Place",
     "Quantity",
+    "Reduction",
+    "Stage",
     "State",
     "TimeSeries",
     "Times",

@@ -12,6 +12,7 @@ from ..arrays import Array
 from ..copies import Made, call, check_functions
 from ..errors import ModelError
 from .graph import Graph
+from .stages import SIDES, Reduction, Stage
 from .variables import (
     Boundary,
     Constraint,
@@ -25,7 +26,7 @@ from .variables import (
     Values,
 )
 
-KINDS = {
+KINDS: dict[str, type | tuple[type, ...]] = {
     "states": State,
     "parameters": Parameter,
     "forcings": ForcingVariable,
@@ -33,6 +34,7 @@ KINDS = {
     "outputs": Output,
     "boundaries": Boundary,
     "constraints": Constraint,
+    "stages": (Stage, Reduction),
     "limits": Limit,
 }
 
@@ -44,6 +46,7 @@ class Model(Made):
     States are per volume, fluxes per area: the graph's `volume` and `area` weight them.
 
     Attributes:
+        stages: what is computed between `closure` and the others, in order; see `Stage` and `Reduction`.
         initial: optional `initial(given, cell) -> {state: value}` that turns what a user gives as
             an initial condition (a head, say) into states; `given` maps names to tensors.
         initial_names: names besides the states that `initial` understands.
@@ -62,6 +65,7 @@ class Model(Made):
     flux: Local | None = None
     output: Local | None = None
     boundaries: tuple[Boundary, ...] = ()
+    stages: tuple[Stage | Reduction, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     limits: tuple[Limit, ...] = ()
     initial: Callable[..., Values] | None = None
@@ -74,13 +78,17 @@ class Model(Made):
         for field_name, cls in KINDS.items():
             values = getattr(self, field_name)
             if not isinstance(values, (tuple, list)) or not all(isinstance(v, cls) for v in values):
-                raise ModelError(f"{self.name}: {field_name} must be a tuple of {cls.__name__}, got {values!r}")
+                wanted = " or ".join(k.__name__ for k in (cls if isinstance(cls, tuple) else (cls,)))
+                raise ModelError(f"{self.name}: {field_name} must be a tuple of {wanted}, got {values!r}")
             object.__setattr__(self, field_name, tuple(values))
         varying: tuple[Parameter | ForcingVariable, ...] = (*self.parameters, *self.forcings)
         for variable in varying:
             allowed = ("cell", "face") if isinstance(variable, Parameter) else ("model", "cell")
             if variable.on not in allowed:
                 raise ModelError(f"{self.name}: {variable.name!r} is on={variable.on!r}; allowed are {allowed}")
+        for flux in self.fluxes:
+            if flux.on not in (places := ("total", "cell", "face", "boundary")):
+                raise ModelError(f"{self.name}: {flux.name!r} is on={flux.on!r}; allowed are {places}")
         for kinds in self._scopes():
             seen: dict[str, str] = {}
             for kind, names in kinds.items():
@@ -96,6 +104,16 @@ class Model(Made):
             if not boundary.cells or not set(boundary.cells) <= set(range(self.graph.cells)):
                 raise ModelError(f"{self.name}: boundary {boundary.name!r} touches unknown cells")
         sides = [b.name for b in self.boundaries]
+        for stage in self.stages:
+            self._check_name("stage", stage.name)
+            if isinstance(stage, Stage) and stage.on not in ("cell", "face", *sides):
+                raise ModelError(
+                    f"{self.name}: stage {stage.name!r} is on {stage.on!r}; it may be on cell, face or {sides}"
+                )
+            if isinstance(stage, Reduction) and stage.sides not in SIDES:
+                raise ModelError(
+                    f"{self.name}: reduction {stage.name!r} has sides {stage.sides!r}; known are {[*SIDES]}"
+                )
         for limit in self.limits:
             if limit.boundary and limit.boundary not in sides:
                 raise ModelError(
@@ -165,6 +183,7 @@ class Model(Made):
         kinds = ("closure", "source", "flux", "output", "initial")
         functions = {f"its local function {k!r}": getattr(self, k) for k in kinds if getattr(self, k) is not None}
         functions |= {f"the function of its boundary {b.name!r}": b.function for b in self.boundaries}
+        functions |= {f"the function of its stage {s.name!r}": s.function for s in self.stages if isinstance(s, Stage)}
         return functions | {f"its constraint {c.text!r}": c.holds for c in self.constraints}
 
     def __repr__(self) -> str:

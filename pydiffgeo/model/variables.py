@@ -109,13 +109,15 @@ class IntegratedFlux:
     """A named flux that is integrated exactly over each output interval.
 
     `balance` is +1 where it adds to what the model stores, -1 where it takes away, 0 where it is
-    internal or diagnostic.
+    internal or diagnostic. `on` says what is added up: "total" all of it; "cell", "face" and "boundary" keep each cell,
+    face, or place of the boundaries that return it, one boundary after the other: `(..., intervals, items)`.
     """
 
     name: str
     unit: str
     description: str
     balance: Literal[-1, 0, 1] = 0
+    on: Literal["total", "cell", "face", "boundary"] = "total"
 
 
 @dataclass(frozen=True)

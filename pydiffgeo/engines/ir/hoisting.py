@@ -58,7 +58,7 @@ def hoist(system: System) -> System:
         prepared.append(Kernel(inner, gather, tuple(scatter)))
         return outer, new
 
-    pieces = [(kernel, *cut(kernel)) for kernel in (*system.closures, *system.kernels)]
+    pieces = [(kernel, *cut(kernel)) for kernel in (*system.stages, *system.kernels)]
     if not prepared:
         return system
     # Guards are looked at once a step, and have no gradient that would go back through what is prepared.
@@ -74,15 +74,16 @@ def hoist(system: System) -> System:
         rows = [shifted(old[n]) if n in old else first_f + place[n] for n in program.inputs]
         items = kernel.gather.shape[1]
         scatter = kernel.scatter
-        if i < len(system.closures):
+        if i < len(system.stages):
             scatter = tuple(replace(s, target=shifted(s.target)) for s in scatter)
-        kernels.append(Kernel(program, np.array(rows, np.int64).reshape(len(rows), items), scatter))
-    count, adding = len(system.closures), len(system.closures) + len(system.kernels)
+        sums = None if kernel.sums is None else shifted(kernel.sums)
+        kernels.append(Kernel(program, np.array(rows, np.int64).reshape(len(rows), items), scatter, sums))
+    count, adding = len(system.stages), len(system.stages) + len(system.kernels)
     return replace(
         system,
         n_parameters=system.n_parameters + added,
         n_values=system.n_values + added,
-        closures=tuple(kernels[:count]),
+        stages=tuple(kernels[:count]),
         kernels=tuple(kernels[count:adding]),
         guards=tuple(replace(g, kernel=k) for g, k in zip(system.guards, kernels[adding:], strict=True)),
         prepared=tuple(prepared),

@@ -2,12 +2,12 @@
 
 Every value that a local function can read lives in one vector,
 
-    v = [ states | parameters | forcings | constants | closure values ],
+    v = [ states | parameters | forcings | constants | assigned values ],
 
 and every local function becomes a `Kernel`: a scalar program, the positions it gathers its inputs
 from, one column per cell (or face, or boundary cell), and the positions it scatters its results to.
-Closure kernels assign to `v`; the others add, with a weight such as area over volume, to the vector
-of rates `[ d(states)/dt | integrated fluxes ]`.
+Kernels of stages assign to `v`, or add up there; the others add, with a weight such as area over volume, to the
+vector of rates `[ d(states)/dt | integrated fluxes ]`.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ class Kernel:
 
     Attributes:
         gather: positions in `v`, shape `(inputs, items)`, in the order of `program.inputs`.
-        scatter: for closure kernels the target is a position in `v`, else in the rates.
+        scatter: for kernels of stages the target is a position in `v`, else in the rates.
+        sums: of a stage that adds its results up, times the weights, the positions of the sums; None elsewhere.
     """
 
     program: Program
     gather: Indices
     scatter: tuple[Scatter, ...]
+    sums: Indices | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +82,13 @@ class System:
             parameters are those given and, after them, the prepared values (`hoisted.py`).
         constants: values of the constant part of `v` (geometry).
         n_values: length of `v`.
-        closures, kernels: what assigns closure values, and what adds to the rates.
+        stages, kernels: what assigns values, in order, each of which reads what was assigned before it; and what
+            adds to the rates.
         states: state name -> positions among the states, in order of the cells.
         parameters: parameter name -> slice among the parameters.
         forcings: forcing name -> positions among the forcings (one, or one per cell).
-        fluxes: names of the integrated fluxes, in order.
-        controls: `(state, closure value, size)` positions and sizes of closure values whose error
+        fluxes: name of an integrated flux -> positions among them, one or one for each item.
+        controls: `(state, assigned value, size)` positions and sizes of assigned values whose error
             counts besides that of a state; -1 stands for the state itself.
         prepared: what computes the prepared values, from `[ given parameters | constants ]`.
         guards: ranges that must hold after every step.
@@ -98,12 +101,12 @@ class System:
     n_fluxes: int
     n_values: int
     constants: Array
-    closures: tuple[Kernel, ...]
+    stages: tuple[Kernel, ...]
     kernels: tuple[Kernel, ...]
     states: Mapping[str, Indices]
     parameters: Mapping[str, slice]
     forcings: Mapping[str, Indices]
-    fluxes: tuple[str, ...]
+    fluxes: Mapping[str, Indices]
     controls: tuple[tuple[int, int, float], ...] = ()
     prepared: tuple[Kernel, ...] = ()
     guards: tuple[Guard, ...] = ()

@@ -14,7 +14,7 @@ from threading import Lock
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ...fingerprint import digest
-from ...model import Model
+from ...model import Model, Stage
 from .assembly import Layout, build_system
 from .kernels import System
 from .traced_model import Programs, trace_model
@@ -40,9 +40,10 @@ def fingerprint(model: Model, programs: Programs | None = None) -> str:
         [*map(STATE, model.all_states)],
         [*map(PARAMETER, model.parameters)],
         [*map(attrgetter("name", "unit", "low", "high", "on", "default"), model.forcings)],
-        [*map(attrgetter("name", "unit", "balance"), model.fluxes)],
+        [*map(attrgetter("name", "unit", "balance", "on"), model.fluxes)],
         [*map(attrgetter("name", "unit"), model.outputs)],
         [(b.cells, b.geometry, [s.name for s in b.states]) for b in model.boundaries],
+        [(s.on,) if isinstance(s, Stage) else (s.name, s.of, s.sides, s.weight) for s in model.stages],
         [*map(attrgetter("name", "unit", "boundary"), model.limits)],
         [*map(attrgetter("names", "holds"), model.constraints)],
         *(model.initial, model.initial_names),

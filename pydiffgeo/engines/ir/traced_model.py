@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from types import SimpleNamespace
 from weakref import WeakKeyDictionary
 
-import torch
-from torch import Tensor
-
-from ...errors import ModelError, UnsupportedOperationError
+from ...errors import UnsupportedOperationError
 from ...fingerprint import digest
-from ...model import Boundary, Model
+from ...model import Model, Stage
+from ...model.stages import takes_forcing
 from .captured import Captured, captured
 from .program import Program
-from .torch_rules import RULES
 from .tracing import trace
 
 
@@ -25,7 +21,7 @@ class Programs:
     """The local functions of a model as they were when traced.
 
     Attributes:
-        boundaries, limits: one for each of the model, in their order.
+        boundaries, stages, limits: one for each of the model, in their order; None for a stage that only sums.
         output: None too where the function cannot be traced; it is then called as it is.
         untraced: digest of such a function.
     """
@@ -34,14 +30,21 @@ class Programs:
     source: Program | None
     flux: Program | None
     boundaries: tuple[Program, ...]
+    stages: tuple[Program | None, ...]
     limits: tuple[Program, ...]
     output: Program | None
     untraced: str = ""
 
+    @property
+    def take_forcing(self) -> bool:
+        """Whether values that stages assign depend on the forcing."""
+        before = [p for p in (self.closure, *self.stages) if p is not None]
+        return any(name.startswith("forcing.") for p in before for name in p.inputs)
+
     @cached_property
     def key(self) -> tuple[Hashable, ...]:
         """Equal for equal programs, whatever the model is called."""
-        programs = (self.closure, self.source, self.flux, *self.boundaries, *self.limits, self.output)
+        programs = (self.closure, self.source, self.flux, *self.boundaries, *self.stages, *self.limits, self.output)
         return (self.untraced, *(None if p is None else (p.nodes, tuple(p.outputs.items())) for p in programs))
 
 
@@ -61,6 +64,7 @@ def trace_model(model: Model) -> Programs:
     if last is not None and last[1].unchanged():
         return last[0]
     functions = [model.closure, model.source, model.flux, *(b.function for b in model.boundaries)]
+    functions += [stage.function for stage in model.stages if isinstance(stage, Stage)]
     functions += [*(limit.function for limit in model.limits), model.output]
     seen = captured(f for f in functions if f is not None)
     programs = _trace_all(model)
@@ -70,63 +74,67 @@ def trace_model(model: Model) -> Programs:
     return programs
 
 
+class _Scope:
+    """The names that local functions see, which grow from stage to stage."""
+
+    def __init__(self, model: Model) -> None:
+        of_cells = [p.name for p in model.parameters if p.on == "cell"]
+        self.cell = [*(s.name for s in model.states), *of_cells, *model.graph.cell]
+        self.face = [*(p.name for p in model.parameters if p.on == "face"), *model.graph.face]
+        self.outside = {b.name: [*b.geometry] for b in model.boundaries}
+        self.stores = {b.name: [s.name for s in b.states] for b in model.boundaries}
+        self.forcing = [f.name for f in model.forcings]
+        self.common = [f.name for f in model.forcings if f.on == "model"]
+
+    def names(self, on: str) -> list[str]:
+        return self.cell if on == "cell" else self.face if on == "face" else self.outside[on]
+
+    def within(self, function: Callable[..., object]) -> list[tuple[str, list[str]]]:
+        return [("cell", self.cell), *([("forcing", self.forcing)] if takes_forcing(function, 1) else [])]
+
+    def across(self, function: Callable[..., object]) -> list[tuple[str, list[str]]]:
+        sides = [("left", self.cell), ("right", self.cell), ("face", self.face)]
+        return [*sides, *([("forcing", self.common)] if takes_forcing(function, 3) else [])]
+
+    def beyond(self, boundary: str) -> list[tuple[str, list[str]]]:
+        cell = list(dict.fromkeys([*self.cell, *self.stores[boundary]]))
+        return [("cell", cell), ("forcing", self.forcing), ("face", self.outside[boundary])]
+
+    def spaces(self, stage: Stage) -> list[tuple[str, list[str]]]:
+        if stage.on == "cell":
+            return self.within(stage.function)
+        return self.across(stage.function) if stage.on == "face" else self.beyond(stage.on)
+
+
 def _trace_all(model: Model) -> Programs:
-    on_cell = [p.name for p in model.parameters if p.on == "cell"]
-    bare = [*(s.name for s in model.states), *on_cell, *model.graph.cell]
-    cell = bare
-    face = [*(p.name for p in model.parameters if p.on == "face"), *model.graph.face]
-    forcing = [f.name for f in model.forcings]
+    scope, bare = _Scope(model), _Scope(model)
     closure = source = flux = output = None
     untraced = ""
     if model.closure is not None:
-        closure = trace(f"{model.name}.closure", model.closure, [("cell", cell)])
-        cell = [*cell, *(name for name in closure.outputs if name not in cell)]
+        closure = trace(f"{model.name}.closure", model.closure, scope.within(model.closure))
+        scope.cell = list(dict.fromkeys([*scope.cell, *closure.outputs]))
+    stages: list[Program | None] = []
+    for stage in model.stages:
+        if isinstance(stage, Stage):
+            program = trace(f"{model.name}.{stage.name}", stage.function, scope.spaces(stage))
+            stages.append(program)
+            scope.names(stage.on).extend(program.outputs)
+        else:
+            stages.append(None)
+            scope.cell.append(stage.name)
     if model.source is not None:
-        source = trace(f"{model.name}.source", model.source, [("cell", cell), ("forcing", forcing)])
+        source = trace(f"{model.name}.source", model.source, [("cell", scope.cell), ("forcing", scope.forcing)])
     if model.flux is not None and len(model.graph.faces):
-        flux = trace(f"{model.name}.flux", model.flux, [("left", cell), ("right", cell), ("face", face)])
-
-    def outside(boundary: Boundary, cell: list[str]) -> list[tuple[str, list[str]]]:
-        stores = (s.name for s in boundary.states if s.name not in cell)
-        return [("cell", [*cell, *stores]), ("forcing", forcing), ("face", [*boundary.geometry])]
-
-    boundaries = [trace(f"{model.name}.{b.name}", b.function, outside(b, cell)) for b in model.boundaries]
-    sides = {b.name: b for b in model.boundaries}
+        flux = trace(f"{model.name}.flux", model.flux, scope.across(model.flux))
+    boundaries = [trace(f"{model.name}.{b.name}", b.function, scope.beyond(b.name)) for b in model.boundaries]
     limits = []
     for limit in model.limits:
-        spaces = outside(sides[limit.boundary], bare) if limit.boundary else [("cell", bare)]
+        spaces = bare.beyond(limit.boundary) if limit.boundary else [("cell", bare.cell)]
         limits.append(trace(f"{model.name}.limit of {limit.name}", limit.complete, spaces))
     if model.output is not None:
         try:
-            output = trace(f"{model.name}.output", model.output, [("cell", cell)])
+            output = trace(f"{model.name}.output", model.output, [("cell", scope.cell)])
         except UnsupportedOperationError:
             # No engine evaluates outputs, so they may use all of PyTorch.
             untraced = digest(model.output)
-    return Programs(closure, source, flux, tuple(boundaries), tuple(limits), output, untraced)
-
-
-def evaluate_outputs(model: Model, programs: Programs, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Outputs of a model, from states and parameters by name and the functions as they were when traced.
-
-    Raises:
-        ModelError: a function that cannot be traced closes over something that has changed since.
-    """
-    cell = {k: torch.from_numpy(v.copy()) for k, v in model.graph.cell.items()} | dict(values)
-    if programs.closure is not None:
-        cell |= _on_tensors(programs.closure, cell)
-    if programs.output is not None:
-        return _on_tensors(programs.output, cell)
-    if model.output is None:
-        return {}
-    if digest(model.output) != programs.untraced:
-        raise ModelError(
-            f"{model.name}.output closes over something that has changed since the solve; look at outputs before, "
-            "or declare it as a Parameter of the model"
-        )
-    outputs = model.output(SimpleNamespace(**cell))
-    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in outputs.items()}
-
-
-def _on_tensors(program: Program, cell: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    results = program.run({f"cell.{k}": v for k, v in cell.items()}, RULES)
-    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in results.items()}
+    return Programs(closure, source, flux, tuple(boundaries), tuple(stages), tuple(limits), output, untraced)

@@ -71,7 +71,8 @@ class JuliaEngine:
     def _model(self, package: JuliaValue, system: System) -> tuple[Owned, float]:
         """The built model, and the share of the tolerances with which its gradients are as asked."""
         if system not in self._models:
-            stages = [_stage(k, system) for k in system.closures]
+            # Values on faces, where there are none, are assigned by nobody.
+            stages = [_stage(k, system) for k in system.stages if k.gather.shape[1]]
             kernels = [_kernel(k, system) for k in system.kernels]
             sizes = attrgetter("n_states", "n_parameters", "n_forcings", "n_fluxes", "n_values")(system)
             guards = [_guard(guard, system) for guard in system.guards]
@@ -265,7 +266,7 @@ def _stage(kernel: Kernel, system: System) -> tuple[bool, str, Indices, Argument
     columns = np.array([at for at, none in enumerate(zero, 1) if not none], np.int64)
     items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
     source = julia_loop(program, {"x": names}, {"out": outputs, "partials": pairs}, items)
-    return False, source, columns, _kernel(kernel, system)
+    return kernel.sums is not None, source, columns, _kernel(kernel, system)
 
 
 def _sources(

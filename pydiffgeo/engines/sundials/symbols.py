@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import casadi as ca
 import numpy as np
 
+from ...arrays import Array, Indices
 from ..discontinuities import Jumping
 from ..ir.events import events
 from ..ir.kernels import Kernel, System
@@ -30,11 +31,17 @@ LOWERED: dict[str, Callable[..., ca.SX]] = {"lnabs": _lnabs, "raise": lambda x, 
 
 
 def closed_values(system: System, y: ca.SX, p: ca.SX, f: ca.SX) -> ca.SX:
-    """All values of a system on CasADi symbols: states first, values of closures last."""
+    """All values of a system on CasADi symbols: states first, values that stages assign last."""
     v = ca.vertcat(y, p, f, ca.DM(system.constants))
-    for kernel in system.closures:
+    for kernel in system.stages:
         results = kernel.program.run(inputs_of(kernel, v), RULES)
-        v = ca.vertcat(v, *(as_column(results[s.output], len(s.target)) for s in kernel.scatter))
+        if kernel.sums is None:
+            v = ca.vertcat(v, *(as_column(results[s.output], len(s.target)) for s in kernel.scatter))
+        elif kernel.sums.size:
+            sums = type(v).zeros(len(kernel.sums))
+            for s in kernel.scatter:
+                sums += _spread(s.target - kernel.sums[0], s.weight, len(kernel.sums), results[s.output])
+            v = ca.vertcat(v, sums)
     return v
 
 
@@ -44,11 +51,15 @@ def rates(system: System, v: ca.SX) -> ca.SX:
     for kernel in system.kernels:
         results = kernel.program.run(inputs_of(kernel, v), RULES)
         for s in kernel.scatter:
-            spread = ca.DM.triplet(
-                s.target.tolist(), list(range(len(s.target))), ca.DM(s.weight), total.numel(), len(s.target)
-            )
-            total += ca.mtimes(spread, as_column(results[s.output], len(s.target)))
+            total += _spread(s.target, s.weight, total.numel(), results[s.output])
     return total
+
+
+def _spread(target: Indices, weight: Array, size: int, result: ca.SX | float) -> ca.SX:
+    """Results times their weights, added up where they belong, in a column of some size."""
+    items = len(target)
+    spread = ca.DM.triplet(target.tolist(), list(range(items)), ca.DM(weight), size, items)
+    return ca.mtimes(spread, as_column(result, items))
 
 
 def sides_of(functions: Sequence[Jumping], v: ca.SX) -> ca.SX:

@@ -30,7 +30,7 @@ def test_preparing_moves_costly_terms_out_of_the_kernels(name: str) -> None:
     # No division, power or function of parameters and geometry alone is left.
     first_f = system.n_states + system.n_parameters
     first_c = first_f + system.n_forcings
-    for kernel in (*system.closures, *system.kernels):
+    for kernel in (*system.stages, *system.kernels):
         fixed = {
             n
             for n, row in zip(kernel.program.inputs, kernel.gather, strict=True)

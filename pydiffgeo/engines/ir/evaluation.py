@@ -1,0 +1,123 @@
+"""Closures, stages and outputs of a model on plain tensors, at the output times of a solution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...arrays import Array
+from ...errors import ModelError
+from ...fingerprint import digest
+from ...model import Model, Reduction, Stage
+from ...model.stages import SIDES
+from .program import Program
+from .torch_rules import RULES
+from .traced_model import Programs
+
+Space = dict[str, Tensor]
+
+
+class _Fields:
+    """What has been assigned so far: name -> `(..., cells)`, `(..., faces)`, or `(..., places)` of a boundary."""
+
+    def __init__(self, model: Model, values: Mapping[str, Tensor], forcing: Mapping[str, Tensor]) -> None:
+        self.model, self.forcing = model, dict(forcing)
+        self.left, self.right = (torch.from_numpy(side.copy()) for side in model.graph.faces.T)
+        on_face = {p.name for p in model.parameters if p.on == "face"}
+        stores = {s.name for b in model.boundaries for s in b.states}
+        self.cell = _tensors(model.graph.cell) | {k: v for k, v in values.items() if k not in on_face | stores}
+        self.face = _tensors(model.graph.face) | {k: v for k, v in values.items() if k in on_face}
+        self.outside = {b.name: _tensors(b.geometry) for b in model.boundaries}
+        self.stores = {b.name: {s.name: values[s.name] for s in b.states if s.name in values} for b in model.boundaries}
+
+    def within(self) -> dict[str, Space]:
+        return {"cell": self.cell, "forcing": self.forcing}
+
+    def across(self) -> dict[str, Space]:
+        sides = {"left": _at(self.cell, self.left), "right": _at(self.cell, self.right)}
+        return {**sides, "face": self.face, "forcing": self.forcing}
+
+    def beyond(self, boundary: str) -> dict[str, Space]:
+        cells = next(torch.tensor(b.cells) for b in self.model.boundaries if b.name == boundary)
+        seen = _at(self.cell, cells) | self.stores[boundary]
+        return {"cell": seen, "forcing": _at(self.forcing, cells), "face": self.outside[boundary]}
+
+    def assign(self, stage: Stage, program: Program) -> None:
+        if stage.on == "cell":
+            self.cell |= _run(program, self.within())
+        elif stage.on == "face":
+            self.face |= _run(program, self.across())
+        else:
+            self.outside[stage.on] |= _run(program, self.beyond(stage.on))
+
+    def reduce(self, stage: Reduction) -> None:
+        graph, onto = self.model.graph, SIDES[stage.sides]
+        pieces: list[tuple[Tensor, Tensor]] = []
+        if stage.of in self.face:
+            amounts = self.face[stage.of] * _weight(graph.face, stage)
+            pieces = [(side, factor * amounts) for side, factor in zip((self.left, self.right), onto, strict=True)]
+        for b in self.model.boundaries:
+            if stage.of in self.outside[b.name] and stage.of not in b.geometry:
+                amounts = self.outside[b.name][stage.of] * _weight(b.geometry, stage)
+                pieces.append((torch.tensor(b.cells), onto[1] * amounts))
+        total = torch.zeros((*pieces[0][1].shape[:-1], graph.cells), dtype=torch.float64)
+        for cells, amounts in pieces:
+            total = total.index_add(-1, cells, amounts)
+        self.cell[stage.name] = total
+
+
+def evaluate_outputs(
+    model: Model, programs: Programs, values: Mapping[str, Tensor], forcing: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Outputs of a model, from states, parameters and forcings by name and the functions as they were when traced.
+
+    Args:
+        values: `(..., cells)` of states and parameters of cells, and what else stages read.
+        forcing: `(..., 1)` or `(..., cells)`, where closure or stages take it.
+
+    Raises:
+        ModelError: a function that cannot be traced closes over something that has changed since.
+    """
+    fields = _Fields(model, values, forcing)
+    if programs.closure is not None:
+        fields.cell |= _run(programs.closure, fields.within())
+    for stage, program in zip(model.stages, programs.stages, strict=True):
+        if isinstance(stage, Reduction):
+            fields.reduce(stage)
+        elif program is not None:
+            fields.assign(stage, program)
+    if programs.output is not None:
+        return _run(programs.output, fields.within())
+    if model.output is None:
+        return {}
+    if digest(model.output) != programs.untraced:
+        raise ModelError(
+            f"{model.name}.output closes over something that has changed since the solve; look at outputs before, "
+            "or declare it as a Parameter of the model"
+        )
+    outputs = model.output(SimpleNamespace(**fields.cell))
+    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in outputs.items()}
+
+
+def _run(program: Program, spaces: Mapping[str, Space]) -> Space:
+    inputs = {name: spaces[name.partition(".")[0]][name.partition(".")[2]] for name in program.inputs}
+    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in program.run(inputs, RULES).items()}
+
+
+def _tensors(arrays: Mapping[str, Array]) -> Space:
+    return {k: torch.from_numpy(np.array(v, np.float64)) for k, v in arrays.items()}
+
+
+def _at(space: Space, where: Tensor) -> Space:
+    """Values at some places; what is the same everywhere stays as it is."""
+    return {k: v if v.ndim == 0 or v.shape[-1] == 1 else v.index_select(-1, where) for k, v in space.items()}
+
+
+def _weight(geometry: Mapping[str, Array], stage: Reduction) -> Tensor:
+    return torch.from_numpy(
+        np.array(geometry[stage.weight] if stage.weight else np.ones_like(geometry["area"]), np.float64)
+    )
