@@ -130,9 +130,9 @@ def _parameter(model: Model, parameter: Parameter, chosen: Mapping[str, Numbers]
     what = f"parameter {parameter.name!r}"
     if value is None and parameter.name not in chosen:
         raise MissingNameError(f"{what} ({parameter.description}, {parameter.unit}) has no default and was not given")
-    count = model.graph.cells if parameter.on == "cell" else len(model.graph.faces)
     tensor = as_tensor(value, what)
-    check_shape(tensor, count, what, f"{parameter.on}s")
+    over = {"cell": "cells", "face": "faces"}.get(parameter.on, f"places of {parameter.on.removeprefix('boundary:')}")
+    check_shape(tensor, model.items(parameter.on), what, over)
     inside = parameter.inside(tensor.detach())
     check_entries(tensor.detach(), inside, what, f"lie in {parameter.interval}{unit_after(parameter.unit)}")
     return tensor.reshape(-1) if tensor.ndim < 2 else tensor
@@ -165,13 +165,13 @@ def _forcing_values(model: Model, variable: ForcingVariable, series: TimeSeries)
     value = as_tensor(series.values, what)
     nodes = len(np.asarray(series.times))
     steps = nodes - (series.kind == "constant")
-    cells = model.graph.cells if variable.on == "cell" else 1
-    if variable.on == "cell" and value.ndim >= 2 and value.shape[-2:] == (steps, cells):
+    cells = model.items(variable.on)
+    if variable.on != "model" and value.ndim >= 2 and value.shape[-2:] == (steps, cells):
         shaped = value
     else:
         shaped = value.unsqueeze(-1)
     if shaped.ndim not in (2, 3) or shaped.shape[-2] != steps or shaped.shape[0] == 0:
-        cell = f", ({steps}, {cells}), (batch, {steps}, {cells})" if variable.on == "cell" else ""
+        cell = f", ({steps}, {cells}), (batch, {steps}, {cells})" if variable.on != "model" else ""
         kind = "one per interval" if series.kind == "constant" else "one per time"
         raise ShapeError(
             f"{what} has shape {tuple(value.shape)}; it needs {steps} values ({kind}): "
@@ -254,7 +254,7 @@ def _pack_forcing(
             # Between finite values so far apart that their difference is not.
             finite = torch.isfinite(left) & torch.isfinite(right)
             check_entries(left.detach(), finite, f"forcing {variable.name!r}", "change by finite amounts")
-        width = model.graph.cells if variable.on == "cell" else 1
+        width = model.items(variable.on)
         starts.append(left.expand(members, -1, width))
         ends.append(right.expand(members, -1, width))
     if not starts:

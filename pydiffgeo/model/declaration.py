@@ -83,7 +83,8 @@ class Model(Made):
             object.__setattr__(self, field_name, tuple(values))
         varying: tuple[Parameter | ForcingVariable, ...] = (*self.parameters, *self.forcings)
         for variable in varying:
-            allowed = ("cell", "face") if isinstance(variable, Parameter) else ("model", "cell")
+            allowed = ["cell", "face"] if isinstance(variable, Parameter) else ["model", "cell"]
+            allowed += [f"boundary:{b.name}" for b in self.boundaries]
             if variable.on not in allowed:
                 raise ModelError(f"{self.name}: {variable.name!r} is on={variable.on!r}; allowed are {allowed}")
         for flux in self.fluxes:
@@ -135,6 +136,9 @@ class Model(Made):
         on_face = [p.name for p in self.parameters if p.on == "face"]
         yield {"state": states, "parameter": on_cell, "geometry": [*self.graph.cell]}
         yield {"parameter": on_face + on_cell, "geometry": [*self.graph.face]}
+        for b in self.boundaries:
+            own = [p.name for p in self.parameters if p.on == f"boundary:{b.name}"]
+            yield {"parameter": own + on_cell, "geometry": [*b.geometry]}
         yield {"state": states, "flux": [f.name for f in self.fluxes]}
         yield {"forcing": [f.name for f in self.forcings]}
         yield {"output": [o.name for o in self.outputs]}
@@ -150,6 +154,12 @@ class Model(Made):
             if any(s.name == name for s in boundary.states):
                 return len(boundary.cells)
         return self.graph.cells
+
+    def items(self, on: str) -> int:
+        """How many values something has on "cell", "face" or "boundary:<name>"; 1 on "model"."""
+        if on in ("model", "cell", "face"):
+            return {"model": 1, "cell": self.graph.cells, "face": len(self.graph.faces)}[on]
+        return next(len(b.cells) for b in self.boundaries if on == f"boundary:{b.name}")
 
     def storage_weights(self) -> dict[str, Array]:
         """Weights that turn each stored state into an amount: volumes of cells, areas of boundaries."""

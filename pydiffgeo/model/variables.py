@@ -60,7 +60,8 @@ class Parameter:
         low, high: physical bounds; `open_low`/`open_high` exclude the bound itself.
         typical: usual range `(a, b)`, used by transforms and plots, never as an error.
         log: whether the usual range is best covered on a logarithmic scale.
-        on: "cell" or "face": what a varying parameter varies over.
+        on: what a varying parameter varies over: "cell", "face", or "boundary:<name>", the places of a boundary, whose
+            function sees it as a name of `face`.
         source: where range or definition come from.
     """
 
@@ -74,7 +75,7 @@ class Parameter:
     open_high: bool = False
     typical: tuple[float, float] | None = None
     log: bool = False
-    on: Literal["cell", "face"] = "cell"
+    on: str = "cell"
     source: str = ""
 
     def inside(self, value: Tensor) -> Tensor:
@@ -93,14 +94,16 @@ class Parameter:
 
 @dataclass(frozen=True)
 class ForcingVariable:
-    """A given time series; `on="cell"` lets it vary over the cells as well."""
+    """A given time series. `on="cell"` lets it vary over the cells as well, "boundary:<name>" over the places of a
+    boundary, whose function alone sees it.
+    """
 
     name: str
     unit: str
     description: str
     low: float = -inf
     high: float = inf
-    on: Literal["model", "cell"] = "model"
+    on: str = "model"
     default: float | None = None
 
 

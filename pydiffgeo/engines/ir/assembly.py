@@ -75,7 +75,7 @@ class _Assembly:
         self.n_states = values.size
         self.parameters = {p.name: values.take(layout.parameters[p.name]) for p in model.parameters}
         self.n_parameters = values.size - self.n_states
-        self.forcings = {f.name: values.take(graph.cells if f.on == "cell" else 1) for f in model.forcings}
+        self.forcings = {f.name: values.take(model.items(f.on)) for f in model.forcings}
         self.n_forcings = values.size - self.n_states - self.n_parameters
         self.cell = {s.name: self.states[s.name] for s in model.states}
         self.cell |= {p.name: _spread(self.parameters[p.name], graph.cells) for p in model.parameters if p.on == "cell"}
@@ -84,9 +84,13 @@ class _Assembly:
         self.face = {p.name: _spread(self.parameters[p.name], faces) for p in model.parameters if p.on == "face"}
         self.face |= {k: values.constant(v) for k, v in graph.face.items()}
         self.outside = {b.name: {k: values.constant(v) for k, v in b.geometry.items()} for b in model.boundaries}
+        for b in model.boundaries:
+            own = [p.name for p in model.parameters if p.on == f"boundary:{b.name}"]
+            self.outside[b.name] |= {name: _spread(self.parameters[name], len(b.cells)) for name in own}
         self.sides = {b.name: b for b in model.boundaries}
         self.bare = dict(self.cell)
-        self.forcing = {k: _spread(v, graph.cells) for k, v in self.forcings.items()}
+        inside = [f.name for f in model.forcings if f.on in ("model", "cell")]
+        self.forcing = {name: _spread(self.forcings[name], graph.cells) for name in inside}
         self.common = {f.name: _spread(self.forcings[f.name], faces) for f in model.forcings if f.on == "model"}
         self.fluxes = self._order_fluxes()
 
@@ -119,7 +123,8 @@ class _Assembly:
         side = self.sides[boundary]
         touched = np.asarray(side.cells)
         seen = _at(cell, touched) | {s.name: self.states[s.name] for s in side.states}
-        return {"cell": seen, "forcing": _at(self.forcing, touched), "face": self.outside[boundary]}
+        own = {f.name: self.forcings[f.name] for f in self.model.forcings if f.on == f"boundary:{boundary}"}
+        return {"cell": seen, "forcing": _at(self.forcing, touched) | own, "face": self.outside[boundary]}
 
     # Stages.
 

@@ -28,10 +28,16 @@ class _Fields:
         self.model, self.forcing = model, dict(forcing)
         self.left, self.right = (torch.from_numpy(side.copy()) for side in model.graph.faces.T)
         on_face = {p.name for p in model.parameters if p.on == "face"}
+        places = {p.name: p.on.removeprefix("boundary:") for p in model.parameters if p.on.startswith("boundary:")}
         stores = {s.name for b in model.boundaries for s in b.states}
-        self.cell = _tensors(model.graph.cell) | {k: v for k, v in values.items() if k not in on_face | stores}
+        self.cell = _tensors(model.graph.cell) | {
+            k: v for k, v in values.items() if k not in on_face | stores | {*places}
+        }
         self.face = _tensors(model.graph.face) | {k: v for k, v in values.items() if k in on_face}
         self.outside = {b.name: _tensors(b.geometry) for b in model.boundaries}
+        for name in places.keys() & values.keys():
+            self.outside[places[name]][name] = values[name]
+        self.own = {f.name: f.on for f in model.forcings if f.on.startswith("boundary:")}
         self.stores = {b.name: {s.name: values[s.name] for s in b.states if s.name in values} for b in model.boundaries}
 
     def within(self) -> dict[str, Space]:
@@ -44,7 +50,9 @@ class _Fields:
     def beyond(self, boundary: str) -> dict[str, Space]:
         cells = next(torch.tensor(b.cells) for b in self.model.boundaries if b.name == boundary)
         seen = _at(self.cell, cells) | self.stores[boundary]
-        return {"cell": seen, "forcing": _at(self.forcing, cells), "face": self.outside[boundary]}
+        inside = {k: v for k, v in self.forcing.items() if k not in self.own}
+        own = {k: v for k, v in self.forcing.items() if self.own.get(k) == f"boundary:{boundary}"}
+        return {"cell": seen, "forcing": _at(inside, cells) | own, "face": self.outside[boundary]}
 
     def assign(self, stage: Stage, program: Program) -> None:
         if stage.on == "cell":

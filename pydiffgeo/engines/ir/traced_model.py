@@ -81,9 +81,16 @@ class _Scope:
         of_cells = [p.name for p in model.parameters if p.on == "cell"]
         self.cell = [*(s.name for s in model.states), *of_cells, *model.graph.cell]
         self.face = [*(p.name for p in model.parameters if p.on == "face"), *model.graph.face]
-        self.outside = {b.name: [*b.geometry] for b in model.boundaries}
+        self.outside = {
+            b.name: [*b.geometry, *(p.name for p in model.parameters if p.on == f"boundary:{b.name}")]
+            for b in model.boundaries
+        }
         self.stores = {b.name: [s.name for s in b.states] for b in model.boundaries}
-        self.forcing = [f.name for f in model.forcings]
+        self.forcing = [f.name for f in model.forcings if f.on in ("model", "cell")]
+        self.beside = {
+            b.name: [f.name for f in model.forcings if f.on in ("model", "cell", f"boundary:{b.name}")]
+            for b in model.boundaries
+        }
         self.common = [f.name for f in model.forcings if f.on == "model"]
 
     def names(self, on: str) -> list[str]:
@@ -98,7 +105,7 @@ class _Scope:
 
     def beyond(self, boundary: str) -> list[tuple[str, list[str]]]:
         cell = list(dict.fromkeys([*self.cell, *self.stores[boundary]]))
-        return [("cell", cell), ("forcing", self.forcing), ("face", self.outside[boundary])]
+        return [("cell", cell), ("forcing", self.beside[boundary]), ("face", self.outside[boundary])]
 
     def spaces(self, stage: Stage) -> list[tuple[str, list[str]]]:
         if stage.on == "cell":
