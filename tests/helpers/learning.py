@@ -13,6 +13,21 @@ BOUNDS = {"f": (0.01, 0.1), "D_f": (0.5, 5.0)}
 SETTINGS = {"engine": "sundials", "rtol": 1e-5, "atol": 1e-5, "initial": {"water_storage": 150.0}}
 DAYS = np.arange("2000-01-01", "2000-07-01", dtype="datetime64[D]")
 
+TRAINING = dg.nn.Training(steps=40, batch=6, window=60, warmup=60, learning_rate=0.05, settings=SETTINGS)
+BRIEF = dg.nn.Training(
+    steps=6,
+    batch=3,
+    window=20,
+    warmup=5,
+    tuning=25,
+    check_every=2,
+    measure="log",
+    noise=0.3,
+    average=0.9,
+    learning_rate=0.1,
+    settings={**SETTINGS, "rtol": 1e-3, "atol": 1e-3},
+)
+
 
 def network(**settings):
     return dg.nn.ParameterNetwork(MODEL, ["slope", "noise"], bounds=BOUNDS, fixed=FIXED, hidden=(8,), **settings)
@@ -20,6 +35,12 @@ def network(**settings):
 
 def true_f(slope):
     return 0.012 * 7.0 ** ((slope + 1) / 2)
+
+
+def efficiency(net, data):
+    # The record begins with the storage that the sites began with.
+    solution = dg.nn.predict(net, data, warmup=0, **SETTINGS)
+    return dg.losses.nse(solution.fluxes["runoff"], data.observed)
 
 
 def make_sites():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from learning import SETTINGS, make_sites, network
+from learning import SETTINGS, TRAINING, efficiency, make_sites, network
 
 import pydiffgeo as dg
 from pydiffgeo.errors import InputError
@@ -17,15 +17,6 @@ from pydiffgeo.nn.quadratic_surrogate import quadratic_surrogate
 @pytest.fixture(scope="module")
 def sites():
     return make_sites()
-
-
-TRAINING = dg.nn.Training(steps=40, batch=6, window=60, warmup=60, learning_rate=0.05, settings=SETTINGS)
-
-
-def efficiency(net, data):
-    # The record begins with the storage that the sites began with.
-    solution = dg.nn.predict(net, data, warmup=0, **SETTINGS)
-    return dg.losses.nse(solution.fluxes["runoff"], data.observed)
 
 
 def test_training_on_quadratic_surrogates_needs_fewer_solves(sites):
@@ -48,9 +39,8 @@ def test_quadratic_surrogates_touch_the_loss(sites, measure):
     part = replace(part, observed=part.observed.clone())
     part.observed[4] = torch.nan
     noise = torch.from_numpy(np.random.default_rng(3).normal(size=(9, 2)))
-    found = quadratic_surrogate(
-        net, part, spread, flux="runoff", warmup=20, measure=measure, damping=0.3, noise=noise, settings=SETTINGS
-    )
+    training = dg.nn.Training(warmup=20, measure=measure, damping=0.3, settings=SETTINGS)
+    found = quadratic_surrogate(net, part, spread, training, noise=noise)
     assert torch.equal(found.at, net.variables(part.attributes, noise=noise).detach())
     assert not torch.equal(found.at, net.variables(part.attributes).detach())
     assert found.usable.tolist() == [i != 4 for i in range(9)]

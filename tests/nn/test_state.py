@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from learning import SETTINGS, make_sites, network
+from learning import BRIEF, make_sites, network
 from stopping import equal, stopped_at, weights
 
 import pydiffgeo as dg
@@ -21,21 +21,6 @@ module = importlib.import_module("pydiffgeo.nn.train")
 @pytest.fixture(scope="module")
 def sites():
     return make_sites()
-
-
-BRIEF = dg.nn.Training(
-    steps=6,
-    batch=3,
-    window=20,
-    warmup=5,
-    tuning=25,
-    check_every=2,
-    measure="log",
-    noise=0.3,
-    average=0.9,
-    learning_rate=0.1,
-    settings={**SETTINGS, "rtol": 1e-3, "atol": 1e-3},
-)
 
 
 @pytest.mark.parametrize("inner_steps", [1, 4])

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from learning import DAYS, SETTINGS, make_sites, network, true_f
+from learning import DAYS, SETTINGS, TRAINING, efficiency, make_sites, network, true_f
 from stopping import weights
 from terminal import Terminal
 
@@ -28,14 +28,6 @@ def sites():
 
 # --- training ------------------------------------------------------------------------------------
 
-TRAINING = dg.nn.Training(steps=40, batch=6, window=60, warmup=60, learning_rate=0.05, settings=SETTINGS)
-
-
-def efficiency(net, data):
-    # The record begins with the storage that the sites began with.
-    solution = dg.nn.predict(net, data, warmup=0, **SETTINGS)
-    return dg.losses.nse(solution.fluxes["runoff"], data.observed)
-
 
 def test_training_learns_what_holds_where_nothing_was_seen(sites):
     out = ["site 1", "site 4", "site 7"]
@@ -51,21 +43,6 @@ def test_training_learns_what_holds_where_nothing_was_seen(sites):
     true = true_f(sites.attributes[:, 0])
     assert torch.corrcoef(torch.stack([values, true]))[0, 1] > 0.9
     assert 0.5 < values.std() / true.std() < 2.0
-
-
-BRIEF = dg.nn.Training(
-    steps=6,
-    batch=3,
-    window=20,
-    warmup=5,
-    tuning=25,
-    check_every=2,
-    measure="log",
-    noise=0.3,
-    average=0.9,
-    learning_rate=0.1,
-    settings={**SETTINGS, "rtol": 1e-3, "atol": 1e-3},
-)
 
 
 def test_a_terminal_gets_a_bar(sites, monkeypatch):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,16 +35,6 @@ def dataset() -> xr.Dataset:
     data.v1.attrs["standard_name"] = "precipitation_flux"
     data.v4.attrs["standard_name"] = "water_volume_transport_in_river_channel"
     return data
-
-
-@pytest.fixture
-def stored(tmp_path: Path) -> Callable[..., Path]:
-    def store(data: xr.Dataset, **options) -> Path:
-        path = tmp_path / "any.nc"
-        data.to_netcdf(path, **options, engine="h5netcdf")
-        return path
-
-    return store
 
 
 def test_variables_are_found_by_standard_name_and_converted(stored):

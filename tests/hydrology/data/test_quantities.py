@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -13,16 +10,6 @@ import pydiffgeo as dg
 from pydiffgeo.errors import UnitError
 
 DAYS = np.arange("2001-01-01", "2001-01-11", dtype="datetime64[D]").astype("datetime64[ns]")
-
-
-@pytest.fixture
-def stored(tmp_path: Path) -> Callable[..., Path]:
-    def store(data: xr.Dataset, **options) -> Path:
-        path = tmp_path / "any.nc"
-        data.to_netcdf(path, **options, engine="h5netcdf")
-        return path
-
-    return store
 
 
 def named(name: str, unit: str = "degC", **attributes: str) -> xr.Dataset:
