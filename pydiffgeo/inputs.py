@@ -23,6 +23,7 @@ from .errors import BoundsError, InputError, MissingNameError, ShapeError, Unkno
 from .looking import look
 from .model import (
     Constraint,
+    CoupledModel,
     ForcingVariable,
     Limit,
     Model,
@@ -142,7 +143,7 @@ def _initial(model: Model, name: str, value: Numbers) -> Tensor:
     """`(1 or cells,)`, or `(batch, 1 or cells)`."""
     what = f"initial {name!r}"
     states = {s.name: s for s in model.all_states}
-    count = model.state_cells(name) if name in states else model.graph.cells
+    count = model.state_cells(name)
     tensor = as_tensor(value, what)
     check_shape(tensor, count, what)
     check_range(tensor, states.get(name, State(name, "1", "")), what)
@@ -213,6 +214,11 @@ def _check_limits(
     model: Model, states: Mapping[str, Tensor], parameters: Mapping[str, Tensor], tolerance: tuple[float, float]
 ) -> None:
     """Raises `BoundsError` where an initial state is out of the range that the parameters of its cell allow."""
+    if isinstance(model, CoupledModel):
+        for region in model.regions.values():
+            own_states, own = ({k: d[v] for k, v in region.names.items() if v in d} for d in (states, parameters))
+            _check_limits(region.model, own_states, own, tolerance)
+        return
     cell = SimpleNamespace(**{k: torch.from_numpy(v.copy()) for k, v in model.graph.cell.items()})
     on_cells = {p.name for p in model.parameters if p.on == "cell"}
     cell.__dict__.update({k: v.detach() for k, v in parameters.items() if k in on_cells})

@@ -14,7 +14,7 @@ from .engines.base import Forward, Stats, Status
 from .engines.ir.evaluation import evaluate_outputs
 from .engines.ir.traced_model import Programs
 from .errors import InputError
-from .model import Model, Quantity, quantities, single
+from .model import CoupledModel, Model, Quantity, quantities, single
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,10 +80,11 @@ class Solution:
     @property
     def outputs(self) -> Mapping[str, Tensor]:
         """Algebraic outputs at `times`: name -> `(..., time, cell)`, differentiable."""
-        if self.model.output is None:
-            return {}
         model = self.model
-        shown = {p.name for p in model.parameters if model.stages or p.on == "cell"}
+        coupled = isinstance(model, CoupledModel)
+        if model.output is None and not (coupled and model.outputs):
+            return {}
+        shown = {p.name for p in model.parameters if coupled or model.stages or p.on == "cell"}
         values = {k: v.unsqueeze(-2) if self.batched else v[0] for k, v in self.parameters.items() if k in shown}
         # NaN in a failed member would reach parameters through 0 * NaN: outputs are taken at its start instead.
         states = {s.name: self.states[s.name] for s in (model.all_states if model.stages else model.states)}

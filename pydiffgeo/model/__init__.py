@@ -19,6 +19,7 @@ The same functions are traced for the engines and called on plain tensors for th
 """
 
 from .balance import Quantity, quantities, single
+from .coupling import CoupledModel, Link, couple
 from .declaration import Model
 from .forcing import Times, TimeSeries, align, check_times, interval_values, merge_breaks
 from .graph import Graph, column, network, raster, single_cell
@@ -40,10 +41,12 @@ from .variables import (
 __all__ = [
     "Boundary",
     "Constraint",
+    "CoupledModel",
     "ForcingVariable",
     "Graph",
     "IntegratedFlux",
     "Limit",
+    "Link",
     "Local",
     "Model",
     "Output",
@@ -59,6 +62,7 @@ __all__ = [
     "align",
     "check_times",
     "column",
+    "couple",
     "interval_values",
     "merge_breaks",
     "network",

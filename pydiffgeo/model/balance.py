@@ -11,10 +11,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ..arrays import Array
 from ..errors import InputError
+from .coupling import CoupledModel, Link, unit_of
 from .declaration import Model
 from .variables import IntegratedFlux, State
 
@@ -43,6 +46,8 @@ def quantities(model: Model) -> tuple[Quantity, ...]:
     Raises:
         InputError: units do not tell which stores belong to the fluxes.
     """
+    if isinstance(model, CoupledModel):
+        return _of_regions(model)
     declared = defaultdict[Unit, list[IntegratedFlux]](list)
     for flux in model.fluxes:
         if flux.balance:
@@ -71,6 +76,33 @@ def quantities(model: Model) -> tuple[Quantity, ...]:
             taken[name] = text
         balances.append(Quantity(text, {name: weights[name] for name in own}, tuple(fluxes)))
     return tuple(balances)
+
+
+def _of_regions(model: CoupledModel) -> tuple[Quantity, ...]:
+    """The quantities of each region, with what links bring and take; and of all together where they are of one unit."""
+    found, plain = list[Quantity](), list[Quantity]()
+    for key, region in model.regions.items():
+        own = quantities(region.model) or (Quantity(unit_of(region.model), region.model.storage_weights(), ()),)
+        for quantity in own:
+            names = region.names
+            fluxes = [replace(f, name=names[f.name]) for f in quantity.fluxes]
+            weights = {names[s]: w for s, w in quantity.weights.items()}
+            plain.append(Quantity(quantity.unit, weights, tuple(fluxes)))
+            moved = [f for link in model.links for f in _passed(link, key, quantity)]
+            found.append(Quantity(f"{key} ({quantity.unit})", weights, (*fluxes, *moved)))
+    alike = all(np.array_equal(*link.areas) for link in model.links)
+    if alike and len({q.unit for q in plain}) == 1:
+        weights = {s: w for q in plain for s, w in q.weights.items()}
+        found.append(Quantity(f"all ({plain[0].unit})", weights, tuple(f for q in plain for f in q.fluxes)))
+    return tuple(found)
+
+
+def _passed(link: Link, region: str, quantity: Quantity) -> list[IntegratedFlux]:
+    """The amounts by which a link adds to a quantity of a region, or takes away."""
+    ends = zip((link.left, link.right), link.fluxes, (-1, 1), strict=True)
+    return [
+        IntegratedFlux(name, quantity.unit, "", -1 if sign < 0 else 1) for side, name, sign in ends if side == region
+    ]
 
 
 def single(model: Model) -> Quantity:

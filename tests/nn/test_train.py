@@ -138,13 +138,13 @@ def test_noise_is_in_units_of_each_attribute(sites):
 
 
 def test_noise_is_normal_with_the_spread_given(sites, monkeypatch):
-    added, real = [], dg.nn.ParameterNetwork._known
+    added, real = [], dg.nn.ParameterNetwork._scaled
 
-    def known(self, attributes, noise):
+    def scaled(self, attributes, noise):
         added.append(noise)
         return real(self, attributes, noise)
 
-    monkeypatch.setattr(dg.nn.ParameterNetwork, "_known", known)
+    monkeypatch.setattr(dg.nn.ParameterNetwork, "_scaled", scaled)
     training = dg.nn.Training(steps=12, batch=9, window=40, warmup=20, noise=0.25, settings=SETTINGS)
     dg.nn.train(network(), sites, training)
     drawn = torch.cat([n.flatten() for n in added if n is not None])

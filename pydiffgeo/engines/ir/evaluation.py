@@ -12,7 +12,7 @@ from torch import Tensor
 from ...arrays import Array
 from ...errors import ModelError
 from ...fingerprint import digest
-from ...model import Model, Reduction, Stage
+from ...model import CoupledModel, Model, Reduction, Stage
 from ...model.stages import SIDES
 from .program import Program
 from .torch_rules import RULES
@@ -90,6 +90,8 @@ def evaluate_outputs(
     Raises:
         ModelError: a function that cannot be traced closes over something that has changed since.
     """
+    if isinstance(model, CoupledModel):
+        return _of_regions(model, programs, values, forcing)
     fields = _Fields(model, values, forcing)
     if programs.closure is not None:
         fields.cell |= _run(programs.closure, fields.within())
@@ -109,6 +111,19 @@ def evaluate_outputs(
         )
     outputs = model.output(SimpleNamespace(**fields.cell))
     return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in outputs.items()}
+
+
+def _of_regions(
+    model: CoupledModel, programs: Programs, values: Mapping[str, Tensor], forcing: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    outputs: dict[str, Tensor] = {}
+    for region, own in zip(model.regions.values(), programs.regions, strict=True):
+        if region.model.output is None:
+            continue
+        here = {k: values[v] for k, v in region.names.items() if v in values}
+        moving = {k: forcing[v] for k, v in region.names.items() if v in forcing}
+        outputs |= {region.names[k]: v for k, v in evaluate_outputs(region.model, own, here, moving).items()}
+    return outputs
 
 
 def _run(program: Program, spaces: Mapping[str, Space]) -> Space:

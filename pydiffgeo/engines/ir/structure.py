@@ -14,7 +14,7 @@ from threading import Lock
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ...fingerprint import digest
-from ...model import Model, Stage
+from ...model import CoupledModel, Model, Stage
 from .assembly import Layout, build_system
 from .kernels import System
 from .traced_model import Programs, trace_model
@@ -33,8 +33,15 @@ def fingerprint(model: Model, programs: Programs | None = None) -> str:
     Raises:
         ModelError: a local function cannot be traced.
     """
+    programs = programs or trace_model(model)
+    parts: list[object] = []
+    if isinstance(model, CoupledModel):
+        pairs = zip(model.regions.items(), programs.regions, strict=True)
+        parts = [(key, fingerprint(region.model, own), region.names) for (key, region), own in pairs]
+        parts += [(k.left, k.right, k.cells, k.areas, k.values, k.fluxes) for k in model.links]
     return digest(
-        (programs or trace_model(model)).key,
+        programs.key,
+        parts,
         *attrgetter("cells", "faces", "cell", "face", "coordinates")(model.graph),
         model.time_unit,
         [*map(STATE, model.all_states)],
@@ -45,8 +52,8 @@ def fingerprint(model: Model, programs: Programs | None = None) -> str:
         [(b.cells, b.geometry, [s.name for s in b.states]) for b in model.boundaries],
         [(s.on,) if isinstance(s, Stage) else (s.name, s.of, s.sides, s.weight) for s in model.stages],
         [*map(attrgetter("name", "unit", "boundary"), model.limits)],
-        [*map(attrgetter("names", "holds"), model.constraints)],
-        *(model.initial, model.initial_names),
+        [] if parts else [*map(attrgetter("names", "holds"), model.constraints)],
+        *(None if parts else model.initial, model.initial_names),
     )
 
 

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from ...errors import UnsupportedOperationError
 from ...fingerprint import digest
-from ...model import Model, Stage
+from ...model import CoupledModel, Model, Stage
 from ...model.stages import takes_forcing
 from .captured import Captured, captured
 from .program import Program
@@ -24,6 +24,7 @@ class Programs:
         boundaries, stages, limits: one for each of the model, in their order; None for a stage that only sums.
         output: None too where the function cannot be traced; it is then called as it is.
         untraced: digest of such a function.
+        regions, links: of a coupled model, whose other functions are those of its regions.
     """
 
     closure: Program | None
@@ -34,18 +35,23 @@ class Programs:
     limits: tuple[Program, ...]
     output: Program | None
     untraced: str = ""
+    regions: tuple[Programs, ...] = ()
+    links: tuple[Program, ...] = ()
 
     @property
     def take_forcing(self) -> bool:
         """Whether values that stages assign depend on the forcing."""
         before = [p for p in (self.closure, *self.stages) if p is not None]
-        return any(name.startswith("forcing.") for p in before for name in p.inputs)
+        own = any(name.startswith("forcing.") for p in before for name in p.inputs)
+        return own or any(region.take_forcing for region in self.regions)
 
     @cached_property
     def key(self) -> tuple[Hashable, ...]:
         """Equal for equal programs, whatever the model is called."""
         programs = (self.closure, self.source, self.flux, *self.boundaries, *self.stages, *self.limits, self.output)
-        return (self.untraced, *(None if p is None else (p.nodes, tuple(p.outputs.items())) for p in programs))
+        programs += self.links
+        inner = [region.key for region in self.regions]
+        return (self.untraced, *inner, *(None if p is None else (p.nodes, tuple(p.outputs.items())) for p in programs))
 
 
 # Of each model, what its functions were when traced, and what they could see then.
@@ -63,6 +69,8 @@ def trace_model(model: Model) -> Programs:
     last = _traced.get(model)
     if last is not None and last[1].unchanged():
         return last[0]
+    if isinstance(model, CoupledModel):
+        return _trace_coupled(model)
     functions = [model.closure, model.source, model.flux, *(b.function for b in model.boundaries)]
     functions += [stage.function for stage in model.stages if isinstance(stage, Stage)]
     functions += [*(limit.function for limit in model.limits), model.output]
@@ -111,6 +119,31 @@ class _Scope:
         if stage.on == "cell":
             return self.within(stage.function)
         return self.across(stage.function) if stage.on == "face" else self.beyond(stage.on)
+
+
+def _trace_coupled(model: CoupledModel) -> Programs:
+    regions = {key: trace_model(region.model) for key, region in model.regions.items()}
+    scopes = {key: _scope_after(region.model, regions[key]) for key, region in model.regions.items()}
+    common = list(dict.fromkeys(f.name for r in model.regions.values() for f in r.model.forcings if f.on == "model"))
+    links = []
+    for link in model.links:
+        spaces = [("left", scopes[link.left].cell), ("right", scopes[link.right].cell), ("face", [*link.values])]
+        spaces += [("forcing", common)] if takes_forcing(link.function, 3) else []
+        links.append(trace(f"{model.name}.{link.name}", link.function, spaces))
+    return Programs(None, None, None, (), (), (), None, regions=tuple(regions.values()), links=tuple(links))
+
+
+def _scope_after(model: Model, programs: Programs) -> _Scope:
+    """What local functions see after all stages."""
+    scope = _Scope(model)
+    if programs.closure is not None:
+        scope.cell = list(dict.fromkeys([*scope.cell, *programs.closure.outputs]))
+    for stage, program in zip(model.stages, programs.stages, strict=True):
+        if program is not None and isinstance(stage, Stage):
+            scope.names(stage.on).extend(program.outputs)
+        else:
+            scope.cell.append(stage.name)
+    return scope
 
 
 def _trace_all(model: Model) -> Programs:

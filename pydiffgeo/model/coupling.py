@@ -1,0 +1,265 @@
+"""Models of several kinds of cells: regions, each a model of its own, and links between them, solved as one system.
+
+catchment = dg.couple("Catchment", {"soil": column, "aquifer": aquifer}, links=(
+    dg.Link("recharge", "soil", "aquifer", pairs=[(29, 4)],
+            function=lambda left, right, face: {"theta->head": left.conductivity}),
+))
+
+Names are those of the regions; where two regions have the same one, it is `<region>_<name>`. A forcing of the same name
+and unit that is the same for all cells is one forcing of both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from ..arrays import Array, Indices
+from ..copies import Made
+from ..errors import ModelError
+from .declaration import Model
+from .graph import Graph
+from .variables import Constraint, ForcingVariable, IntegratedFlux, Local, State, Values
+
+ARROW = re.compile(r"(\w+) *-> *(\w+)")
+
+
+@dataclass(frozen=True, eq=False)
+class Link(Made):
+    """A flux between cells of two regions.
+
+    Attributes:
+        name: of the link.
+        left, right: names of the regions.
+        pairs: numbers of the cells that are joined, `(left, right)`.
+        function: `function(left, right, face)`, or with `forcing` after it, returns flux densities from left to right:
+            `{"theta->head": q}` leaves the state `theta` of the left cell and enters `head` of the right one.
+        area: of each pair, a number or one for each. right_area: where what leaves one kind of cell enters the other in
+            another unit or per another area, such as mm of a basin and m3 of a river; `area` where not given.
+        geometry: further values of each pair, names of `face`.
+    """
+
+    name: str
+    left: str
+    right: str
+    pairs: Sequence[tuple[int, int]]
+    function: Local
+    area: ArrayLike = 1.0
+    right_area: ArrayLike | None = None
+    geometry: Mapping[str, ArrayLike] = field(default_factory=dict)
+
+    def _functions(self) -> Mapping[str, Local]:
+        return {"its function": self.function}
+
+    @property
+    def cells(self) -> tuple[Indices, Indices]:
+        """Numbers of the cells on the left and on the right, `(pairs,)` each."""
+        left, right = np.asarray(self.pairs, np.int64).reshape(-1, 2).T
+        return left, right
+
+    @property
+    def areas(self) -> tuple[Array, Array]:
+        """Areas on the left and on the right, `(pairs,)` each."""
+        left = self._spread(self.area)
+        return left, left if self.right_area is None else self._spread(self.right_area)
+
+    @property
+    def values(self) -> dict[str, Array]:
+        """What `face` shows besides: geometry of each pair."""
+        return {"area": self.areas[0], **{k: self._spread(v) for k, v in self.geometry.items()}}
+
+    def _spread(self, values: ArrayLike) -> Array:
+        return np.broadcast_to(np.asarray(values, np.float64), (len(self.pairs),))
+
+    @property
+    def fluxes(self) -> tuple[str, str]:
+        """Names of the amounts that have left the one region and entered the other, which a solution has."""
+        return f"{self.name}_from_{self.left}", f"{self.name}_to_{self.right}"
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A model within a coupled one.
+
+    Attributes:
+        names: its own name of a state, parameter, forcing, flux or output -> that in the coupled model.
+    """
+
+    model: Model
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CoupledModel(Model):
+    """What `couple` makes: a model whose cells are those of its regions."""
+
+    regions: Mapping[str, Region] = field(default_factory=dict)
+    links: tuple[Link, ...] = ()
+
+    def __post_init__(self) -> None:
+        # What there is to check was checked by the regions and by `couple`.
+        pass
+
+    def state_cells(self, name: str) -> int:
+        for region in self.regions.values():
+            own = {region.names[s.name]: s.name for s in region.model.all_states}
+            if name in own:
+                return region.model.state_cells(own[name])
+            if name in (region.names[k] for k in region.model.initial_names):
+                return region.model.graph.cells
+        return self.graph.cells
+
+    def items(self, on: str) -> int:
+        region, _, place = on.partition("/")
+        return self.regions[region].model.items(place) if place else super().items(on)
+
+    def storage_weights(self) -> dict[str, Array]:
+        return {
+            region.names[name]: weights
+            for region in self.regions.values()
+            for name, weights in region.model.storage_weights().items()
+        }
+
+
+def couple(name: str, regions: Mapping[str, Model], links: Sequence[Link] = (), *, reference: str = "") -> CoupledModel:
+    """Joins models to one, which is solved as one stiff system with one adjoint.
+
+    Args:
+        regions: name -> model; all of one time unit.
+        links: what flows between them.
+        reference: where the equations come from.
+
+    Raises:
+        ModelError: regions or links that do not fit each other; names them.
+    """
+    if not regions or not all(isinstance(m, Model) and not isinstance(m, CoupledModel) for m in regions.values()):
+        raise ModelError(f"{name}: regions must be models by name, got {regions!r}")
+    if len(units := {m.time_unit for m in regions.values()}) > 1:
+        raise ModelError(f"{name}: regions have different time units, {sorted(units)}")
+    made = {key: Region(model, _names(key, regions)) for key, model in regions.items()}
+    for link in links:
+        _check_link(name, made, link)
+    states, parameters, outputs, constraints = list[State](), [], [], list[Constraint]()
+    forcings, fluxes = dict[str, ForcingVariable](), list[IntegratedFlux]()
+    for key, region in made.items():
+        model, names = region.model, region.names
+        states += [replace(s, name=names[s.name]) for s in model.all_states]
+        parameters += [replace(p, name=names[p.name], on=f"{key}/{p.on}") for p in model.parameters]
+        outputs += [replace(o, name=names[o.name]) for o in model.outputs]
+        for f in model.forcings:
+            on = f.on if f.on == "model" else f"{key}/{f.on}"
+            forcings[names[f.name]] = replace(f, name=names[f.name], on=on)
+        fluxes += [replace(f, name=names[f.name]) for f in model.fluxes]
+        constraints += [_renamed(c, names) for c in model.constraints]
+    for link in links:
+        unit = unit_of(made[link.left].model), unit_of(made[link.right].model)
+        fluxes += [
+            IntegratedFlux(flux, u, f"{link.name}, {link.left} to {link.right}")
+            for flux, u in zip(link.fluxes, unit, strict=True)
+        ]
+    cells = sum(m.graph.cells for m in regions.values())
+    volume = np.concatenate([m.graph.cell["volume"] for m in regions.values()])
+    return CoupledModel(
+        name=name,
+        graph=Graph(cells, np.empty((0, 2), np.int64), {"volume": volume}, {"area": np.empty(0)}),
+        states=tuple(states),
+        parameters=tuple(parameters),
+        forcings=tuple(forcings.values()),
+        fluxes=tuple(fluxes),
+        outputs=tuple(outputs),
+        constraints=tuple(constraints),
+        initial=_Start(made),
+        initial_names=tuple(r.names[k] for r in made.values() for k in r.model.initial_names),
+        time_unit=next(iter(units)),
+        reference=reference,
+        regions=made,
+        links=tuple(links),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """Initial states from what users give, region by region."""
+
+    regions: Mapping[str, Region]
+
+    def __call__(self, start: Values, cell: SimpleNamespace) -> Values:
+        values = dict(start)
+        for region in self.regions.values():
+            model, names = region.model, region.names
+            given = {k: start[names[k]] for k in _starts(model) if names[k] in start}
+            if model.initial is None or not given:
+                continue
+            geometry = {k: torch.from_numpy(v.copy()) for k, v in model.graph.cell.items()}
+            own = {p.name: getattr(cell, names[p.name]) for p in model.parameters}
+            made = model.initial(given, SimpleNamespace(**geometry, **own))
+            values |= {names[k]: v for k, v in made.items()}
+        return values
+
+
+def _starts(model: Model) -> list[str]:
+    return [*(s.name for s in model.all_states), *model.initial_names]
+
+
+def _names(key: str, regions: Mapping[str, Model]) -> dict[str, str]:
+    """Own name -> name in the coupled model: the same where no other region has it."""
+    taken = Counter(name for m in regions.values() for name in {*_starts(m), *_declared(m)})
+    common = Counter((f.name, f.unit) for m in regions.values() for f in m.forcings if f.on == "model")
+    model = regions[key]
+    names = {n: n if taken[n] == 1 else f"{key}_{n}" for n in (*_starts(model), *_declared(model))}
+    for f in model.forcings:
+        if f.on == "model" and taken[f.name] == common[f.name, f.unit]:
+            names[f.name] = f.name
+    return names
+
+
+def _declared(model: Model) -> list[str]:
+    return [v.name for kind in (model.parameters, model.forcings, model.fluxes, model.outputs) for v in kind]
+
+
+def _renamed(constraint: Constraint, names: Mapping[str, str]) -> Constraint:
+    own = {names[n]: n for n in constraint.names}
+
+    def holds(place: SimpleNamespace) -> torch.Tensor:
+        return constraint.holds(SimpleNamespace(**{own[k]: v for k, v in vars(place).items()}))
+
+    return Constraint(constraint.text, tuple(own), holds)
+
+
+def unit_of(model: Model) -> str:
+    """That in which fluxes of a region are balanced; that of its first state where it has none."""
+    return next((f.unit for f in model.fluxes if f.balance), model.states[0].unit)
+
+
+def _check_link(name: str, regions: Mapping[str, Region], link: Link) -> None:
+    for side, cells in zip((link.left, link.right), link.cells, strict=True):
+        if side not in regions:
+            raise ModelError(f"{name}: link {link.name!r} joins {side!r}; the regions are {[*regions]}")
+        count = regions[side].model.graph.cells
+        if len(cells) == 0 or cells.min() < 0 or cells.max() >= count:
+            raise ModelError(f"{name}: link {link.name!r} names cells outside 0..{count - 1} of {side!r}")
+
+
+def ends(link: Link, key: str, regions: Mapping[str, Region]) -> tuple[str, str]:
+    """The states that a result of a link, called `theta->head`, leaves and enters.
+
+    Raises:
+        ModelError: it is called otherwise, or a region has no such state.
+    """
+    match = ARROW.fullmatch(key)
+    if match is None:
+        raise ModelError(
+            f"link {link.name!r} returns {key!r}; it must be called 'state of {link.left}->state of {link.right}'"
+        )
+    for state, side in zip(match.groups(), (link.left, link.right), strict=True):
+        known = [s.name for s in regions[side].model.states]
+        if state not in known:
+            raise ModelError(f"link {link.name!r} returns {key!r}, and {side!r} has no state {state!r}; it has {known}")
+    return match[1], match[2]
