@@ -52,10 +52,20 @@ def test_own_model_finds_its_values(engine: str) -> None:
     assert found["specific_yield"] < 0.05
 
 
+def test_catchment_is_one_system_with_gradients_from_rain_to_river(engine: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    figure = tmp_path / "catchment.png"
+    found = load(ROOT / "examples" / "catchment.py").main(days=12, soil_cells=6, engine=engine, figure=str(figure))
+    # Amounts are up to some thousand cubic metres.
+    assert found["balance"] < 1e-7
+    assert found["gradient"] < 1e-3
+    assert figure.stat().st_size > 10_000
+
+
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its result is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 9
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.

@@ -85,7 +85,7 @@ def _of_regions(model: CoupledModel) -> tuple[Quantity, ...]:
         own = quantities(region.model) or (Quantity(unit_of(region.model), region.model.storage_weights(), ()),)
         for quantity in own:
             names = region.names
-            fluxes = [replace(f, name=names[f.name]) for f in quantity.fluxes]
+            fluxes = [replace(f, name=region.fluxes[f.name]) for f in quantity.fluxes]
             weights = {names[s]: w for s, w in quantity.weights.items()}
             plain.append(Quantity(quantity.unit, weights, tuple(fluxes)))
             moved = [f for link in model.links for f in _passed(link, key, quantity)]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -89,11 +89,15 @@ class Region:
     """A model within a coupled one.
 
     Attributes:
-        names: its own name of a state, parameter, forcing, flux or output -> that in the coupled model.
+        names: its own name of a state, parameter or initial condition -> that in the coupled model; `forcings`, `fluxes`
+            and `outputs` likewise.
     """
 
     model: Model
     names: Mapping[str, str]
+    forcings: Mapping[str, str]
+    fluxes: Mapping[str, str]
+    outputs: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -143,7 +147,12 @@ def couple(name: str, regions: Mapping[str, Model], links: Sequence[Link] = (), 
         raise ModelError(f"{name}: regions must be models by name, got {regions!r}")
     if len(units := {m.time_unit for m in regions.values()}) > 1:
         raise ModelError(f"{name}: regions have different time units, {sorted(units)}")
-    made = {key: Region(model, _names(key, regions)) for key, model in regions.items()}
+    made = {
+        key: Region(
+            model, *(_names(key, regions, kind) for kind in (_starts_and_parameters, _forcings, _fluxes, _outputs))
+        )
+        for key, model in regions.items()
+    }
     for link in links:
         _check_link(name, made, link)
     states, parameters, outputs, constraints = list[State](), [], [], list[Constraint]()
@@ -152,11 +161,11 @@ def couple(name: str, regions: Mapping[str, Model], links: Sequence[Link] = (), 
         model, names = region.model, region.names
         states += [replace(s, name=names[s.name]) for s in model.all_states]
         parameters += [replace(p, name=names[p.name], on=f"{key}/{p.on}") for p in model.parameters]
-        outputs += [replace(o, name=names[o.name]) for o in model.outputs]
+        outputs += [replace(o, name=region.outputs[o.name]) for o in model.outputs]
         for f in model.forcings:
             on = f.on if f.on == "model" else f"{key}/{f.on}"
-            forcings[names[f.name]] = replace(f, name=names[f.name], on=on)
-        fluxes += [replace(f, name=names[f.name]) for f in model.fluxes]
+            forcings[region.forcings[f.name]] = replace(f, name=region.forcings[f.name], on=on)
+        fluxes += [replace(f, name=region.fluxes[f.name]) for f in model.fluxes]
         constraints += [_renamed(c, names) for c in model.constraints]
     for link in links:
         unit = unit_of(made[link.left].model), unit_of(made[link.right].model)
@@ -208,20 +217,31 @@ def _starts(model: Model) -> list[str]:
     return [*(s.name for s in model.all_states), *model.initial_names]
 
 
-def _names(key: str, regions: Mapping[str, Model]) -> dict[str, str]:
-    """Own name -> name in the coupled model: the same where no other region has it."""
-    taken = Counter(name for m in regions.values() for name in {*_starts(m), *_declared(m)})
-    common = Counter((f.name, f.unit) for m in regions.values() for f in m.forcings if f.on == "model")
-    model = regions[key]
-    names = {n: n if taken[n] == 1 else f"{key}_{n}" for n in (*_starts(model), *_declared(model))}
-    for f in model.forcings:
-        if f.on == "model" and taken[f.name] == common[f.name, f.unit]:
-            names[f.name] = f.name
+def _starts_and_parameters(model: Model) -> list[str]:
+    return [*_starts(model), *(p.name for p in model.parameters)]
+
+
+def _forcings(model: Model) -> list[str]:
+    return [f.name for f in model.forcings]
+
+
+def _fluxes(model: Model) -> list[str]:
+    return [f.name for f in model.fluxes]
+
+
+def _outputs(model: Model) -> list[str]:
+    return [o.name for o in model.outputs]
+
+
+def _names(key: str, regions: Mapping[str, Model], kind: Callable[[Model], list[str]]) -> dict[str, str]:
+    """Own name -> name in the coupled model: the same where no other region has it, or all mean one forcing."""
+    taken = Counter(name for m in regions.values() for name in {*kind(m)})
+    names = {n: n if taken[n] == 1 else f"{key}_{n}" for n in kind(regions[key])}
+    if kind is _forcings:
+        common = Counter((f.name, f.unit) for m in regions.values() for f in m.forcings if f.on == "model")
+        own = [f for f in regions[key].forcings if f.on == "model"]
+        names |= {f.name: f.name for f in own if taken[f.name] == common[f.name, f.unit]}
     return names
-
-
-def _declared(model: Model) -> list[str]:
-    return [v.name for kind in (model.parameters, model.forcings, model.fluxes, model.outputs) for v in kind]
 
 
 def _renamed(constraint: Constraint, names: Mapping[str, str]) -> Constraint:

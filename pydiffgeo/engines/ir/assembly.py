@@ -47,7 +47,7 @@ class Places:
         self.model, self.programs, values = model, programs, Values()
         self.values = values
         coupled = model if isinstance(model, CoupledModel) else None
-        own = [*coupled.regions.values()] if coupled else [Region(model, _Same())]
+        own = [*coupled.regions.values()] if coupled else [Region(model, *[_Same()] * 4)]
         traced = programs.regions if coupled else (programs,)
         before, orders = 0, list[dict[str, Indices]]()
         for region in own:
@@ -111,7 +111,7 @@ class Places:
                     scatter.append(Scatter(name, np.full(len(cells), self.n_states + self.fluxes[flux][0]), area))
             count, common = len(link.pairs), dict[str, Indices]()
             for region in self.regions:
-                common |= {f: spread(self.forcings[region.names[f]], count) for f in region.on_model}
+                common |= {f: spread(region.forcings[f], count) for f in region.on_model}
             left, right = (places_at(side.cell, cells) for side, cells in zip(sides, link.cells, strict=True))
             spaces = {"left": left, "right": right, "face": geometry, "forcing": common}
             kernels.append(gathered(program, spaces, tuple(scatter), count))

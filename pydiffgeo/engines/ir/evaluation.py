@@ -121,8 +121,8 @@ def _of_regions(
         if region.model.output is None:
             continue
         here = {k: values[v] for k, v in region.names.items() if v in values}
-        moving = {k: forcing[v] for k, v in region.names.items() if v in forcing}
-        outputs |= {region.names[k]: v for k, v in evaluate_outputs(region.model, own, here, moving).items()}
+        moving = {k: forcing[v] for k, v in region.forcings.items() if v in forcing}
+        outputs |= {region.outputs[k]: v for k, v in evaluate_outputs(region.model, own, here, moving).items()}
     return outputs
 
 

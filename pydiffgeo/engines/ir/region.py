@@ -57,7 +57,7 @@ class Assembly:
         self.values, self.stages, self.states, self.n_states = values, list[Kernel](), states, places.n_states
         self.left, self.right = graph.faces.T
         parameters = {p.name: places.parameters[self.names[p.name]] for p in model.parameters}
-        forcings = {f.name: places.forcings[self.names[f.name]] for f in model.forcings}
+        forcings = {f.name: places.forcings[region.forcings[f.name]] for f in model.forcings}
         self.cell = {s.name: self.states[s.name] for s in model.states}
         self.cell |= {p.name: spread(parameters[p.name], graph.cells) for p in model.parameters if p.on == "cell"}
         self.cell |= {k: values.constant(v) for k, v in graph.cell.items()}
@@ -76,7 +76,7 @@ class Assembly:
         self.common = {name: spread(forcings[name], faces) for name in self.on_model}
         taken = sum(map(len, places.fluxes.values()))
         self.fluxes = {name: at + taken for name, at in self._order_fluxes().items()}
-        places.fluxes |= {self.names[name]: at for name, at in self.fluxes.items()}
+        places.fluxes |= {region.fluxes[name]: at for name, at in self.fluxes.items()}
 
     def _order_fluxes(self) -> dict[str, Indices]:
         """Positions of the integrated fluxes among themselves: one each, or one for each of the items they are on."""

@@ -37,7 +37,10 @@ def fingerprint(model: Model, programs: Programs | None = None) -> str:
     parts: list[object] = []
     if isinstance(model, CoupledModel):
         pairs = zip(model.regions.items(), programs.regions, strict=True)
-        parts = [(key, fingerprint(region.model, own), region.names) for (key, region), own in pairs]
+        parts = [
+            (key, fingerprint(region.model, own), region.names, region.forcings, region.fluxes, region.outputs)
+            for (key, region), own in pairs
+        ]
         parts += [(k.left, k.right, k.cells, k.areas, k.values, k.fluxes) for k in model.links]
     return digest(
         programs.key,
