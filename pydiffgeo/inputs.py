@@ -92,7 +92,7 @@ def check_inputs(
     packed = {p.name: _parameter(model, p, chosen) for p in model.parameters}
     series = align({f.name: _series(f.name, forced, f.default, output_times) for f in model.forcings}, output_times)
     forcings = {f.name: _forcing_values(model, f, series[f.name]) for f in model.forcings}
-    initials = {k: _initial(model, k, v) for k, v in start.items()}
+    initials = {k: _initial(model, k, v, tolerance) for k, v in start.items()}
     batched = {f"parameter {k!r}": v for k, v in packed.items() if v.ndim == 2}
     batched |= {f"forcing {k!r}": v for k, v in forcings.items() if v.ndim == 3}
     batched |= {f"initial {k!r}": v for k, v in initials.items() if v.ndim == 2}
@@ -139,14 +139,14 @@ def _parameter(model: Model, parameter: Parameter, chosen: Mapping[str, Numbers]
     return tensor.reshape(-1) if tensor.ndim < 2 else tensor
 
 
-def _initial(model: Model, name: str, value: Numbers) -> Tensor:
+def _initial(model: Model, name: str, value: Numbers, tolerance: tuple[float, float]) -> Tensor:
     """`(1 or cells,)`, or `(batch, 1 or cells)`."""
     what = f"initial {name!r}"
     states = {s.name: s for s in model.all_states}
     count = model.state_cells(name)
     tensor = as_tensor(value, what)
     check_shape(tensor, count, what)
-    check_range(tensor, states.get(name, State(name, "1", "")), what)
+    check_range(tensor, states.get(name, State(name, "1", "")), what, tolerance)
     return tensor.reshape(-1) if tensor.ndim < 2 else tensor
 
 

@@ -56,6 +56,11 @@ class Solution:
         return torch.from_numpy(self.grid.copy())
 
     @property
+    def end(self) -> Mapping[str, Tensor]:
+        """States at the last time, `(..., cell)`, differentiable: `solve(..., initial=solution.end)` goes on from there."""
+        return {name: values[..., -1, :] for name, values in self.states.items()}
+
+    @property
     def status(self) -> list[Status]:
         return self.report.status
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from .engines.autograd import has_tangent
+from .engines.ir.kernels import SLACK
 from .errors import BoundsError, DtypeError, ShapeError
 from .looking import look
 from .model import ForcingVariable, State
@@ -65,11 +68,20 @@ def check_entries(value: Tensor, inside: Tensor, what: str, allowed: str) -> Non
     look(see, value, inside)
 
 
-def check_range(value: Tensor, variable: State | ForcingVariable, what: str) -> None:
-    """Raises `BoundsError` unless `value` is finite and within the closed bounds of a state or forcing."""
+def check_range(
+    value: Tensor, variable: State | ForcingVariable, what: str, tolerance: tuple[float, float] = (0.0, 0.0)
+) -> None:
+    """Raises `BoundsError` unless `value` is finite and within the closed bounds of a state or forcing.
+
+    `tolerance`, relative and absolute, is that of a solve whose end may be where this one starts.
+    """
     value = value.detach()
     check_entries(value, torch.isfinite(value), what, "be finite")
-    inside = (value >= variable.low) & (value <= variable.high)
+    low, high = (float(bound) for bound in (variable.low, variable.high))
+    slack = [
+        SLACK * (tolerance[0] * abs(bound) + tolerance[1]) if math.isfinite(bound) else 0.0 for bound in (low, high)
+    ]
+    inside = (value >= low - slack[0]) & (value <= high + slack[1])
     check_entries(value, inside, what, f"lie in [{variable.low:g}, {variable.high:g}]{unit_after(variable.unit)}")
 
 
