@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arrays import Dates, Indices
 from ..days import moment
 from ..errors import DataError
-from ..model import IntegratedFlux, Model, Output, Parameter, State
+from ..model import CoupledModel, IntegratedFlux, Model, Output, Parameter, State
 from ..solve import Solution
 from .units import UNSTATED
 
@@ -114,21 +114,43 @@ def solution_dataset(
 def _variables(solution: Solution) -> Iterator[tuple[str, str, Declared, NDArray[np.generic], tuple[str, ...]]]:
     """Kind, name, declaration, values and dimensions after the batch, of all there is."""
     model = solution.model
-    boundary = {s.name: f"{b.name}_cell" for b in model.boundaries for s in b.states}
+    states, seen, fluxes = _dimensions(model)
     for state in model.all_states:
         name = state.name
-        yield "state", name, state, solution.states[name].detach().numpy(), ("time", boundary.get(name, "cell"))
+        yield "state", name, state, solution.states[name].detach().numpy(), ("time", states[name])
     outputs = solution.outputs
     for output in model.outputs:
-        yield "output", output.name, output, outputs[output.name].detach().numpy(), ("time", "cell")
+        yield "output", output.name, output, outputs[output.name].detach().numpy(), ("time", seen[output.name])
     for flux in model.fluxes:
-        yield "flux", flux.name, flux, solution.fluxes[flux.name].detach().numpy(), ("interval",)
+        yield "flux", flux.name, flux, solution.fluxes[flux.name].detach().numpy(), ("interval", *fluxes[flux.name])
     count = len(solution.status)
     for p in model.parameters:
         if p.name in solution.parameters:
             values = solution.parameters[p.name].detach().numpy()
             values = np.broadcast_to(values, (count, values.shape[-1])) if solution.batched else values[0]
-            yield "parameter", p.name, p, values, (p.on,)
+            place = re.sub(r"boundary:(.*)", r"\1_cell", p.on).replace("/", "_")
+            yield "parameter", p.name, p, values, (place,)
+
+
+Names = dict[str, str]
+
+
+def _dimensions(model: Model) -> tuple[Names, Names, dict[str, tuple[str, ...]]]:
+    """What states and outputs lie along, by name, and fluxes besides the intervals."""
+    if isinstance(model, CoupledModel):
+        states, seen = Names(), Names()
+        fluxes: dict[str, tuple[str, ...]] = {name: () for link in model.links for name in link.fluxes}
+        for key, region in model.regions.items():
+            own = _dimensions(region.model)
+            states |= {region.names[k]: f"{key}_{v}" for k, v in own[0].items()}
+            seen |= {region.outputs[k]: f"{key}_{v}" for k, v in own[1].items()}
+            fluxes |= {region.fluxes[k]: tuple(f"{key}_{d}" for d in v) for k, v in own[2].items()}
+        return states, seen, fluxes
+    states = {s.name: "cell" for s in model.states}
+    states |= {s.name: f"{b.name}_cell" for b in model.boundaries for s in b.states}
+    places = {"total": (), "cell": ("cell",), "face": ("face",)}
+    fluxes = {f.name: places.get(f.on, (f"{f.name}_place",)) for f in model.fluxes}
+    return states, {o.name: "cell" for o in model.outputs}, fluxes
 
 
 def _length_unit(model: Model) -> str | None:

@@ -80,9 +80,13 @@ def flux_sums(solution: Solution, name: str, windows: Numbers, *, interpolate: b
         UnknownNameError: the model has no such flux.
         TimeError: a window is empty, lies outside the solved period, or does not begin and end at output
             times while `interpolate` is not set.
+        InputError: the flux is one of each cell, face or place of a boundary.
     """
     if not isinstance(name, str) or name not in solution.fluxes:
         raise UnknownNameError(f"{solution.model.name} has no flux {name!r}; it has {sorted(solution.fluxes)}")
+    on = next((f.on for f in solution.model.fluxes if f.name == name), "total")
+    if on != "total":
+        raise InputError(f"flux {name!r} has a value for each {on}; declare a total of what was observed as well")
     edges = check_windows(windows)
     at, weight = _place(solution, edges.reshape(-1), "windows")
     between = (weight > 0) & (weight < 1)

@@ -183,6 +183,16 @@ def test_fluxes_on_cells_faces_and_boundaries_add_up(engine: str) -> None:
     torch.testing.assert_close(stored, gained - sol.fluxes["lost"], rtol=0.0, atol=1e-13)
 
 
+def test_fluxes_of_items_in_datasets_and_for_observers() -> None:
+    sol = run("sundials")
+    data = dg.io.solution_dataset(sol)
+    assert data.moved.dims == ("interval", "face")
+    assert data.lost.dims == ("interval", "cell")
+    assert data.left.dims == ("interval", "left_place")
+    with pytest.raises(dg.errors.InputError, match="'moved' has a value for each face"):
+        dg.observe.flux_sums(sol, "moved", [(0, 1)])
+
+
 def test_engines_agree_on_stages(julia_engine: str) -> None:
     ours, other = (run(e, rtol=1e-9, atol=1e-11) for e in (julia_engine, "sundials"))
     for name in ours.states:

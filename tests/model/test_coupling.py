@@ -144,6 +144,13 @@ def test_columns_over_an_aquifer_close_their_balances(engine: str) -> None:
     assert k.grad.item() == pytest.approx((ends[1] - ends[0]) / 2e-3, rel=1e-4)
 
 
+def test_a_solution_of_regions_is_a_dataset(engine: str) -> None:
+    data = dg.io.solution_dataset(field(engine))
+    assert data.left_soil_theta.dims == ("time", "left_soil_cell")
+    assert data["head"].dims == ("time", "aquifer_cell")
+    assert data.recharge_left_to_aquifer.dims == ("interval",)
+
+
 def test_engines_agree_on_regions(julia_engine: str) -> None:
     ours, other = field(julia_engine), field("sundials")
     for name in ours.states:
