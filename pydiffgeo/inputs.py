@@ -35,7 +35,7 @@ from .model import (
     interval_values,
     merge_breaks,
 )
-from .tensors import as_tensor, check_entries, check_range, check_shape, unit_after
+from .tensors import as_tensor, check_entries, check_range, check_shape, flat_field, flat_forcing, listed, unit_after
 
 V = TypeVar("V")
 
@@ -95,6 +95,7 @@ def check_inputs(
     batched = {f"parameter {k!r}": v for k, v in packed.items() if v.ndim == 2}
     batched |= {f"forcing {k!r}": v for k, v in forcings.items() if v.ndim == 3}
     batched |= {f"initial {k!r}": v for k, v in initials.items() if v.ndim == 2}
+    _check_series_of_cells(model, series, batched)
     batch = _batch(batched)
     members = 1 if batch is None else batch
     parameter_values = {k: _to_batch(v, members) for k, v in packed.items()}
@@ -131,8 +132,10 @@ def _parameter(model: Model, parameter: Parameter, chosen: Mapping[str, Numbers]
     if value is None and parameter.name not in chosen:
         raise MissingNameError(f"{what} ({parameter.description}, {parameter.unit}) has no default and was not given")
     count = model.graph.cells if parameter.on == "cell" else len(model.graph.faces)
-    tensor = as_tensor(value, what)
-    check_shape(tensor, count, what, f"{parameter.on}s")
+    tensor, grid = as_tensor(value, what), model.graph.shape if parameter.on == "cell" else None
+    if grid is not None:
+        tensor = flat_field(model.graph, tensor, what)
+    check_shape(tensor, count, what, f"{parameter.on}s", grid)
     inside = parameter.inside(tensor.detach())
     check_entries(tensor.detach(), inside, what, f"lie in {parameter.interval}{unit_after(parameter.unit)}")
     return tensor.reshape(-1) if tensor.ndim < 2 else tensor
@@ -142,9 +145,12 @@ def _initial(model: Model, name: str, value: Numbers) -> Tensor:
     """`(1 or cells,)`, or `(batch, 1 or cells)`."""
     what = f"initial {name!r}"
     states = {s.name: s for s in model.all_states}
+    on_boundary = name in states and states[name] not in model.states
     count = model.state_cells(name) if name in states else model.graph.cells
-    tensor = as_tensor(value, what)
-    check_shape(tensor, count, what)
+    tensor, grid = as_tensor(value, what), None if on_boundary else model.graph.shape
+    if grid is not None:
+        tensor = flat_field(model.graph, tensor, what)
+    check_shape(tensor, count, what, grid=grid)
     check_range(tensor, states.get(name, State(name, "1", "")), what)
     return tensor.reshape(-1) if tensor.ndim < 2 else tensor
 
@@ -162,23 +168,52 @@ def _series(name: str, forced: Mapping[str, Numbers | TimeSeries], default: floa
 def _forcing_values(model: Model, variable: ForcingVariable, series: TimeSeries) -> Tensor:
     """Checked values, `(nodes or intervals, 1 or cells)`, with a leading dimension where there is a batch."""
     what = f"forcing {variable.name!r}"
-    value = as_tensor(series.values, what)
-    nodes = len(np.asarray(series.times))
-    steps = nodes - (series.kind == "constant")
-    cells = model.graph.cells if variable.on == "cell" else 1
-    if variable.on == "cell" and value.ndim >= 2 and value.shape[-2:] == (steps, cells):
+    given = as_tensor(series.values, what)
+    steps = series.steps
+    cells, grid = (model.graph.cells, model.graph.shape) if variable.on == "cell" else (1, None)
+    value = given if grid is None else flat_forcing(model.graph, given, steps, what)
+    if variable.on == "cell" and (
+        (value.ndim >= 2 and value.shape[-2:] == (steps, cells)) or (value.ndim == 3 and value.shape[-2:] == (steps, 1))
+    ):
         shaped = value
     else:
         shaped = value.unsqueeze(-1)
     if shaped.ndim not in (2, 3) or shaped.shape[-2] != steps or shaped.shape[0] == 0:
         cell = f", ({steps}, {cells}), (batch, {steps}, {cells})" if variable.on == "cell" else ""
+        cell += "" if grid is None else f", on the grid {listed(steps, *grid)}, {listed('batch', steps, *grid)}"
         kind = "one per interval" if series.kind == "constant" else "one per time"
         raise ShapeError(
-            f"{what} has shape {tuple(value.shape)}; it needs {steps} values ({kind}): "
+            f"{what} has shape {tuple(given.shape)}; it needs {steps} values ({kind}): "
             f"({steps},), (batch, {steps}){cell}"
         )
     check_range(value, variable, what)
     return shaped
+
+
+def _check_series_of_cells(model: Model, series: Mapping[str, TimeSeries], batched: Mapping[str, Tensor]) -> None:
+    """Raises `ShapeError` where a batch of series is likely meant as one series of each cell, or as a field.
+
+    `(batch, intervals)` is one series for each member, the same in all cells. Where there are as many members as cells,
+    or where it is as the grid, something else must have a batch of that size.
+    """
+    graph, doubtful = model.graph, dict[str, tuple[int, int]]()
+    for variable in model.forcings:
+        name, shape = f"forcing {variable.name!r}", tuple(np.shape(series[variable.name].values))
+        alike = len(shape) == 2 and (shape == graph.shape or shape[0] == graph.cells > 1)
+        if alike and variable.on == "cell" and name in batched:
+            doubtful[name] = (shape[0], shape[1])
+    certain = {values.shape[0] for name, values in batched.items() if name not in doubtful}
+    for name, (members, steps) in doubtful.items():
+        if members not in certain:
+            field = (
+                f"series of each of {graph.cells} cells as (intervals, cells) = ({steps}, {graph.cells}), transposed"
+                if members == graph.cells
+                else f"fields on the grid as {listed('intervals', members, steps)}"
+            )
+            raise ShapeError(
+                f"{name} has shape ({members}, {steps}), which would be a batch of {members} members with one series "
+                f"each, and nothing else has such a batch; give {field}, or the batch as ({members}, {steps}, 1)"
+            )
 
 
 def _batch(batched: Mapping[str, Tensor]) -> int | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from .arrays import Array, Numbers
 from .engines.base import Forward, Stats, Status
 from .engines.ir.traced_model import Programs, evaluate_outputs
-from .errors import InputError
+from .errors import InputError, UnknownNameError
 from .model import Model, Quantity, quantities, single
 
 
@@ -144,6 +144,29 @@ class Solution:
         for name, weight in quantity.weights.items():
             total = total + (self.states[name] * torch.from_numpy(weight.copy())).sum(-1)
         return total
+
+    def on_grid(self, name: str) -> Tensor:
+        """A state or an output at `times` as a field `(..., time, *shape)`, or a parameter as one `(..., *shape)`.
+
+        With NaN where the grid has no cell; differentiable.
+
+        Raises:
+            UnknownNameError: the solution has nothing of that name on its cells.
+            ShapeError: the cells make up no grid.
+        """
+        graph = self.model.graph
+        states, outputs = [s.name for s in self.model.states], [o.name for o in self.model.outputs]
+        parameters = [p.name for p in self.model.parameters if p.on == "cell"]
+        if name in states:
+            return graph.on_grid(self.states[name])
+        if name in outputs:
+            return graph.on_grid(self.outputs[name])
+        if name in parameters:
+            values = self.parameters[name] if self.batched else self.parameters[name][0]
+            return graph.on_grid(values.expand(*values.shape[:-1], graph.cells))
+        raise UnknownNameError(
+            f"{self.model.name} has no {name!r} on its cells; there are {[*states, *outputs, *parameters]}"
+        )
 
     def select(self, members: Numbers) -> Solution:
         """The solution of some members of the batch, chosen by a mask `(batch,)` or their numbers.

@@ -18,7 +18,9 @@ The same functions are traced for the engines and called on plain tensors for th
 from .balance import Quantity, quantities, single
 from .declaration import Model
 from .forcing import Times, TimeSeries, align, check_times, interval_values, merge_breaks
-from .graph import Graph, column, network, raster, single_cell
+from .graph import Graph, column, single_cell
+from .grid import raster
+from .network import network
 from .variables import (
     Boundary,
     Constraint,
