@@ -132,12 +132,17 @@ def _parameter(model: Model, parameter: Parameter, chosen: Mapping[str, Numbers]
     if value is None and parameter.name not in chosen:
         raise MissingNameError(f"{what} ({parameter.description}, {parameter.unit}) has no default and was not given")
     count = model.graph.cells if parameter.on == "cell" else len(model.graph.faces)
-    tensor, grid = as_tensor(value, what), model.graph.shape if parameter.on == "cell" else None
-    if grid is not None:
-        tensor = flat_field(model.graph, tensor, what)
+    given, grid = as_tensor(value, what), model.graph.shape if parameter.on == "cell" else None
+    tensor = given if grid is None else flat_field(model.graph, given, what)
     check_shape(tensor, count, what, f"{parameter.on}s", grid)
     inside = parameter.inside(tensor.detach())
-    check_entries(tensor.detach(), inside, what, f"lie in {parameter.interval}{unit_after(parameter.unit)}")
+    check_entries(
+        tensor.detach(),
+        inside,
+        what,
+        f"lie in {parameter.interval}{unit_after(parameter.unit)}",
+        None if tensor is given else model.graph,
+    )
     return tensor.reshape(-1) if tensor.ndim < 2 else tensor
 
 
@@ -147,11 +152,10 @@ def _initial(model: Model, name: str, value: Numbers) -> Tensor:
     states = {s.name: s for s in model.all_states}
     on_boundary = name in states and states[name] not in model.states
     count = model.state_cells(name) if name in states else model.graph.cells
-    tensor, grid = as_tensor(value, what), None if on_boundary else model.graph.shape
-    if grid is not None:
-        tensor = flat_field(model.graph, tensor, what)
+    given, grid = as_tensor(value, what), None if on_boundary else model.graph.shape
+    tensor = given if grid is None else flat_field(model.graph, given, what)
     check_shape(tensor, count, what, grid=grid)
-    check_range(tensor, states.get(name, State(name, "1", "")), what)
+    check_range(tensor, states.get(name, State(name, "1", "")), what, None if tensor is given else model.graph)
     return tensor.reshape(-1) if tensor.ndim < 2 else tensor
 
 
@@ -186,7 +190,7 @@ def _forcing_values(model: Model, variable: ForcingVariable, series: TimeSeries)
             f"{what} has shape {tuple(given.shape)}; it needs {steps} values ({kind}): "
             f"({steps},), (batch, {steps}){cell}"
         )
-    check_range(value, variable, what)
+    check_range(value, variable, what, None if value is given else model.graph)
     return shaped
 
 

@@ -53,24 +53,28 @@ def _check_plain(value: object, what: str) -> None:
             _check_plain(entry, what)
 
 
-def check_entries(value: Tensor, inside: Tensor, what: str, allowed: str) -> None:
-    """Raises `BoundsError` with the first entry of `value` that is not `inside`."""
+def check_entries(value: Tensor, inside: Tensor, what: str, allowed: str, grid: Graph | None = None) -> None:
+    """Raises `BoundsError` with the first entry of `value` that is not `inside`.
+
+    Values of cells that were given as a field on the `grid` are named by their place there.
+    """
 
     def see(value: Tensor, inside: Tensor) -> None:
         if not inside.all():
-            where = tuple(int(i) for i in (~inside).nonzero()[0])
+            at = tuple(int(i) for i in (~inside).nonzero()[0])
+            where = at if grid is None else (*at[:-1], *grid.place(at[-1]))
             entry = f"entry {where}" if where else "it"
-            raise BoundsError(f"{what} must {allowed}; {entry} is {value[where].item():g}")
+            raise BoundsError(f"{what} must {allowed}; {entry} is {value[at].item():g}")
 
     look(see, value, inside)
 
 
-def check_range(value: Tensor, variable: State | ForcingVariable, what: str) -> None:
+def check_range(value: Tensor, variable: State | ForcingVariable, what: str, grid: Graph | None = None) -> None:
     """Raises `BoundsError` unless `value` is finite and within the closed bounds of a state or forcing."""
     value = value.detach()
-    check_entries(value, torch.isfinite(value), what, "be finite")
+    check_entries(value, torch.isfinite(value), what, "be finite", grid)
     inside = (value >= variable.low) & (value <= variable.high)
-    check_entries(value, inside, what, f"lie in [{variable.low:g}, {variable.high:g}]{unit_after(variable.unit)}")
+    check_entries(value, inside, what, f"lie in [{variable.low:g}, {variable.high:g}]{unit_after(variable.unit)}", grid)
 
 
 def unit_after(unit: str) -> str:

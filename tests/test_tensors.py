@@ -93,8 +93,18 @@ def test_fields_in_three_dimensions() -> None:
 
 
 def test_values_outside_of_the_outline_do_not_matter_and_others_do() -> None:
-    with pytest.raises(BoundsError, match=r"'k'.*is nan"):
-        packed(k=np.where(np.arange(6).reshape(2, 3) == 1, NAN, FIELD))
+    # The last place has the number 4 among the cells.
+    bad = np.where(np.arange(6).reshape(2, 3) == 5, NAN, FIELD)
+    for given, entry in (
+        ({"k": bad}, "(1, 2)"),
+        ({"k": np.stack([FIELD, bad])}, "(1, 1, 2)"),
+        ({"water": bad}, "(1, 2)"),
+        ({"rain": np.stack([FIELD, bad])}, "(1, 1, 2)"),
+        ({"k": np.where(FLAT == 5, NAN, FLAT)}, "(4,)"),
+    ):
+        with pytest.raises(BoundsError) as caught:
+            packed(**given)
+        assert f"entry {entry} is nan" in str(caught.value)
     k = torch.from_numpy(FIELD).requires_grad_()
     sol = dg.solve(MODEL, {"k": k}, times=[0.0, 1.0], engine="sundials", rtol=1e-10, atol=1e-12)
     sol.states["water"][-1].sum().backward()

@@ -134,6 +134,16 @@ class Graph(Made):
             raise UnknownNameError(f"no cell is called {label!r}; {hint}there are {shown(list(self.labels))}")
         return self.labels.index(label)
 
+    def place(self, cell: int) -> tuple[int, ...]:
+        """Where on the grid the cell of that number is: `(row, column)` or `(layer, row, column)`.
+
+        Raises:
+            ShapeError: the graph has no grid.
+        """
+        shape = self._grid()
+        at = cell if self.active is None else np.flatnonzero(self.active)[cell]
+        return tuple(int(i) for i in np.unravel_index(at, shape))
+
     @overload
     def on_grid(self, values: Tensor) -> Tensor: ...
 

@@ -93,6 +93,12 @@ def test_a_full_raster_of_even_cells_is_the_plain_one() -> None:
                 np.testing.assert_allclose(a[name], b[name], rtol=1e-15, atol=1e-15)
 
 
+def test_places_of_cells() -> None:
+    graph = dg.raster((2, 3), active=BENT)
+    assert [graph.place(i) for i in range(5)] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 2)]
+    assert dg.raster((2, 3, 4), layers=1.0).place(23) == (1, 2, 3)
+
+
 @pytest.mark.parametrize("lead", [(), (2,), (2, 3)])
 def test_to_the_grid_and_back(lead: tuple[int, ...]) -> None:
     graph = dg.raster((2, 3), active=BENT)
