@@ -36,7 +36,7 @@ from .model import (
     interval_values,
     merge_breaks,
 )
-from .tensors import as_tensor, check_entries, check_range, check_shape, unit_after
+from .tensors import as_tensor, check_entries, check_range, check_shape, flat_field, flat_forcing, listed, unit_after
 
 V = TypeVar("V")
 
@@ -96,6 +96,7 @@ def check_inputs(
     batched = {f"parameter {k!r}": v for k, v in packed.items() if v.ndim == 2}
     batched |= {f"forcing {k!r}": v for k, v in forcings.items() if v.ndim == 3}
     batched |= {f"initial {k!r}": v for k, v in initials.items() if v.ndim == 2}
+    _check_series_of_cells(model, series, batched)
     batch = _batch(batched)
     members = 1 if batch is None else batch
     parameter_values = {k: _to_batch(v, members) for k, v in packed.items()}
@@ -131,11 +132,18 @@ def _parameter(model: Model, parameter: Parameter, chosen: Mapping[str, Numbers]
     what = f"parameter {parameter.name!r}"
     if value is None and parameter.name not in chosen:
         raise MissingNameError(f"{what} ({parameter.description}, {parameter.unit}) has no default and was not given")
-    tensor = as_tensor(value, what)
+    given, grid = as_tensor(value, what), model.grid(parameter.on)
+    tensor = given if grid is None else flat_field(grid, given, what)
     over = {"cell": "cells", "face": "faces"}.get(parameter.on, f"places of {parameter.on.removeprefix('boundary:')}")
-    check_shape(tensor, model.items(parameter.on), what, over)
+    check_shape(tensor, model.items(parameter.on), what, over, None if grid is None else grid.shape)
     inside = parameter.inside(tensor.detach())
-    check_entries(tensor.detach(), inside, what, f"lie in {parameter.interval}{unit_after(parameter.unit)}")
+    check_entries(
+        tensor.detach(),
+        inside,
+        what,
+        f"lie in {parameter.interval}{unit_after(parameter.unit)}",
+        None if tensor is given else model.graph,
+    )
     return tensor.reshape(-1) if tensor.ndim < 2 else tensor
 
 
@@ -143,10 +151,11 @@ def _initial(model: Model, name: str, value: Numbers, tolerance: tuple[float, fl
     """`(1 or cells,)`, or `(batch, 1 or cells)`."""
     what = f"initial {name!r}"
     states = {s.name: s for s in model.all_states}
-    count = model.state_cells(name)
-    tensor = as_tensor(value, what)
-    check_shape(tensor, count, what)
-    check_range(tensor, states.get(name, State(name, "1", "")), what, tolerance)
+    given, grid = as_tensor(value, what), model.state_grid(name)
+    tensor = given if grid is None else flat_field(grid, given, what)
+    check_shape(tensor, model.state_cells(name), what, grid=None if grid is None else grid.shape)
+    shown = None if tensor is given else grid
+    check_range(tensor, states.get(name, State(name, "1", "")), what, shown, tolerance)
     return tensor.reshape(-1) if tensor.ndim < 2 else tensor
 
 
@@ -163,23 +172,52 @@ def _series(name: str, forced: Mapping[str, Numbers | TimeSeries], default: floa
 def _forcing_values(model: Model, variable: ForcingVariable, series: TimeSeries) -> Tensor:
     """Checked values, `(nodes or intervals, 1 or cells)`, with a leading dimension where there is a batch."""
     what = f"forcing {variable.name!r}"
-    value = as_tensor(series.values, what)
-    nodes = len(np.asarray(series.times))
-    steps = nodes - (series.kind == "constant")
-    cells = model.items(variable.on)
-    if variable.on != "model" and value.ndim >= 2 and value.shape[-2:] == (steps, cells):
+    given, steps = as_tensor(series.values, what), series.steps
+    cells, grid = model.items(variable.on), model.grid(variable.on)
+    value = given if grid is None else flat_forcing(grid, given, steps, what)
+    if variable.on != "model" and (
+        (value.ndim >= 2 and value.shape[-2:] == (steps, cells)) or (value.ndim == 3 and value.shape[-2:] == (steps, 1))
+    ):
         shaped = value
     else:
         shaped = value.unsqueeze(-1)
     if shaped.ndim not in (2, 3) or shaped.shape[-2] != steps or shaped.shape[0] == 0:
         cell = f", ({steps}, {cells}), (batch, {steps}, {cells})" if variable.on != "model" else ""
+        shape = None if grid is None else grid.shape
+        cell += "" if shape is None else f", on the grid {listed(steps, *shape)}, {listed('batch', steps, *shape)}"
         kind = "one per interval" if series.kind == "constant" else "one per time"
         raise ShapeError(
-            f"{what} has shape {tuple(value.shape)}; it needs {steps} values ({kind}): "
+            f"{what} has shape {tuple(given.shape)}; it needs {steps} values ({kind}): "
             f"({steps},), (batch, {steps}){cell}"
         )
-    check_range(value, variable, what)
+    check_range(value, variable, what, None if value is given else model.graph)
     return shaped
+
+
+def _check_series_of_cells(model: Model, series: Mapping[str, TimeSeries], batched: Mapping[str, Tensor]) -> None:
+    """Raises `ShapeError` where a batch of series is likely meant as one series of each cell, or as a field.
+
+    `(batch, intervals)` is one series for each member, the same in all cells. Where there are as many members as cells,
+    or where it is as the grid, something else must have a batch of that size.
+    """
+    graph, doubtful = model.graph, dict[str, tuple[int, int]]()
+    for variable in model.forcings:
+        name, shape = f"forcing {variable.name!r}", tuple(np.shape(series[variable.name].values))
+        alike = len(shape) == 2 and (shape == graph.shape or shape[0] == graph.cells > 1)
+        if alike and variable.on == "cell" and name in batched:
+            doubtful[name] = (shape[0], shape[1])
+    certain = {values.shape[0] for name, values in batched.items() if name not in doubtful}
+    for name, (members, steps) in doubtful.items():
+        if members not in certain:
+            field = (
+                f"series of each of {graph.cells} cells as (intervals, cells) = ({steps}, {graph.cells}), transposed"
+                if members == graph.cells
+                else f"fields on the grid as {listed('intervals', members, steps)}"
+            )
+            raise ShapeError(
+                f"{name} has shape ({members}, {steps}), which would be a batch of {members} members with one series "
+                f"each, and nothing else has such a batch; give {field}, or the batch as ({members}, {steps}, 1)"
+            )
 
 
 def _batch(batched: Mapping[str, Tensor]) -> int | None:

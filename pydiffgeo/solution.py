@@ -13,7 +13,7 @@ from .arrays import Array, Numbers
 from .engines.base import Forward, Stats, Status
 from .engines.ir.evaluation import evaluate_outputs
 from .engines.ir.traced_model import Programs
-from .errors import InputError
+from .errors import InputError, UnknownNameError
 from .model import CoupledModel, Model, Quantity, quantities, single
 
 
@@ -156,6 +156,32 @@ class Solution:
         for name, weight in quantity.weights.items():
             total = total + (self.states[name] * torch.from_numpy(weight.copy())).sum(-1)
         return total
+
+    def on_grid(self, name: str) -> Tensor:
+        """A state or an output at `times` as a field `(..., time, *shape)`, or a parameter as one `(..., *shape)`.
+
+        With NaN where the grid has no cell; differentiable.
+
+        Raises:
+            UnknownNameError: the solution has nothing of that name on its cells.
+            ShapeError: the cells make up no grid.
+        """
+        model, graph = self.model, self.model.graph
+        states, outputs = [s.name for s in model.states], [o.name for o in model.outputs]
+        parameters = [p.name for p in model.parameters if p.on.rpartition("/")[2] == "cell"]
+        if isinstance(model, CoupledModel):
+            own = (r.model.graph for r in model.regions.values() if name in {*r.names.values(), *r.outputs.values()})
+            graph = next(own, graph)
+        if name in states:
+            return graph.on_grid(self.states[name])
+        if name in outputs:
+            return graph.on_grid(self.outputs[name])
+        if name in parameters:
+            values = self.parameters[name] if self.batched else self.parameters[name][0]
+            return graph.on_grid(values.expand(*values.shape[:-1], graph.cells))
+        raise UnknownNameError(
+            f"{model.name} has no {name!r} on its cells; there are {[*states, *outputs, *parameters]}"
+        )
 
     def select(self, members: Numbers) -> Solution:
         """The solution of some members of the batch, chosen by a mask `(batch,)` or their numbers.

@@ -85,10 +85,13 @@ def solve(
     Args:
         model: what to solve; `print(model.describe())` lists its names, units and bounds.
         parameters: name -> number or tensor of shape `()`, `(cells,)`, `(batch, 1)` or
-            `(batch, cells)`; names left out take the model's defaults.
+            `(batch, cells)`; names left out take the model's defaults. On a raster also fields of its
+            shape, `(*shape)` or `(batch, *shape)`, of which the active cells are taken.
         forcing: name -> tensor `(intervals,)` or `(batch, intervals)`, one value per interval
-            between `times` (`(..., intervals, cells)` for forcings that vary over cells), or a
-            `TimeSeries` with its own time axis.
+            between `times` (`(..., intervals, cells)`, `(..., intervals, *shape)` or `(batch, intervals, 1)`
+            for forcings that vary over cells), or a `TimeSeries` with its own time axis. Series `(batch, intervals)`
+            of such a forcing, of as many members as there are cells, are taken only where something else
+            has such a batch: they are more likely `(cells, intervals)`.
         times: increasing output times, in the model's time unit; the first is the start.
         initial: name -> initial state, shaped like a parameter; missing ones take defaults.
         engine: "julia", "sundials", or "auto": Julia where it is ready to use, else SUNDIALS.

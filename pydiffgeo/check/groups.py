@@ -12,9 +12,9 @@ from torch import Tensor
 from ..arrays import Numbers
 from ..errors import InputError, UnknownNameError
 from ..inputs import check_inputs
-from ..model import ForcingVariable, Model, Parameter, State, TimeSeries
+from ..model import ForcingVariable, Model, Parameter, State, TimeSeries, check_times
 from ..solve import Question
-from ..tensors import as_tensor
+from ..tensors import as_tensor, flat_field, flat_forcing
 
 # Entries that are zero, where zero is no bound, move by this part of the largest one.
 LEAST = 1e-3
@@ -119,7 +119,21 @@ def collect(
         for key, value in entries.items():
             inner = value.values if isinstance(value, TimeSeries) else value
             values[f"{kind} {key}"] = as_tensor(inner, f"{kind} {key!r}").detach().clone()
+    if model.graph.shape is not None:
+        # Of fields on the grid only the cells are moved: what stands elsewhere may be NaN.
+        values = {name: _on_cells(model, name, value, series, times) for name, value in values.items()}
     return Given(values, series, times)
+
+
+def _on_cells(model: Model, name: str, value: Tensor, series: Mapping[str, TimeSeries], times: Numbers) -> Tensor:
+    """Checked values of a group, with those on the grid as values of the cells."""
+    kind, key = name.split(" ")
+    if kind == FORCING and any(f.name == key and f.on == "cell" for f in model.forcings):
+        own = series.get(key)
+        return flat_forcing(model.graph, value, len(check_times(times)) - 1 if own is None else own.steps, name)
+    elsewhere = {p.name for p in model.parameters if p.on == "face"} if kind == PARAMETER else set()
+    elsewhere |= {s.name for b in model.boundaries for s in b.states} if kind == INITIAL else set()
+    return value if kind == FORCING or key in elsewhere else flat_field(model.graph, value, name)
 
 
 def groups_of(model: Model, given: Given, only: Sequence[str] | None, seed: int) -> tuple[Group, ...]:

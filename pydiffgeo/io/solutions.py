@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Dates, Indices
+from ..checks import is_whole
 from ..days import moment
 from ..errors import DataError
 from ..model import CoupledModel, IntegratedFlux, Model, Output, Parameter, State
@@ -86,6 +87,10 @@ def solution_dataset(
         of_length = {"units": unit} if unit else {"comment": UNSTATED}
         for name, centres in model.graph.coordinates.items():
             coordinates[name] = ("cell", centres, {**of_length, "long_name": f"{name} of the centre of the cell"})
+        if (named_cells := model.graph.labels) is not None:
+            whole = all(is_whole(label) for label in named_cells)
+            ids = [*named_cells] if whole else [str(label) for label in named_cells]
+            coordinates["cell"] = ("cell", ids, {"long_name": "name of the cell", **({"units": "1"} if whole else {})})
 
     lead = ("member",) if solution.batched else ()
     variables = [*_variables(solution)]

@@ -22,7 +22,9 @@ from .balance import Quantity, quantities, single
 from .coupling import CoupledModel, Link, couple
 from .declaration import Model
 from .forcing import Times, TimeSeries, align, check_times, interval_values, merge_breaks
-from .graph import Graph, column, network, raster, single_cell
+from .graph import Graph, column, single_cell
+from .grid import raster
+from .network import network
 from .stages import Reduction, Stage
 from .variables import (
     Boundary,

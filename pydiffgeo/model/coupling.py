@@ -124,6 +124,17 @@ class CoupledModel(Model):
         region, _, place = on.partition("/")
         return self.regions[region].model.items(place) if place else super().items(on)
 
+    def grid(self, on: str) -> Graph | None:
+        region, _, place = on.partition("/")
+        return self.regions[region].model.grid(place) if place else None
+
+    def state_grid(self, name: str) -> Graph | None:
+        for region in self.regions.values():
+            own = {v: k for k, v in region.names.items()}
+            if name in own:
+                return region.model.state_grid(own[name])
+        return None
+
     def storage_weights(self) -> dict[str, Array]:
         return {
             region.names[name]: weights

@@ -161,6 +161,14 @@ class Model(Made):
             return {"model": 1, "cell": self.graph.cells, "face": len(self.graph.faces)}[on]
         return next(len(b.cells) for b in self.boundaries if on == f"boundary:{b.name}")
 
+    def grid(self, on: str) -> Graph | None:
+        """The graph whose shape fields may have on "cell" or elsewhere; None where they have none."""
+        return self.graph if on == "cell" and self.graph.shape is not None else None
+
+    def state_grid(self, name: str) -> Graph | None:
+        """The same for a state or another initial condition by its name."""
+        return None if any(s.name == name for b in self.boundaries for s in b.states) else self.grid("cell")
+
     def storage_weights(self) -> dict[str, Array]:
         """Weights that turn each stored state into an amount: volumes of cells, areas of boundaries."""
         weights = {s.name: self.graph.cell["volume"] for s in self.states if s.stored}

@@ -25,7 +25,7 @@ class TimeSeries:
         times: increasing break points `(nodes,)`, in the time unit of the model. Those that differ from an output
             time, or a break of another series, by less than a millionth of an interval are taken to be that:
             sums of steps carry rounding errors.
-        values: tensor with the time axis last, or second to last where it varies over cells.
+        values: tensor with the time axis last, second to last where it varies over cells, or before the axes of a grid.
             `kind="constant"`: one value per interval, `nodes - 1` of them.
             `kind="linear"`: one value per node, linear in between.
     """
@@ -38,6 +38,11 @@ class TimeSeries:
         if self.kind not in ("constant", "linear"):
             raise TimeError(f"kind must be 'constant' or 'linear', got {self.kind!r}")
         object.__setattr__(self, "times", check_times(self.times, "the times of a TimeSeries"))
+
+    @property
+    def steps(self) -> int:
+        """How many values it needs along its time axis."""
+        return len(np.asarray(self.times)) - (self.kind == "constant")
 
 
 def check_times(times: Numbers, what: str = "times") -> Times:

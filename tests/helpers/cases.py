@@ -109,6 +109,69 @@ def aquifer() -> dg.Model:
     )
 
 
+# Three layers of unequal thickness: the one in the middle has a window, and none is a rectangle.
+OUTLINE = np.array(
+    [
+        [[1, 1, 1, 0], [1, 1, 1, 1], [0, 1, 1, 1]],
+        [[1, 1, 1, 0], [1, 0, 1, 1], [0, 0, 1, 1]],
+        [[1, 1, 0, 0], [1, 1, 1, 1], [0, 1, 1, 1]],
+    ],
+    dtype=bool,
+)
+LAYERS = np.array([4.0, 1.5, 6.0])[:, None, None] * (1 + 0.3 * np.sin(np.arange(36.0).reshape(3, 3, 4)))
+
+
+def layered_aquifer() -> dg.Model:
+    """Confined groundwater in layers of any outline, with rows and columns of unequal size, and a river."""
+    graph = dg.raster(
+        OUTLINE.shape,
+        ([40.0, 70.0, 50.0], [90.0, 30.0, 60.0, 45.0]),
+        active=OUTLINE,
+        layers=np.where(OUTLINE, LAYERS, np.nan),
+    )
+    river = np.flatnonzero((graph.cell["layer"] == 0) & (graph.cell["column"] == 1))
+    width = graph.cell["volume"] / graph.cell["thickness"]
+
+    def darcy(left, right, face):
+        across = left.anisotropy * left.K, right.anisotropy * right.K
+        near, far = (torch.where(face.direction > 1, a, side.K) for a, side in zip(across, (left, right), strict=True))
+        # Conductivities in series: their harmonic mean, weighted by half distances.
+        return {"water": (left.head - right.head) / (face.left_distance / near + face.right_distance / far)}
+
+    def recharge(cell, forcing):
+        rate = torch.where(cell.layer < 1, forcing.recharge / cell.thickness, 0.0)
+        return {"water": rate, "recharge": rate}
+
+    def exchange(cell, forcing, face):
+        into = face.leakance * (forcing.stage - cell.head)
+        return {"water": into, "exchange": into}
+
+    return dg.Model(
+        name="LayeredAquifer",
+        graph=graph,
+        states=(dg.State("water", "1", "water stored elastically", default=0.02),),
+        parameters=(
+            dg.Parameter("K", "m d-1", "hydraulic conductivity", 5.0, 0.0, open_low=True),
+            dg.Parameter("anisotropy", "1", "vertical by horizontal conductivity", 0.1, 0.0, open_low=True),
+            dg.Parameter("S_s", "m-1", "specific storage", 1e-3, 0.0, open_low=True),
+        ),
+        forcings=(
+            dg.ForcingVariable("recharge", "m d-1", "recharge", on="cell"),
+            dg.ForcingVariable("stage", "m", "stage of the river"),
+        ),
+        fluxes=(
+            dg.IntegratedFlux("recharge", "m3", "recharge", +1),
+            dg.IntegratedFlux("exchange", "m3", "flow from the river", +1),
+        ),
+        closure=lambda cell: {"head": cell.water / cell.S_s},
+        output=lambda cell: {"head": cell.water / cell.S_s},
+        outputs=(dg.Output("head", "m", "hydraulic head"),),
+        source=recharge,
+        flux=darcy,
+        boundaries=(dg.Boundary("river", tuple(river.tolist()), exchange, {"area": width[river], "leakance": 0.02}),),
+    )
+
+
 def river_network() -> dg.Model:
     """Reaches that join: nonlinear reservoirs on a directed network."""
     return dg.Model(
@@ -236,6 +299,13 @@ CASES: dict[str, Case] = {
         {"porosity": np.full(12, 0.2), "K_face": np.full(17, 12.0)},
         {"recharge": np.full((2, 12), 0.001), "stage": [9.0, 9.5]},
         {"water": np.linspace(1.9, 2.2, 12)},
+    ),
+    "layers": Case(
+        layered_aquifer,
+        np.array([0.0, 5.0, 20.0]),
+        {"K": np.array([5.0, 0.1, 8.0])[:, None, None] * np.ones((3, 3, 4)), "anisotropy": np.array(0.2)},
+        {"recharge": np.full((2, 3, 3, 4), 0.001), "stage": [19.0, 20.0]},
+        {"water": np.linspace(0.018, 0.022, int(OUTLINE.sum()))},
     ),
     "river": Case(
         river_network,

@@ -101,6 +101,21 @@ def test_a_single_basin_has_no_dimension_of_cells(basin):
         dg.io.solution_dataset(basin, members=["a"])
 
 
+@pytest.mark.parametrize("ids", [["a", "b", "c"], [12, 7, 30]])
+def test_cells_of_a_network_keep_their_names(ids, tmp_path):
+    model = dg.Model(
+        name="Reaches",
+        graph=dg.network({"id": ids, "downstream": [ids[2], ids[2], None], "x": [1.0, 2.0, 3.0]}),
+        states=(dg.State("storage", "m3", "water in the reach", default=1.0),),
+        flux=lambda left, right, face: {"storage": left.storage},
+    )
+    sol = dg.solve(model, times=[0.0, 1.0], engine="sundials")
+    path = dg.io.write_dataset(tmp_path / "reaches.nc", dg.io.solution_dataset(sol), dg.io.provenance(sol))
+    read = dg.io.read_dataset(path)
+    for i, label in enumerate(ids):
+        np.testing.assert_array_equal(read.storage.sel(cell=label), sol.states["storage"][:, i])
+
+
 def test_members_must_fit(column):
     with pytest.raises(DataError, match="3 members are named, but the solution has 2"):
         dg.io.solution_dataset(column, members=["a", "b", "c"])

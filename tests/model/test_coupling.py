@@ -195,3 +195,18 @@ def test_links_that_do_not_fit_are_named(changes: dict[str, object], message: st
 def test_regions_count_time_alike() -> None:
     with pytest.raises(dg.errors.ModelError, match="different time units"):
         dg.couple("Two", {"a": store("A"), "b": replace(store("B"), time_unit="s")})
+
+
+def test_fields_of_a_region_have_the_shape_of_its_grid() -> None:
+    plate = dg.Model(
+        name="Plate",
+        graph=dg.raster((2, 3), (1.0, 1.0)),
+        states=(dg.State("heat", "J", "content", default=1.0),),
+        parameters=(dg.Parameter("k", "d-1", "exchange", 0.1),),
+        flux=lambda left, right, face: {"heat": left.k * (left.heat - right.heat)},
+    )
+    model = dg.couple("Two plates", {"a": plate, "b": plate})
+    start = torch.arange(6.0, dtype=torch.float64).reshape(2, 3)
+    sol = dg.solve(model, {"a_k": 0.1 + start / 10}, initial={"b_heat": start}, times=[0, 1], engine="sundials")
+    torch.testing.assert_close(sol.on_grid("b_heat")[0], start)
+    torch.testing.assert_close(sol.on_grid("a_k"), 0.1 + start / 10)

@@ -43,6 +43,12 @@ no_edges = st.sampled_from(
 )
 no_sizes = st.sampled_from([3, (3,), "23", (2.5, 2), (0, 3), (2, -2), (2, 2, 2), None, (True, 2)])
 no_lengths = st.sampled_from([3, (1.0,), ("a", 1), (0.0, 1.0), (-1.0, 1.0), (NAN, 1.0), (INF, 1.0), None])
+no_mask = st.sampled_from(
+    [3, True, "x", {}, [1, 0], [[1, 0], [1, 1]], [[True], [True, False]], np.zeros((2, 2), bool), np.ones((3, 2), bool)]
+)
+no_thickness = not_positive.filter(lambda v: v is not None and not isinstance(v, list | tuple)) | st.sampled_from(
+    [[1.0], [1.0, -1.0], [1.0, NAN], [[1.0, 1.0]] * 2, np.ones((2, 2, 3)), np.zeros((2, 2, 2)), ["a", "b"], [1.0, None]]
+)
 
 # What is made -> how, argument -> wrong values. The message must hold the argument.
 MADE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
@@ -65,7 +71,14 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "volume": st.sampled_from([0.0, -1.0, [1.0, 2.0], "x", NAN, [1.0, 0.0, 1.0]]),
         },
     ),
-    "raster": (lambda **k: dg.raster(**{"shape": (2, 2)} | k), {"shape": no_sizes, "spacing": no_lengths}),
+    "raster": (
+        lambda **k: dg.raster(**{"shape": (2, 2)} | k),
+        {"shape": no_sizes, "spacing": no_lengths, "active": no_mask},
+    ),
+    "layers": (
+        lambda **k: dg.raster(**{"shape": (2, 2, 2), "layers": 1.0} | k),
+        {"spacing": no_lengths, "active": no_mask, "layers": no_thickness},
+    ),
     "richards": (
         lambda **k: COLUMN(**{"cells": 3, "top": "atmosphere"} | k),
         {
