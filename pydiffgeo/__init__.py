@@ -28,8 +28,8 @@ from .model import (
     TimeSeries,
     column,
     couple,
-    network,
     raster,
+    reaches,
     single_cell,
 )
 from .solve import Layer, Solution, solve

@@ -24,7 +24,7 @@ from .declaration import Model
 from .forcing import Times, TimeSeries, align, check_times, interval_values, merge_breaks
 from .graph import Graph, column, single_cell
 from .grid import raster
-from .network import network
+from .reaches import network
 from .stages import Reduction, Stage
 from .variables import (
     Boundary,
