@@ -29,6 +29,7 @@ from .model import (
     single_cell,
 )
 from .solve import Layer, Solution, solve
+from .steady import SteadySolution, steady
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ __all__ = [
     "Solution",
     "State",
     "Status",
+    "SteadySolution",
     "TimeSeries",
     "check_gradients",
     "column",
@@ -60,6 +62,7 @@ __all__ = [
     "raster",
     "single_cell",
     "solve",
+    "steady",
 ]
 
 

@@ -131,7 +131,7 @@ def solve(
     system, programs = system_of(model, inputs.layout)
     seconds = float("inf") if max_seconds is None else float(max_seconds)
     options = Options(rtol, atol, solver, sensitivity, int(max_steps), int(threads), compiled, memory, seconds)
-    y0 = _pack_states(system, inputs)
+    y0 = pack_states(system, inputs)
     y, q, report = differentiable_solve(chosen, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
     report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, rtol, atol
     solution = _unpack(model, programs, system, inputs, y, q, report)
@@ -163,7 +163,7 @@ def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
             raise InputError(f"{what} {value!r} is unknown to the engine {engine!r}; it has {sorted(names)}")
 
 
-def _pack_states(system: System, inputs: Inputs) -> Tensor:
+def pack_states(system: System, inputs: Inputs) -> Tensor:
     """Initial states in the order of the system, `(members, states)`."""
     order = np.concatenate([system.states[name] for name in inputs.states])
     together = torch.cat([*inputs.states.values()], dim=1)

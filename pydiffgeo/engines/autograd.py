@@ -16,7 +16,7 @@ from typing_extensions import Unpack
 from ..arrays import Array
 from ..errors import AdjointError, TangentError
 from ..looking import Mapped
-from .base import Engine, Forward, Gradients, Options, Problem, Status, Tangents, add_stats
+from .base import Forward, Gradients, Options, Problem, Solver, Status, Tangents, add_stats
 from .ir.hoisted import prepare, pull_prepared, push_prepared
 from .ir.kernels import System
 
@@ -56,7 +56,7 @@ class _Call:
     """Carries what is not a tensor into a node, and the engine's report out of it."""
 
     def __init__(
-        self, engine: Engine, system: System, options: Options, breaks: Array, throw: bool, differentiate: bool
+        self, engine: Solver, system: System, options: Options, breaks: Array, throw: bool, differentiate: bool
     ) -> None:
         self.engine, self.system, self.options, self.breaks = engine, system, options, breaks
         self.throw, self.differentiate = throw, differentiate
@@ -260,7 +260,7 @@ def moves(x: Tensor) -> bool:
 
 
 def differentiable_solve(
-    engine: Engine, system: System, options: Options, breaks: Array, y0: Tensor, p: Tensor, f: Tensor, throw: bool
+    engine: Solver, system: System, options: Options, breaks: Array, y0: Tensor, p: Tensor, f: Tensor, throw: bool
 ) -> tuple[Tensor, Tensor, Forward]:
     """States at the breaks and integrals between them as differentiable tensors, with the report.
 
