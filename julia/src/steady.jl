@@ -14,11 +14,13 @@ const FURTHER, PATIENCE = 10.0, 20
 const LONGEST, SHORTEST = 1e12, 1e-12
 # A matrix is taken for singular where changes of its entries by as small a share would make it so.
 const SINGULAR = 1e-12
+# Pivots of an earlier matrix serve where they leave no larger a residual, as a share of the terms it is a sum of.
+const ACCURATE = 1e-10
 
 "What a search for a steady state reads and overwrites."
 mutable struct Search{L,M}
     const work::Work{Float64}
-    const linear::L
+    linear::L
     const matrix::M
     const values::SparseMatrixCSC{Float64,Int}  # the matrix that is factorised: I / step - J, or its transpose
     const places::Vector{Int}                   # which entry of the Jacobian each of its values is
@@ -31,9 +33,12 @@ mutable struct Search{L,M}
     const step::Vector{Float64}
     const right::Vector{Float64}
     const correction::Vector{Float64}
+    const residual::Vector{Float64}
+    const terms::Vector{Float64}
     rtol::Float64
     atol::Float64
     left::Int                                   # factorisations that are still allowed
+    pivots::Int                                 # matrices that were factorised with the same pivots
     broken::Symbol                              # which range a steady state was out of, the last that was
 end
 
@@ -45,7 +50,7 @@ function Search(w::Work{Float64}, J, linsolve, values, places, low, high, s::Set
     states() = zeros(n)
     rates() = zeros(size_of(w.model))
     return Search(w, linear, J, copy(values), places, low, high, states(), rates(), states(), rates(), states(), states(),
-                  states(), s.rtol, s.atol, 0, :OutOfRange)
+                  states(), states(), states(), s.rtol, s.atol, 0, 0, :OutOfRange)
 end
 
 "The pattern of the Jacobian of the states alone, and which entry of the whole each of its values is."
@@ -59,8 +64,6 @@ end
 function with_search(f, m::Model, low, high, s::Settings, clock; adjoint = false)
     pattern, places = adjoint ? (m.transposed, m.places) : state_pattern(m)
     J, linsolve = prototype(pattern, Float64)
-    # Pivots are chosen anew: the matrices of a search have little in common but their pattern.
-    linsolve isa KLUFactorization && (linsolve = KLUFactorization(; reuse_symbolic = false))
     make(J, linsolve) = () -> Search(Work{Float64}(m, false; adjoint, clock), copy(J), linsolve, pattern, places, low, high, s)
     return Base.inferencebarrier(f)(make(Base.inferencebarrier(J), Base.inferencebarrier(linsolve)))
 end
@@ -94,16 +97,37 @@ function set_matrix!(s::Search, y, shift)
     end
     fill_entries!(s.matrix, s.values, values)
     s.linear.A = s.matrix
+    s.pivots += 1
     return all(isfinite, values)
 end
 
 "Solves for `b`, the states of it; whether that succeeds."
 function divide!(x, s::Search, b)
     copyto!(s.right, 1, b, 1, length(s.right))
+    solve_into!(x, s) && (s.pivots == 1 || accurate(s, x)) && return true
+    s.pivots == 1 && return false
+    s.linear = init(SciMLBase.LinearProblem(s.matrix, copy(s.right)), s.linear.alg)
+    s.pivots = 1
+    return solve_into!(x, s)
+end
+
+function solve_into!(x, s::Search)
     s.linear.b = s.right
     solved = SciMLBase.solve!(s.linear)
     copyto!(x, solved.u)
     return SciMLBase.successful_retcode(solved) && all(isfinite, x)
+end
+
+function accurate(s::Search, x)
+    fill!(s.residual, 0.0)
+    fill!(s.terms, 0.0)
+    rows, values = rowvals(s.values), nonzeros(s.values)
+    @inbounds for column in axes(s.values, 2), at in nzrange(s.values, column)
+        term = values[at] * x[column]
+        s.residual[rows[at]] += term
+        s.terms[rows[at]] += abs(term)
+    end
+    return all(i -> abs(s.residual[i] - s.right[i]) <= ACCURATE * (s.terms[i] + abs(s.right[i])), eachindex(x))
 end
 
 """
