@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 from torch import Tensor
-from typing_extensions import TypedDict
 
 from .arrays import Array, Numbers
 from .checks import check_positive, check_switch, check_whole
@@ -18,34 +17,12 @@ from .engines.ir.kernels import System
 from .engines.ir.structure import system_of
 from .engines.ir.traced_model import Programs, evaluate_outputs
 from .engines.registry import choose_engine
-from .engines.steady import SteadyEngine, speeds
+from .engines.steady import SteadyEngine, SteadyStats, steady_stats
 from .errors import InputError, ShapeError, SolverError
 from .inputs import check_inputs
 from .model import ForcingVariable, Model, TimeSeries, quantities
 from .solve import pack_states
 from .tensors import as_tensor, check_shape
-
-
-class SteadyStats(TypedDict):
-    """What is known of a search; lists have an entry for each member."""
-
-    engine: str
-    """Name of the engine; `why` says how it was chosen."""
-    why: str
-    rtol: float
-    atol: float
-    iterations: list[int]
-    """Jacobians that were factorised."""
-    residual: list[float]
-    """Largest rate of change per unit of time, as a share of the state, which counts as `atol / rtol` at least."""
-    continuation: list[bool]
-    """Whether Newton's method alone failed and pseudo-transient continuation was needed."""
-    setup_seconds: float
-    """Time to build the model for the engine; next to nothing where it was built before."""
-    forward_seconds: float
-    backward_seconds: float
-    """Time of all adjoint passes so far; `tangent_seconds` that of forward mode."""
-    tangent_seconds: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,7 +34,7 @@ class SteadySolution:
         fluxes: name -> amount per unit of time `(...)`, differentiable.
         status: one `Status` per member; its value is a sentence.
         reasons: member -> which state is to blame, for those that failed.
-        stats: see `help(pydiffgeo.steady.SteadyStats)`.
+        stats: see `help(pydiffgeo.engines.steady.SteadyStats)`.
 
     Pickled, it takes its values along as tensors without gradients, as `Solution` does.
     """
@@ -80,20 +57,7 @@ class SteadySolution:
 
     @property
     def stats(self) -> SteadyStats:
-        stats, found = self.report.stats, self.report.tape
-        return SteadyStats(
-            engine=stats["engine"],
-            why=stats["why"],
-            rtol=stats["rtol"],
-            atol=stats["atol"],
-            iterations=found.iterations,
-            residual=speeds(found.rates, found.y, stats["atol"] / stats["rtol"]).max(axis=1).tolist(),
-            continuation=found.continuation,
-            setup_seconds=stats["setup_seconds"],
-            forward_seconds=stats["forward_seconds"],
-            backward_seconds=stats["backward_seconds"],
-            tangent_seconds=stats["tangent_seconds"],
-        )
+        return steady_stats(self.report)
 
     @property
     def ok(self) -> Tensor:
@@ -178,7 +142,7 @@ def steady(
     engine: str = "auto",
     rtol: float = 1e-8,
     atol: float = 1e-10,
-    max_iterations: int = 500,
+    max_iterations: int = 1000,
     threads: int = 0,
     max_seconds: float | None = None,
     throw: bool = True,

@@ -120,6 +120,7 @@ def test_engines_know_no_process() -> None:
                 "engines.sundials.limits",
                 "engines.sundials.rosenbrock",
                 "engines.sundials.steady",
+                "engines.sundials.steady_functions",
                 "engines.sundials.turning",
                 "commands.doctor",
             },

@@ -16,6 +16,8 @@ const LONGEST, SHORTEST = 1e12, 1e-12
 const SINGULAR = 1e-12
 # Pivots of an earlier matrix serve where they leave no larger a residual, as a share of the terms it is a sum of.
 const ACCURATE = 1e-10
+# Corrections of what was found by the factors of the last step.
+const POLISH = 2
 
 "What a search for a steady state reads and overwrites."
 mutable struct Search{L,M}
@@ -190,6 +192,7 @@ end
 function arrive!(y, s::Search)
     inside(s, s.trial) || return :OutOfRange
     evaluate!(s.trial_rates, s, s.trial) || return :NotFinite
+    polish!(s)
     try
         guard!(s.work, s.trial, 0.0, s.rtol, s.atol)
     catch failure
@@ -200,6 +203,21 @@ function arrive!(y, s::Search)
     copyto!(y, s.trial)
     copyto!(s.rates, s.trial_rates)
     return :Success
+end
+
+"Corrects `s.trial`, at the end of `s.step`, by the same factors, as long as that takes it closer: balances close to rounding."
+function polish!(s::Search)
+    size = largest(s, s.step)
+    for _ in 1:POLISH
+        divide!(s.correction, s, s.trial_rates) || return nothing
+        moved = largest(s, s.correction)
+        s.step .= s.trial .+ s.correction
+        2moved <= size && inside(s, s.step) && evaluate!(s.rates, s, s.step) || return nothing
+        copyto!(s.trial, s.step)
+        copyto!(s.trial_rates, s.rates)
+        size = moved
+    end
+    return nothing
 end
 
 "Goes from `y`, in place, along pseudo-time to a steady state."

@@ -5,10 +5,54 @@ from __future__ import annotations
 import time
 
 import numpy as np
+from typing_extensions import TypedDict
 
-from ..arrays import Array, Indices
+from ..arrays import Array, Indices, Mask
 from .base import Engine, Forward, Gradients, Problem, Status, Steady, Tangents, make_stats
 from .ir.kernels import System
+
+# Of a direction in which no rate changes, the states that move by a larger share of the most are named.
+FREE = 0.1
+
+
+class SteadyStats(TypedDict):
+    """What is known of a search; lists have an entry for each member."""
+
+    engine: str
+    """Name of the engine; `why` says how it was chosen."""
+    why: str
+    rtol: float
+    atol: float
+    iterations: list[int]
+    """Jacobians that were factorised."""
+    residual: list[float]
+    """Largest rate of change per unit of time, as a share of the state, which counts as `atol / rtol` at least."""
+    continuation: list[bool]
+    """Whether Newton's method alone failed and pseudo-transient continuation was needed."""
+    setup_seconds: float
+    """Time to build the model for the engine; next to nothing where it was built before."""
+    forward_seconds: float
+    backward_seconds: float
+    """Time of all adjoint passes so far; `tangent_seconds` that of forward mode."""
+    tangent_seconds: float
+
+
+def steady_stats(report: Forward) -> SteadyStats:
+    """Statistics of a search from the report of a `SteadyEngine`."""
+    stats, found = report.stats, report.tape
+    return SteadyStats(
+        engine=stats["engine"],
+        why=stats["why"],
+        rtol=stats["rtol"],
+        atol=stats["atol"],
+        iterations=found.iterations,
+        residual=speeds(found.rates, found.y, stats["atol"] / stats["rtol"]).max(axis=1).tolist(),
+        continuation=found.continuation,
+        setup_seconds=stats["setup_seconds"],
+        forward_seconds=stats["forward_seconds"],
+        backward_seconds=stats["backward_seconds"],
+        tangent_seconds=stats["tangent_seconds"],
+    )
 
 
 class SteadyEngine:
@@ -68,24 +112,24 @@ def _reason(system: System, result: Steady, member: int, scale: float, said: str
             return f"(the flux {system.fluxes[bad - system.n_states]!r} is {rates[bad]:g})"
         return f"(the rate of {place_of(system, bad)} is {rates[bad]:g} where it is {y[bad]:.6g})"
     if status is Status.SINGULAR:
-        return f"({_free(system, result.direction[member])}{_fastest(system, y, rates, scale)})"
+        direction = result.direction[member]
+        free = np.abs(direction) > FREE if direction.any() else np.ones(len(y), np.bool_)
+        return f"({_named(system, free)}{_fastest(system, np.where(free, y, np.nan), rates, scale)})"
     if status is Status.CONVERGENCE:
         return f"(after {result.iterations[member]} iterations{_fastest(system, y, rates, scale)})"
     return said
 
 
 def _fastest(system: System, y: Array, rates: Array, scale: float) -> str:
-    worst = int(np.argmax(np.nan_to_num(speeds(rates[None], y[None], scale)[0], nan=np.inf)))
+    """Which state changes fastest, of those whose value is a number."""
+    worst = int(np.nanargmax(np.where(np.isnan(y), -1.0, speeds(rates[None], y[None], scale)[0])))
     if rates[worst] == 0:
         return "; no rate differs from zero"
     return f"; {place_of(system, worst)}, which is {y[worst]:.6g}, still changes by {rates[worst]:.3g} per unit of time"
 
 
-def _free(system: System, direction: Array) -> str:
+def _named(system: System, free: Mask) -> str:
     """Which states may change without a change of any rate."""
-    if not direction.any():
-        return "the states cannot be told"
-    free = np.abs(direction) > 0.1
     names = []
     for name, at in system.states.items():
         cells = np.flatnonzero(free[at])

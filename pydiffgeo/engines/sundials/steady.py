@@ -20,9 +20,9 @@ import numpy as np
 from ...arrays import Array
 from ..base import Problem, Status
 from ..batch import Failure, Watch
-from ..ir.kernels import SLACK, Guard, Kernel, System
+from ..ir.kernels import SLACK, System
 from .calls import Call
-from .symbols import RULES, as_column, closed_values, inputs_of, rates
+from .steady_functions import Functions
 
 # A damped step is at least this share of Newton's; and as many are taken in one attempt at most.
 LEAST_SHARE, ATTEMPT = 1 / 1024, 30
@@ -35,48 +35,18 @@ FURTHER, PATIENCE = 10.0, 20
 LONGEST, SHORTEST = 1e12, 1e-12
 # A matrix is taken for singular where changes of its entries by as small a share would make it so.
 SINGULAR = 1e-12
+# Corrections of what was found by the factors of the last step.
+POLISH = 2
 # Up to as many states LAPACK's dense factors take less time.
 DENSE = 64
-
-
-class Functions:
-    """What is built for a system, by which threads make searches of their own."""
-
-    def __init__(self, system: System) -> None:
-        n, sizes = system.n_states, (system.n_states, system.n_parameters, system.n_forcings)
-        arguments = [ca.SX.sym(name, size) for name, size in zip("ypf", sizes, strict=True)]
-        y, p, f = arguments
-        v = closed_values(system, *arguments)
-        total = ca.densify(rates(system, v))
-        seeds, shift = ca.SX.sym("w", total.numel()), ca.SX.sym("shift")
-        # With its whole diagonal, whatever depends on itself.
-        matrix = shift * ca.SX.eye(n) - ca.jacobian(total[:n], y)
-        self.pattern = matrix.sparsity()
-        self.rates = ca.Function("rates", arguments, [total])
-        self.matrix = ca.Function("matrix", [*arguments, shift], [matrix])
-        along = ca.jtimes(total, ca.vertcat(y, p, f), seeds, True)
-        self.pull = ca.Function("pull", [*arguments, seeds], [ca.densify(along)])
-        dots = ca.SX.sym("dot", sum(sizes))
-        moved = ca.jtimes(total, ca.vertcat(y, p, f), dots)
-        self.push = ca.Function("push", [*arguments, dots], [ca.densify(moved)])
-        self.sizes, self.n_fluxes = sizes, system.n_fluxes
-        self.guards: tuple[Guard, ...] = system.guards
-
-        def limits(kernel: Kernel) -> ca.SX:
-            results = kernel.program.run(inputs_of(kernel, v), RULES)
-            items = kernel.gather.shape[1]
-            return ca.horzcat(*(as_column(results[k], items) for k in ("low", "value", "high")))
-
-        rows = [limits(guard.kernel) for guard in system.guards]
-        self.limits = ca.Function("limits", arguments, [ca.densify(ca.vertcat(*rows))]) if rows else None
-        self.idle: list[Search] = []
 
 
 # One thread builds at a time. A fork waits for it, as in the engine.
 _building = Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
-_built: WeakKeyDictionary[System, Functions] = WeakKeyDictionary()
+# Functions of each system, and searches that no thread uses.
+_built: WeakKeyDictionary[System, tuple[Functions, list[Search]]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -85,9 +55,9 @@ def search_of(problem: Problem, member: int, watch: Watch, seconds: list[float] 
     with _building:
         started = time.perf_counter()
         if problem.system not in _built:
-            _built[problem.system] = Functions(problem.system)
-        functions = _built[problem.system]
-        search = functions.idle.pop() if functions.idle else Search(functions)
+            _built[problem.system] = Functions(problem.system), []
+        functions, idle = _built[problem.system]
+        search = idle.pop() if idle else Search(functions)
         spent = time.perf_counter() - started
         watch.uncounted(spent)
         if seconds is not None:
@@ -99,7 +69,7 @@ def search_of(problem: Problem, member: int, watch: Watch, seconds: list[float] 
     try:
         yield search
     finally:
-        functions.idle.append(search)
+        idle.append(search)
 
 
 class Search:
@@ -183,7 +153,7 @@ class Search:
             if size <= 1:
                 if (probe <= SINGULAR * self._product(along)).all():
                     raise Failure(Status.SINGULAR)
-                return self._arrived(y + step)
+                return self._arrived(*self._polished(y + step, size, weights))
             share = min(1.0, 4 * share)
             while (reached := self._descended(y, step, share, weights, size)) is None:
                 share /= 2
@@ -205,9 +175,24 @@ class Search:
         correction = self._solved(total[: len(y)])
         return (trial, total) if np.abs(correction * weights).max() <= (1 - share / 4) * size else None
 
-    def _arrived(self, y: Array) -> Array:
+    def _polished(self, y: Array, size: float, weights: Array) -> tuple[Array, bool]:
+        """`y`, at the end of a step of that size, corrected as long as that takes it closer; whether rates are finite there.
+
+        Balances then close to rounding.
+        """
+        total, finite = self._evaluate(y)
+        for _ in range(POLISH if finite else 0):
+            correction = self._solved(total[: len(y)])
+            moved = np.abs(correction * weights).max()
+            after, good = self._evaluate(y + correction)
+            if not (good and 2 * moved <= size and self._inside(y + correction)):
+                break
+            y, total, size = y + correction, after, moved
+        return y, finite
+
+    def _arrived(self, y: Array, finite: bool) -> Array:
         """A steady state, where all is finite and in its range."""
-        if not self._evaluate(y)[1]:
+        if not finite:
             raise Failure(Status.NOT_FINITE)
         if not self._inside(y):
             raise Failure(Status.OUT_OF_RANGE, "(the steady state lies outside of the bounds of a state)")
