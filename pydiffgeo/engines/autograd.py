@@ -189,7 +189,10 @@ class _Pull(_Linear):
         for seed in zip(*seeds, strict=True):
             gradients = call.engine.backward(call.problem, call.result, *seed)
             call.check(gradients, Status.ADJOINT, AdjointError, "adjoint solve")
-            inputs_bar.append((gradients.y0, pull_prepared(call.system, _array(p), gradients.p), gradients.f))
+            given_bar = pull_prepared(call.system, _array(p), gradients.p)
+            # What is prepared may have failed it: zero times a slope that is none.
+            given_bar[bad] = 0.0
+            inputs_bar.append((gradients.y0, given_bar, gradients.f))
         y0_bar, p_bar, f_bar = (
             torch.from_numpy(np.stack([one[k] for one in inputs_bar])).reshape(*leading, *x.shape)
             for k, x in enumerate((y0, p, f))
