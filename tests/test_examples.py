@@ -55,7 +55,7 @@ def test_own_model_finds_its_values(engine: str) -> None:
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its result is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.
@@ -63,6 +63,7 @@ def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
         exec(block.replace("times=range(4),\n", 'times=range(4), engine="sundials",\n'), space)
     assert torch.isfinite(space["K_s"].grad).all()
     assert space["sol"].stats["engine"] == "sundials"
+    assert abs(space["rest"].fluxes["drainage"].item() - 0.007) < 1e-9
     assert torch.isfinite(space["loss"])
     assert 0.01 < space["found"].values("plot")["K_s"] < 1.0
     assert space["report"].ok, space["report"]
