@@ -48,7 +48,7 @@ function Search(w::Work{Float64}, J, linsolve, values, places, low, high, s::Set
     n = w.model.n_states
     # Its diagonal makes the first, never used, matrix regular.
     foreach(i -> J[i, i] = 1.0, 1:n)
-    linear = init(SciMLBase.LinearProblem(J, zeros(n)), linsolve)
+    linear = init(SciMLBase.LinearProblem(J, zeros(n)), linsolve; verbose = QUIET)
     states() = zeros(n)
     rates() = zeros(size_of(w.model))
     return Search(w, linear, J, copy(values), places, low, high, states(), rates(), states(), rates(), states(), states(),
@@ -108,7 +108,7 @@ function divide!(x, s::Search, b)
     copyto!(s.right, 1, b, 1, length(s.right))
     solve_into!(x, s) && (s.pivots == 1 || accurate(s, x)) && return true
     s.pivots == 1 && return false
-    s.linear = init(SciMLBase.LinearProblem(s.matrix, copy(s.right)), s.linear.alg)
+    s.linear = init(SciMLBase.LinearProblem(s.matrix, copy(s.right)), s.linear.alg; verbose = QUIET)
     s.pivots = 1
     return solve_into!(x, s)
 end
