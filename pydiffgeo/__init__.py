@@ -28,11 +28,12 @@ from .model import (
     TimeSeries,
     column,
     couple,
+    network,
     raster,
-    reaches,
     single_cell,
 )
 from .solve import Layer, Solution, solve
+from .steady import SteadySolution, steady
 
 __version__ = "0.1.0"
 
@@ -54,6 +55,7 @@ __all__ = [
     "Stage",
     "State",
     "Status",
+    "SteadySolution",
     "TimeSeries",
     "check_gradients",
     "column",
@@ -68,6 +70,7 @@ __all__ = [
     "raster",
     "single_cell",
     "solve",
+    "steady",
 ]
 
 

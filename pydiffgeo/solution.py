@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,9 +13,47 @@ from torch import Tensor
 from .arrays import Array, Numbers
 from .engines.base import Forward, Stats, Status
 from .engines.ir.evaluation import evaluate_outputs
+from .engines.ir.kernels import System
 from .engines.ir.traced_model import Programs
 from .errors import InputError, UnknownNameError
-from .model import CoupledModel, Model, Quantity, quantities, single
+from .model import CoupledModel, IntegratedFlux, Model, Quantity, quantities, single
+
+
+def outputs_of(
+    model: Model,
+    programs: Programs,
+    states: Mapping[str, Tensor],
+    parameters: Mapping[str, Tensor],
+    forcing: Mapping[str, Tensor],
+    instead: Callable[[Tensor], Tensor],
+) -> dict[str, Tensor]:
+    """Algebraic outputs `(..., cell)` where states are `(..., cell)` and parameters broadcast to them; NaN in failed members."""
+    coupled = isinstance(model, CoupledModel)
+    if not model.outputs and model.output is None:
+        return {}
+    shown = {p.name for p in model.parameters if coupled or model.stages or p.on == "cell"}
+    values = {k: v for k, v in parameters.items() if k in shown}
+    seen = {s.name: states[s.name] for s in (model.all_states if model.stages else model.states)}
+    # NaN in a failed member would reach parameters through 0 * NaN: outputs are taken somewhere else instead.
+    solved = torch.stack([torch.isfinite(v).all(-1, keepdim=True) for v in seen.values()]).all(0)
+    values |= {k: torch.where(solved, v, instead(v)) for k, v in seen.items()}
+    outputs = evaluate_outputs(model, programs, values, forcing)
+    return {k: torch.where(solved, v, np.nan) for k, v in outputs.items()}
+
+
+def fluxes_of(model: Model, system: System, q: Tensor) -> dict[str, Tensor]:
+    """Integrated fluxes by name of those side by side: `(...)`, or `(..., items)` of those on cells, faces or boundaries."""
+    return {
+        f.name: q[..., int(system.fluxes[f.name][0])]
+        if f.on == "total"
+        else q.index_select(-1, torch.from_numpy(system.fluxes[f.name]))
+        for f in model.fluxes
+    }
+
+
+def total(flux: IntegratedFlux, amounts: Tensor) -> Tensor:
+    """The sum over cells, faces or places of a flux that has one for each."""
+    return amounts if flux.on == "total" else amounts.sum(-1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -85,18 +124,9 @@ class Solution:
     @property
     def outputs(self) -> Mapping[str, Tensor]:
         """Algebraic outputs at `times`: name -> `(..., time, cell)`, differentiable."""
-        model = self.model
-        coupled = isinstance(model, CoupledModel)
-        if model.output is None and not (coupled and model.outputs):
-            return {}
-        shown = {p.name for p in model.parameters if coupled or model.stages or p.on == "cell"}
-        values = {k: v.unsqueeze(-2) if self.batched else v[0] for k, v in self.parameters.items() if k in shown}
-        # NaN in a failed member would reach parameters through 0 * NaN: outputs are taken at its start instead.
-        states = {s.name: self.states[s.name] for s in (model.all_states if model.stages else model.states)}
-        solved = torch.stack([torch.isfinite(v).all(-1, keepdim=True) for v in states.values()]).all(0)
-        values |= {k: torch.where(solved, v, v[..., :1, :].detach()) for k, v in states.items()}
-        outputs = evaluate_outputs(model, self.programs, values, self.forcing)
-        return {k: torch.where(solved, v, np.nan) for k, v in outputs.items()}
+        values = {k: v.unsqueeze(-2) if self.batched else v[0] for k, v in self.parameters.items()}
+        start = partial(torch.narrow, dim=-2, start=0, length=1)
+        return outputs_of(self.model, self.programs, self.states, values, self.forcing, lambda v: start(v).detach())
 
     @property
     def storage(self) -> Tensor:
@@ -128,8 +158,7 @@ class Solution:
                 storage = self._stored(quantity)
                 net = torch.zeros_like(storage[..., 1:])
                 for flux in quantity.fluxes:
-                    amount = self.fluxes[flux.name]
-                    net = net + flux.balance * (amount if flux.on == "total" else amount.sum(-1))
+                    net = net + flux.balance * total(flux, self.fluxes[flux.name])
                 change = storage[..., 1:] - storage[..., :1]
                 errors[quantity.unit] = (change - net.cumsum(-1)).abs().amax(-1)
         return errors

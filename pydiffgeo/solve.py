@@ -21,7 +21,7 @@ from .engines.registry import choose_engine
 from .errors import InputError, SolverError
 from .inputs import Inputs, check_inputs
 from .model import Model, TimeSeries
-from .solution import Solution
+from .solution import Solution, fluxes_of
 
 __all__ = ["Layer", "Sensitivity", "Solution", "solve"]
 
@@ -134,7 +134,7 @@ def solve(
     system, programs = system_of(model, inputs.layout)
     seconds = float("inf") if max_seconds is None else float(max_seconds)
     options = Options(rtol, atol, solver, sensitivity, int(max_steps), int(threads), compiled, memory, seconds)
-    y0 = _pack_states(system, inputs)
+    y0 = pack_states(system, inputs)
     y, q, report = differentiable_solve(chosen, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
     report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, rtol, atol
     solution = _unpack(model, programs, system, inputs, y, q, report)
@@ -166,7 +166,7 @@ def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
             raise InputError(f"{what} {value!r} is unknown to the engine {engine!r}; it has {sorted(names)}")
 
 
-def _pack_states(system: System, inputs: Inputs) -> Tensor:
+def pack_states(system: System, inputs: Inputs) -> Tensor:
     """Initial states in the order of the system, `(members, states)`."""
     order = np.concatenate([system.states[name] for name in inputs.states])
     together = torch.cat([*inputs.states.values()], dim=1)
@@ -189,21 +189,16 @@ def _unpack(
         model=model,
         grid=inputs.times,
         states={k: kept.index_select(-1, torch.from_numpy(v)) for k, v in system.states.items()},
-        fluxes={
-            f.name: q[..., int(system.fluxes[f.name][0])]
-            if f.on == "total"
-            else q.index_select(-1, torch.from_numpy(system.fluxes[f.name]))
-            for f in model.fluxes
-        },
+        fluxes=fluxes_of(model, system, q),
         parameters=inputs.parameters,
         report=report,
         batched=batched,
         programs=programs,
-        forcing=_forcing(system, inputs, at) if programs.take_forcing else {},
+        forcing=forcing_at(system, inputs, at) if programs.take_forcing else {},
     )
 
 
-def _forcing(system: System, inputs: Inputs, at: Indices) -> dict[str, Tensor]:
+def forcing_at(system: System, inputs: Inputs, at: Indices) -> dict[str, Tensor]:
     """Forcings at the end of the interval before each output time, and at the start; `at` are the breaks of these."""
     ends = inputs.f[:, :, -1].index_select(1, torch.from_numpy(np.maximum(at - 1, 0)))
     start = inputs.f[:, :1, 0] if at[0] == 0 else ends[:, :1]

@@ -65,7 +65,7 @@ def test_catchment_is_one_system_with_gradients_from_rain_to_river(engine: str, 
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its result is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 9
+    assert len(blocks) == 10
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.
@@ -73,6 +73,7 @@ def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
         exec(block.replace("times=range(4),\n", 'times=range(4), engine="sundials",\n'), space)
     assert torch.isfinite(space["K_s"].grad).all()
     assert space["sol"].stats["engine"] == "sundials"
+    assert abs(space["rest"].fluxes["drainage"].item() - 0.007) < 1e-9
     assert torch.isfinite(space["loss"])
     assert 0.01 < space["found"].values("plot")["K_s"] < 1.0
     assert space["report"].ok, space["report"]

@@ -6,7 +6,8 @@ together (`model.jl`). It is solved interval by interval between the breaks of i
 with the linear algebra of `elimination.jl`), with gradients by the discrete adjoint of Rodas5P
 (`discrete_adjoint.jl`; where rates jump with `jumps.jl`), for other solvers by a Gauss adjoint (`gauss_adjoint.jl`), or by forward mode in each interval
 (`forward_sensitivity.jl`), and with derivatives along given directions by the tangent of Rodas5P (`tangent.jl`).
-`batch.jl` runs many members in one call. The extension `PydiffgeoBridge` differentiates any `ODEProblem`
+`batch.jl` runs many members in one call. States at which nothing changes are found in `steady.jl`, and differentiated in
+`steady_derivatives.jl`. The extension `PydiffgeoBridge` differentiates any `ODEProblem`
 with SciMLSensitivity.
 """
 module PydiffgeoSolvers
@@ -42,6 +43,8 @@ include("tangent.jl")
 include("gauss_adjoint.jl")
 include("forward_sensitivity.jl")
 include("batch.jl")
+include("steady.jl")
+include("steady_derivatives.jl")
 include("bridge.jl")
 include("precompile.jl")
 

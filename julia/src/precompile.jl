@@ -15,7 +15,13 @@
     end
     @compile_workload begin
         breaks, p = [0.0, 0.5, 1.0], [2.0]
-        for model in (chain(3), chain(20), chain(20; loop = true)), nodes in 1:2
+        models = (chain(3), chain(20), chain(20; loop = true))
+        for model in models
+            y0, f, open = fill(0.3, model.n_states), [0.5], fill(Inf, model.n_states)
+            result = steady(model, y0, p, f, -open, open, Settings("Newton", 1e-8, 1e-10, 100))
+            steady_adjoint(model, vec(result.y), p, f, y0, [1.0], [1])
+        end
+        for model in models, nodes in 1:2
             settings = Settings("Rodas5P", 1e-4, 1e-6, 1000)
             y0, f = fill(0.3, model.n_states), fill(0.5, 2nodes)
             for sensitivity in ("none", "discrete")

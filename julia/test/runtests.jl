@@ -4,7 +4,7 @@ using PydiffgeoSolvers
 using PydiffgeoSolvers: Elimination, ForwardDiff, MemberRecord, Kernel, Model, StepRecord, SciMLBase, SOLVERS, Settings, StepAdjoint, Work,
     backward, build, collect_parameters!, core_of, cosine, derived, exponential, forward, hyperbolic, init, jacobian!, logarithm,
     ode_problem, power, pull!, pull_steps!, rates!, ready!, remember!, set_forcing!, set_interval!, set_parameters!, sine,
-    set_point!, step!, tangent
+    set_point!, steady, steady_adjoint, steady_tangent, step!, tangent
 
 # A column of cells with a closure: exchange depends on a nonlinear function of the state, the first
 # cell is fed by a forcing, the last one drains, and both fluxes are integrated.
@@ -323,4 +323,26 @@ end
     result = forward(model, [0.0, 1.0], [1.0], [2.0], Float64[], 1, Settings("Rodas5P", 1e-9, 1e-11, 1000), "none")
     @test result.y[1, 2, 1] ≈ exp(-2) rtol = 1e-8
     @test result.q[1, 1, 1] ≈ 1 - exp(-2) rtol = 1e-8
+end
+
+@testset "steady states of $n cells, $name" for n in (3, 20), (name, made) in (("one stage", column), ("four stages", staged))
+    model, p, open = made(n), fill(0.7, n), fill(Inf, n)
+    settings = Settings("Newton", 1e-10, 1e-12, 300)
+    found(p, f) = steady(model, fill(1.2, n), p, [f], -open, open, settings)
+    result = found(p, 1.1)
+    @test result.codes == "Success"
+    @test maximum(abs, result.rates[1:n]) < 1e-12
+    # What comes in goes out.
+    @test result.rates[n+1] ≈ 1.21 && result.rates[n+2] ≈ 1.21
+    y_bar, q_bar, p_dot, f_dot = cos.(1:n), [0.3, -0.8], sin.(1:n), [0.4]
+    loss(h) = (r = found(p .+ h .* p_dot, 1.1 + 0.4h); dot(y_bar, r.y) + dot(q_bar, r.rates[n+1:n+2]))
+    central(h) = (loss(h) - loss(-h)) / 2h
+    exact = (4central(5e-4) - central(1e-3)) / 3
+    bars = steady_adjoint(model, vec(result.y), p, [1.1], y_bar, q_bar, [1])
+    @test dot(bars.p, p_dot) + bars.f[1] * 0.4 ≈ exact rtol = 1e-8
+    dots = steady_tangent(model, vec(result.y), p, [1.1], p_dot, f_dot, [1])
+    @test dot(y_bar, dots.y) + dot(q_bar, dots.q) ≈ exact rtol = 1e-8
+    # Where nothing drains there is none.
+    closed = steady(model, fill(1.2, n), zeros(n), [1.1], -open, open, settings)
+    @test closed.codes == "Singular" && closed.continued == [true]
 end

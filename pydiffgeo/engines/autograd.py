@@ -16,7 +16,7 @@ from typing_extensions import Unpack
 from ..arrays import Array
 from ..errors import AdjointError, TangentError
 from ..looking import Mapped
-from .base import Engine, Forward, Gradients, Options, Problem, Status, Tangents, add_stats
+from .base import Forward, Gradients, Options, Problem, Solver, Status, Tangents, add_stats
 from .ir.hoisted import prepare, pull_prepared, push_prepared
 from .ir.kernels import System
 
@@ -56,7 +56,7 @@ class _Call:
     """Carries what is not a tensor into a node, and the engine's report out of it."""
 
     def __init__(
-        self, engine: Engine, system: System, options: Options, breaks: Array, throw: bool, differentiate: bool
+        self, engine: Solver, system: System, options: Options, breaks: Array, throw: bool, differentiate: bool
     ) -> None:
         self.engine, self.system, self.options, self.breaks = engine, system, options, breaks
         self.throw, self.differentiate = throw, differentiate
@@ -189,7 +189,10 @@ class _Pull(_Linear):
         for seed in zip(*seeds, strict=True):
             gradients = call.engine.backward(call.problem, call.result, *seed)
             call.check(gradients, Status.ADJOINT, AdjointError, "adjoint solve")
-            inputs_bar.append((gradients.y0, pull_prepared(call.system, _array(p), gradients.p), gradients.f))
+            given_bar = pull_prepared(call.system, _array(p), gradients.p)
+            # What is prepared may have failed it: zero times a slope that is none.
+            given_bar[bad] = 0.0
+            inputs_bar.append((gradients.y0, given_bar, gradients.f))
         y0_bar, p_bar, f_bar = (
             torch.from_numpy(np.stack([one[k] for one in inputs_bar])).reshape(*leading, *x.shape)
             for k, x in enumerate((y0, p, f))
@@ -260,7 +263,7 @@ def moves(x: Tensor) -> bool:
 
 
 def differentiable_solve(
-    engine: Engine, system: System, options: Options, breaks: Array, y0: Tensor, p: Tensor, f: Tensor, throw: bool
+    engine: Solver, system: System, options: Options, breaks: Array, y0: Tensor, p: Tensor, f: Tensor, throw: bool
 ) -> tuple[Tensor, Tensor, Forward]:
     """States at the breaks and integrals between them as differentiable tensors, with the report.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal, Protocol, TypedDict, cast
 
-from ..arrays import Array
+from ..arrays import Array, Indices
 from .ir.kernels import System
 
 
@@ -23,6 +23,7 @@ class Status(Enum):
     NOT_FINITE = "The model produced a value that is not finite."
     OUT_OF_RANGE = "The model left the range in which it has a meaning."
     LINEAR_SOLVER = "A linear system could not be solved."
+    SINGULAR = "There is no steady state, or there are many: the Jacobian is singular."
     ADJOINT = "The forward solve succeeded but the adjoint solve failed."
     TANGENT = "The forward solve succeeded but its derivatives along given directions failed."
     JUMP = "The rates jump at a value of a state in a way that leaves the solution without a derivative that is known."
@@ -244,8 +245,31 @@ class Tangents:
     stats: PassStats = field(default_factory=PassStats)
 
 
-class Engine(Protocol):
-    """A solver stack. Engines hold no state between calls besides caches."""
+@dataclass(eq=False)
+class Steady:
+    """Result of a search for steady states, of each member.
+
+    Attributes:
+        y: `(members, states)` the steady states; where a member failed, the last point that was reached.
+        rates: `(members, states + fluxes)` rates of change of states and of integrated fluxes at `y`.
+        direction: `(members, states)` where the Jacobian is singular, a change of the states that changes no rate.
+        status, reasons: as of `Forward`.
+        iterations: Jacobians that were factorised.
+        continuation: whether pseudo-transient continuation was needed.
+    """
+
+    y: Array
+    rates: Array
+    direction: Array
+    status: list[Status]
+    reasons: dict[int, str]
+    iterations: list[int]
+    continuation: list[bool]
+    setup_seconds: float = 0.0
+
+
+class Solver(Protocol):
+    """What becomes a node of PyTorch's graph."""
 
     name: str
 
@@ -264,5 +288,30 @@ class Engine(Protocol):
         """Pushes directions, the first axis, of `y0`, `p` and `f` forward to `y` and `q`.
 
         Members whose forward solve failed get zeros.
+        """
+        ...
+
+
+class Engine(Solver, Protocol):
+    """A solver stack. Engines hold no state between calls besides caches."""
+
+    def steady(self, problem: Problem, low: Array, high: Array) -> Steady:
+        """Finds states `(states,)` within `low` and `high` at which nothing changes, from `y0` on.
+
+        The problem has one interval, in which its forcings are constant. `options.max_steps` bounds the iterations.
+        """
+        ...
+
+    def steady_adjoint(self, problem: Problem, y: Array, good: Indices, y_bar: Array, q_bar: Array) -> Gradients:
+        """Pulls gradients to steady states `y` and to the rates of fluxes there back to `p` and `f`.
+
+        `good` are the members to do it for; others, and `y0`, get zeros.
+        """
+        ...
+
+    def steady_tangent(self, problem: Problem, y: Array, good: Indices, p_dot: Array, f_dot: Array) -> Tangents:
+        """Pushes directions, the first axis, of `p` and `f` forward to steady states `y` and to the rates of fluxes there.
+
+        The results have an axis for one time, as if of a solve to its first break. Others than `good` get zeros.
         """
         ...

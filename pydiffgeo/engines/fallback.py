@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from ..arrays import Array, Indices
-from .base import FINAL, Engine, Forward, Gradients, Problem, Status, Tangents, add_stats
+from .base import FINAL, Engine, Forward, Gradients, Problem, Status, Steady, Tangents, add_stats
 
 COUNTS: tuple[Literal["steps", "rejections"], ...] = ("steps", "rejections")
 
@@ -120,6 +120,16 @@ class Fallback:
             q[:, m] += some.q
             _note(whole, some, part)
         return whole
+
+    # A search for a steady state falls back on pseudo-transient continuation by itself.
+    def steady(self, problem: Problem, low: Array, high: Array) -> Steady:
+        return self.engine.steady(problem, low, high)
+
+    def steady_adjoint(self, problem: Problem, y: Array, good: Indices, y_bar: Array, q_bar: Array) -> Gradients:
+        return self.engine.steady_adjoint(problem, y, good, y_bar, q_bar)
+
+    def steady_tangent(self, problem: Problem, y: Array, good: Indices, p_dot: Array, f_dot: Array) -> Tangents:
+        return self.engine.steady_tangent(problem, y, good, p_dot, f_dot)
 
 
 def _within(problem: Problem, part: Part, started: float) -> Problem:

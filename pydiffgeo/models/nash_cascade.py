@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model import Boundary, IntegratedFlux, Model, Parameter, Place, State, Values
+from ..model import Boundary, IntegratedFlux, Model, Parameter, Place, State, Values, network
 from ..model.remember import remembered
 from ..processes import reservoir
 

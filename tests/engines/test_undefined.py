@@ -37,3 +37,19 @@ def test_what_is_undefined_is_a_failed_member(name: str, engine: str) -> None:
     solution.states["y"][solution.ok].sum().backward()
     assert torch.isfinite(start.grad).all()
     assert start.grad.reshape(-1)[1] == 0
+
+
+def test_a_parameter_that_nothing_is_defined_for_has_no_gradient(engine: str) -> None:
+    # What follows from parameters alone is computed before a solve, and has a slope there that is none either.
+    model = dg.Model(
+        name="Root",
+        graph=dg.single_cell(),
+        states=(dg.State("y", "1", "y", default=0.0),),
+        parameters=(dg.Parameter("a", "1", "a"),),
+        source=lambda cell, forcing: {"y": torch.sqrt(cell.a) + 0.0 * cell.y},
+    )
+    a = torch.tensor([[4.0], [-1.0], [9.0]], dtype=torch.float64, requires_grad=True)
+    solution = dg.solve(model, {"a": a}, times=[0.0, 1.0], engine=engine, throw=False)
+    assert solution.ok.tolist() == [True, False, True]
+    solution.states["y"][solution.ok, -1].sum().backward()
+    torch.testing.assert_close(a.grad, torch.tensor([[1 / 4], [0.0], [1 / 6]], dtype=torch.float64))

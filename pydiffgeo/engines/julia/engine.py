@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from operator import attrgetter
-from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...arrays import Array, Indices
 from ...errors import InputError
-from ..base import Forward, Gradients, Problem, Status, Tangents, make_stats
+from ..base import Forward, Gradients, Problem, Status, Steady, Tangents, make_stats
 from ..discontinuities import jumping_along, message
 from ..fallback import Method
 from ..ir.autodiff import jacobian, switching_functions, values, vjp, vjp_of_jacobian
@@ -20,7 +18,9 @@ from ..ir.events import decisions, events, pull_events, sided
 from ..ir.kernels import Guard, Kernel, System
 from ..ir.program import Node
 from .codegen import julia_loop
+from .marshal import array_of, flat, status_of
 from .session import JuliaValue, Owned, in_julia
+from .steady import find_steady, pull_steady, push_steady
 
 SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
 # What is tried where the solver of the engine's own choice fails. A stall at loose tolerances is mostly one of
@@ -46,15 +46,6 @@ STEEP = (
 )
 SENSITIVITIES = ("auto", "adjoint", "discrete", "gauss", "forward")
 
-# SciML's return codes, and what they mean to a user.
-CODES = {
-    **{"Success": Status.SUCCESS, "MaxIters": Status.MAX_STEPS, "DtLessThanMin": Status.STEP_TOO_SMALL},
-    **{"ConvergenceFailure": Status.CONVERGENCE, "SingularMatrix": Status.LINEAR_SOLVER},
-    **{"TimeLimit": Status.TIME_LIMIT, "OutOfRange": Status.OUT_OF_RANGE},
-    **dict.fromkeys(("DtNaN", "Unstable", "NotFinite"), Status.NOT_FINITE),
-    **dict.fromkeys(("JumpNotCrossed", "JumpOfJump"), Status.JUMP),
-}
-S = TypeVar("S", bound=np.generic)
 # The arguments of a kernel in Julia: sources, items, gathers, which results go where with which weights, and counts.
 Arguments = tuple[tuple[str, ...], int, Indices, Indices, Indices, Array, tuple[int, ...]]
 
@@ -94,10 +85,10 @@ class JuliaEngine:
             settings = package.Settings(chosen["solver"], rtol, atol, asked.max_steps, asked.memory, steep)
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
-            inputs = _flat(problem.y0), _flat(problem.p), _flat(f), f.shape[2]
+            inputs = flat(problem.y0), flat(problem.p), flat(f), f.shape[2]
             result = package.forward(model.values[0], problem.breaks, *inputs, settings, kind, limit)
-            y, q = _array(result.y), _array(result.q)
-            status, reasons = _status(str(result.codes))
+            y, q = array_of(result.y), array_of(result.q)
+            status, reasons = status_of(str(result.codes))
             reasons |= _ranges(problem, str(result.codes), y)
             stats = make_stats(self.name, **chosen)
             stats["steps"], stats["rejections"] = (
@@ -120,13 +111,11 @@ class JuliaEngine:
         good = np.setdiff1d(good, steep)
 
         def call(package: JuliaValue) -> Gradients:
-            result = package.backward(
-                *forward.tape.values, _flat(y_bar), _flat(q_bar), good, problem.options.max_seconds
-            )
-            status, reasons = _status(str(result.codes))
+            result = package.backward(*forward.tape.values, flat(y_bar), flat(q_bar), good, problem.options.max_seconds)
+            status, reasons = status_of(str(result.codes))
             for m in steep:
                 status[m - 1], reasons[m - 1] = Status.ADJOINT, STEEP
-            y0, p, f = _array(result.y0), _array(result.p), _array(result.f)
+            y0, p, f = array_of(result.y0), array_of(result.p), array_of(result.f)
             return Gradients(y0, p, f, status, reasons, {"backward_seconds": time.perf_counter() - started})
 
         return in_julia(call)
@@ -145,13 +134,22 @@ class JuliaEngine:
 
         def call(package: JuliaValue) -> Tangents:
             result = package.tangent(
-                *forward.tape.values, _flat(y0_dot), _flat(p_dot), _flat(f_dot), good, problem.options.max_seconds
+                *forward.tape.values, flat(y0_dot), flat(p_dot), flat(f_dot), good, problem.options.max_seconds
             )
-            status, reasons = _status(str(result.codes))
-            y_dot, q_dot = _array(result.y), _array(result.q)
+            status, reasons = status_of(str(result.codes))
+            y_dot, q_dot = array_of(result.y), array_of(result.q)
             return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
 
         return in_julia(call)
+
+    def steady(self, problem: Problem, low: Array, high: Array) -> Steady:
+        return find_steady(self._model, problem, low, high)
+
+    def steady_adjoint(self, problem: Problem, y: Array, good: Indices, y_bar: Array, q_bar: Array) -> Gradients:
+        return pull_steady(self._model, problem, y, good, y_bar, q_bar)
+
+    def steady_tangent(self, problem: Problem, y: Array, good: Indices, p_dot: Array, f_dot: Array) -> Tangents:
+        return push_steady(self._model, problem, y, good, p_dot, f_dot)
 
 
 def _shares(least: float, rtol: float) -> tuple[float, float]:
@@ -236,7 +234,7 @@ def _guard(guard: Guard, system: System) -> Arguments:
     order, names, counts = _ordered(kernel, system)
     source = julia_loop(values(kernel.program), {"x": names}, {"out": ["low", "value", "high"]}, items)
     targets, weights = np.ones(3 * items, np.int64), np.zeros(3 * items)
-    return (source,) * 4, items, _flat(kernel.gather[order] + 1), np.array([1, 2, 3]), targets, weights, (*counts, 0)
+    return (source,) * 4, items, flat(kernel.gather[order] + 1), np.array([1, 2, 3]), targets, weights, (*counts, 0)
 
 
 def _kernel(kernel: Kernel, system: System) -> Arguments:
@@ -250,10 +248,10 @@ def _kernel(kernel: Kernel, system: System) -> Arguments:
     if count := decisions(kernel.program, names[:along]):
         sources += _jump_sources(kernel, names, outputs, names[:along], free, count)
     rows = np.array([outputs.index(s.output) + 1 for s in kernel.scatter])
-    targets = _flat(np.array([s.target for s in kernel.scatter]) + 1)
-    weights = _flat(np.array([s.weight for s in kernel.scatter], float))
+    targets = flat(np.array([s.target for s in kernel.scatter]) + 1)
+    weights = flat(np.array([s.weight for s in kernel.scatter], float))
     counts = active, along, variable, len(switches.outputs), count
-    return sources, items, _flat(kernel.gather[order] + 1), rows, targets, weights, counts
+    return sources, items, flat(kernel.gather[order] + 1), rows, targets, weights, counts
 
 
 def _stage(kernel: Kernel, system: System) -> tuple[bool, str, Indices, Arguments]:
@@ -309,16 +307,6 @@ def _jump_sources(
     )
 
 
-def _flat(array: NDArray[S]) -> NDArray[S]:
-    """All values as one contiguous vector: one type of array crosses to Julia, and is compiled for once."""
-    return np.ascontiguousarray(array).reshape(-1)
-
-
-def _array(value: JuliaValue) -> Array:
-    """A Julia array as a NumPy array of its own, with the order of the axes reversed."""
-    return np.array(np.asarray(value).T, dtype=np.float64, order="C")
-
-
 def _ranges(problem: Problem, codes: str, y: Array) -> dict[int, str]:
     """What members that left a range were told to say: which range it was, where and when."""
     told = {}
@@ -330,9 +318,3 @@ def _ranges(problem: Problem, codes: str, y: Array) -> dict[int, str]:
             when = f" at {problem.breaks[begun] + t:.6g}"
             told[m] = f"({problem.system.guards[int(guard)].message(int(item), low, value, high, when)})"
     return told
-
-
-def _status(codes: str) -> tuple[list[Status], dict[int, str]]:
-    names = codes.split(",")
-    status = [CODES.get(name.partition(";")[0], Status.FAILED) for name in names]
-    return status, {i: f"(SciML: {name})" for i, name in enumerate(names) if name != "Success"}

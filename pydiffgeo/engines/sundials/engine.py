@@ -16,12 +16,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ...arrays import Array
-from ..base import Forward, Gradients, PassStats, Problem, Status, Tangents, make_stats
+from ...arrays import Array, Indices
+from ..base import Forward, Gradients, PassStats, Problem, Status, Steady, Tangents, make_stats
 from ..batch import Failure, Watch, each_member
 from ..discontinuities import jumping_along, message
 from ..ir.kernels import System
 from .cvodes import Interval, solver_of
+from .steady import search_of
 
 # Settings (tolerances and the like) of which built functions are kept for each system.
 KEPT = 4
@@ -189,6 +190,47 @@ class SundialsEngine:
         seconds = time.perf_counter() - started
         stats = PassStats(tangent_seconds=seconds, tangent_fallbacks=_fallbacks(rescued))
         return Tangents(y_dot, q_dot, status, reasons, stats)
+
+    def steady(self, problem: Problem, low: Array, high: Array) -> Steady:
+        members, n_states = problem.members, problem.system.n_states
+        y, direction = problem.y0.copy(), np.zeros((members, n_states))
+        rates = np.full((members, n_states + problem.system.n_fluxes), np.nan)
+        iterations, continuation, setup_seconds = [0] * members, [False] * members, [0.0]
+
+        def find(m: int, watch: Watch) -> None:
+            with search_of(problem, m, watch, setup_seconds) as search:
+                y[m], rates[m], direction[m], failure = search.find(y[m], low, high, problem.options.max_steps)
+                iterations[m], continuation[m] = search.iterations, search.continuation
+                if failure is not None:
+                    raise failure
+
+        status, reasons = each_member(problem.options, range(members), members, find)
+        return Steady(y, rates, direction, status, reasons, iterations, continuation, setup_seconds[0])
+
+    def steady_adjoint(self, problem: Problem, y: Array, good: Indices, y_bar: Array, q_bar: Array) -> Gradients:
+        started = time.perf_counter()
+        y0_bar, p_bar, f_bar = np.zeros_like(problem.y0), np.zeros_like(problem.p), np.zeros_like(problem.f)
+
+        def pull(m: int, watch: Watch) -> None:
+            with search_of(problem, m, watch) as search:
+                p_bar[m], f_bar[m, 0, 0] = search.pull(y[m], y_bar[m], q_bar[m])
+
+        status, reasons = each_member(problem.options, good.tolist(), problem.members, pull)
+        seconds = time.perf_counter() - started
+        return Gradients(y0_bar, p_bar, f_bar, status, reasons, PassStats(backward_seconds=seconds))
+
+    def steady_tangent(self, problem: Problem, y: Array, good: Indices, p_dot: Array, f_dot: Array) -> Tangents:
+        started, directions = time.perf_counter(), len(p_dot)
+        y_dot = np.zeros((directions, problem.members, 1, problem.system.n_states))
+        q_dot = np.zeros((directions, problem.members, 1, problem.system.n_fluxes))
+
+        def push(m: int, watch: Watch) -> None:
+            with search_of(problem, m, watch) as search:
+                y_dot[:, m, 0], q_dot[:, m, 0] = search.push(y[m], p_dot[:, m], f_dot[:, m, 0, 0])
+
+        status, reasons = each_member(problem.options, good.tolist(), problem.members, push)
+        seconds = time.perf_counter() - started
+        return Tangents(y_dot, q_dot, status, reasons, PassStats(tangent_seconds=seconds))
 
 
 def _fallbacks(rescued: Rescued) -> dict[int, str]:

@@ -1,0 +1,86 @@
+"""Steady states in Julia: one call for a search, one for its derivatives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from ...arrays import Array, Indices
+from ..base import Gradients, Problem, Steady, Tangents
+from ..ir.kernels import System
+from .marshal import array_of, flat, status_of
+from .session import JuliaValue, Owned, in_julia
+
+# Builds the model of a system, or gives the one that was built before.
+Build = Callable[[JuliaValue, System], tuple[Owned, float]]
+
+
+def find_steady(build: Build, problem: Problem, low: Array, high: Array) -> Steady:
+    """As `Engine.steady`."""
+    started, options = time.perf_counter(), problem.options
+
+    def call(package: JuliaValue) -> Steady:
+        model = build(package, problem.system)[0].values[0]
+        settings = package.Settings("Newton", options.rtol, options.atol, options.max_steps)
+        built = time.perf_counter()
+        inputs = (flat(x) for x in (problem.y0, problem.p, problem.f, low, high))
+        result = package.steady(model, *inputs, settings, options.max_seconds)
+        codes = str(result.codes)
+        status, reasons = status_of(codes)
+        reasons |= _ranges(problem, codes)
+        return Steady(
+            y=array_of(result.y),
+            rates=array_of(result.rates),
+            direction=array_of(result.direction),
+            status=status,
+            reasons=reasons,
+            iterations=[int(n) for n in result.iterations],
+            continuation=[bool(c) for c in result.continued],
+            setup_seconds=built - started,
+        )
+
+    return in_julia(call)
+
+
+def pull_steady(build: Build, problem: Problem, y: Array, good: Indices, y_bar: Array, q_bar: Array) -> Gradients:
+    """As `Engine.steady_adjoint`."""
+    started = time.perf_counter()
+
+    def call(package: JuliaValue) -> Gradients:
+        model = build(package, problem.system)[0].values[0]
+        inputs = (flat(x) for x in (y, problem.p, problem.f, y_bar, q_bar))
+        result = package.steady_adjoint(model, *inputs, good + 1, problem.options.max_seconds)
+        status, reasons = status_of(str(result.codes))
+        p, f = array_of(result.p), array_of(result.f).reshape(problem.f.shape)
+        seconds = time.perf_counter() - started
+        return Gradients(np.zeros_like(problem.y0), p, f, status, reasons, {"backward_seconds": seconds})
+
+    return in_julia(call)
+
+
+def push_steady(build: Build, problem: Problem, y: Array, good: Indices, p_dot: Array, f_dot: Array) -> Tangents:
+    """As `Engine.steady_tangent`."""
+    started = time.perf_counter()
+
+    def call(package: JuliaValue) -> Tangents:
+        model = build(package, problem.system)[0].values[0]
+        inputs = (flat(x) for x in (y, problem.p, problem.f, p_dot, f_dot))
+        result = package.steady_tangent(model, *inputs, good + 1, problem.options.max_seconds)
+        status, reasons = status_of(str(result.codes))
+        y_dot, q_dot = (array_of(x)[:, :, None] for x in (result.y, result.q))
+        return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
+
+    return in_julia(call)
+
+
+def _ranges(problem: Problem, codes: str) -> dict[int, str]:
+    """What members are told whose steady state is outside of a range: of which."""
+    told = {}
+    for m, code in enumerate(codes.split(",")):
+        if code.startswith("OutOfRange;"):
+            guard, item, low, value, high, _ = map(float, code.split(";")[1:])
+            message = problem.system.guards[int(guard)].message(int(item), low, value, high, " in the steady state")
+            told[m] = f"({message})"
+    return told
