@@ -10,6 +10,7 @@ from types import ModuleType
 from . import errors, losses, models, observe, processes
 from .check import GradientReport, check_gradients
 from .engines.base import Status
+from .engines.ir.implicit import implicit
 from .jacobian import jacobian
 from .model import (
     Boundary,
@@ -51,6 +52,7 @@ __all__ = [
     "check_gradients",
     "column",
     "errors",
+    "implicit",
     "jacobian",
     "losses",
     "models",
