@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Generic, NoReturn, Protocol, TypeVar
 
-from .reductions import REDUCTIONS
+from .reductions import REDUCTIONS, Reduction
 
-if TYPE_CHECKING:
-    from .tracing import Symbol, Tracer
+S = TypeVar("S")  # the kind of the values
 
 # What is asked of the axis of a stack, which has one.
 AXIS = (None, 0, -1, (0,), (-1,), [0], [-1])
 
 
-class Stack:
+class Writer(Protocol[S]):
+    """What writes down operations on the values of a stack."""
+
+    def reduce(self, reduction: Reduction, symbols: Sequence[S]) -> S: ...
+
+    def fail(self, why: str) -> NoReturn: ...
+
+
+class Stack(Generic[S]):
     """Values of a local function in a row; sums, products and the like of them become nodes."""
 
     __slots__ = ("symbols", "tracer")
     __array_ufunc__ = None
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, tracer: Tracer, symbols: Sequence[Symbol]) -> None:
+    def __init__(self, tracer: Writer[S], symbols: Sequence[S]) -> None:
         self.tracer, self.symbols = tracer, tuple(symbols)
 
     @classmethod
@@ -31,7 +38,7 @@ class Stack:
         types: tuple[type, ...],
         args: tuple[object, ...] = (),
         kwargs: Mapping[str, object] | None = None,
-    ) -> Symbol:
+    ) -> S:
         named = dict(kwargs or {})
         stack, *others = args or (named.pop("input", None), None)
         name = getattr(function, "__name__", str(function))
@@ -40,7 +47,7 @@ class Stack:
             tracer.fail(f"torch.{name} does not take a stack of values here; take them one by one")
         return stack._reduce(name, *others, **named)
 
-    def __getattr__(self, name: str) -> Callable[..., Symbol]:
+    def __getattr__(self, name: str) -> Callable[..., S]:
         if name.startswith("__"):
             raise AttributeError(name)
         return lambda *args, **kwargs: self._reduce(name, *args, **kwargs)
@@ -48,15 +55,15 @@ class Stack:
     def __len__(self) -> int:
         return len(self.symbols)
 
-    def __iter__(self) -> Iterator[Symbol]:
+    def __iter__(self) -> Iterator[S]:
         return iter(self.symbols)
 
-    def __getitem__(self, index: int) -> Symbol:
+    def __getitem__(self, index: int) -> S:
         if not isinstance(index, int) or not -len(self) <= index < len(self):
             self.tracer.fail(f"takes [{index!r}] of a stack of {len(self)} values")
         return self.symbols[index]
 
-    def _reduce(self, name: str, *args: object, **named: object) -> Symbol:
+    def _reduce(self, name: str, *args: object, **named: object) -> S:
         if name not in REDUCTIONS:
             known = ", ".join(sorted(REDUCTIONS))
             self.tracer.fail(f"operation {name!r} has no translation rule for a stack of values; known are {known}")

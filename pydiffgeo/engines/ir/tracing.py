@@ -45,7 +45,7 @@ class Symbol:
         types: tuple[type, ...],
         args: tuple[object, ...] = (),
         kwargs: Mapping[str, object] | None = None,
-    ) -> Symbol | Stack:
+    ) -> Symbol | Stack[Symbol]:
         named = kwargs or {}
         tracer = next(a.tracer for a in _flat((*args, *named.values())) if isinstance(a, Symbol))
         name = getattr(function, "__name__", str(function))
