@@ -24,6 +24,8 @@ Residual = Callable[[Tensor], Tensor]
 # The residual and its slope at a value; the residual alone; a value without slopes.
 Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
 Number: TypeAlias = "float | Tensor"
+# Below this a number loses digits, and corrections are rounding.
+TINY = 1e-280
 
 
 def implicit(
@@ -79,9 +81,12 @@ def implicit(
     f, slope = evaluate(start)
     inverse = frozen(1.0 / slope)
     once = start - inverse * alone(start)
-    twice = once - inverse * alone(once)
-    # A slope without bound makes any step small: there the residual itself must be zero.
-    small = (abs(f * inverse) <= tolerance * (abs(start) + scale)) & (abs(slope) < math.inf)
+    # Where the slope is infinite, as that of a power below one is at zero, the root has no slopes; what is added then is
+    # nothing times the residual, which is taken at one instead, where its own slopes are finite.
+    steep = frozen(torch.where(abs(slope) < math.inf, 0.0, 1.0))
+    twice = once - inverse * alone(once + steep * (1.0 - once))
+    # There any step is small: the residual itself must be zero.
+    small = (abs(f * inverse) <= tolerance * (abs(start) + scale) + TINY) & (abs(slope) < math.inf)
     return twice + frozen(torch.where(small | (f == 0.0), 0.0, math.nan))
 
 

@@ -236,6 +236,16 @@ def test_roots_at_zero_count() -> None:
     total = torch.zeros(2).requires_grad_()
     x = dg.implicit(lambda x: x + 3.0 * x**0.5 - total, total, between=(0.0, total))
     assert x.tolist() == [0.0, 0.0]
+    program = traced(EQUATIONS["freundlich"])
+    at = {"c.theta": 0.4, "c.K": 2.0, "c.n": 0.6, "c.total": 0.0}
+    with np.errstate(all="ignore"):
+        found = autodiff.jacobian(program, ["x"], [*at]).run({k: np.array([v]) for k, v in at.items()}, NUMPY)
+        more = autodiff.vjp_of_jacobian(program, ["x"], ["c.total"], [*at]).run(
+            {k: np.array([v]) for k, v in (at | {"w.x.c.total": 1.0}).items()}, NUMPY
+        )
+    # The root goes as total^(1 / 0.6) there: neither it nor its slopes to these differ from zero.
+    assert [float(np.squeeze(v)) for v in found.values()] == [0.0] * 5
+    assert np.isfinite([float(np.squeeze(v)) for v in more.values()]).all()
     # A sum whose rounding is larger than the root.
     assert dg.implicit(lambda x: (x + 1e9) - (1e9 + 1e-9), 1.0, scale=1.0).abs() < 1e-6
 
