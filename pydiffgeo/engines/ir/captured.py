@@ -30,8 +30,8 @@ FROZEN = attrgetter("__dataclass_params__.frozen")
 # them, which may have methods.
 FIXED = {type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device}
 # Packages that stay what they are.
-# (The root of an equation calls what it is given, which is in sight as well.)
 LASTING = ("torch", "math", "operator", "builtins", "_operator")
+# So does this module of our own; what its function calls is given by the user, and in sight as well.
 IMPLICIT = "pydiffgeo.engines.ir.implicit"
 # Functions of Python through which anything may be read, or called another time with another result.
 OPEN = {
