@@ -10,6 +10,7 @@ from types import ModuleType
 from . import errors, losses, models, observe, processes
 from .check import GradientReport, check_gradients
 from .engines.base import Status
+from .engines.ir.implicit import implicit
 from .jacobian import jacobian
 from .model import (
     Boundary,
@@ -61,6 +62,7 @@ __all__ = [
     "column",
     "couple",
     "errors",
+    "implicit",
     "jacobian",
     "losses",
     "models",

@@ -28,6 +28,7 @@ using SparseArrays
 
 include("interrupts.jl")
 include("elementary.jl")
+include("special.jl")
 include("kernels.jl")
 include("derive.jl")
 include("model.jl")

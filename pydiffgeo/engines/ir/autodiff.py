@@ -8,7 +8,8 @@ applied once or twice; equal subexpressions, the logarithms of powers above all,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .program import OPERATIONS, Builder, Node, Program, Ref
 
@@ -85,6 +86,11 @@ def _raise(s: _Sheet, w: Ref, r: Ref, x: Ref, y: Ref, logarithm: Ref) -> Sequenc
     return by_x, by_y, None
 
 
+def _erf(s: _Sheet, w: Ref, r: Ref, a: Ref) -> Sequence[Ref]:
+    bell = s.apply("exp", s.apply("neg", s.apply("mul", a, a)))
+    return (s.apply("mul", w, s.apply("mul", s.constant(2.0 / math.sqrt(math.pi)), bell)),)
+
+
 # What the weight `w` of a result `r` gives to each argument.
 RULES: dict[str, Slopes] = {
     "add": lambda s, w, r, a, b: (w, w),
@@ -101,6 +107,13 @@ RULES: dict[str, Slopes] = {
     "tanh": lambda s, w, r, a: (s.apply("mul", w, s.apply("sub", s.constant(1.0), s.apply("mul", r, r))),),
     "sin": lambda s, w, r, a: (s.apply("mul", w, s.apply("cos", a)),),
     "cos": lambda s, w, r, a: (s.apply("neg", s.apply("mul", w, s.apply("sin", a))),),
+    "expm1": lambda s, w, r, a: (s.apply("mul", w, s.apply("exp", a)),),
+    "log1p": lambda s, w, r, a: (s.apply("div", w, s.apply("add", s.constant(1.0), a)),),
+    "erf": _erf,
+    "atan": lambda s, w, r, a: (s.apply("div", w, s.apply("add", s.constant(1.0), s.apply("mul", a, a))),),
+    "sinh": lambda s, w, r, a: (s.apply("mul", w, s.apply("cosh", a)),),
+    "cosh": lambda s, w, r, a: (s.apply("mul", w, s.apply("sinh", a)),),
+    "frozen": lambda s, w, r, a: (None,),
     "minimum": lambda s, w, r, a, b: _branch(s, s.apply("le", a, b), w),
     "maximum": lambda s, w, r, a, b: _branch(s, s.apply("le", b, a), w),
     "where": lambda s, w, r, c, a, b: (None, *_branch(s, c, w)),
@@ -184,20 +197,33 @@ def vjp_of_jacobian(program: Program, outputs: Sequence[str], along: Sequence[st
     return sheet.finish({f"bar.{i}": bar for i, bar in zip(inputs, bars, strict=True)})
 
 
+def felt_by(builder: Builder, outputs: Iterable[Ref]) -> set[Ref]:
+    """The nodes that outputs depend on, other than through what is frozen: there a switch turns nothing."""
+    felt, stack = set[Ref](), [*outputs]
+    while stack:
+        ref = stack.pop()
+        if ref not in felt:
+            felt.add(ref)
+            stack.extend(builder.nodes[ref].args if builder.nodes[ref].op != "frozen" else ())
+    return felt
+
+
 def switching_functions(program: Program, inputs: Sequence[str]) -> Program:
     """`branch.<k>`: 1 or 0, which side each switch is on that `inputs` can turn.
 
     Switches are the choices of `where`, the lesser and the greater of two, and the sign in an absolute
     value: where they turn, slopes may jump.
     """
-    sheet, by_name, _ = _copy(program)
-    moving = {by_name[i] for i in inputs}
+    sheet, by_name, outputs = _copy(program)
+    moving, felt = {by_name[i] for i in inputs}, felt_by(sheet, outputs.values())
     zero, one = sheet.constant(0.0), sheet.constant(1.0)
     conditions: dict[Ref, None] = {}
     for ref in range(len(sheet.nodes)):
         node = sheet.nodes[ref]
         if not moving.isdisjoint(node.args):
             moving.add(ref)
+        if ref not in felt:
+            continue
         if node.op == "where":
             conditions[node.args[0]] = None
         elif node.op in ("minimum", "maximum"):

@@ -8,22 +8,22 @@ the function with its decisions given from outside, to evaluate both sides of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from .autodiff import _copy, _reverse, _Sheet
+from .autodiff import _copy, _reverse, _Sheet, felt_by
 from .program import Program, Ref
 
 
 def decisions(program: Program, inputs: Sequence[str]) -> int:
     """How many comparisons that `inputs` can turn choose between values."""
-    sheet, by_name, _ = _copy(program)
-    return len(_deciding(sheet, {by_name[i] for i in inputs if i in by_name}))
+    sheet, by_name, outputs = _copy(program)
+    return len(_deciding(sheet, {by_name[i] for i in inputs if i in by_name}, outputs))
 
 
 def sided(program: Program, inputs: Sequence[str]) -> Program:
     """The program with its decisions as further inputs, `side.<k>`: one where the comparison holds, else zero."""
     sheet, by_name, outputs = _copy(program)
-    chosen = {ref: k for k, ref in enumerate(_deciding(sheet, {by_name[i] for i in inputs if i in by_name}))}
+    chosen = {ref: k for k, ref in enumerate(_deciding(sheet, {by_name[i] for i in inputs if i in by_name}, outputs))}
     other, refs, half = _Sheet(program.name), list[Ref](), 0
     half = other.constant(0.5)
     for ref, node in enumerate(sheet.nodes):
@@ -38,10 +38,10 @@ def sided(program: Program, inputs: Sequence[str]) -> Program:
 
 def events(program: Program, inputs: Sequence[str]) -> Program:
     """`event.<k>`, positive on the side on which comparison `k` holds, and `side.<k>`, one where it does, else zero."""
-    sheet, by_name, _ = _copy(program)
+    sheet, by_name, outputs = _copy(program)
     zero, one = sheet.constant(0.0), sheet.constant(1.0)
     results: dict[str, Ref] = {}
-    for k, ref in enumerate(_deciding(sheet, {by_name[i] for i in inputs if i in by_name})):
+    for k, ref in enumerate(_deciding(sheet, {by_name[i] for i in inputs if i in by_name}, outputs)):
         a, b = sheet.nodes[ref].args
         results |= {f"event.{k}": sheet.apply("sub", b, a), f"side.{k}": sheet.apply("where", ref, one, zero)}
     return sheet.finish(results)
@@ -49,9 +49,9 @@ def events(program: Program, inputs: Sequence[str]) -> Program:
 
 def pull_events(program: Program, inputs: Sequence[str], free: Sequence[str]) -> Program:
     """`bar.<input>` for the inputs `free`: the gradient of the sum of `w.<k>` times `event.<k>`."""
-    sheet, by_name, _ = _copy(program)
+    sheet, by_name, outputs = _copy(program)
     seeds: dict[Ref, Ref] = {}
-    for k, ref in enumerate(_deciding(sheet, {by_name[i] for i in inputs if i in by_name})):
+    for k, ref in enumerate(_deciding(sheet, {by_name[i] for i in inputs if i in by_name}, outputs)):
         a, b = sheet.nodes[ref].args
         difference, weight = sheet.apply("sub", b, a), sheet.input(f"w.{k}")
         seeds[difference] = sheet.apply("add", seeds[difference], weight) if difference in seeds else weight
@@ -59,13 +59,14 @@ def pull_events(program: Program, inputs: Sequence[str], free: Sequence[str]) ->
     return sheet.finish({f"bar.{i}": bar for i, bar in zip(free, bars, strict=True)})
 
 
-def _deciding(sheet: _Sheet, moving: set[Ref]) -> list[Ref]:
+def _deciding(sheet: _Sheet, moving: set[Ref], outputs: Mapping[str, Ref]) -> list[Ref]:
     """Comparisons that depend on what moves and on which a `where` depends, alone or with others."""
     moving, stack, deciding = set(moving), list[Ref](), set[Ref]()
+    felt = felt_by(sheet, outputs.values())
     for ref, node in enumerate(sheet.nodes):
         if not moving.isdisjoint(node.args):
             moving.add(ref)
-        if node.op == "where":
+        if node.op == "where" and ref in felt:
             stack.append(node.args[0])
     while stack:
         ref = stack.pop()

@@ -17,7 +17,10 @@ from .kernels import Kernel, Scatter, System
 from .program import LOGICAL, Builder, Node, Program, Ref
 
 # Only these are worth a place among the parameters; sums and products are as cheap as reading them.
-COSTLY = {"div", "pow", "exp", "log", "sqrt", "tanh", "sin", "cos"}
+COSTLY = {
+    *("div", "pow", "exp", "log", "sqrt", "tanh", "sin", "cos"),
+    *("expm1", "log1p", "erf", "atan", "sinh", "cosh"),
+}
 
 
 def hoist(system: System) -> System:

@@ -10,6 +10,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 Ref = int  # position of a node in its program
@@ -55,10 +56,12 @@ class Program:
 OPERATIONS: dict[str, Callable[..., float]] = {
     **{op: getattr(operator, op) for op in ("add", "sub", "mul", "pow", "neg", "abs", "lt", "le")},
     **{op: getattr(math, op) for op in ("exp", "log", "sqrt", "tanh", "sin", "cos")},
+    **{op: getattr(math, op) for op in ("expm1", "log1p", "erf", "atan", "sinh", "cosh")},
     **{"div": operator.truediv, "minimum": min, "maximum": max, "not": operator.not_},
     "and": lambda a, b: bool(a and b),
     "or": lambda a, b: bool(a or b),
     "where": lambda c, a, b: a if c else b,
+    "frozen": float,  # the value itself, without slopes
 }
 # Those whose result is true or false, not a number.
 LOGICAL = frozenset({"lt", "le", "and", "or", "not"})
@@ -129,15 +132,20 @@ class Builder:
             return None
         return inner.args[1 - values.index(0.0)]
 
-    def copy(self, program: Program, rule: Callable[[Ref, Node, list[Ref]], Ref | None]) -> list[Ref]:
+    def copy(
+        self,
+        program: Program,
+        rule: Callable[[Ref, Node, list[Ref]], Ref | None],
+        inputs: Mapping[str, Ref] = MappingProxyType({}),
+    ) -> list[Ref]:
         """Appends the nodes of `program` and returns where each is now.
 
-        `rule(ref, node, arguments)` may build an operation in its own way; None leaves it as it is.
+        `rule(ref, node, arguments)` may build an operation in its own way; None leaves it as it is. Inputs may be given.
         """
         refs: list[Ref] = []
         for i, node in enumerate(program.nodes):
             if node.op == "input":
-                refs.append(self.input(node.name))
+                refs.append(inputs[node.name] if node.name in inputs else self.input(node.name))
             elif node.op == "constant":
                 refs.append(self.constant(node.value))
             else:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import FrameType, SimpleNamespace
+from types import SimpleNamespace
 from typing import NoReturn
 
 import numpy as np
@@ -22,17 +22,17 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from ...errors import ModelError, UnsupportedOperationError
-from . import program
-from .operations import CONDITIONS, RULES
+from .operations import CONDITIONS, REFUSED, RULES
+from .places import expression, users_frame, users_step
 from .program import LOGICAL, Builder, Program, Ref
+from .reductions import Reduction
+from .stacks import Stack
 
 
 class Symbol:
     """Stands for one value while a local function is traced; what is done to it becomes a node."""
 
     __slots__ = ("ref", "tracer")
-    # NumPy leaves operators to the symbol, and refuses its own functions.
-    __array_ufunc__ = None
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, tracer: Tracer, ref: Ref) -> None:
@@ -45,25 +45,23 @@ class Symbol:
         types: tuple[type, ...],
         args: tuple[object, ...] = (),
         kwargs: Mapping[str, object] | None = None,
-    ) -> Symbol:
+    ) -> Symbol | Stack[Symbol]:
         named = kwargs or {}
         tracer = next(a.tracer for a in _flat((*args, *named.values())) if isinstance(a, Symbol))
-        return tracer.apply(getattr(function, "__name__", str(function)), *args, **named)
+        name = getattr(function, "__name__", str(function))
+        if name == "stack" and isinstance(values := named.get("tensors", args[0] if args else None), tuple | list):
+            return Stack(tracer, [tracer.symbol(v) for v in values])
+        return tracer.apply(name, *args, **named)
 
     def __getattr__(self, name: str) -> Callable[..., Symbol]:
         if name.startswith("__"):
             raise AttributeError(name)
         if name not in RULES:
-            self.tracer.fail(f"{name!r} has no translation rule; known are {', '.join(sorted(RULES))}")
+            self.tracer.unknown(name)
         return lambda *args, **kwargs: self.tracer.apply(name, self, *args, **kwargs)
 
     def __bool__(self) -> NoReturn:
         self.tracer.refuse("branches on a value that is only known while solving; use torch.where")
-
-    def __eq__(self, other: object) -> NoReturn:
-        self.tracer.refuse("asks whether two values are equal, which rounding decides; use <=, >= or a difference")
-
-    __ne__ = __eq__
 
     def __float__(self) -> NoReturn:
         self.tracer.refuse(
@@ -76,13 +74,50 @@ class Symbol:
     def __array__(self, *args: object, **kwargs: object) -> NoReturn:
         self.__float__()
 
+    def __array_ufunc__(self, function: Callable[..., object], method: str, *args: object, **named: object) -> Symbol:
+        """Operators between NumPy's numbers and symbols are those of symbols; other functions are refused."""
+        name = function.__name__
+        if method == "__call__" and name in UFUNCS and not named:
+            return self.tracer.apply(UFUNCS[name], *args)
+        return self.__array_function__(function)
+
+    def __array_function__(self, function: Callable[..., object], *_: object) -> NoReturn:
+        name = function.__name__
+        instead = f"use torch.{name}" if name in RULES else "use torch operations"
+        self.tracer.refuse(f"calls the function {name} of NumPy or SciPy, which torch cannot differentiate; {instead}")
+
+
+# Operators of NumPy, by what they are called here.
+UFUNCS = {
+    **{"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "power": "pow"},
+    **{"less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge", "equal": "eq", "not_equal": "ne"},
+}
+
 
 def _operator(name: str) -> Callable[..., Symbol]:
     return lambda self, *other: self.tracer.apply(name, self, *other)
 
 
 for _name in (
-    *("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "lt", "le", "gt", "ge"),
+    *(
+        "add",
+        "radd",
+        "sub",
+        "rsub",
+        "mul",
+        "rmul",
+        "truediv",
+        "rtruediv",
+        "pow",
+        "rpow",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "eq",
+        "ne",
+    ),
+    *("floordiv", "rfloordiv", "mod", "rmod", "round", "floor", "ceil", "trunc"),
     *("neg", "pos", "abs", "invert", "and", "or"),
 ):
     setattr(Symbol, f"__{_name}__", _operator(_name))
@@ -103,17 +138,31 @@ class Tracer:
             if isinstance(value, Tensor) and _moves(value):
                 self.number(value)  # the more telling message
         if rule is None:
-            self.fail(f"operation {name!r} has no translation rule; known are {', '.join(sorted(RULES))}")
+            self.unknown(name)
         values = [self._ref(a) for a in args], {k: self._ref(v) for k, v in kwargs.items()}
         if target in ("min", "max") and not (len(args) == 2 and isinstance(args[1], Symbol | Tensor)):
-            self.fail(f"torch.{target} takes two values here; for a number use torch.clamp")
+            self.fail(f"torch.{target} takes two values here, or a stack of some; for a number use torch.clamp")
         try:
             return Symbol(self, rule(self.builder, *self._kinds(target, values[0]), **values[1]))
         except (TypeError, ValueError, IndexError, ArithmeticError) as error:
             what = str(error).replace("rule()", target).replace("<lambda>()", target)
             self.fail(f"operation {name!r} is called in a way that has no translation rule: {what}")
 
-    def _kinds(self, target: str, refs: list[Ref | None]) -> list[Ref | None]:
+    def unknown(self, name: str) -> NoReturn:
+        """Raises `UnsupportedOperationError` for an operation without a rule."""
+        why = REFUSED.get(name.strip("_"), f"has no translation rule; known are {', '.join(sorted(RULES))}")
+        self.fail(f"operation {name!r} {why}")
+
+    def symbol(self, value: object) -> Symbol:
+        """A value, or a constant, as a symbol."""
+        return value if isinstance(value, Symbol) else Symbol(self, self.builder.constant(self.number(value)))
+
+    def reduce(self, reduction: Reduction, symbols: Sequence[Symbol]) -> Symbol:
+        """Writes down the sum, or the like, of several values."""
+        refs = self._kinds("stack", [s.ref for s in symbols])
+        return Symbol(self, reduction(self.builder, [r for r in refs if r is not None]))
+
+    def _kinds(self, target: str, refs: Sequence[Ref | None]) -> list[Ref | None]:
         """The arguments as the rule takes them: conditions where it wants conditions, else numbers."""
         wanted = CONDITIONS.get(target, 0)
         taken: list[Ref | None] = []
@@ -163,21 +212,27 @@ class Tracer:
 
     def refuse(self, why: str) -> NoReturn:
         """Raises `ModelError`: this can have no meaning in a local function."""
-        raise ModelError(f"{self.name}: {self._place()} {why}")
+        raise ModelError(f"{self.name}: {self._place()}{self._text()} {why}")
 
     def fail(self, why: str) -> NoReturn:
         """Raises `UnsupportedOperationError`: this cannot be translated."""
-        raise UnsupportedOperationError(f"{self.name}: {self._place()}: {why}")
+        raise UnsupportedOperationError(f"{self.name}: {self._place()}:{self._text()} {why}")
 
     def _place(self) -> str:
         """Where in the user's code we are; after its end, where the function begins."""
-        frame: FrameType | None = sys._getframe(2)
-        while frame is not None and not self.done and _ours(frame.f_code.co_filename):
-            frame = frame.f_back
+        frame = users_frame(sys._getframe(2))
         if frame is not None and not self.done:
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         code = getattr(getattr(self.function, "__func__", self.function), "__code__", None)
         return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(self.function)
+
+    def _text(self) -> str:
+        """What stands there."""
+        frame = users_frame(sys._getframe(2))
+        if frame is None or self.done:
+            return ""
+        text = expression(frame.f_code, frame.f_lasti, frame.f_lineno)
+        return f" `{text}`" if text else ""
 
 
 def _flat(values: Iterable[object]) -> Iterator[object]:
@@ -251,8 +306,9 @@ def trace(
     except AttributeError as error:
         raise ModelError(f"{name}: {_last_line(error)} reads a name the model does not declare: {error}") from error
     except (TypeError, RuntimeError, ValueError, ArithmeticError) as error:
-        said = "calls a function of NumPy; use that of torch" if "ufunc" in str(error) else error
-        raise ModelError(f"{name}: {_last_line(error)}: {said} (local functions take torch operations only)") from error
+        raise ModelError(
+            f"{name}: {_last_line(error)}: {error} (local functions take torch operations only)"
+        ) from error
     if not isinstance(result, Mapping):
         raise ModelError(f"{name} must return a dictionary, got {type(result).__name__}")
     tracer.done = True
@@ -268,15 +324,10 @@ def trace(
     return tracer.builder.finish(outputs)
 
 
-def _ours(file: str) -> bool:
-    return "/torch/" in file or file in (__file__, program.__file__)
-
-
 def _last_line(error: BaseException) -> str:
-    """Where in the user's code the error arose."""
-    place, step = "unknown place", error.__traceback__
-    while step is not None:
-        if not _ours(step.tb_frame.f_code.co_filename):
-            place = f"{step.tb_frame.f_code.co_filename}:{step.tb_lineno}"
-        step = step.tb_next
-    return place
+    """Where in the user's code the error arose, and what stands there."""
+    step = users_step(error.__traceback__)
+    if step is None:
+        return "unknown place"
+    code = step.tb_frame.f_code
+    return f"{code.co_filename}:{step.tb_lineno}: `{expression(code, step.tb_lasti, step.tb_lineno)}`"

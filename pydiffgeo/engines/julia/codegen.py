@@ -16,6 +16,9 @@ RULES: dict[str, str] = {
     **{"tanh": "hyperbolic({0})", "sin": "sine({0})", "cos": "cosine({0})", "abs": "abs({0})"},
     **{"minimum": "lesser({0}, {1})", "maximum": "greater({0}, {1})", "lt": "({0} < {1})", "le": "({0} <= {1})"},
     **{"and": "({0} & {1})", "or": "({0} | {1})", "not": "(!{0})", "where": "pick({0}, {1}, {2})"},
+    **{"expm1": "exponential_less_one({0})", "log1p": "logarithm_of_one_and({0})", "erf": "error_function({0})"},
+    **{"atan": "arctangent({0})", "sinh": "hyperbolic_sine({0})", "cosh": "hyperbolic_cosine({0})"},
+    "frozen": "frozen({0})",
     **{"lnabs": "logarithm(abs({0}))", "raise": "power({0}, {1}, {2})"},
 }
 

@@ -13,12 +13,25 @@ from ..discontinuities import Jumping
 from ..ir.events import events
 from ..ir.kernels import Kernel, System
 
+
+def _frozen(x: ca.SX) -> ca.SX:
+    """The value of `x`, without slopes.
+
+    CasADi has no operation for it, but `floor` has no slope and keeps whole numbers. `x` is a whole multiple of the place
+    value of its last bit, and of less: the place is that of the first bit, by 2^53 or more.
+    """
+    place = 2 ** (ca.floor(ca.log(ca.fabs(x) + 1e-290) / np.log(2.0)) - 54)
+    return place * ca.floor(x / place)
+
+
 # Operations of programs in CasADi.
 RULES: dict[str, Callable[..., ca.SX]] = {
     **{op: getattr(operator, op) for op in ("add", "sub", "mul", "pow", "neg", "lt", "le")},
     **{op: getattr(ca, op) for op in ("exp", "log", "sqrt", "tanh", "sin", "cos")},
+    **{op: getattr(ca, op) for op in ("expm1", "log1p", "erf", "atan", "sinh", "cosh")},
     **{"div": operator.truediv, "abs": ca.fabs, "minimum": ca.fmin, "maximum": ca.fmax},
     **{"and": ca.logic_and, "or": ca.logic_or, "not": ca.logic_not, "where": ca.if_else},
+    "frozen": _frozen,
 }
 
 

@@ -17,6 +17,7 @@ from cases import CASES
 
 import pydiffgeo as dg
 from pydiffgeo.engines.ir import traced_model
+from pydiffgeo.engines.ir.captured import captured
 from pydiffgeo.engines.ir.structure import fingerprint
 from pydiffgeo.engines.ir.traced_model import trace_model
 
@@ -174,3 +175,16 @@ def test_ready_models_are_traced_once(name: str, monkeypatch: pytest.MonkeyPatch
     first = trace_model(made)
     monkeypatch.setattr(traced_model, "_trace_all", lambda model: pytest.fail("traced anew"))
     assert trace_model(made) is first
+
+
+def test_a_function_that_finds_a_root_is_traced_once() -> None:
+    limit = 2.0
+
+    def closure(cell: Any) -> dict[str, Any]:
+        return {"c": dg.implicit(lambda c: c**3 + limit * c - cell.x, cell.x)}
+
+    seen = captured([closure])
+    assert seen is not None
+    assert seen.unchanged()
+    limit = 3.0
+    assert not seen.unchanged()

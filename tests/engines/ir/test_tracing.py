@@ -13,12 +13,15 @@ import pytest
 import torch
 
 from pydiffgeo.engines.ir.autodiff import LOWERED
+from pydiffgeo.engines.ir.operations import REFUSED
 from pydiffgeo.engines.ir.program import OPERATIONS, Program
+from pydiffgeo.engines.ir.reductions import REDUCTIONS
 from pydiffgeo.engines.ir.tracing import RULES, trace
 from pydiffgeo.engines.julia.codegen import RULES as JULIA_RULES
 from pydiffgeo.errors import ModelError, UnsupportedOperationError
 
 NAMES = ("x", "y", "z")
+OTHERS = np.frompyfunc(math.erf, 1, 1)
 # Pairs of equal numbers, opposite signs and zeros besides random ones: where comparisons and limits turn.
 ANY = [*np.random.default_rng(0).normal(size=(20, 3)), (0.0, 0.0, 0.0), (1.5, 1.5, -1.5), (-0.0, 2.0, 0.5)]
 POSITIVE = [np.abs(v) + 0.01 for v in ANY]
@@ -30,6 +33,14 @@ def program(function: Callable[[SimpleNamespace], Any], name: str = "local") -> 
 
 def evaluate(traced: Program, values: Any) -> float:
     return traced.run({f"c.{n}": float(v) for n, v in zip(NAMES, values, strict=True)}, OPERATIONS)["out"]
+
+
+def of_x(function: Callable[..., Any], inner: Callable[[Any], Any] = torch.positive) -> Callable[[Any], Any]:
+    return lambda c: function(inner(c.x))
+
+
+def of_two(function: Callable[..., Any]) -> Callable[[Any], Any]:
+    return lambda c: function(c.x, c.y)
 
 
 # Name of a rule -> local functions that use it.
@@ -62,6 +73,8 @@ USES: dict[str, list[Callable[[Any], Any]]] = {
     "softplus": [
         lambda c: torch.nn.functional.softplus(c.x),
         lambda c: torch.nn.functional.softplus(4 * c.x, beta=0.5),
+        lambda c: torch.nn.functional.softplus(c.x, 0.7, 0.5),
+        lambda c: torch.nn.functional.softplus(30.0 * c.x, beta=2.0, threshold=1000.0),
     ],
     "neg": [lambda c: -c.x, lambda c: torch.neg(c.x)],
     "negative": [lambda c: torch.negative(c.x)],
@@ -107,14 +120,26 @@ USES: dict[str, list[Callable[[Any], Any]]] = {
     "logical_and": [lambda c: torch.where(torch.logical_and(c.x > 0, c.y > 0), c.x, c.z)],
     "or_": [lambda c: torch.where((c.x > 0) | (c.y > 0), c.x, c.z)],
     "logical_or": [lambda c: torch.where(torch.logical_or(c.x > 0, c.y > 0), c.x, c.z)],
+    **{name: [of_x(getattr(torch, name))] for name in ("expm1", "erf", "atan", "arctan", "sinh", "cosh")},
+    **{name: [of_x(getattr(torch, name))] for name in ("sign", "sgn", "tan", "exp2")},
+    **{f"special_{name}": [of_x(getattr(torch.special, name), abs)] for name in ("expm1", "erf", "log1p")},
+    **{name: [of_two(getattr(torch, name))] for name in ("atan2", "arctan2", "hypot")},
+    "log1p": [lambda c: torch.log1p(abs(c.x)), lambda c: abs(c.x).log1p()],
+    "log2": [lambda c: torch.log2(c.x)],
+    "heaviside": [lambda c: torch.heaviside(c.x, c.y)],
+    "double": [lambda c: c.x.double()],
+    "eq": [lambda c: torch.where(c.x == c.y, c.z, 2.0), lambda c: torch.where(torch.eq(c.x, 0), c.y, c.z)],
+    "ne": [lambda c: torch.where(c.x != c.y, c.z, 2.0), lambda c: torch.where(torch.ne(c.x, 0), c.y, c.z)],
+    "not_equal": [lambda c: torch.where(torch.not_equal(c.x, c.y), c.z, 2.0)],
     "invert": [lambda c: torch.where(~(c.x > 0), c.x, c.z)],
     "logical_not": [lambda c: torch.where(torch.logical_not(c.x > 0), c.x, c.z)],
 }
-NEED_POSITIVE = {"log", "log10", "sqrt", "rsqrt", "reciprocal"}
+NEED_POSITIVE = {"log", "log2", "log10", "sqrt", "rsqrt", "reciprocal"}
 
 
 def test_every_rule_and_operation_is_covered() -> None:
-    assert {*USES} == {*RULES} - {"detach"}
+    assert {*USES} == {*RULES}
+    assert RULES.keys().isdisjoint(REFUSED)
     assert {*JULIA_RULES} == {*OPERATIONS, *LOWERED}
     used = {n.op for functions in USES.values() for f in functions for n in program(f).nodes}
     assert used == {*OPERATIONS, "input", "constant"}
@@ -128,6 +153,41 @@ def test_a_rule_does_what_torch_does(rule: str) -> None:
             tensors = (torch.tensor(float(v), dtype=torch.float64) for v in values)
             expected = function(SimpleNamespace(**dict(zip(NAMES, tensors, strict=True)))).item()
             assert evaluate(traced, values) == pytest.approx(expected, rel=1e-14, abs=1e-15)
+
+
+STACKED: dict[str, Callable[[Any], Any]] = {
+    "sum": lambda c: torch.stack([c.x, c.y, c.z]).sum() + torch.sum(torch.stack((c.x, c.y)), 0),
+    "mean": lambda c: torch.stack([c.x, c.y, c.z]).mean(dim=0),
+    "prod": lambda c: torch.prod(torch.stack([c.x, c.y, c.z])),
+    "min": lambda c: torch.stack([c.x, c.y, c.z]).min(),
+    "max": lambda c: torch.max(torch.stack([c.x, c.y, c.z])),
+    "amin": lambda c: torch.amin(torch.stack([c.x, c.y, c.z])),
+    "amax": lambda c: torch.stack([c.x, c.y, c.z]).amax(dim=-1),
+    "logsumexp": lambda c: torch.logsumexp(1000 * torch.stack([c.x, c.y, c.z]), 0),
+    "norm": lambda c: torch.norm(torch.stack([c.x, c.y, c.z])) + torch.stack([c.x, c.y]).norm(p=2),
+    "linalg_norm": lambda c: torch.linalg.norm(torch.stack([c.x, c.y, c.z])),
+    "linalg_vector_norm": lambda c: torch.linalg.vector_norm(torch.stack([c.x, c.y]), 2),
+}
+
+
+@pytest.mark.parametrize("name", STACKED)
+def test_several_values_together_are_what_torch_makes_of_them(name: str) -> None:
+    function = STACKED[name]
+    traced = program(lambda c: function(c) if name != "logsumexp" else torch.logsumexp(_thousand(c), 0))
+    for values in ANY:
+        tensors = (torch.tensor(float(v), dtype=torch.float64) for v in values)
+        expected = function(SimpleNamespace(**dict(zip(NAMES, tensors, strict=True)))).item()
+        assert evaluate(traced, values) == pytest.approx(expected, rel=1e-14, abs=1e-15)
+
+
+def _thousand(c: Any) -> Any:
+    return torch.stack([1000 * c.x, 1000 * c.y, 1000 * c.z])
+
+
+def test_every_reduction_is_covered_and_stacks_have_parts() -> None:
+    assert {*STACKED} == {*REDUCTIONS}
+    traced = program(lambda c: sum(torch.stack([c.x, torch.tensor(2.0), c.y > 0])) + torch.stack([c.x, c.y])[-1])
+    assert evaluate(traced, (3.0, 5.0, 0.0)) == 3.0 + 2.0 + 1.0 + 5.0
 
 
 def operations(traced: Program) -> list[str]:
@@ -236,12 +296,68 @@ def detaches(c: Any) -> dict[str, Any]:
     return {"out": c.x.detach()}
 
 
-def asks_for_equality(c: Any) -> dict[str, Any]:
-    return {"out": torch.where(c.x == 0, c.y, c.z)}
-
-
 def stacks(c: Any) -> dict[str, Any]:
-    return {"out": torch.stack([c.x, c.y]).sum()}
+    return {"out": torch.stack([c.x, c.y]).median()}
+
+
+def stacks_along(c: Any) -> dict[str, Any]:
+    return {"out": torch.max(torch.stack([c.x, c.y]), 0)}
+
+
+def sorts_a_stack(c: Any) -> dict[str, Any]:
+    return {"out": torch.where(torch.stack([c.x, c.y]) > 0, c.x, c.y)}
+
+
+def takes_the_third(c: Any) -> dict[str, Any]:
+    return {"out": torch.stack([c.x, c.y])[2]}
+
+
+def uses_a_ufunc_of_another(c: Any) -> dict[str, Any]:
+    return {"out": OTHERS(c.x)}
+
+
+def chooses_by_numpy(c: Any) -> dict[str, Any]:
+    return {"out": np.where(c.x > 0, c.x, c.y)}
+
+
+def makes_a_float(c: Any) -> dict[str, Any]:
+    return {"out": float(c.x)}
+
+
+def makes_an_int(c: Any) -> dict[str, Any]:
+    return {"out": int(c.x)}
+
+
+def makes_an_array(c: Any) -> dict[str, Any]:
+    return {"out": np.asarray(c.x)}
+
+
+def asks_for_the_item(c: Any) -> dict[str, Any]:
+    return {"out": c.x.item()}
+
+
+def asks_for_numpy(c: Any) -> dict[str, Any]:
+    return {"out": c.x.numpy()}
+
+
+def takes_the_floor(c: Any) -> dict[str, Any]:
+    return {"out": torch.floor(c.x)}
+
+
+def rounds(c: Any) -> dict[str, Any]:
+    return {"out": round(c.x)}
+
+
+def takes_the_larger(c: Any) -> dict[str, Any]:
+    return {"out": max(c.x, 0.0)}
+
+
+def in_a_process(x: Any) -> Any:
+    return math.log(x)
+
+
+def calls_another(c: Any) -> dict[str, Any]:
+    return {"out": in_a_process(c.x)}
 
 
 def adds_several(c: Any) -> dict[str, Any]:
@@ -273,17 +389,34 @@ def overflows(c: Any) -> dict[str, Any]:
         (branches, "if c.x", ModelError, ["branches on a value", "torch.where"]),
         (misreads, "conductivity", ModelError, ["does not declare", "'conductivity'"]),
         (uses_math, "math.exp", ModelError, ["torch operations only", "not math.exp"]),
-        (uses_numpy, "np.exp", ModelError, ["torch operations only", "use that of torch"]),
+        (uses_numpy, "np.exp", ModelError, ["the function exp of NumPy", "use torch.exp", "np.exp(c.x)"]),
+        (uses_a_ufunc_of_another, "OTHERS", ModelError, ["of NumPy or SciPy, which torch cannot", "OTHERS(c.x)"]),
+        (chooses_by_numpy, "np.where", ModelError, ["the function where of NumPy", "use torch.where", "np.where(c.x"]),
+        (makes_a_float, "float(c.x", ModelError, ["makes a plain number", "float(c.x)"]),
+        (makes_an_int, "int(c.x", ModelError, ["makes a plain number", "int(c.x)"]),
+        (makes_an_array, "asarray", ModelError, ["makes a plain number", "np.asarray(c.x)"]),
+        (asks_for_the_item, ".item", UnsupportedOperationError, ["'item' makes a plain number", "c.x.item"]),
+        (asks_for_numpy, ".numpy", UnsupportedOperationError, ["'numpy' makes a plain number", "c.x.numpy"]),
+        (
+            takes_the_floor,
+            "torch.floor",
+            UnsupportedOperationError,
+            ["'floor' jumps at every whole number", "torch.where"],
+        ),
+        (rounds, "round(c", UnsupportedOperationError, ["jumps at every whole number", "round(c.x)"]),
+        (takes_the_larger, "max(", ModelError, ["branches on a value", "max(c.x, 0.0)"]),
         (takes_the_least_of_one, "torch.min", UnsupportedOperationError, ["torch.min takes two values"]),
         (takes_the_largest_along_an_axis, "torch.max", UnsupportedOperationError, ["torch.max takes two values"]),
         (clamps_to_nothing, "torch.clamp", UnsupportedOperationError, ["needs min, max, or both"]),
         (chooses_by_a_number, "torch.where", UnsupportedOperationError, ["wants a comparison", "got a number"]),
         (detaches, "detach()", UnsupportedOperationError, ["would take a gradient away"]),
-        (asks_for_equality, "==", ModelError, ["whether two values are equal"]),
-        (stacks, "torch.stack", UnsupportedOperationError, ["'stack'", "no translation rule"]),
+        (stacks, "torch.stack", UnsupportedOperationError, ["'median'", "no translation rule", "known are amax, amin"]),
+        (stacks_along, "torch.stack", UnsupportedOperationError, ["gives places too; take torch.amax"]),
+        (sorts_a_stack, "torch.stack", ModelError, ["'>' not supported between instances of 'Stack'"]),
+        (takes_the_third, "[2]", UnsupportedOperationError, ["takes [2] of a stack of 2 values"]),
         (adds_several, "torch.tensor", UnsupportedOperationError, ["shape (2,)", "one cell at a time", "Parameter"]),
         (adds_text, '"1"', UnsupportedOperationError, ["'1'", "neither a number nor a torch operation"]),
-        (divides_down, "//", ModelError, ["//"]),
+        (divides_down, "//", UnsupportedOperationError, ["jumps at every whole number", "c.x // 2"]),
         (asks_for_a_shape, "shape[0]", UnsupportedOperationError, ["'shape'"]),
         (overflows, "torch.tensor", ModelError, ["division by zero"]),
     ],
@@ -295,6 +428,12 @@ def test_errors_name_the_function_and_the_line(
         trace("Soil.source", function, [("c", NAMES)])
     for part in ["Soil.source", line(function, text), *parts]:
         assert part in str(caught.value)
+
+
+def test_errors_below_a_local_function_name_the_line_there() -> None:
+    with pytest.raises(ModelError) as caught:
+        trace("Soil.source", calls_another, [("c", NAMES)])
+    assert line(in_a_process, "math.log") in str(caught.value)
 
 
 def test_what_is_not_a_dictionary_is_refused() -> None:
