@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ class Solution:
         status: one `Status` per member; its value is a sentence.
         reasons: member -> the solver's own words, for those that failed.
         programs: the local functions as they were solved, with what they closed over then.
+        networks: weights of the networks that these call, packed, as they were then.
         stats: engine, solver, sensitivity, and why each was chosen; tolerances; time spent; members that another
             method solved, "fallbacks"; see `help(pydiffgeo.engines.base.Stats)`.
 
@@ -45,6 +46,7 @@ class Solution:
     report: Forward
     batched: bool
     programs: Programs
+    networks: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def times(self) -> Tensor:
@@ -84,7 +86,7 @@ class Solution:
         states = {s.name: self.states[s.name] for s in self.model.states}
         solved = torch.stack([torch.isfinite(v).all(-1, keepdim=True) for v in states.values()]).all(0)
         values |= {k: torch.where(solved, v, v[..., :1, :].detach()) for k, v in states.items()}
-        outputs = evaluate_outputs(self.model, self.programs, values)
+        outputs = evaluate_outputs(self.model, self.programs, values, self.networks)
         return {k: torch.where(solved, v, np.nan) for k, v in outputs.items()}
 
     @property
@@ -177,7 +179,7 @@ class Solution:
     def __reduce__(self) -> tuple[object, ...]:
         nothing = np.empty((0, 0, 0))
         report = replace(self.report, y=nothing, q=nothing, tape=None)
-        values = replace(self._with(Tensor.detach), report=report)
+        values = replace(self._with(Tensor.detach), report=report, networks=self._weights(Tensor.detach))
         return type(self), tuple(getattr(values, f.name) for f in fields(values))
 
     def __copy__(self) -> Solution:
@@ -185,7 +187,7 @@ class Solution:
 
     def __deepcopy__(self, memo: dict[int, object]) -> Solution:
         # Of a tensor that has a history, a clone is the copy. The report learns of an adjoint that fails later.
-        return replace(self._with(Tensor.clone), grid=self.grid.copy())
+        return replace(self._with(Tensor.clone), grid=self.grid.copy(), networks=self._weights(Tensor.clone))
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Solution:
         """The solution with each tensor changed."""
@@ -193,6 +195,9 @@ class Solution:
             {name: change(v) for name, v in values.items()} for values in (self.states, self.fluxes, self.parameters)
         )
         return replace(self, states=states, fluxes=fluxes, parameters=parameters)
+
+    def _weights(self, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        return {name: change(weights) for name, weights in self.networks.items()}
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in self.states.items())

@@ -11,7 +11,7 @@ from ...arrays import Array, Indices
 from ...errors import ModelError
 from ...model import Model
 from .hoisting import hoist
-from .kernels import Guard, Kernel, Scatter, System
+from .kernels import Guard, Kernel, NetworkStage, Scatter, Stage, System
 from .program import Program
 from .traced_model import Programs
 
@@ -58,6 +58,7 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
     parameters: dict[str, Indices] = {}
     for p in model.parameters:
         parameters[p.name] = values.take(layout.parameters[p.name])
+    weights = {name: values.take(a.weights) - n_states for name, a in programs.networks.items()}
     n_parameters = values.size - n_states
     forcings = {f.name: values.take(graph.cells if f.on == "cell" else 1) for f in model.forcings}
     n_forcings = values.size - n_states - n_parameters
@@ -73,7 +74,7 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
     rates = {s.name: states[s.name] for s in model.all_states}
     flux_names = tuple(f.name for f in model.fluxes)
     volume = graph.cell["volume"]
-    closures: list[Kernel] = []
+    closures: list[Stage] = []
     kernels: list[Kernel] = []
     bare = dict(cell)
     cell_forcing = {k: _spread(v, graph.cells) for k, v in forcings.items()}
@@ -93,20 +94,37 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
                 )
         return tuple(scatter)
 
+    Spaces = Mapping[str, Mapping[str, Indices]]
+
+    def called(program: Program, spaces: Spaces, items: int) -> Spaces:
+        """Stages for the networks that a program calls; the spaces with their outputs beside."""
+        net: dict[str, Indices] = {}
+        spaces = {**spaces, "net": net}
+        for k, call in enumerate(program.calls):
+            architecture, block = programs.networks[call.network], weights[call.network]
+            features = np.array([values.take(items) for _ in range(architecture.features)])
+            scatter = tuple(Scatter(str(i), at, np.ones(items)) for i, at in enumerate(features))
+            closures.append(_kernel(call.features, spaces, scatter, items))
+            outputs = np.array([values.take(items) for _ in range(architecture.outputs)])
+            place = slice(int(block[0]), int(block[-1]) + 1)
+            closures.append(NetworkStage(call.features.name, architecture, place, features, outputs))
+            net |= {f"{k}.{j}": at for j, at in enumerate(outputs)}
+        return spaces
+
     if programs.closure is not None:
         program = programs.closure
+        seen = called(program, {"cell": cell}, graph.cells)
         at = {name: values.take(graph.cells) for name in program.outputs}
-        if clash := set(at) & set(cell):
+        if clash := set(at) & (set(cell) | set(programs.networks)):
             raise ModelError(f"{program.name} returns {sorted(clash)}, which the cell already has")
         scatter = tuple(Scatter(name, where, np.ones(graph.cells)) for name, where in at.items())
-        closures.append(_kernel(program, {"cell": cell}, scatter, graph.cells))
+        closures.append(_kernel(program, seen, scatter, graph.cells))
         cell |= at
     if programs.source is not None:
         program = programs.source
         put = {s.name: [(rates[s.name], np.ones(graph.cells))] for s in model.states}
-        kernels.append(
-            _kernel(program, {"cell": cell, "forcing": cell_forcing}, targets(program, put, volume), graph.cells)
-        )
+        seen = called(program, {"cell": cell, "forcing": cell_forcing}, graph.cells)
+        kernels.append(_kernel(program, seen, targets(program, put, volume), graph.cells))
     if programs.flux is not None:
         left, right = graph.faces.T
         area = graph.face["area"]
@@ -116,15 +134,17 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
             for s in model.states
         }
         spaces = {"left": _at(cell, left), "right": _at(cell, right), "face": face}
-        kernels.append(_kernel(program, spaces, targets(program, put, area), len(left)))
+        seen = called(program, spaces, len(left))
+        kernels.append(_kernel(program, seen, targets(program, put, area), len(left)))
     for boundary, program, geometry in zip(model.boundaries, programs.boundaries, outside, strict=True):
         touched = np.asarray(boundary.cells)
         area = boundary.geometry["area"]
-        seen = _at(cell, touched) | {s.name: states[s.name] for s in boundary.states}
+        here = _at(cell, touched) | {s.name: states[s.name] for s in boundary.states}
         put = {s.name: [(rates[s.name][touched], area / volume[touched])] for s in model.states}
         put |= {s.name: [(rates[s.name], np.ones(len(touched)))] for s in boundary.states}
-        spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
-        kernels.append(_kernel(program, spaces, targets(program, put, area), len(touched)))
+        spaces = {"cell": here, "forcing": _at(cell_forcing, touched), "face": geometry}
+        seen = called(program, spaces, len(touched))
+        kernels.append(_kernel(program, seen, targets(program, put, area), len(touched)))
     guards: list[Guard] = []
     sides = {b.name: (b, g) for b, g in zip(model.boundaries, outside, strict=True)}
     for limit, program in zip(model.limits, programs.limits, strict=True):
@@ -132,8 +152,8 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
         if limit.boundary:
             side, geometry = sides[limit.boundary]
             touched = np.asarray(side.cells)
-            seen = _at(bare, touched) | {s.name: states[s.name] for s in side.states}
-            spaces = {"cell": seen, "forcing": _at(cell_forcing, touched), "face": geometry}
+            here = _at(bare, touched) | {s.name: states[s.name] for s in side.states}
+            spaces = {"cell": here, "forcing": _at(cell_forcing, touched), "face": geometry}
         guards.append(Guard(_kernel(program, spaces, (), len(touched)), limit.name, limit.unit, touched, limit.remedy))
     controls: list[tuple[int, int, float]] = []
     for state in model.all_states:
@@ -147,7 +167,7 @@ def build_system(model: Model, programs: Programs, layout: Layout, prepared: boo
     for state in model.states:
         if state.error_control is not None:
             name, size = state.error_control
-            if not closures or name not in closures[0].program.outputs:
+            if programs.closure is None or name not in programs.closure.outputs:
                 raise ModelError(f"{model.name}: state {state.name!r} is controlled through {name!r}, no closure value")
             if not size > 0:
                 raise ModelError(f"{model.name}: the size of {name!r} must be positive, got {size!r}")

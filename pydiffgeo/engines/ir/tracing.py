@@ -13,6 +13,8 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from types import FrameType, SimpleNamespace
 from typing import NoReturn
 
@@ -22,9 +24,16 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from ...errors import ModelError, UnsupportedOperationError
+from ...model.networks import Architecture
 from . import program
 from .operations import CONDITIONS, RULES
-from .program import LOGICAL, Builder, Program, Ref
+from .program import LOGICAL, Builder, Call, Program, Ref
+
+
+# Namespaces through which networks are called; files of PyTorch's modules; functions that put together their features.
+CALLING = ("cell", "left", "right", "face")
+MODULES = "/torch/nn/modules/"
+JOINING = {"stack", "cat", "concat", "concatenate", "hstack", "vstack", "column_stack", "unsqueeze", "reshape", "view"}
 
 
 class Symbol:
@@ -91,9 +100,14 @@ for _name in (
 class Tracer:
     """Writes down what one local function does, and says where in it something cannot be translated."""
 
-    def __init__(self, name: str, function: Callable[..., object]) -> None:
+    def __init__(
+        self, name: str, function: Callable[..., object], networks: Mapping[str, Architecture] | None = None
+    ) -> None:
         self.name, self.function, self.builder = name, function, Builder(name)
+        self.networks: Mapping[str, Architecture] = networks or {}
+        self.calls: dict[tuple[str, tuple[Ref, ...]], Call] = {}
         self.done = False
+        self.failed = ""  # the operation that could not be translated
 
     def apply(self, name: str, *args: object, **kwargs: object) -> Symbol:
         """Writes down the function of PyTorch, or operator, called `name`."""
@@ -103,6 +117,7 @@ class Tracer:
             if isinstance(value, Tensor) and _moves(value):
                 self.number(value)  # the more telling message
         if rule is None:
+            self.failed = target
             self.fail(f"operation {name!r} has no translation rule; known are {', '.join(sorted(RULES))}")
         values = [self._ref(a) for a in args], {k: self._ref(v) for k, v in kwargs.items()}
         if target in ("min", "max") and not (len(args) == 2 and isinstance(args[1], Symbol | Tensor)):
@@ -112,6 +127,22 @@ class Tracer:
         except (TypeError, ValueError, IndexError, ArithmeticError) as error:
             what = str(error).replace("rule()", target).replace("<lambda>()", target)
             self.fail(f"operation {name!r} is called in a way that has no translation rule: {what}")
+
+    def call(self, network: str, *features: object) -> Symbol | tuple[Symbol, ...]:
+        """Writes down a call of a declared network: one value, or as many as it has outputs."""
+        wanted = self.networks[network]
+        if len(features) != wanted.features:
+            self.refuse(f"calls the network {network!r} with {len(features)} features; it takes {wanted.features}")
+        refs = self._kinds("", [self._ref(x) for x in features])
+        if None in refs:
+            self.refuse(f"calls the network {network!r} with None")
+        given = tuple(ref for ref in refs if ref is not None)
+        if (network, given) not in self.calls:
+            program = self.builder.finish({str(i): ref for i, ref in enumerate(given)})
+            self.calls[network, given] = Call(network, replace(program, name=f"{self.name}.{network}"))
+        k = [*self.calls].index((network, given))
+        results = tuple(Symbol(self, self.builder.input(f"net.{k}.{j}")) for j in range(wanted.outputs))
+        return results[0] if len(results) == 1 else results
 
     def _kinds(self, target: str, refs: list[Ref | None]) -> list[Ref | None]:
         """The arguments as the rule takes them: conditions where it wants conditions, else numbers."""
@@ -222,7 +253,10 @@ def _attributes(owner: object, name: str) -> Iterator[tuple[str, object]]:
 
 
 def trace(
-    name: str, function: Callable[..., Mapping[str, object]], spaces: Sequence[tuple[str, Sequence[str]]]
+    name: str,
+    function: Callable[..., Mapping[str, object]],
+    spaces: Sequence[tuple[str, Sequence[str]]],
+    networks: Mapping[str, Architecture] | None = None,
 ) -> Program:
     """Traces a local function.
 
@@ -230,23 +264,34 @@ def trace(
         name: what to call it in errors and generated source.
         function: takes one namespace per entry of `spaces` and returns a dictionary.
         spaces: (prefix, names) per namespace; the program's inputs are called `prefix.name`.
+        networks: those that the function may call, as `cell.name(x, ...)`, and so from both sides of a face.
 
     Raises:
         UnsupportedOperationError: an operation without a rule, or a value that is no scalar; the message names
             it and its line.
         ModelError: the function branches on a value, reads an undeclared name, uses a tensor that asks for a
-            gradient without declaring it, or returns no dictionary of values.
+            gradient without declaring it, calls a network that is not declared or gives it another number of features
+            than it takes, or returns no dictionary of values.
     """
-    tracer = Tracer(name, function)
+    tracer = Tracer(name, function, networks)
+    callable_there = {n: partial(tracer.call, n) for n in tracer.networks}
     arguments = [
-        SimpleNamespace(**{n: Symbol(tracer, tracer.builder.input(f"{prefix}.{n}")) for n in names})
+        SimpleNamespace(
+            **(callable_there if prefix in CALLING else {})
+            | {n: Symbol(tracer, tracer.builder.input(f"{prefix}.{n}")) for n in names}
+        )
         for prefix, names in spaces
     ]
     try:
         # Whatever mode the caller is in, a tensor made of one that asks for a gradient must be known as such.
         with torch.inference_mode(False), torch.enable_grad():
             result = function(*arguments)
-    except ModelError:
+    except ModelError as error:
+        if (module := called_module(tracer, error)) is not None:
+            raise ModelError(
+                f"{name}: {_last_line(error)} calls the module {module} itself; declare it in `networks` of the model, as "
+                f"{{'name': module}}, and call it as cell.name(x1, x2, ...) ({error})"
+            ) from error
         raise
     except AttributeError as error:
         raise ModelError(f"{name}: {_last_line(error)} reads a name the model does not declare: {error}") from error
@@ -265,7 +310,22 @@ def trace(
         if ref is None or tracer.builder.nodes[ref].op in LOGICAL:
             raise ModelError(f"{name} returns {'nothing' if ref is None else 'a truth value'} as {key!r}")
         outputs[key] = ref
-    return tracer.builder.finish(outputs)
+    program = tracer.builder.finish(outputs)
+    return replace(program, calls=tuple(tracer.calls.values()))
+
+
+def called_module(tracer: Tracer, error: ModelError) -> str | None:
+    """What the user calls a module whose call led to the error; None where none did."""
+    known = [(name, m) for name, m in closed_over(tracer.function) if isinstance(m, torch.nn.Module)]
+    step = error.__traceback__
+    while step is not None:
+        if MODULES in step.tb_frame.f_code.co_filename:
+            module = step.tb_frame.f_locals.get("self")
+            names = [name for name, m in known if any(module is part for part in m.modules())]
+            return repr(names[0]) if names else f"a module {type(module).__name__}"
+        step = step.tb_next
+    learnt = [repr(name) for name, m in known if next(m.parameters(), None) is not None]
+    return learnt[0] if learnt and tracer.failed in JOINING else None
 
 
 def _ours(file: str) -> bool:

@@ -17,7 +17,7 @@ from ..discontinuities import jumping_along, message
 from ..fallback import Method
 from ..ir.autodiff import jacobian, switching_functions, values, vjp, vjp_of_jacobian
 from ..ir.events import decisions, events, pull_events, sided
-from ..ir.kernels import Guard, Kernel, System
+from ..ir.kernels import Guard, Kernel, NetworkStage, Stage, System
 from ..ir.program import Node
 from .codegen import julia_loop
 from .session import JuliaValue, Owned, in_julia
@@ -57,6 +57,10 @@ CODES = {
 S = TypeVar("S", bound=np.generic)
 # The arguments of a kernel in Julia: sources, items, gathers, which results go where with which weights, and counts.
 Arguments = tuple[tuple[str, ...], int, Indices, Indices, Indices, Array, tuple[int, ...]]
+# Those of a network: items; widths, biases, activations and their parameters; its first weight, features and outputs.
+NetworkArguments = tuple[int, Indices, Indices, Indices, Array, int, Indices, Indices]
+# Activations in the order of their numbers in `networks.jl`.
+ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu", "softplus", "silu", "gelu", "elu")
 
 
 class JuliaEngine:
@@ -71,12 +75,12 @@ class JuliaEngine:
     def _model(self, package: JuliaValue, system: System) -> tuple[Owned, float]:
         """The built model, and the share of the tolerances with which its gradients are as asked."""
         if system not in self._models:
-            stages = [_stage(k, system) for k in system.closures]
+            stages = [_stage(stage, system) for stage in system.closures]
             kernels = [_kernel(k, system) for k in system.kernels]
             sizes = attrgetter("n_states", "n_parameters", "n_forcings", "n_fluxes", "n_values")(system)
             guards = [_guard(guard, system) for guard in system.guards]
             built = package.build(*sizes, system.constants, stages, kernels, *_controls(system), guards)
-            kinks = any(switches for *_, (_, _, _, switches, _) in kernels)
+            kinks = any(switches for *_, (_, _, _, switches, _) in kernels) or _kinks(system)
             self._models[system] = Owned(built), KINKS_SHARE if kinks else 1.0
         return self._models[system]
 
@@ -255,8 +259,31 @@ def _kernel(kernel: Kernel, system: System) -> Arguments:
     return sources, items, _flat(kernel.gather[order] + 1), rows, targets, weights, counts
 
 
-def _stage(kernel: Kernel, system: System) -> tuple[bool, str, Indices, Arguments]:
+def _kinks(system: System) -> bool:
+    """May slopes of a network jump? Where they do is not located, as the switches of local functions are."""
+    return any(stage.architecture.kinks for stage in system.closures if isinstance(stage, NetworkStage))
+
+
+def _network(stage: NetworkStage, system: System) -> NetworkArguments:
+    """The arguments of a network in Julia, counted from one."""
+    layers = stage.architecture.layers
+    codes = [ACTIVATIONS.index(layer.activation) for layer in layers]
+    return (
+        stage.features.shape[1],
+        np.array([stage.architecture.features, *(layer.outputs for layer in layers)]),
+        np.array([int(layer.bias) for layer in layers]),
+        np.array(codes),
+        np.array([layer.shape for layer in layers]),
+        system.n_states + stage.weights.start + 1,
+        _flat(stage.features + 1),
+        _flat(stage.outputs + 1),
+    )
+
+
+def _stage(kernel: Stage, system: System) -> tuple[bool, str, Indices, Arguments] | NetworkArguments:
     """The arguments of a kernel that assigns values, with its partial derivatives, and which of these may not be zero."""
+    if isinstance(kernel, NetworkStage):
+        return _network(kernel, system)
     _, names, (*_, variable) = _ordered(kernel, system)
     outputs, free = list(dict.fromkeys(s.output for s in kernel.scatter)), names[:variable]
     program = jacobian(kernel.program, outputs, free)

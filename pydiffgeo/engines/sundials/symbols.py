@@ -1,16 +1,23 @@
-"""A system on CasADi symbols: closure values, rates, and which side of its decisions it is on."""
+"""A system on CasADi symbols: closure values, rates, and which side of its decisions it is on.
+
+Symbols are scalars (SX), or matrices (MX) where a system has networks, whose products would otherwise be taken apart.
+Programs are run on scalars all the same.
+"""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import casadi as ca
 import numpy as np
 
 from ..discontinuities import Jumping
 from ..ir.events import events
-from ..ir.kernels import Kernel, System
+from ..ir.kernels import Kernel, NetworkStage, System
+from ..ir.program import Program
+from .networks import outputs_of
 
 # Operations of programs in CasADi.
 RULES: dict[str, Callable[..., ca.SX]] = {
@@ -29,40 +36,69 @@ def _lnabs(x: ca.SX) -> ca.SX:
 LOWERED: dict[str, Callable[..., ca.SX]] = {"lnabs": _lnabs, "raise": lambda x, y, logarithm: x**y}
 
 
-def closed_values(system: System, y: ca.SX, p: ca.SX, f: ca.SX) -> ca.SX:
+Symbols = TypeVar("Symbols", ca.SX, ca.MX)
+
+
+def results_of(kernel: Kernel, v: Symbols, program: Program | None = None) -> dict[str, Symbols]:
+    """Results of a kernel, or of another program with its inputs, each as a column with an entry for each item."""
+    program, items = program or kernel.program, kernel.gather.shape[1]
+    given, rules = inputs_of(kernel, v), RULES | LOWERED
+    if isinstance(v, ca.SX):
+        return {name: as_column(value, items) for name, value in program.run(given, rules).items()}
+    scalars = {name: ca.SX.sym("x", items) for name in given}
+    results = {name: as_column(value, items) for name, value in program.run(scalars, rules).items()}
+    function = ca.Function("local", [*scalars.values()], [ca.densify(ca.SX(x)) for x in results.values()])
+    return dict(zip(results, function.call([*given.values()]), strict=True))
+
+
+def closed_values(system: System, y: Symbols, p: Symbols, f: Symbols) -> Symbols:
     """All values of a system on CasADi symbols: states first, values of closures last."""
     v = ca.vertcat(y, p, f, ca.DM(system.constants))
-    for kernel in system.closures:
-        results = kernel.program.run(inputs_of(kernel, v), RULES)
-        v = ca.vertcat(v, *(as_column(results[s.output], len(s.target)) for s in kernel.scatter))
+    for stage in system.closures:
+        if isinstance(stage, NetworkStage):
+            v = ca.vertcat(v, outputs_of(stage, v, system.n_states))
+            continue
+        results = results_of(stage, v)
+        v = ca.vertcat(v, *(results[s.output] for s in stage.scatter))
     return v
 
 
-def rates(system: System, v: ca.SX) -> ca.SX:
+def rates(system: System, v: Symbols) -> Symbols:
     """The rates `[d(states)/dt | fluxes]` of a system from its `closed_values`."""
     total = type(v).zeros(system.n_states + system.n_fluxes)
     for kernel in system.kernels:
-        results = kernel.program.run(inputs_of(kernel, v), RULES)
+        results = results_of(kernel, v)
         for s in kernel.scatter:
             spread = ca.DM.triplet(
                 s.target.tolist(), list(range(len(s.target))), ca.DM(s.weight), total.numel(), len(s.target)
             )
-            total += ca.mtimes(spread, as_column(results[s.output], len(s.target)))
+            total += ca.mtimes(spread, results[s.output])
     return total
 
 
-def sides_of(functions: Sequence[Jumping], v: ca.SX) -> ca.SX:
+def sides_of(functions: Sequence[Jumping], v: Symbols) -> Symbols:
     """A sum over items, for each function and decision, of which side it is on; weights let no two turns cancel."""
     sums = []
     for function in functions:
         kernel, items = function.kernel, function.kernel.gather.shape[1]
-        sides = events(kernel.program, function.moving).run(inputs_of(kernel, v), RULES | LOWERED)
+        program = events(kernel.program, function.moving)
+        sides = results_of(kernel, v, program)
         weights = 1 + np.sqrt(np.arange(items)) % 1
-        sums += [ca.dot(ca.DM(weights), as_column(sides[f"side.{k}"], items)) for k in function.which]
+        sums += [ca.dot(ca.DM(weights), sides[f"side.{k}"]) for k in function.which]
     return ca.vertcat(*sums)
 
 
-def inputs_of(kernel: Kernel, v: ca.SX) -> dict[str, ca.SX]:
+def with_fluxes(symbols: Sequence[Symbols], n_fluxes: int, **values: Symbols) -> dict[str, Symbols]:
+    """Values of symbols of the states, `par` and the time, as those of states and integrated fluxes together, "x"."""
+    y, par, s = symbols
+    if isinstance(y, ca.SX):
+        return {"x": ca.vertcat(y, ca.SX.sym("q", n_fluxes)), "p": par, "t": s, **values}
+    x = ca.MX.sym("x", y.numel() + n_fluxes)
+    found = ca.Function("values", [y, par, s], [*values.values()]).call([x[: y.numel()], par, s])
+    return {"x": x, "p": par, "t": s, **dict(zip(values, found, strict=True))}
+
+
+def inputs_of(kernel: Kernel, v: Symbols) -> dict[str, Symbols]:
     """What a kernel gathers of all values, each input a column."""
     return {name: v[row.tolist()] for name, row in zip(kernel.program.inputs, kernel.gather, strict=True)}
 
