@@ -1,4 +1,4 @@
-# Networks as stages. A network over its items is an ordinary kernel whose four functions are methods of this
+# Networks as stages. A network over its items is an ordinary kernel whose functions are methods of this
 # package, so that no network is ever compiled anew. Its weights are one block for all items: the memory of the
 # kernel's matrix of inputs, column after column, is
 #
@@ -129,21 +129,31 @@ function activate!(at::F, m, n, sums, out, first, second, a, ::Val{D}) where {F,
     return nothing
 end
 
+# Sums of as many numbers side by side as are kept in registers.
+const LANES = 8
+@inline plus(sums, m, at, h) = ntuple(l -> @inbounds(muladd(m[at+l], h, sums[l])), Val(LANES))
+@inline store!(m, at, sums) = ntuple(l -> @inbounds(m[at+l] = sums[l]), Val(LANES))
+
 # Products with the matrix of a layer, which begins after `w`: all in the memory of one or two matrices.
 
 "`columns` columns of `W X`, begun after `y`, from those begun after `x`."
 function product!(m, layer::Layer, w, y, x, columns)
-    n = layer.outputs
+    n, zeros = layer.outputs, ntuple(_ -> zero(eltype(m)), Val(LANES))
     @inbounds for c in 1:columns
         to, from = y + (c - 1) * n, x + (c - 1) * layer.inputs
-        @simd ivdep for j in 1:n
-            m[to+j] = zero(eltype(m))
-        end
-        for i in 1:layer.inputs
-            h, column = m[from+i], w + (i - 1) * n
-            @simd ivdep for j in 1:n
-                m[to+j] = muladd(m[column+j], h, m[to+j])
+        for j in 0:LANES:n-LANES
+            sums = zeros
+            for i in 1:layer.inputs
+                sums = plus(sums, m, w + (i - 1) * n + j, m[from+i])
             end
+            store!(m, to + j, sums)
+        end
+        for j in n-n%LANES+1:n
+            sum = zero(eltype(m))
+            for i in 1:layer.inputs
+                sum = muladd(m[w+(i-1)*n+j], m[from+i], sum)
+            end
+            m[to+j] = sum
         end
     end
     return nothing
@@ -167,11 +177,17 @@ end
 
 "Adds `Y X'` over `columns` columns to the gradient to `W`, begun after `w` in `bars`."
 function outer_product!(bars, layer::Layer, w, m, y, x, columns)
-    n = layer.outputs
-    @inbounds for c in 1:columns, i in 1:layer.inputs
-        h, column, from = m[x+(c-1)*layer.inputs+i], w + (i - 1) * n, y + (c - 1) * n
-        @simd ivdep for j in 1:n
-            bars[column+j] = muladd(h, m[from+j], bars[column+j])
+    n, k = layer.outputs, layer.inputs
+    @inbounds for i in 1:k, c in 1:columns
+        h, column, from = m[x+(c-1)*k+i], w + (i - 1) * n, y + (c - 1) * n
+        if n < LANES
+            for j in 1:n
+                bars[column+j] = muladd(h, m[from+j], bars[column+j])
+            end
+        else
+            @simd ivdep for j in 1:n
+                bars[column+j] = muladd(h, m[from+j], bars[column+j])
+            end
         end
     end
     return nothing
@@ -235,10 +251,29 @@ function (f::Value)(out, x)
     net = f.net
     groups(net) do before, count
         through!(net, x, before, count, Val(0), Val(false))
-        last, o = net.results[end], results(net)
-        @inbounds for c in 1:count, j in 1:o
-            out[before+c, j] = x[last+(c-1)*o+j]
-        end
+        take_results!(out, net, x, before, count)
+    end
+    return nothing
+end
+
+function take_results!(out, net::Network, x, before, count)
+    last, o = net.results[end], results(net)
+    @inbounds for c in 1:count, j in 1:o
+        out[before+c, j] = x[last+(c-1)*o+j]
+    end
+    return nothing
+end
+
+# Of `partials!` of a stage nothing but the results is wanted: what the layers made of them stays in the workspace, for `pull!`.
+struct Kept
+    net::Network
+end
+
+function (f::Kept)(out, partials, x)
+    net = f.net
+    groups(net) do before, count
+        through!(net, x, before, count, Val(1), Val(false))
+        take_results!(out, net, x, before, count)
     end
     return nothing
 end
@@ -262,6 +297,7 @@ function (f::Slopes)(out, slopes, x)
     return nothing
 end
 
+# At the point of the last `partials!`, or `bend!`: the workspace is that of the only group of items, or of the last one.
 struct Pull
     net::Network
 end
@@ -269,7 +305,7 @@ end
 function (f::Pull)(bars, seeds, x)
     net = f.net
     groups(net) do before, count
-        through!(net, x, before, count, Val(1), Val(false))
+        net.items > GROUP && through!(net, x, before, count, Val(1), Val(false))
         here, there = net.going
         o = results(net)
         @inbounds for c in 1:count, j in 1:o
@@ -375,5 +411,5 @@ function network_stage(items, widths, biases, activations, shapes, first, gather
     rest[1:net.weights] .= first .+ (0:net.weights-1)
     along, variable = features(net), features(net) + weight_columns(net)
     return Kernel((Value(net), Slopes(net), Pull(net), Bend(net)), hcat(gather, reshape(rest, items, :)),
-                  collect(1:results(net)), targets, ones(size(targets)), along, along, variable)
+                  collect(1:results(net)), targets, ones(size(targets)), along, along, variable; partials = Kept(net))
 end

@@ -157,8 +157,8 @@ def _on_tensors(program: Program, cell: Mapping[str, Tensor], networks: Mapping[
     inputs = {f"cell.{k}": v for k, v in cell.items()}
     for k, call in enumerate(program.calls):
         features = call.features.run(inputs, RULES)
-        results = networks[call.network](*(features[str(i)] for i in range(len(features))))
-        results = results if isinstance(results, tuple) else (results,)
-        inputs |= {f"net.{k}.{j}": value for j, value in enumerate(results)}
+        found = networks[call.network](*(features[str(i)] for i in range(len(features))))
+        found = found if isinstance(found, tuple) else (found,)
+        inputs |= {f"net.{k}.{j}": value for j, value in enumerate(found)}
     results = program.run(inputs, RULES)
     return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in results.items()}

@@ -29,7 +29,6 @@ from . import program
 from .operations import CONDITIONS, RULES
 from .program import LOGICAL, Builder, Call, Program, Ref
 
-
 # Namespaces through which networks are called; files of PyTorch's modules; functions that put together their features.
 CALLING = ("cell", "left", "right", "face")
 MODULES = "/torch/nn/modules/"

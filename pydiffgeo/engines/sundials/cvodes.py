@@ -29,7 +29,7 @@ from .calls import Call
 from .compiling import compiling
 from .limits import Guards, guarded
 from .rosenbrock import SHORTEST, Rosenbrock, steepness
-from .symbols import Symbols, closed_values, rates, results_of, sides_of, with_fluxes
+from .symbols import Matrices, Scalars, closed_values, rates, results_of, sides_of, with_fluxes
 from .turning import Turning
 
 SOLVERS = {"cvodes-bdf": "bdf", "cvodes-adams": "adams"}
@@ -80,7 +80,7 @@ class Interval:
         # A solver that was asked for by name is the only one.
         self.falls_back = options.solver in (None, "auto")
         # Matrices where there are networks, which are products of them; scalars are faster for all else.
-        kind = ca.MX if any(isinstance(stage, NetworkStage) for stage in system.closures) else ca.SX
+        kind = Matrices if any(isinstance(stage, NetworkStage) for stage in system.closures) else Scalars
         self._size = system.n_parameters + system.n_forcings * nodes + 1
         y, par, s = kind.sym("y", n), kind.sym("par", self._size), kind.sym("s")
         p, length = par[: system.n_parameters], par[-1]

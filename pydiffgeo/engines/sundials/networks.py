@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import casadi as ca
 
 from ..ir.kernels import NetworkStage
 
-S = TypeVar("S", ca.SX, ca.MX)
+# As in `symbols.py`, of matrices just as well.
+S = ca.SX
 
 
 def _softplus(x: S, a: float) -> S:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import cast
 
 import casadi as ca
 import numpy as np
@@ -36,14 +36,16 @@ def _lnabs(x: ca.SX) -> ca.SX:
 LOWERED: dict[str, Callable[..., ca.SX]] = {"lnabs": _lnabs, "raise": lambda x, y, logarithm: x**y}
 
 
-Symbols = TypeVar("Symbols", ca.SX, ca.MX)
+# SX or MX, which have the same operations and no type in common: what is written for the one holds for the other.
+Symbols = ca.SX
+Scalars, Matrices = ca.SX, cast(type[ca.SX], ca.MX)
 
 
-def results_of(kernel: Kernel, v: Symbols, program: Program | None = None) -> dict[str, Symbols]:
+def results_of(kernel: Kernel, v: Symbols, program: Program | None = None) -> dict[str, Symbols | ca.DM]:
     """Results of a kernel, or of another program with its inputs, each as a column with an entry for each item."""
     program, items = program or kernel.program, kernel.gather.shape[1]
     given, rules = inputs_of(kernel, v), RULES | LOWERED
-    if isinstance(v, ca.SX):
+    if not isinstance(v, Matrices):
         return {name: as_column(value, items) for name, value in program.run(given, rules).items()}
     scalars = {name: ca.SX.sym("x", items) for name in given}
     results = {name: as_column(value, items) for name, value in program.run(scalars, rules).items()}
@@ -91,9 +93,9 @@ def sides_of(functions: Sequence[Jumping], v: Symbols) -> Symbols:
 def with_fluxes(symbols: Sequence[Symbols], n_fluxes: int, **values: Symbols) -> dict[str, Symbols]:
     """Values of symbols of the states, `par` and the time, as those of states and integrated fluxes together, "x"."""
     y, par, s = symbols
-    if isinstance(y, ca.SX):
+    if not isinstance(y, Matrices):
         return {"x": ca.vertcat(y, ca.SX.sym("q", n_fluxes)), "p": par, "t": s, **values}
-    x = ca.MX.sym("x", y.numel() + n_fluxes)
+    x = Matrices.sym("x", y.numel() + n_fluxes)
     found = ca.Function("values", [y, par, s], [*values.values()]).call([x[: y.numel()], par, s])
     return {"x": x, "p": par, "t": s, **dict(zip(values, found, strict=True))}
 
