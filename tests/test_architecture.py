@@ -116,6 +116,7 @@ def test_engines_know_no_process() -> None:
             {
                 "engines.sundials.calls",
                 "engines.sundials.cvodes",
+                "engines.sundials.networks",
                 "engines.sundials.symbols",
                 "engines.sundials.limits",
                 "engines.sundials.rosenbrock",

@@ -52,10 +52,15 @@ def test_own_model_finds_its_values(engine: str) -> None:
     assert found["specific_yield"] < 0.05
 
 
+def test_learnt_processes_learn(usual_engine: str) -> None:
+    found = load(ROOT / "examples" / "learnt_processes.py").main(years=1, steps=30, engine=usual_engine)
+    assert 1 - found["after"] < 0.4 * (1 - found["before"])
+
+
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its result is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.

@@ -324,3 +324,5 @@ end
     @test result.y[1, 2, 1] ≈ exp(-2) rtol = 1e-8
     @test result.q[1, 1, 1] ≈ 1 - exp(-2) rtol = 1e-8
 end
+
+include("networks.jl")

@@ -20,6 +20,7 @@ from ..ir.events import decisions, events, pull_events, sided
 from ..ir.kernels import Guard, Kernel, NetworkStage, Stage, System
 from ..ir.program import Node
 from .codegen import julia_loop
+from .networks import NetworkArguments, kinks, network_arguments
 from .session import JuliaValue, Owned, in_julia
 
 SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
@@ -57,10 +58,6 @@ CODES = {
 S = TypeVar("S", bound=np.generic)
 # The arguments of a kernel in Julia: sources, items, gathers, which results go where with which weights, and counts.
 Arguments = tuple[tuple[str, ...], int, Indices, Indices, Indices, Array, tuple[int, ...]]
-# Those of a network: items; widths, biases, activations and their parameters; its first weight, features and outputs.
-NetworkArguments = tuple[int, Indices, Indices, Indices, Array, int, Indices, Indices]
-# Activations in the order of their numbers in `networks.jl`.
-ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu", "softplus", "silu", "gelu", "elu")
 
 
 class JuliaEngine:
@@ -80,8 +77,8 @@ class JuliaEngine:
             sizes = attrgetter("n_states", "n_parameters", "n_forcings", "n_fluxes", "n_values")(system)
             guards = [_guard(guard, system) for guard in system.guards]
             built = package.build(*sizes, system.constants, stages, kernels, *_controls(system), guards)
-            kinks = any(switches for *_, (_, _, _, switches, _) in kernels) or _kinks(system)
-            self._models[system] = Owned(built), KINKS_SHARE if kinks else 1.0
+            turns = any(switches for *_, (_, _, _, switches, _) in kernels) or kinks(system)
+            self._models[system] = Owned(built), KINKS_SHARE if turns else 1.0
         return self._models[system]
 
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
@@ -259,31 +256,10 @@ def _kernel(kernel: Kernel, system: System) -> Arguments:
     return sources, items, _flat(kernel.gather[order] + 1), rows, targets, weights, counts
 
 
-def _kinks(system: System) -> bool:
-    """May slopes of a network jump? Where they do is not located, as the switches of local functions are."""
-    return any(stage.architecture.kinks for stage in system.closures if isinstance(stage, NetworkStage))
-
-
-def _network(stage: NetworkStage, system: System) -> NetworkArguments:
-    """The arguments of a network in Julia, counted from one."""
-    layers = stage.architecture.layers
-    codes = [ACTIVATIONS.index(layer.activation) for layer in layers]
-    return (
-        stage.features.shape[1],
-        np.array([stage.architecture.features, *(layer.outputs for layer in layers)]),
-        np.array([int(layer.bias) for layer in layers]),
-        np.array(codes),
-        np.array([layer.shape for layer in layers]),
-        system.n_states + stage.weights.start + 1,
-        _flat(stage.features + 1),
-        _flat(stage.outputs + 1),
-    )
-
-
 def _stage(kernel: Stage, system: System) -> tuple[bool, str, Indices, Arguments] | NetworkArguments:
     """The arguments of a kernel that assigns values, with its partial derivatives, and which of these may not be zero."""
     if isinstance(kernel, NetworkStage):
-        return _network(kernel, system)
+        return network_arguments(kernel, system)
     _, names, (*_, variable) = _ordered(kernel, system)
     outputs, free = list(dict.fromkeys(s.output for s in kernel.scatter)), names[:variable]
     program = jacobian(kernel.program, outputs, free)

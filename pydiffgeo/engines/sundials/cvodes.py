@@ -83,8 +83,8 @@ class Interval:
         kind = Matrices if any(isinstance(stage, NetworkStage) for stage in system.closures) else Scalars
         self._size = system.n_parameters + system.n_forcings * nodes + 1
         y, par, s = kind.sym("y", n), kind.sym("par", self._size), kind.sym("s")
-        p, length = par[: system.n_parameters], par[-1]
-        f = ca.reshape(par[system.n_parameters : -1], system.n_forcings, nodes)
+        p, f, length = ca.vertsplit(par, [0, system.n_parameters, self._size - 1, self._size])
+        f = ca.reshape(f, system.n_forcings, nodes)
         now = f if nodes == 1 else f[:, 0] + s * (f[:, 1] - f[:, 0])
         # Time is scaled to [0, 1], so one function serves intervals of any length.
         v = closed_values(system, y, p, now)
