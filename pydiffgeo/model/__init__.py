@@ -12,6 +12,8 @@ states (a rate of change, or a flux density across a face) or named integrated f
                                       boundary state: rate of change, flux: amount per time, area}
     output(cell)               -> {name: value}        algebraic outputs at the output times
 
+They may call networks of the model, as `cell.name(x, ...)`, `left.name(x, ...)` or `face.name(x, ...)`.
+
 The same functions are traced for the engines and called on plain tensors for the outputs.
 """
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+from threading import Event
 
+import numpy as np
 import pytest
 import torch
 from networks import CELLS, FINE, MODELS, RAIN, in_closure, in_source, loss_of, mlp, run, store
@@ -301,3 +303,26 @@ def test_error_control_and_limits_know_of_networks(engine: str) -> None:
     torch.testing.assert_close(within.states["water"], fine.states["water"], rtol=1e-7, atol=1e-8)
     with pytest.raises(dg.errors.SolverError, match="'water' in cell 0"):
         dg.solve(model, times=[0.0, 50.0], engine=engine, **FINE)
+
+
+def test_the_fallback_of_sundials_knows_of_networks() -> None:
+    from pydiffgeo.engines.base import Options
+    from pydiffgeo.engines.batch import Watch
+    from pydiffgeo.engines.ir.assembly import Layout
+    from pydiffgeo.engines.ir.structure import system_of
+    from pydiffgeo.engines.sundials.cvodes import Interval
+    from pydiffgeo.model.networks import pack_weights
+
+    net = mlp(2, 5, 4, 2)
+    system, _ = system_of(in_closure(net), Layout({"k": 1}))
+    watch = Watch(float("inf"), Event())
+    interval = Interval(system, Options(1e-8, 1e-10), 1, watch)
+    par = np.concatenate([[0.4], pack_weights("act", net).detach().numpy(), [1.0], [1.5]])
+    y, bar = np.array([2.0, 1.0, 0.5]), np.array([1.0, -0.5, 2.0])
+    end, _, why = interval.forward(y, par)
+    assert not why
+    np.testing.assert_allclose(interval.fallback.forward(y, par, watch), end, rtol=1e-7)
+    usual = interval.backward(y, par, bar, np.empty(0), again=False)
+    other = interval.backward(y, par, bar, np.empty(0), again=True)
+    for a, b in zip(usual[:2], other[:2], strict=True):
+        np.testing.assert_allclose(a[:-1], b[:-1], rtol=1e-4, atol=1e-6)
