@@ -36,6 +36,7 @@ from .model import (
     interval_values,
     merge_breaks,
 )
+from .model.networks import pack_weights
 from .tensors import as_tensor, check_entries, check_range, check_shape, flat_field, flat_forcing, listed, unit_after
 
 V = TypeVar("V")
@@ -51,7 +52,9 @@ class Inputs:
         times: output times; `breaks` adds the break points of the forcings.
         states: initial states, name -> `(members, cells)`.
         parameters: name -> `(members, 1 or cells)`.
-        p: the parameters side by side `(members, P)`; `f`: forcings `(members, intervals, 1 or 2, F)`.
+        p: the parameters side by side, then the weights of networks, `(members, P)`; `f`: forcings
+            `(members, intervals, 1 or 2, F)`.
+        networks: name -> packed weights, `(weights,)`.
     """
 
     batch: int | None
@@ -62,6 +65,7 @@ class Inputs:
     parameters: dict[str, Tensor]
     p: Tensor
     f: Tensor
+    networks: dict[str, Tensor]
 
     @property
     def members(self) -> int:
@@ -106,9 +110,11 @@ def check_inputs(
     f = _pack_forcing(model, series, forcings, breaks, members)
     states = _initial_states(model, {k: _to_batch(v, members) for k, v in initials.items()}, parameter_values, members)
     _check_limits(model, states, parameter_values, tolerance)
-    p = torch.cat([*parameter_values.values(), torch.empty(members, 0, dtype=torch.float64)], dim=1)
+    networks = {k: pack_weights(f"network {k!r}", module) for k, module in model.networks.items()}
+    shared = [_to_batch(weights, members) for weights in networks.values()]
+    p = torch.cat([*parameter_values.values(), *shared, torch.empty(members, 0, dtype=torch.float64)], dim=1)
     layout = Layout({k: v.shape[1] for k, v in parameter_values.items()})
-    return Inputs(batch, layout, output_times, breaks, states, parameter_values, p, f)
+    return Inputs(batch, layout, output_times, breaks, states, parameter_values, p, f, networks)
 
 
 def _mapping(what: str, values: Mapping[str, V] | None) -> dict[str, V]:

@@ -25,6 +25,7 @@ def outputs_of(
     states: Mapping[str, Tensor],
     parameters: Mapping[str, Tensor],
     forcing: Mapping[str, Tensor],
+    networks: Mapping[str, Tensor],
     instead: Callable[[Tensor], Tensor],
 ) -> dict[str, Tensor]:
     """Algebraic outputs `(..., cell)` where states are `(..., cell)` and parameters broadcast to them; NaN in failed members."""
@@ -37,7 +38,7 @@ def outputs_of(
     # NaN in a failed member would reach parameters through 0 * NaN: outputs are taken somewhere else instead.
     solved = torch.stack([torch.isfinite(v).all(-1, keepdim=True) for v in seen.values()]).all(0)
     values |= {k: torch.where(solved, v, instead(v)) for k, v in seen.items()}
-    outputs = evaluate_outputs(model, programs, values, forcing)
+    outputs = evaluate_outputs(model, programs, values, forcing, networks)
     return {k: torch.where(solved, v, np.nan) for k, v in outputs.items()}
 
 
@@ -72,6 +73,7 @@ class Solution:
         programs: the local functions as they were solved, with what they closed over then.
         forcing: name -> value at the end of the interval before each output time, `(..., time, 1)` or `(..., time, cell)`,
             where outputs may need it.
+        networks: weights of the networks that these call, packed, as they were then.
         stats: engine, solver, sensitivity, and why each was chosen; tolerances; time spent; members that another
             method solved, "fallbacks"; see `help(pydiffgeo.engines.base.Stats)`.
 
@@ -88,6 +90,7 @@ class Solution:
     batched: bool
     programs: Programs
     forcing: Mapping[str, Tensor] = field(default_factory=dict)
+    networks: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def times(self) -> Tensor:
@@ -126,7 +129,8 @@ class Solution:
         """Algebraic outputs at `times`: name -> `(..., time, cell)`, differentiable."""
         values = {k: v.unsqueeze(-2) if self.batched else v[0] for k, v in self.parameters.items()}
         start = partial(torch.narrow, dim=-2, start=0, length=1)
-        return outputs_of(self.model, self.programs, self.states, values, self.forcing, lambda v: start(v).detach())
+        fields = self.forcing, self.networks
+        return outputs_of(self.model, self.programs, self.states, values, *fields, lambda v: start(v).detach())
 
     @property
     def storage(self) -> Tensor:
@@ -244,7 +248,7 @@ class Solution:
     def __reduce__(self) -> tuple[object, ...]:
         nothing = np.empty((0, 0, 0))
         report = replace(self.report, y=nothing, q=nothing, tape=None)
-        values = replace(self._with(Tensor.detach), report=report)
+        values = replace(self._with(Tensor.detach), report=report, networks=self._weights(Tensor.detach))
         return type(self), tuple(getattr(values, f.name) for f in fields(values))
 
     def __copy__(self) -> Solution:
@@ -252,7 +256,7 @@ class Solution:
 
     def __deepcopy__(self, memo: dict[int, object]) -> Solution:
         # Of a tensor that has a history, a clone is the copy. The report learns of an adjoint that fails later.
-        return replace(self._with(Tensor.clone), grid=self.grid.copy())
+        return replace(self._with(Tensor.clone), grid=self.grid.copy(), networks=self._weights(Tensor.clone))
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Solution:
         """The solution with each tensor changed."""
@@ -261,6 +265,9 @@ class Solution:
             for values in (self.states, self.fluxes, self.parameters, self.forcing)
         )
         return replace(self, states=states, fluxes=fluxes, parameters=parameters, forcing=forcing)
+
+    def _weights(self, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        return {name: change(weights) for name, weights in self.networks.items()}
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in self.states.items())

@@ -195,6 +195,7 @@ def _unpack(
         batched=batched,
         programs=programs,
         forcing=forcing_at(system, inputs, at) if programs.take_forcing else {},
+        networks=inputs.networks,
     )
 
 
@@ -210,12 +211,16 @@ def forcing_at(system: System, inputs: Inputs, at: Indices) -> dict[str, Tensor]
 class Layer(torch.nn.Module):
     """A model as a module: `layer(parameters, forcing=..., times=...)` is `solve` with settings kept.
 
-    Example: `Layer(model, engine="sundials", rtol=1e-5)`; settings are the keywords of `solve`.
+    Example: `Layer(model, engine="sundials", rtol=1e-5)`; settings are the keywords of `solve`. Networks that the model
+    declares are its submodules.
     """
 
     def __init__(self, model: Model, **settings: Unpack[Question]) -> None:
         super().__init__()
         self.model, self.settings = model, settings
+        if model.networks:
+            # Under a name of its own, so that optimisers, `state_dict` and the like find the weights.
+            self.networks = torch.nn.ModuleDict(dict(model.networks))
 
     def forward(self, parameters: Mapping[str, Numbers] | None = None, **inputs: Unpack[Question]) -> Solution:
         """`solve` with the settings that were kept, and those given here, which come first."""

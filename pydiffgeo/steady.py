@@ -48,6 +48,7 @@ class SteadySolution:
     batched: bool
     programs: Programs
     forcing: Mapping[str, Tensor] = field(default_factory=dict)
+    networks: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def status(self) -> list[Status]:
@@ -75,7 +76,7 @@ class SteadySolution:
     def outputs(self) -> Mapping[str, Tensor]:
         """Algebraic outputs: name -> `(..., cell)`, differentiable."""
         values = {k: v if self.batched else v[0] for k, v in self.parameters.items()}
-        return outputs_of(self.model, self.programs, self.states, values, self.forcing, torch.ones_like)
+        return outputs_of(self.model, self.programs, self.states, values, self.forcing, self.networks, torch.ones_like)
 
     @property
     def balances(self) -> Mapping[str, Tensor]:
@@ -115,7 +116,7 @@ class SteadySolution:
         nothing = np.empty((0, 0, 0))
         plain = {
             name: {k: v.detach() for k, v in getattr(self, name).items()}
-            for name in ("states", "fluxes", "parameters", "forcing")
+            for name in ("states", "fluxes", "parameters", "forcing", "networks")
         }
         values = {f.name: getattr(self, f.name) for f in fields(self)} | plain
         values["report"] = replace(self.report, y=nothing, q=nothing)
@@ -208,6 +209,7 @@ def steady(
         batched=batched,
         programs=programs,
         forcing=_now(system, inputs) if programs.take_forcing else {},
+        networks=inputs.networks,
     )
     failed = list(solution.failures())
     if failed and throw:

@@ -62,10 +62,15 @@ def test_catchment_is_one_system_with_gradients_from_rain_to_river(engine: str, 
     assert figure.stat().st_size > 10_000
 
 
+def test_learnt_processes_learn(usual_engine: str) -> None:
+    found = load(ROOT / "examples" / "learnt_processes.py").main(years=1, steps=30, engine=usual_engine)
+    assert 1 - found["after"] < 0.4 * (1 - found["before"])
+
+
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its result is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 10
+    assert len(blocks) == 11
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.

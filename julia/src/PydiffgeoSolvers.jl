@@ -1,7 +1,7 @@
 """
 Stiff solves and adjoints of control-volume models, for the Python package pydiffgeo.
 
-A model comes as kernels (`kernels.jl`), from which rates, Jacobian and transposed products are put
+A model comes as kernels (`kernels.jl`), networks among them (`networks.jl`), from which rates, Jacobian and transposed products are put
 together (`model.jl`). It is solved interval by interval between the breaks of its forcings (`forward.jl`,
 with the linear algebra of `elimination.jl`), with gradients by the discrete adjoint of Rodas5P
 (`discrete_adjoint.jl`; where rates jump with `jumps.jl`), for other solvers by a Gauss adjoint (`gauss_adjoint.jl`), or by forward mode in each interval
@@ -31,6 +31,8 @@ include("elementary.jl")
 include("special.jl")
 include("kernels.jl")
 include("derive.jl")
+include("activations.jl")
+include("networks.jl")
 include("model.jl")
 include("discontinuities.jl")
 include("error_norm.jl")

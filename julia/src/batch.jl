@@ -83,15 +83,20 @@ integers(x::AbstractVector, first, rest...) = reshape(Vector{Int}(x), first, res
     build(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, stages, kernels, controls...) -> Model
 
 A model from kernels given as tuples of the arguments of `Kernel`, arrays as long vectors and the number
-of items before them; so are `guards`, after `controls`. Those of `stages` come after `adds`, `partials` and `columns`.
+of items before them; so are `guards`, after `controls`. Those of `stages` come after `adds`, `partials` and `columns`,
+or are the arguments of `network_stage`.
 """
 function build(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, stages, kernels,
                states = Int[], values = Int[], sizes = Float64[], guards = ())
     load((sources, items, gather, output, targets, weights, counts), further = (;)) =
         Kernel(String.(Tuple(sources)), integers(gather, items, :), integers(output, :), integers(targets, items, :),
                plain(weights, items, :), counts...; further...)
-    stage((adds, partials, columns, kernel)) =
+    program((adds, partials, columns, kernel)) =
         load(kernel, (; adds, partials = String(partials), columns = integers(columns, :)))
+    network((items, widths, biases, activations, shapes, first, gather, targets)) =
+        network_stage(items, integers(widths, :), integers(biases, :), integers(activations, :), plain(shapes, :), first,
+                      integers(gather, items, :), integers(targets, items, :))
+    stage(arguments) = length(arguments) == 4 ? program(arguments) : network(arguments)
     return Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, plain(constants, :), Kernel[stage(k) for k in stages],
                  Kernel[load(k) for k in kernels], (integers(states, :), integers(values, :), plain(sizes, :)),
                  Kernel[load(k) for k in guards])

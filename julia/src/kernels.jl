@@ -54,7 +54,7 @@ A local function over its items.
 - `adds`: whether a stage adds its results up, times the weights, instead of assigning them.
 - `partials`: for a stage, source of `partials!(out, partials, x)`, which assigns the results and their derivatives to the
   `variable` inputs, result by result; of these `columns` may be other than zero. Powers and exponentials are then
-  computed once for the values and for all products with the transpose at a point; without it, `pull!` serves.
+  computed once for the values and for all products with the transpose at a point. Without `columns`, `pull!` serves, at that point.
 """
 struct Kernel
     value!::Lazy{Two{Float64}}
@@ -95,6 +95,7 @@ function Kernel(sources, gather, output, targets, weights, active, along, variab
 end
 
 items(k::Kernel) = size(k.gather, 1)
+prepares(k::Kernel) = k.partials!.source !== nothing
 inputs(k::Kernel) = size(k.gather, 2)
 outputs(k::Kernel) = maximum(k.output; init = 0)
 

@@ -72,7 +72,8 @@ function ready!(m::Model; adjoint = "none")
         for k in Iterators.flatten((m.stages, m.kernels))
             foreach(ready!, adjoint == "forward" ? (k.dual_value!, k.dual_slopes!) : (k.value!, k.slopes!))
             k.branches > 0 && ready!(k.branch!)
-            adjoint in ("gauss", "discrete") && ready!(isempty(k.columns) ? k.pull! : k.partials!)
+            adjoint in ("gauss", "discrete") && isempty(k.columns) && ready!(k.pull!)
+            adjoint in ("gauss", "discrete") && prepares(k) && ready!(k.partials!)
             adjoint == "discrete" && ready!(k.bend!)
         end
         foreach(k -> ready!(adjoint == "forward" ? k.dual_value! : k.value!), m.guards)
@@ -269,7 +270,7 @@ function partials!(w::Work{Float64})
     w.partial && return nothing
     for (k, s) in zip(w.model.stages, w.stages)
         gather!(s.x, w.v, k, 1:k.active)
-        isempty(k.columns) ? w.known == NOTHING && value!(k, s.out, s.x) : k.partials!(s.out, s.partials, s.x)
+        prepares(k) ? k.partials!(s.out, s.partials, s.x) : w.known == NOTHING && value!(k, s.out, s.x)
         w.known == NOTHING && assign!(w.v, s.out, k)
     end
     w.known == NOTHING && (w.known = VALUES)

@@ -13,6 +13,16 @@
         supply = Kernel(derived((a, f) -> (f - a, f), 2, 2, 2), [1 n + 2], [1, 2], [1 n + 1], ones(1, 2), 1, 2, 2)
         return Model(n, 1, 1, 1, value + n, Float64[], [closure], [exchange, supply])
     end
+    # The same with a network of the state in the place of the closure.
+    function learnt(n)
+        weights = 2 * 3 + 1 * 3
+        first, value = n + 1, n + weights + 1
+        closure = network_stage(n, [2, 2, 1], [1, 1], [1, 0], [1.0, 1.0], first, hcat(1:n, 1:n),
+                                reshape(collect(value+1:value+n), n, 1))
+        exchange = Kernel(derived((a, f) -> (f - a, a), 2, 2, 2), hcat(value .+ (1:n), fill(value, n)), [1, 2],
+                          hcat(1:n, fill(n + 1, n)), ones(n, 2), 1, 2, 2)
+        return Model(n, weights, 1, 1, value + n, Float64[], [closure], [exchange])
+    end
     @compile_workload begin
         breaks, p = [0.0, 0.5, 1.0], [2.0]
         models = (chain(3), chain(20), chain(20; loop = true))
@@ -21,7 +31,7 @@
             result = steady(model, y0, p, f, -open, open, Settings("Newton", 1e-8, 1e-10, 100))
             steady_adjoint(model, vec(result.y), p, f, y0, [1.0], [1])
         end
-        for model in models, nodes in 1:2
+        for (model, p) in (map(model -> (model, p), models)..., (learnt(2), fill(0.1, 9))), nodes in 1:2
             settings = Settings("Rodas5P", 1e-4, 1e-6, 1000)
             y0, f = fill(0.3, model.n_states), fill(0.5, 2nodes)
             for sensitivity in ("none", "discrete")

@@ -375,3 +375,5 @@ end
     closed = steady(model, fill(1.2, n), zeros(n), [1.1], -open, open, settings)
     @test closed.codes == "Singular" && closed.continued == [true]
 end
+
+include("networks.jl")

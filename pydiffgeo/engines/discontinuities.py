@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from ..arrays import Array, Indices
+from ..model.networks import evaluate
 from .base import Forward, Problem
 from .ir.events import decisions, events, pull_events
-from .ir.kernels import Kernel, System
+from .ir.kernels import Kernel, NetworkStage, System
 from .ir.numpy_rules import RULES
 from .ir.program import Program
 
@@ -56,6 +58,9 @@ def jumping(system: System, y: Array, p: Array, f: Array, linear: bool) -> list[
     jumps = []
     with np.errstate(all="ignore"):
         for kernel in system.stages:
+            if isinstance(kernel, NetworkStage):
+                v = np.concatenate([v, _outputs(kernel, v, p)], axis=1)
+                continue
             results = kernel.program.run(_inputs(kernel.program, kernel, v), RULES)
             columns = [_rows(results[s.output], samples, len(s.target)) for s in kernel.scatter]
             if kernel.sums is not None:
@@ -105,7 +110,16 @@ def _movable(system: System, linear: bool) -> list[tuple[Kernel, tuple[str, ...]
     return [
         (k, tuple(n for n, row in zip(k.program.inputs, k.gather, strict=True) if moves(row)))
         for k in (*system.stages, *system.kernels)
+        if isinstance(k, Kernel)
     ]
+
+
+def _outputs(stage: NetworkStage, v: Array, p: Array) -> Array:
+    """What a network assigns, `(samples, outputs times items)`."""
+    features = np.moveaxis(v[:, stage.features], 1, 2)
+    weights = torch.from_numpy(np.ascontiguousarray(p[:, stage.weights]))
+    results: Array = evaluate(stage.architecture, weights, torch.from_numpy(np.ascontiguousarray(features))).numpy()
+    return np.moveaxis(results, 1, 2).reshape(len(v), -1)
 
 
 def _inputs(program: Program, kernel: Kernel, v: Array) -> dict[str, Array]:

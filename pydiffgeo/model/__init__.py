@@ -14,6 +14,7 @@ states (a rate of change, or a flux density across a face) or named integrated f
 
 Between `closure` and the others stand `stages` (`help(pydiffgeo.Stage)`): local functions on cells, faces and
 boundaries, and sums of face values into cells, in an order; each reads what was assigned before it.
+They may call networks of the model, as `cell.name(x, ...)`, `left.name(x, ...)` or `face.name(x, ...)`.
 
 The same functions are traced for the engines and called on plain tensors for the outputs.
 """

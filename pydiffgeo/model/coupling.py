@@ -89,8 +89,8 @@ class Region:
     """A model within a coupled one.
 
     Attributes:
-        names: its own name of a state, parameter or initial condition -> that in the coupled model; `forcings`, `fluxes`
-            and `outputs` likewise.
+        names: its own name of a state, parameter or initial condition -> that in the coupled model; `forcings`, `fluxes`,
+            `outputs` and `networks` likewise.
     """
 
     model: Model
@@ -98,6 +98,7 @@ class Region:
     forcings: Mapping[str, str]
     fluxes: Mapping[str, str]
     outputs: Mapping[str, str]
+    networks: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -160,7 +161,8 @@ def couple(name: str, regions: Mapping[str, Model], links: Sequence[Link] = (), 
         raise ModelError(f"{name}: regions have different time units, {sorted(units)}")
     made = {
         key: Region(
-            model, *(_names(key, regions, kind) for kind in (_starts_and_parameters, _forcings, _fluxes, _outputs))
+            model,
+            *(_names(key, regions, kind) for kind in (_starts_and_parameters, _forcings, _fluxes, _outputs, _networks)),
         )
         for key, model in regions.items()
     }
@@ -195,6 +197,7 @@ def couple(name: str, regions: Mapping[str, Model], links: Sequence[Link] = (), 
         fluxes=tuple(fluxes),
         outputs=tuple(outputs),
         constraints=tuple(constraints),
+        networks={r.networks[k]: module for r in made.values() for k, module in r.model.networks.items()},
         initial=_Start(made),
         initial_names=tuple(r.names[k] for r in made.values() for k in r.model.initial_names),
         time_unit=next(iter(units)),
@@ -242,6 +245,10 @@ def _fluxes(model: Model) -> list[str]:
 
 def _outputs(model: Model) -> list[str]:
     return [o.name for o in model.outputs]
+
+
+def _networks(model: Model) -> list[str]:
+    return [*model.networks]
 
 
 def _names(key: str, regions: Mapping[str, Model], kind: Callable[[Model], list[str]]) -> dict[str, str]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import keyword
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
+
+import torch
 
 from ..arrays import Array
 from ..copies import Made, call, check_functions
 from ..errors import ModelError
 from .graph import Graph
+from .networks import architecture_of
 from .stages import SIDES, Reduction, Stage
 from .variables import (
     Boundary,
@@ -50,6 +54,9 @@ class Model(Made):
         initial: optional `initial(given, cell) -> {state: value}` that turns what a user gives as
             an initial condition (a head, say) into states; `given` maps names to tensors.
         initial_names: names besides the states that `initial` understands.
+        networks: name -> `torch.nn.Module` of Linear layers and activations, which local functions call as
+            `cell.name(x, ...)`; for several outputs they get a tuple. `solve` reads the weights at every call, and
+            gradients reach `module.parameters()`.
         reference: where the equations come from.
     """
 
@@ -72,6 +79,7 @@ class Model(Made):
     initial_names: tuple[str, ...] = ()
     time_unit: str = "d"
     reference: str = ""
+    networks: Mapping[str, torch.nn.Module] = field(default_factory=dict)
     _recipe: ClassVar[tuple[object, tuple[object, ...]] | None] = None
 
     def __post_init__(self) -> None:
@@ -81,6 +89,11 @@ class Model(Made):
                 wanted = " or ".join(k.__name__ for k in (cls if isinstance(cls, tuple) else (cls,)))
                 raise ModelError(f"{self.name}: {field_name} must be a tuple of {wanted}, got {values!r}")
             object.__setattr__(self, field_name, tuple(values))
+        if not isinstance(self.networks, Mapping):
+            raise ModelError(f"{self.name}: networks must be a mapping from names to modules, got {self.networks!r}")
+        object.__setattr__(self, "networks", dict(self.networks))
+        for name, module in self.networks.items():
+            architecture_of(f"{self.name}: network {name!r}", module)
         varying: tuple[Parameter | ForcingVariable, ...] = (*self.parameters, *self.forcings)
         for variable in varying:
             allowed = ["cell", "face"] if isinstance(variable, Parameter) else ["model", "cell"]
@@ -134,11 +147,12 @@ class Model(Made):
         states = [s.name for s in self.all_states]
         on_cell = [p.name for p in self.parameters if p.on == "cell"]
         on_face = [p.name for p in self.parameters if p.on == "face"]
-        yield {"state": states, "parameter": on_cell, "geometry": [*self.graph.cell]}
-        yield {"parameter": on_face + on_cell, "geometry": [*self.graph.face]}
+        networks = [*self.networks]
+        yield {"state": states, "parameter": on_cell, "geometry": [*self.graph.cell], "network": networks}
+        yield {"parameter": on_face + on_cell, "geometry": [*self.graph.face], "network": networks}
         for b in self.boundaries:
             own = [p.name for p in self.parameters if p.on == f"boundary:{b.name}"]
-            yield {"parameter": own + on_cell, "geometry": [*b.geometry]}
+            yield {"parameter": own + on_cell, "geometry": [*b.geometry], "network": networks}
         yield {"state": states, "flux": [f.name for f in self.fluxes]}
         yield {"forcing": [f.name for f in self.forcings]}
         yield {"output": [o.name for o in self.outputs]}
@@ -191,8 +205,13 @@ class Model(Made):
         return self._recipe
 
     def __deepcopy__(self, memo: dict[int, object]) -> Model:
-        # Nothing of a model changes, and functions are never copied.
-        return self
+        # Nothing of a model changes but weights of networks, and functions are never copied.
+        if not self.networks:
+            return self
+        other = replace(self, networks=copy.deepcopy(dict(self.networks), memo))
+        if self._recipe is not None:
+            object.__setattr__(other, "_recipe", copy.deepcopy(self._recipe, memo))
+        return other
 
     def __copy__(self) -> Model:
         return self
@@ -221,6 +240,15 @@ class Model(Made):
             rows.append(f"  flux       {q.name:<26} {q.unit:<8} {q.description}")
         for o in self.outputs:
             rows.append(f"  output     {o.name:<26} {o.unit:<8} {o.description}")
+        rows += [f"  network    {name:<26} {'':<8} {_layers(module)}" for name, module in self.networks.items()]
         rows += [f"  initial    {name:<26} {'':<8} may be given instead of a state" for name in self.initial_names]
         rows += [f"  constraint {c.text}" for c in self.constraints]
         return "\n".join(rows)
+
+
+def _layers(module: torch.nn.Module) -> str:
+    """A network in a few words, such as `4-16-16-2 tanh`."""
+    architecture = architecture_of("network", module)
+    widths = [architecture.features, *(layer.outputs for layer in architecture.layers)]
+    used = dict.fromkeys(d.activation for d in architecture.layers if d.activation != "identity")
+    return f"{'-'.join(map(str, widths))} {', '.join(used)}".rstrip()

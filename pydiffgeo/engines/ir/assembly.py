@@ -47,7 +47,7 @@ class Places:
         self.model, self.programs, values = model, programs, Values()
         self.values = values
         coupled = model if isinstance(model, CoupledModel) else None
-        own = [*coupled.regions.values()] if coupled else [Region(model, *[_Same()] * 4)]
+        own = [*coupled.regions.values()] if coupled else [Region(model, *[_Same()] * 5)]
         traced = programs.regions if coupled else (programs,)
         before, orders = 0, list[dict[str, Indices]]()
         for region in own:
@@ -57,6 +57,7 @@ class Places:
         values.take(before)
         self.n_states = before
         self.parameters = {p.name: values.take(layout.parameters[p.name]) for p in model.parameters}
+        self.weights = {name: values.take(a.weights) - self.n_states for name, a in programs.networks.items()}
         self.n_parameters = values.size - self.n_states
         self.forcings = {f.name: values.take(model.items(f.on)) for f in model.forcings}
         self.n_forcings = values.size - self.n_states - self.n_parameters

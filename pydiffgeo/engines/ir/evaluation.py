@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,19 +14,23 @@ from ...arrays import Array
 from ...errors import ModelError
 from ...fingerprint import digest
 from ...model import CoupledModel, Model, Reduction, Stage
+from ...model.networks import Architecture, evaluate
 from ...model.stages import SIDES
 from .program import Program
 from .torch_rules import RULES
 from .traced_model import Programs
 
 Space = dict[str, Tensor]
+Network = Callable[..., "Tensor | tuple[Tensor, ...]"]
 
 
 class _Fields:
     """What has been assigned so far: name -> `(..., cells)`, `(..., faces)`, or `(..., places)` of a boundary."""
 
-    def __init__(self, model: Model, values: Mapping[str, Tensor], forcing: Mapping[str, Tensor]) -> None:
-        self.model, self.forcing = model, dict(forcing)
+    def __init__(
+        self, model: Model, values: Mapping[str, Tensor], forcing: Mapping[str, Tensor], networks: Mapping[str, Network]
+    ) -> None:
+        self.model, self.forcing, self.networks = model, dict(forcing), networks
         self.left, self.right = (torch.from_numpy(side.copy()) for side in model.graph.faces.T)
         on_face = {p.name for p in model.parameters if p.on == "face"}
         places = {p.name: p.on.removeprefix("boundary:") for p in model.parameters if p.on.startswith("boundary:")}
@@ -56,11 +61,11 @@ class _Fields:
 
     def assign(self, stage: Stage, program: Program) -> None:
         if stage.on == "cell":
-            self.cell |= _run(program, self.within())
+            self.cell |= _run(program, self.within(), self.networks)
         elif stage.on == "face":
-            self.face |= _run(program, self.across())
+            self.face |= _run(program, self.across(), self.networks)
         else:
-            self.outside[stage.on] |= _run(program, self.beyond(stage.on))
+            self.outside[stage.on] |= _run(program, self.beyond(stage.on), self.networks)
 
     def reduce(self, stage: Reduction) -> None:
         graph, onto = self.model.graph, SIDES[stage.sides]
@@ -79,29 +84,34 @@ class _Fields:
 
 
 def evaluate_outputs(
-    model: Model, programs: Programs, values: Mapping[str, Tensor], forcing: Mapping[str, Tensor]
+    model: Model,
+    programs: Programs,
+    values: Mapping[str, Tensor],
+    forcing: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
     """Outputs of a model, from states, parameters and forcings by name and the functions as they were when traced.
 
     Args:
         values: `(..., cells)` of states and parameters of cells, and what else stages read.
-        forcing: `(..., 1)` or `(..., cells)`, where closure or stages take it.
+        forcing: `(..., 1)` or `(..., cells)`, where closure or stages take it. weights: of its networks, packed.
 
     Raises:
         ModelError: a function that cannot be traced closes over something that has changed since.
     """
     if isinstance(model, CoupledModel):
-        return _of_regions(model, programs, values, forcing)
-    fields = _Fields(model, values, forcing)
+        return _of_regions(model, programs, values, forcing, weights)
+    networks = {name: partial(_called, a, weights[name]) for name, a in programs.networks.items()}
+    fields = _Fields(model, values, forcing, networks)
     if programs.closure is not None:
-        fields.cell |= _run(programs.closure, fields.within())
+        fields.cell |= _run(programs.closure, fields.within(), networks)
     for stage, program in zip(model.stages, programs.stages, strict=True):
         if isinstance(stage, Reduction):
             fields.reduce(stage)
         elif program is not None:
             fields.assign(stage, program)
     if programs.output is not None:
-        return _run(programs.output, fields.within())
+        return _run(programs.output, fields.within(), networks)
     if model.output is None:
         return {}
     if digest(model.output) != programs.untraced:
@@ -109,12 +119,16 @@ def evaluate_outputs(
             f"{model.name}.output closes over something that has changed since the solve; look at outputs before, "
             "or declare it as a Parameter of the model"
         )
-    outputs = model.output(SimpleNamespace(**fields.cell))
+    outputs = model.output(SimpleNamespace(**networks | fields.cell))
     return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in outputs.items()}
 
 
 def _of_regions(
-    model: CoupledModel, programs: Programs, values: Mapping[str, Tensor], forcing: Mapping[str, Tensor]
+    model: CoupledModel,
+    programs: Programs,
+    values: Mapping[str, Tensor],
+    forcing: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
     outputs: dict[str, Tensor] = {}
     for region, own in zip(model.regions.values(), programs.regions, strict=True):
@@ -122,13 +136,30 @@ def _of_regions(
             continue
         here = {k: values[v] for k, v in region.names.items() if v in values}
         moving = {k: forcing[v] for k, v in region.forcings.items() if v in forcing}
-        outputs |= {region.outputs[k]: v for k, v in evaluate_outputs(region.model, own, here, moving).items()}
+        learnt = {k: weights[v] for k, v in region.networks.items()}
+        outputs |= {region.outputs[k]: v for k, v in evaluate_outputs(region.model, own, here, moving, learnt).items()}
     return outputs
 
 
-def _run(program: Program, spaces: Mapping[str, Space]) -> Space:
-    inputs = {name: spaces[name.partition(".")[0]][name.partition(".")[2]] for name in program.inputs}
-    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in program.run(inputs, RULES).items()}
+def _called(architecture: Architecture, weights: Tensor, *features: Tensor | float) -> Tensor | tuple[Tensor, ...]:
+    """A network on values of any shape that they broadcast to: one such result, or as many as it has outputs."""
+    together = torch.broadcast_tensors(*(torch.as_tensor(x, dtype=torch.float64) for x in features))
+    results = evaluate(architecture, weights, torch.stack(together, -1)).unbind(-1)
+    return results[0] if len(results) == 1 else results
+
+
+def _run(program: Program, spaces: Mapping[str, Space], networks: Mapping[str, Network]) -> Space:
+    net: Space = {}
+    spaces = {**spaces, "net": net}
+
+    def inputs(program: Program) -> Space:
+        return {name: spaces[name.partition(".")[0]][name.partition(".")[2]] for name in program.inputs}
+
+    for k, call in enumerate(program.calls):
+        features = call.features.run(inputs(call.features), RULES)
+        results = networks[call.network](*(features[str(i)] for i in range(len(features))))
+        net |= {f"{k}.{j}": v for j, v in enumerate(results if isinstance(results, tuple) else (results,))}
+    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in program.run(inputs(program), RULES).items()}
 
 
 def _tensors(arrays: Mapping[str, Array]) -> Space:

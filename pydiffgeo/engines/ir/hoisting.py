@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...arrays import Indices
-from .kernels import Kernel, Scatter, System
+from .kernels import Assigning, Kernel, NetworkStage, Scatter, System
 from .program import LOGICAL, Builder, Node, Program, Ref
 
 # Only these are worth a place among the parameters; sums and products are as cheap as reading them.
@@ -61,7 +61,8 @@ def hoist(system: System) -> System:
         prepared.append(Kernel(inner, gather, tuple(scatter)))
         return outer, new
 
-    pieces = [(kernel, *cut(kernel)) for kernel in (*system.stages, *system.kernels)]
+    assigning = [stage for stage in system.stages if isinstance(stage, Kernel)]
+    pieces = [(kernel, *cut(kernel)) for kernel in (*assigning, *system.kernels)]
     if not prepared:
         return system
     # Guards are looked at once a step, and have no gradient that would go back through what is prepared.
@@ -77,16 +78,23 @@ def hoist(system: System) -> System:
         rows = [shifted(old[n]) if n in old else first_f + place[n] for n in program.inputs]
         items = kernel.gather.shape[1]
         scatter = kernel.scatter
-        if i < len(system.stages):
+        if i < len(assigning):
             scatter = tuple(replace(s, target=shifted(s.target)) for s in scatter)
         sums = None if kernel.sums is None else shifted(kernel.sums)
         kernels.append(Kernel(program, np.array(rows, np.int64).reshape(len(rows), items), scatter, sums))
-    count, adding = len(system.stages), len(system.stages) + len(system.kernels)
+    count, adding = len(assigning), len(assigning) + len(system.kernels)
+    changed = iter(kernels[:count])
+
+    def stage_of(stage: Assigning) -> Assigning:
+        if isinstance(stage, NetworkStage):  # what it computes moves, and its weights come before what is prepared
+            return replace(stage, features=shifted(stage.features), outputs=shifted(stage.outputs))
+        return next(changed)
+
     return replace(
         system,
         n_parameters=system.n_parameters + added,
         n_values=system.n_values + added,
-        stages=tuple(kernels[:count]),
+        stages=tuple(map(stage_of, system.stages)),
         kernels=tuple(kernels[count:adding]),
         guards=tuple(replace(g, kernel=k) for g, k in zip(system.guards, kernels[adding:], strict=True)),
         prepared=tuple(prepared),

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...arrays import Array, Indices
+from ...model.networks import Architecture
 from .program import Program
 
 
@@ -42,6 +43,28 @@ class Kernel:
     gather: Indices
     scatter: tuple[Scatter, ...]
     sums: Indices | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkStage:
+    """A network over all its items, which assigns its outputs.
+
+    Attributes:
+        weights: where its packed weights are among the parameters (`model.networks.pack_weights`); they are read as one
+            block, and never gathered for each item.
+        features: positions in `v`, `(features, items)`.
+        outputs: positions in `v`, `(outputs, items)`.
+    """
+
+    name: str
+    architecture: Architecture
+    weights: slice
+    features: Indices
+    outputs: Indices
+
+
+# What assigns values, in order; later stages read what earlier ones have assigned.
+Assigning = Kernel | NetworkStage
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +102,11 @@ class System:
 
     Attributes:
         n_states, n_parameters, n_forcings, n_fluxes: sizes of the parts of `v` and of the rates. The
-            parameters are those given and, after them, the prepared values (`hoisted.py`).
+            parameters are those given, the weights of networks, and the prepared values (`hoisted.py`).
         constants: values of the constant part of `v` (geometry).
         n_values: length of `v`.
-        stages, kernels: what assigns values, in order, each of which reads what was assigned before it; and what
-            adds to the rates.
+        stages, kernels: what assigns values or calls networks, in order, each of which reads what was assigned before
+            it; and what adds to the rates.
         states: state name -> positions among the states, in order of the cells.
         parameters: parameter name -> slice among the parameters.
         forcings: forcing name -> positions among the forcings (one, or one per cell).
@@ -101,7 +124,7 @@ class System:
     n_fluxes: int
     n_values: int
     constants: Array
-    stages: tuple[Kernel, ...]
+    stages: tuple[Assigning, ...]
     kernels: tuple[Kernel, ...]
     states: Mapping[str, Indices]
     parameters: Mapping[str, slice]

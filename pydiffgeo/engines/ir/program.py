@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
@@ -27,12 +27,31 @@ class Node(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Call:
+    """A network that a function calls: `features` computes what it is given, as results "0", "1", ..."""
+
+    network: str
+    features: Program
+
+
+@dataclass(frozen=True)
 class Program:
-    """A straight-line function: nodes in order of evaluation, and which of them are results."""
+    """A straight-line function: nodes in order of evaluation, and which of them are results.
+
+    Attributes:
+        calls: networks that are evaluated before, in order. Result j of call k is the input `net.k.j`, of the function
+            and of the features of later calls.
+    """
 
     name: str
     nodes: tuple[Node, ...]
     outputs: Mapping[str, Ref]
+    calls: tuple[Call, ...] = ()
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """Equal for equal programs, whatever they are called."""
+        return (self.nodes, tuple(self.outputs.items()), *((c.network, c.features.key) for c in self.calls))
 
     @property
     def inputs(self) -> tuple[str, ...]:

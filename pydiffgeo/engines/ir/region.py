@@ -12,7 +12,7 @@ from ...errors import ModelError
 from ...model import Boundary, Reduction
 from ...model.coupling import Region
 from ...model.stages import SIDES
-from .kernels import Guard, Kernel, Scatter
+from .kernels import Assigning, Guard, Kernel, NetworkStage, Scatter
 from .program import Builder, Program
 from .traced_model import Programs
 
@@ -41,6 +41,7 @@ class Places(Protocol):
     parameters: dict[str, Indices]
     forcings: dict[str, Indices]
     fluxes: dict[str, Indices]
+    weights: dict[str, Indices]
 
 
 class Assembly:
@@ -54,8 +55,9 @@ class Assembly:
     def __init__(self, places: Places, region: Region, programs: Programs, states: dict[str, Indices]) -> None:
         self.model, self.programs, self.graph = region.model, programs, region.model.graph
         model, graph, values, self.names = self.model, self.graph, places.values, region.names
-        self.values, self.stages, self.states, self.n_states = values, list[Kernel](), states, places.n_states
+        self.values, self.stages, self.states, self.n_states = values, list[Assigning](), states, places.n_states
         self.left, self.right = graph.faces.T
+        self.weights = {name: places.weights[region.networks[name]] for name in programs.networks}
         parameters = {p.name: places.parameters[self.names[p.name]] for p in model.parameters}
         forcings = {f.name: places.forcings[region.forcings[f.name]] for f in model.forcings}
         self.cell = {s.name: self.states[s.name] for s in model.states}
@@ -112,12 +114,30 @@ class Assembly:
 
     # Stages.
 
+    def called(
+        self, program: Program, spaces: Mapping[str, Mapping[str, Indices]], items: int
+    ) -> Mapping[str, Mapping[str, Indices]]:
+        """Adds stages for the networks that a program calls; the spaces with their outputs beside."""
+        net: dict[str, Indices] = {}
+        spaces = {**spaces, "net": net}
+        for k, call in enumerate(program.calls):
+            architecture, block = self.programs.networks[call.network], self.weights[call.network]
+            features = np.array([self.values.take(items) for _ in range(architecture.features)])
+            scatter = tuple(Scatter(str(i), at, np.ones(items)) for i, at in enumerate(features))
+            self.stages.append(gathered(call.features, spaces, scatter, items))
+            outputs = np.array([self.values.take(items) for _ in range(architecture.outputs)])
+            place = slice(int(block[0]), int(block[-1]) + 1)
+            self.stages.append(NetworkStage(call.features.name, architecture, place, features, outputs))
+            net |= {f"{k}.{j}": at for j, at in enumerate(outputs)}
+        return spaces
+
     def assign(
         self, program: Program, spaces: Mapping[str, Mapping[str, Indices]], into: dict[str, Indices], items: int
     ) -> None:
         """Adds a stage, whose results are names of `into` from then on."""
+        spaces = self.called(program, spaces, items)
         at = {name: self.values.take(items) for name in program.outputs}
-        if clash := set(at) & set(into):
+        if clash := set(at) & (set(into) | set(self.programs.networks)):
             raise ModelError(
                 f"{program.name} returns {sorted(clash)}, which {'are' if clash != {*list(clash)[:1]} else 'is'} there already"
             )
@@ -191,7 +211,8 @@ class Assembly:
         if programs.source is not None:
             put = {s.name: [(rates[s.name], ones)] for s in model.states}
             scatter = self.targets(programs.source, put, volume, {"cell": np.arange(graph.cells)})
-            kernels.append(gathered(programs.source, self.within(), scatter, graph.cells))
+            spaces = self.called(programs.source, self.within(), graph.cells)
+            kernels.append(gathered(programs.source, spaces, scatter, graph.cells))
         if programs.flux is not None:
             area, left, right = graph.face["area"], self.left, self.right
             put = {
@@ -199,7 +220,8 @@ class Assembly:
                 for s in model.states
             }
             scatter = self.targets(programs.flux, put, area, {"face": np.arange(len(left))})
-            kernels.append(gathered(programs.flux, self.across(), scatter, len(left)))
+            spaces = self.called(programs.flux, self.across(), len(left))
+            kernels.append(gathered(programs.flux, spaces, scatter, len(left)))
         before = dict.fromkeys(self.fluxes, 0)
         for boundary, program in zip(model.boundaries, programs.boundaries, strict=True):
             touched, area = np.asarray(boundary.cells), boundary.geometry["area"]
@@ -212,7 +234,8 @@ class Assembly:
                 only = Program(program.name, program.nodes, {name: program.outputs[name]})
                 scatter += self.targets(only, put, area, places)
                 before[name] = before.get(name, 0) + len(touched)
-            kernels.append(gathered(program, self.beyond(boundary.name, self.cell), scatter, len(touched)))
+            spaces = self.called(program, self.beyond(boundary.name, self.cell), len(touched))
+            kernels.append(gathered(program, spaces, scatter, len(touched)))
         returned = {s.output for k in kernels for s in k.scatter}
         if missing := set(self.fluxes) - returned:
             raise ModelError(f"{model.name}: no local function returns the integrated fluxes {sorted(missing)}")

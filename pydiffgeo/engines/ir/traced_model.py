@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
 from ...errors import UnsupportedOperationError
 from ...fingerprint import digest
 from ...model import CoupledModel, Model, Stage
+from ...model.networks import Architecture, architecture_of
 from ...model.stages import takes_forcing
 from .captured import Captured, captured
 from .program import Program
@@ -25,6 +26,7 @@ class Programs:
         output: None too where the function cannot be traced; it is then called as it is.
         untraced: digest of such a function.
         regions, links: of a coupled model, whose other functions are those of its regions.
+        networks: what those that the functions call are made of; not their weights.
     """
 
     closure: Program | None
@@ -37,11 +39,13 @@ class Programs:
     untraced: str = ""
     regions: tuple[Programs, ...] = ()
     links: tuple[Program, ...] = ()
+    networks: Mapping[str, Architecture] = field(default_factory=dict)
 
     @property
     def take_forcing(self) -> bool:
         """Whether values that stages assign depend on the forcing."""
         before = [p for p in (self.closure, *self.stages) if p is not None]
+        before += [call.features for p in before for call in p.calls]
         own = any(name.startswith("forcing.") for p in before for name in p.inputs)
         return own or any(region.take_forcing for region in self.regions)
 
@@ -51,7 +55,7 @@ class Programs:
         programs = (self.closure, self.source, self.flux, *self.boundaries, *self.stages, *self.limits, self.output)
         programs += self.links
         inner = [region.key for region in self.regions]
-        return (self.untraced, *inner, *(None if p is None else (p.nodes, tuple(p.outputs.items())) for p in programs))
+        return (self.untraced, *inner, *self.networks.items(), *(None if p is None else p.key for p in programs))
 
 
 # Of each model, what its functions were when traced, and what they could see then.
@@ -67,7 +71,7 @@ def trace_model(model: Model) -> Programs:
         ModelError: a local function cannot be traced; names it, its line and what is wrong.
     """
     last = _traced.get(model)
-    if last is not None and last[1].unchanged():
+    if last is not None and last[1].unchanged() and (not model.networks or last[0].networks == architectures(model)):
         return last[0]
     if isinstance(model, CoupledModel):
         return _trace_coupled(model)
@@ -130,7 +134,12 @@ def _trace_coupled(model: CoupledModel) -> Programs:
         spaces = [("left", scopes[link.left].cell), ("right", scopes[link.right].cell), ("face", [*link.values])]
         spaces += [("forcing", common)] if takes_forcing(link.function, 3) else []
         links.append(trace(f"{model.name}.{link.name}", link.function, spaces))
-    return Programs(None, None, None, (), (), (), None, regions=tuple(regions.values()), links=tuple(links))
+    networks = {
+        region.networks[k]: a for key, region in model.regions.items() for k, a in regions[key].networks.items()
+    }
+    return Programs(
+        *(None, None, None, (), (), (), None), regions=tuple(regions.values()), links=tuple(links), networks=networks
+    )
 
 
 def _scope_after(model: Model, programs: Programs) -> _Scope:
@@ -146,35 +155,46 @@ def _scope_after(model: Model, programs: Programs) -> _Scope:
     return scope
 
 
+def architectures(model: Model) -> dict[str, Architecture]:
+    """What the networks of a model are made of as they are now.
+
+    Raises:
+        ModelError: there is something in one that engines do not know.
+    """
+    return {name: architecture_of(name, module) for name, module in model.networks.items()}
+
+
 def _trace_all(model: Model) -> Programs:
     scope, bare = _Scope(model), _Scope(model)
     closure = source = flux = output = None
-    untraced = ""
+    untraced, networks = "", architectures(model)
     if model.closure is not None:
-        closure = trace(f"{model.name}.closure", model.closure, scope.within(model.closure))
+        closure = trace(f"{model.name}.closure", model.closure, scope.within(model.closure), networks)
         scope.cell = list(dict.fromkeys([*scope.cell, *closure.outputs]))
     stages: list[Program | None] = []
     for stage in model.stages:
         if isinstance(stage, Stage):
-            program = trace(f"{model.name}.{stage.name}", stage.function, scope.spaces(stage))
+            program = trace(f"{model.name}.{stage.name}", stage.function, scope.spaces(stage), networks)
             stages.append(program)
             scope.names(stage.on).extend(program.outputs)
         else:
             stages.append(None)
             scope.cell.append(stage.name)
     if model.source is not None:
-        source = trace(f"{model.name}.source", model.source, [("cell", scope.cell), ("forcing", scope.forcing)])
+        spaces = [("cell", scope.cell), ("forcing", scope.forcing)]
+        source = trace(f"{model.name}.source", model.source, spaces, networks)
     if model.flux is not None and len(model.graph.faces):
-        flux = trace(f"{model.name}.flux", model.flux, scope.across(model.flux))
-    boundaries = [trace(f"{model.name}.{b.name}", b.function, scope.beyond(b.name)) for b in model.boundaries]
+        flux = trace(f"{model.name}.flux", model.flux, scope.across(model.flux), networks)
+    boundaries = [trace(f"{model.name}.{b.name}", b.function, scope.beyond(b.name), networks) for b in model.boundaries]
     limits = []
     for limit in model.limits:
         spaces = bare.beyond(limit.boundary) if limit.boundary else [("cell", bare.cell)]
         limits.append(trace(f"{model.name}.limit of {limit.name}", limit.complete, spaces))
     if model.output is not None:
         try:
-            output = trace(f"{model.name}.output", model.output, [("cell", scope.cell)])
+            output = trace(f"{model.name}.output", model.output, [("cell", scope.cell)], networks)
         except UnsupportedOperationError:
             # No engine evaluates outputs, so they may use all of PyTorch.
             untraced = digest(model.output)
-    return Programs(closure, source, flux, tuple(boundaries), tuple(stages), tuple(limits), output, untraced)
+    functions = (closure, source, flux, tuple(boundaries), tuple(stages), tuple(limits), output)
+    return Programs(*functions, untraced, networks=networks)

@@ -10,9 +10,10 @@ The function may close over something that changes, so engines ask for the progr
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import NoReturn
 
@@ -22,11 +23,16 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from ...errors import ModelError, UnsupportedOperationError
+from ...model.networks import Architecture
 from .operations import CONDITIONS, REFUSED, RULES
 from .places import expression, users_frame, users_step
-from .program import LOGICAL, Builder, Program, Ref
+from .program import LOGICAL, Builder, Call, Program, Ref
 from .reductions import Reduction
 from .stacks import Stack
+from .surroundings import called_module, closed_over
+
+# Namespaces through which networks are called.
+CALLING = ("cell", "left", "right", "face")
 
 
 class Symbol:
@@ -126,9 +132,14 @@ for _name in (
 class Tracer:
     """Writes down what one local function does, and says where in it something cannot be translated."""
 
-    def __init__(self, name: str, function: Callable[..., object]) -> None:
+    def __init__(
+        self, name: str, function: Callable[..., object], networks: Mapping[str, Architecture] | None = None
+    ) -> None:
         self.name, self.function, self.builder = name, function, Builder(name)
+        self.networks: Mapping[str, Architecture] = networks or {}
+        self.calls: dict[tuple[str, tuple[Ref, ...]], Call] = {}
         self.done = False
+        self.failed = ""  # the operation that could not be translated
 
     def apply(self, name: str, *args: object, **kwargs: object) -> Symbol:
         """Writes down the function of PyTorch, or operator, called `name`."""
@@ -138,6 +149,7 @@ class Tracer:
             if isinstance(value, Tensor) and _moves(value):
                 self.number(value)  # the more telling message
         if rule is None:
+            self.failed = target
             self.unknown(name)
         values = [self._ref(a) for a in args], {k: self._ref(v) for k, v in kwargs.items()}
         if target in ("min", "max") and not (len(args) == 2 and isinstance(args[1], Symbol | Tensor)):
@@ -161,6 +173,22 @@ class Tracer:
         """Writes down the sum, or the like, of several values."""
         refs = self._kinds("stack", [s.ref for s in symbols])
         return Symbol(self, reduction(self.builder, [r for r in refs if r is not None]))
+
+    def call(self, network: str, *features: object) -> Symbol | tuple[Symbol, ...]:
+        """Writes down a call of a declared network: one value, or as many as it has outputs."""
+        wanted = self.networks[network]
+        if len(features) != wanted.features:
+            self.refuse(f"calls the network {network!r} with {len(features)} features; it takes {wanted.features}")
+        refs = self._kinds("", [self._ref(x) for x in features])
+        if None in refs:
+            self.refuse(f"calls the network {network!r} with None")
+        given = tuple(ref for ref in refs if ref is not None)
+        if (network, given) not in self.calls:
+            program = self.builder.finish({str(i): ref for i, ref in enumerate(given)})
+            self.calls[network, given] = Call(network, replace(program, name=f"{self.name}.{network}"))
+        k = [*self.calls].index((network, given))
+        results = tuple(Symbol(self, self.builder.input(f"net.{k}.{j}")) for j in range(wanted.outputs))
+        return results[0] if len(results) == 1 else results
 
     def _kinds(self, target: str, refs: Sequence[Ref | None]) -> list[Ref | None]:
         """The arguments as the rule takes them: conditions where it wants conditions, else numbers."""
@@ -249,35 +277,11 @@ def _moves(tensor: Tensor) -> bool:
     return tensor.requires_grad or wrapped or forward_ad.unpack_dual(tensor).tangent is not None
 
 
-def closed_over(function: Callable[..., object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Names and values that a function reads from around it, attributes of what it is a method of included."""
-    owner = getattr(function, "__self__", None)
-    if owner is not None and not inspect.ismodule(owner):
-        yield from _attributes(owner, f"{prefix}self")
-    try:
-        variables = inspect.getclosurevars(getattr(function, "__func__", function))
-    except TypeError:  # no Python function
-        yield from _attributes(function, prefix or type(function).__name__)
-        return
-    for name, value in {**variables.globals, **variables.nonlocals}.items():
-        yield f"{prefix}{name}", value
-        if not callable(value) or isinstance(value, torch.nn.Module):
-            yield from _attributes(value, f"{prefix}{name}")
-
-
-def _attributes(owner: object, name: str) -> Iterator[tuple[str, object]]:
-    if isinstance(owner, torch.nn.Module):
-        yield from ((f"{name}.{k}", v) for k, v in (*owner.named_parameters(), *owner.named_buffers()))
-    elif isinstance(owner, Mapping):
-        yield from ((f"{name}[{k!r}]", v) for k, v in owner.items())
-    elif isinstance(owner, list | tuple):
-        yield from ((f"{name}[{k}]", v) for k, v in enumerate(owner))
-    else:
-        yield from ((f"{name}.{k}", v) for k, v in getattr(owner, "__dict__", {}).items())
-
-
 def trace(
-    name: str, function: Callable[..., Mapping[str, object]], spaces: Sequence[tuple[str, Sequence[str]]]
+    name: str,
+    function: Callable[..., Mapping[str, object]],
+    spaces: Sequence[tuple[str, Sequence[str]]],
+    networks: Mapping[str, Architecture] | None = None,
 ) -> Program:
     """Traces a local function.
 
@@ -285,23 +289,34 @@ def trace(
         name: what to call it in errors and generated source.
         function: takes one namespace per entry of `spaces` and returns a dictionary.
         spaces: (prefix, names) per namespace; the program's inputs are called `prefix.name`.
+        networks: those that the function may call, as `cell.name(x, ...)`, and so from both sides of a face.
 
     Raises:
         UnsupportedOperationError: an operation without a rule, or a value that is no scalar; the message names
             it and its line.
         ModelError: the function branches on a value, reads an undeclared name, uses a tensor that asks for a
-            gradient without declaring it, or returns no dictionary of values.
+            gradient without declaring it, calls a network that is not declared or gives it another number of features
+            than it takes, or returns no dictionary of values.
     """
-    tracer = Tracer(name, function)
+    tracer = Tracer(name, function, networks)
+    callable_there = {n: partial(tracer.call, n) for n in tracer.networks}
     arguments = [
-        SimpleNamespace(**{n: Symbol(tracer, tracer.builder.input(f"{prefix}.{n}")) for n in names})
+        SimpleNamespace(
+            **(callable_there if prefix in CALLING else {})
+            | {n: Symbol(tracer, tracer.builder.input(f"{prefix}.{n}")) for n in names}
+        )
         for prefix, names in spaces
     ]
     try:
         # Whatever mode the caller is in, a tensor made of one that asks for a gradient must be known as such.
         with torch.inference_mode(False), torch.enable_grad():
             result = function(*arguments)
-    except ModelError:
+    except ModelError as error:
+        if (module := called_module(function, tracer.failed, error)) is not None:
+            raise ModelError(
+                f"{name}: {_last_line(error)} calls the module {module} itself; declare it in `networks` of the model, as "
+                f"{{'name': module}}, and call it as cell.name(x1, x2, ...) ({error})"
+            ) from error
         raise
     except AttributeError as error:
         raise ModelError(f"{name}: {_last_line(error)} reads a name the model does not declare: {error}") from error
@@ -321,7 +336,8 @@ def trace(
         if ref is None or tracer.builder.nodes[ref].op in LOGICAL:
             raise ModelError(f"{name} returns {'nothing' if ref is None else 'a truth value'} as {key!r}")
         outputs[key] = ref
-    return tracer.builder.finish(outputs)
+    program = tracer.builder.finish(outputs)
+    return replace(program, calls=tuple(tracer.calls.values()))
 
 
 def _last_line(error: BaseException) -> str:

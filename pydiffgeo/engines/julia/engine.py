@@ -15,10 +15,11 @@ from ..discontinuities import jumping_along, message
 from ..fallback import Method
 from ..ir.autodiff import jacobian, switching_functions, values, vjp, vjp_of_jacobian
 from ..ir.events import decisions, events, pull_events, sided
-from ..ir.kernels import Guard, Kernel, System
+from ..ir.kernels import Assigning, Guard, Kernel, NetworkStage, System
 from ..ir.program import Node
 from .codegen import julia_loop
 from .marshal import array_of, flat, status_of
+from .networks import NetworkArguments, kinks, network_arguments
 from .session import JuliaValue, Owned, in_julia
 from .steady import find_steady, pull_steady, push_steady
 
@@ -63,13 +64,13 @@ class JuliaEngine:
         """The built model, and the share of the tolerances with which its gradients are as asked."""
         if system not in self._models:
             # Values on faces, where there are none, are assigned by nobody.
-            stages = [_stage(k, system) for k in system.stages if k.gather.shape[1]]
+            stages = [_stage(stage, system) for stage in system.stages if _has_items(stage)]
             kernels = [_kernel(k, system) for k in system.kernels]
             sizes = attrgetter("n_states", "n_parameters", "n_forcings", "n_fluxes", "n_values")(system)
             guards = [_guard(guard, system) for guard in system.guards]
             built = package.build(*sizes, system.constants, stages, kernels, *_controls(system), guards)
-            kinks = any(switches for *_, (_, _, _, switches, _) in kernels)
-            self._models[system] = Owned(built), KINKS_SHARE if kinks else 1.0
+            turns = any(switches for *_, (_, _, _, switches, _) in kernels) or kinks(system)
+            self._models[system] = Owned(built), KINKS_SHARE if turns else 1.0
         return self._models[system]
 
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
@@ -254,8 +255,10 @@ def _kernel(kernel: Kernel, system: System) -> Arguments:
     return sources, items, flat(kernel.gather[order] + 1), rows, targets, weights, counts
 
 
-def _stage(kernel: Kernel, system: System) -> tuple[bool, str, Indices, Arguments]:
+def _stage(kernel: Assigning, system: System) -> tuple[bool, str, Indices, Arguments] | NetworkArguments:
     """The arguments of a kernel that assigns values, with its partial derivatives, and which of these may not be zero."""
+    if isinstance(kernel, NetworkStage):
+        return network_arguments(kernel, system)
     _, names, (*_, variable) = _ordered(kernel, system)
     outputs, free = list(dict.fromkeys(s.output for s in kernel.scatter)), names[:variable]
     program = jacobian(kernel.program, outputs, free)
@@ -265,6 +268,10 @@ def _stage(kernel: Kernel, system: System) -> tuple[bool, str, Indices, Argument
     items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
     source = julia_loop(program, {"x": names}, {"out": outputs, "partials": pairs}, items)
     return kernel.sums is not None, source, columns, _kernel(kernel, system)
+
+
+def _has_items(stage: Assigning) -> bool:
+    return (stage.features if isinstance(stage, NetworkStage) else stage.gather).shape[1] > 0
 
 
 def _sources(

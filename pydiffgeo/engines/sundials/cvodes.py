@@ -24,12 +24,12 @@ from ...errors import InputError
 from ..base import FINAL, Options, Status
 from ..batch import Failure, Watch
 from ..discontinuities import Jumping
-from ..ir.kernels import Kernel, System
+from ..ir.kernels import NetworkStage, System
 from .calls import Call
 from .compiling import compiling
 from .limits import Guards, guarded
 from .rosenbrock import SHORTEST, Rosenbrock, steepness
-from .symbols import RULES, as_column, closed_values, inputs_of, rates, sides_of
+from .symbols import Matrices, Scalars, closed_values, rates, results_of, sides_of, with_fluxes
 from .turning import Turning
 
 SOLVERS = {"cvodes-bdf": "bdf", "cvodes-adams": "adams"}
@@ -79,26 +79,24 @@ class Interval:
         self.options, self.n_states, self.watch = options, n, watch
         # A solver that was asked for by name is the only one.
         self.falls_back = options.solver in (None, "auto")
-        y, p, s = ca.SX.sym("y", n), ca.SX.sym("p", system.n_parameters), ca.SX.sym("s")
-        f, length = ca.SX.sym("f", system.n_forcings, nodes), ca.SX.sym("length")
+        # Matrices where there are networks, which are products of them; scalars are faster for all else.
+        kind = Matrices if any(isinstance(stage, NetworkStage) for stage in system.stages) else Scalars
+        self._size = system.n_parameters + system.n_forcings * nodes + 1
+        y, par, s = kind.sym("y", n), kind.sym("par", self._size), kind.sym("s")
+        p, f, length = ca.vertsplit(par, [0, system.n_parameters, self._size - 1, self._size])
+        f = ca.reshape(f, system.n_forcings, nodes)
         now = f if nodes == 1 else f[:, 0] + s * (f[:, 1] - f[:, 0])
         # Time is scaled to [0, 1], so one function serves intervals of any length.
         v = closed_values(system, y, p, now)
         total = length * rates(system, v)
-        par = ca.vertcat(p, ca.vec(f), length)
-        self._size = par.numel()
-        q = ca.SX.sym("q", n_fluxes)
+        self._symbols = [y, par, s]
+        run = partial(results_of, v=v)
+        self.guards, self.since = Guards(system, options, self._symbols, run), 0.0
+        # Not of the system itself, by which intervals are kept as long as it lives.
+        self._steepness = partial(steepness, system.controls, v, y)
         # Forward, the integrated fluxes are states: Newton's method then keeps the balance to
         # round-off. Backward, they are quadratures, which keeps the adjoint system small.
-        closed = {"x": ca.vertcat(y, q), "p": par, "t": s, "ode": total}
-
-        def run(kernel: Kernel) -> dict[str, ca.SX | ca.DM]:
-            results = kernel.program.run(inputs_of(kernel, v), RULES)
-            return {k: as_column(value, kernel.gather.shape[1]) for k, value in results.items()}
-
-        self.guards, self.since = Guards(system, options, [y, par, s], run), 0.0
-        # Not of the system itself, by which intervals are kept as long as it lives.
-        self._steepness = partial(steepness, system.controls, v, n)
+        self._closed = partial(with_fluxes, self._symbols, n_fluxes, ode=total)
         self._lean = {"x": y, "p": par, "t": s, "ode": total[:n], "quad": total[n:]}
         self._setup: dict[str, Json] = {
             **_tolerances(options, TOLERANCE_FACTOR),
@@ -112,13 +110,11 @@ class Interval:
             "min_step_size": SHORTEST if system.guards else 0.0,
         }
         self.compiled = options.compiled and shutil.which("cc") is not None
-        self._closed = closed
         self._fallback: Rosenbrock | None = None
-        self._guarded = closed | {"ode": guarded(system, total, run, options)}
+        self._guarded = with_fluxes(self._symbols, n_fluxes, ode=guarded(system, total, run, options))
         self._functions: dict[str | int, ca.Function] = {}
         self._zeros = np.zeros(n_fluxes)
         self._forward = self._forward_call()
-        self._symbols = [y, par, s]
         self._values = v
         self._locator: Call | None = None
         self._turning: dict[tuple[tuple[int, tuple[int, ...]], ...], Turning] = {}
@@ -230,9 +226,9 @@ class Interval:
         if self._fallback is None:
             started, most = time.perf_counter(), self.options.max_steps
             tight = _tolerances(self.options, FALLBACK_FACTOR)
-            steep = ca.vertcat(self._steepness(), ca.SX.zeros(len(self._zeros)))
+            steep = ca.vertcat(self._steepness(), type(self._values).zeros(len(self._zeros)))
             self._fallback = Rosenbrock(
-                self._closed | {"steepness": steep}, tight["reltol"], tight["abstol"], most - int(FORWARD_SHARE * most)
+                self._closed(steepness=steep), tight["reltol"], tight["abstol"], most - int(FORWARD_SHARE * most)
             )
             self.watch.uncounted(time.perf_counter() - started)
         return self._fallback

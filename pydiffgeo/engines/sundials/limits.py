@@ -30,7 +30,7 @@ def guarded(system: System, rates: ca.SX, run: Run, options: Options) -> ca.SX:
         about = [row for row in guard.kernel.gather if (row < system.n_states).all()]
         at = about[0].tolist() if about else [0] * len(guard.cells)
         for i, target in enumerate(at):
-            rates[target] += ca.if_else(within[i], 0.0, ca.SX(np.nan))
+            rates[target] += ca.if_else(within[i], 0.0, type(rates)(np.nan))
     return rates
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from ...arrays import Array
 from ..base import Status
 from ..batch import Failure, Watch
+from .symbols import Symbols
 
 GAMMA = 0.21193756319429014
 A = (
@@ -151,17 +152,17 @@ class Rosenbrock:
         raise Failure(Status.MAX_STEPS, "(Rodas5P)")
 
 
-def steepness(controls: Sequence[tuple[int, int, float]], v: ca.SX, n_states: int) -> ca.SX:
+def steepness(controls: Sequence[tuple[int, int, float]], v: Symbols, y: Symbols) -> Symbols:
     """By how much, relative to its size, that through which each state is controlled changes with the state."""
-    steepest: list[ca.SX | float] = [0.0] * n_states
-    slopes = ca.jacobian(v[[value for _, value, _ in controls if value >= 0]], v[:n_states])
+    steepest: list[Symbols | float] = [0.0] * y.numel()
+    slopes = ca.jacobian(v[[value for _, value, _ in controls if value >= 0]], y)
     row = 0
     for state, value, size in controls:
-        steep: ca.SX | float = 1 / size
+        steep: Symbols | float = 1 / size
         if value >= 0:
             steep, row = ca.fabs(slopes[row, state]) / (ca.fabs(v[value]) + size), row + 1
         steepest[state] = ca.fmax(steepest[state], steep)
-    return ca.vertcat(*steepest)
+    return ca.vertcat(*(type(v)(value) for value in steepest))
 
 
 def _finite(values: Array) -> Array:

@@ -1,9 +1,14 @@
-"""A system on CasADi symbols: closure values, rates, and which side of its decisions it is on."""
+"""A system on CasADi symbols: closure values, rates, and which side of its decisions it is on.
+
+Symbols are scalars (SX), or matrices (MX) where a system has networks, whose products would otherwise be taken apart.
+Programs are run on scalars all the same.
+"""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import casadi as ca
 import numpy as np
@@ -11,7 +16,9 @@ import numpy as np
 from ...arrays import Array, Indices
 from ..discontinuities import Jumping
 from ..ir.events import events
-from ..ir.kernels import Kernel, System
+from ..ir.kernels import Kernel, NetworkStage, System
+from ..ir.program import Program
+from .networks import outputs_of
 
 
 def _frozen(x: ca.SX) -> ca.SX:
@@ -43,50 +50,80 @@ def _lnabs(x: ca.SX) -> ca.SX:
 LOWERED: dict[str, Callable[..., ca.SX]] = {"lnabs": _lnabs, "raise": lambda x, y, logarithm: x**y}
 
 
-def closed_values(system: System, y: ca.SX, p: ca.SX, f: ca.SX) -> ca.SX:
+# SX or MX, which have the same operations and no type in common: what is written for the one holds for the other.
+Symbols = ca.SX
+Scalars, Matrices = ca.SX, cast(type[ca.SX], ca.MX)
+
+
+def results_of(kernel: Kernel, v: Symbols, program: Program | None = None) -> dict[str, Symbols | ca.DM]:
+    """Results of a kernel, or of another program with its inputs, each as a column with an entry for each item."""
+    program, items = program or kernel.program, kernel.gather.shape[1]
+    given, rules = inputs_of(kernel, v), RULES | LOWERED
+    if not isinstance(v, Matrices):
+        return {name: as_column(value, items) for name, value in program.run(given, rules).items()}
+    scalars = {name: ca.SX.sym("x", items) for name in given}
+    results = {name: as_column(value, items) for name, value in program.run(scalars, rules).items()}
+    function = ca.Function("local", [*scalars.values()], [ca.densify(ca.SX(x)) for x in results.values()])
+    return dict(zip(results, function.call([*given.values()]), strict=True))
+
+
+def closed_values(system: System, y: Symbols, p: Symbols, f: Symbols) -> Symbols:
     """All values of a system on CasADi symbols: states first, values that stages assign last."""
     v = ca.vertcat(y, p, f, ca.DM(system.constants))
-    for kernel in system.stages:
-        results = kernel.program.run(inputs_of(kernel, v), RULES)
-        if kernel.sums is None:
-            v = ca.vertcat(v, *(as_column(results[s.output], len(s.target)) for s in kernel.scatter))
-        elif kernel.sums.size:
-            sums = type(v).zeros(len(kernel.sums))
-            for s in kernel.scatter:
-                sums += _spread(s.target - kernel.sums[0], s.weight, len(kernel.sums), results[s.output])
+    for stage in system.stages:
+        if isinstance(stage, NetworkStage):
+            v = ca.vertcat(v, outputs_of(stage, v, system.n_states))
+            continue
+        results = results_of(stage, v)
+        if stage.sums is None:
+            v = ca.vertcat(v, *(results[s.output] for s in stage.scatter))
+        elif stage.sums.size:
+            sums = type(v).zeros(len(stage.sums))
+            for s in stage.scatter:
+                sums += _spread(s.target - stage.sums[0], s.weight, len(stage.sums), results[s.output])
             v = ca.vertcat(v, sums)
     return v
 
 
-def rates(system: System, v: ca.SX) -> ca.SX:
+def rates(system: System, v: Symbols) -> Symbols:
     """The rates `[d(states)/dt | fluxes]` of a system from its `closed_values`."""
     total = type(v).zeros(system.n_states + system.n_fluxes)
     for kernel in system.kernels:
-        results = kernel.program.run(inputs_of(kernel, v), RULES)
+        results = results_of(kernel, v)
         for s in kernel.scatter:
             total += _spread(s.target, s.weight, total.numel(), results[s.output])
     return total
 
 
-def _spread(target: Indices, weight: Array, size: int, result: ca.SX | float) -> ca.SX:
+def _spread(target: Indices, weight: Array, size: int, column: Symbols | ca.DM) -> Symbols:
     """Results times their weights, added up where they belong, in a column of some size."""
     items = len(target)
-    spread = ca.DM.triplet(target.tolist(), list(range(items)), ca.DM(weight), size, items)
-    return ca.mtimes(spread, as_column(result, items))
+    return ca.mtimes(ca.DM.triplet(target.tolist(), list(range(items)), ca.DM(weight), size, items), column)
 
 
-def sides_of(functions: Sequence[Jumping], v: ca.SX) -> ca.SX:
+def sides_of(functions: Sequence[Jumping], v: Symbols) -> Symbols:
     """A sum over items, for each function and decision, of which side it is on; weights let no two turns cancel."""
     sums = []
     for function in functions:
         kernel, items = function.kernel, function.kernel.gather.shape[1]
-        sides = events(kernel.program, function.moving).run(inputs_of(kernel, v), RULES | LOWERED)
+        program = events(kernel.program, function.moving)
+        sides = results_of(kernel, v, program)
         weights = 1 + np.sqrt(np.arange(items)) % 1
-        sums += [ca.dot(ca.DM(weights), as_column(sides[f"side.{k}"], items)) for k in function.which]
+        sums += [ca.dot(ca.DM(weights), sides[f"side.{k}"]) for k in function.which]
     return ca.vertcat(*sums)
 
 
-def inputs_of(kernel: Kernel, v: ca.SX) -> dict[str, ca.SX]:
+def with_fluxes(symbols: Sequence[Symbols], n_fluxes: int, **values: Symbols) -> dict[str, Symbols]:
+    """Values of symbols of the states, `par` and the time, as those of states and integrated fluxes together, "x"."""
+    y, par, s = symbols
+    if not isinstance(y, Matrices):
+        return {"x": ca.vertcat(y, ca.SX.sym("q", n_fluxes)), "p": par, "t": s, **values}
+    x = Matrices.sym("x", y.numel() + n_fluxes)
+    found = ca.Function("values", [y, par, s], [*values.values()]).call([x[: y.numel()], par, s])
+    return {"x": x, "p": par, "t": s, **dict(zip(values, found, strict=True))}
+
+
+def inputs_of(kernel: Kernel, v: Symbols) -> dict[str, Symbols]:
     """What a kernel gathers of all values, each input a column."""
     return {name: v[row.tolist()] for name, row in zip(kernel.program.inputs, kernel.gather, strict=True)}
 
