@@ -32,13 +32,6 @@ end
     return x * y, y + x * d, 2.0 * d + x * b
 end
 
-# C's, which Julia comes with.
-@inline error_function(x::Float64) = ccall((:erf, Base.Math.libm), Float64, (Float64,), x)
-function error_function(x::ForwardDiff.Dual{T}) where {T}
-    v = ForwardDiff.value(x)
-    return ForwardDiff.Dual{T}(error_function(v), (2 / sqrt(pi) * exp(-v * v)) * ForwardDiff.partials(x))
-end
-
 @inline function gelu_at(x, a)
     below = 0.5 * (1.0 + error_function(x / sqrt(2.0)))
     density = exponential(-0.5 * x * x) / sqrt(2pi)

@@ -47,6 +47,11 @@ end
 
 relative(a, b) = maximum(abs, a .- b) / maximum(abs, b)
 
+@testset "the package is precompiled" begin
+    # Where it cannot be, it works all the same, after some ten seconds more in each process.
+    @test Base.isprecompiled(Base.PkgId(PydiffgeoSolvers))
+end
+
 @testset "powers and undefined values" begin
     for x in (0.3, 2.0), y in (-1.5, 0.5, 3.0)
         @test power(x, y) ≈ x^y rtol = 1e-14
