@@ -44,18 +44,35 @@ def cascade() -> dg.CoupledModel:
         "Cascade",
         {"upper": store("Upper", rain=True), "middle": store("Middle"), "lower": store("Lower", leaves=True)},
         links=(
-            dg.Link("first", "upper", "middle", [(0, 0)], lambda left, right, face: dict.fromkeys(drains, left.k * left.storage)),
-            dg.Link("second", "middle", "lower", [(0, 0)], lambda left, right, face: dict.fromkeys(drains, left.k * left.storage)),
+            dg.Link(
+                "first",
+                "upper",
+                "middle",
+                [(0, 0)],
+                lambda left, right, face: dict.fromkeys(drains, left.k * left.storage),
+            ),
+            dg.Link(
+                "second",
+                "middle",
+                "lower",
+                [(0, 0)],
+                lambda left, right, face: dict.fromkeys(drains, left.k * left.storage),
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def test_three_regions_are_a_nash_cascade(engine: str) -> None:
     times = np.linspace(0.0, 12.0, 13)
     sol = dg.solve(
-        cascade(), dict.fromkeys(("upper_k", "middle_k", "lower_k"), 0.5), initial={"upper_storage": 1.0}, times=times,
-        engine=engine, rtol=1e-9, atol=1e-11,
-    )  # fmt: skip
+        cascade(),
+        dict.fromkeys(("upper_k", "middle_k", "lower_k"), 0.5),
+        initial={"upper_storage": 1.0},
+        times=times,
+        engine=engine,
+        rtol=1e-9,
+        atol=1e-11,
+    )
     # The gamma distribution of Nash 1957: what has left three stores of residence time 2 d.
     t = times / 2
     left = 1 - np.exp(-t) * (1 + t + t**2 / 2)
@@ -68,9 +85,13 @@ def test_three_regions_are_a_nash_cascade(engine: str) -> None:
 
 def test_gradients_reach_all_regions(engine: str) -> None:
     report = dg.check_gradients(
-        cascade(), dict.fromkeys(("upper_k", "middle_k", "lower_k"), 0.5), forcing={"rain": [0.3, 0.0, 0.1]},
-        initial=dict.fromkeys(("upper_storage", "middle_storage", "lower_storage"), 0.4), times=range(4), engine=engine,
-    )  # fmt: skip
+        cascade(),
+        dict.fromkeys(("upper_k", "middle_k", "lower_k"), 0.5),
+        forcing={"rain": [0.3, 0.0, 0.1]},
+        initial=dict.fromkeys(("upper_storage", "middle_storage", "lower_storage"), 0.4),
+        times=range(4),
+        engine=engine,
+    )
     assert report.ok, str(report)
 
 
@@ -116,16 +137,26 @@ def field(engine: str, **values: object) -> dg.Solution:
         {"left_soil": upper, "right_soil": upper, "aquifer": aquifer},
         links=[
             dg.Link(
-                f"recharge_{side}", f"{side}_soil", "aquifer", [(3, i) for i in cells],
+                f"recharge_{side}",
+                f"{side}_soil",
+                "aquifer",
+                [(3, i) for i in cells],
                 lambda left, right, face: {"theta->head": left.K},
-                area=1 / 3, right_area=10.0 / 0.2,
+                area=1 / 3,
+                right_area=10.0 / 0.2,
             )
             for side, cells in (("left", range(3)), ("right", range(3, 6)))
         ],
-    )  # fmt: skip
+    )
     return dg.solve(
-        model, forcing={"rain": [0.02, 0.0, 0.05, 0.0]}, times=range(5), engine=engine, rtol=1e-8, atol=1e-10, **values,  # type: ignore[arg-type]
-    )  # fmt: skip
+        model,
+        forcing={"rain": [0.02, 0.0, 0.05, 0.0]},
+        times=range(5),
+        engine=engine,
+        rtol=1e-8,
+        atol=1e-10,
+        **values,  # type: ignore[arg-type]
+    )
 
 
 def test_columns_over_an_aquifer_close_their_balances(engine: str) -> None:
@@ -186,7 +217,7 @@ def one(**changes: object) -> dg.CoupledModel:
         ({"function": lambda left, right, face: {"storage->storage": left.content}}, "content"),
     ],
     ids=lambda value: "link" if isinstance(value, dict) else "message",
-)  # fmt: skip
+)
 def test_links_that_do_not_fit_are_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(dg.errors.ModelError, match=message):
         dg.solve(one(**changes), times=[0, 1], engine="sundials")
