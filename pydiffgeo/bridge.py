@@ -20,8 +20,8 @@ from .checks import check_positive, check_whole
 from .engines.autograd import differentiable_solve
 from .engines.base import Forward, Gradients, Options, Problem, Status, Tangents, make_stats
 from .engines.ir.kernels import System
+from .engines.julia.conversion import CODES
 from .engines.julia.engine import SOLVERS
-from .engines.julia.marshal import CODES
 from .engines.julia.session import JuliaValue, Owned, in_julia
 from .errors import InputError, ShapeError, SolverError
 from .model import check_times

@@ -218,7 +218,7 @@ class Layer(torch.nn.Module):
     def __init__(self, model: Model, **settings: Unpack[Question]) -> None:
         super().__init__()
         self.model, self.settings = model, settings
-        if model.networks:
+        if isinstance(model, Model) and model.networks:
             # Under a name of its own, so that optimisers, `state_dict` and the like find the weights.
             self.networks = torch.nn.ModuleDict(dict(model.networks))
 

@@ -18,7 +18,7 @@ from ..ir.events import decisions, events, pull_events, sided
 from ..ir.kernels import Assigning, Guard, Kernel, NetworkStage, System
 from ..ir.program import Node
 from .codegen import julia_loop
-from .marshal import array_of, flat, status_of
+from .conversion import array_of, flat, status_of
 from .networks import NetworkArguments, kinks, network_arguments
 from .session import JuliaValue, Owned, in_julia
 from .steady import find_steady, pull_steady, push_steady

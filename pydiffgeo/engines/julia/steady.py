@@ -10,7 +10,7 @@ import numpy as np
 from ...arrays import Array, Indices
 from ..base import Gradients, Problem, Steady, Tangents
 from ..ir.kernels import System
-from .marshal import array_of, flat, status_of
+from .conversion import array_of, flat, status_of
 from .session import JuliaValue, Owned, in_julia
 
 # Builds the model of a system, or gives the one that was built before.
