@@ -182,7 +182,7 @@ def test_a_solution_of_regions_is_a_dataset(engine: str) -> None:
     assert data.recharge_left_to_aquifer.dims == ("interval",)
 
 
-def test_engines_agree_on_regions(julia_engine: str) -> None:
+def test_julia_agrees_with_the_embedded_engine_on_regions(julia_engine: str) -> None:
     ours, other = field(julia_engine), field("sundials")
     for name in ours.states:
         torch.testing.assert_close(ours.states[name], other.states[name], rtol=1e-6, atol=1e-8)

@@ -14,7 +14,9 @@ FOREIGN = ("torch", "numpy", "scipy", "pandas", "xarray", "casadi", "sympy", "ja
 
 
 def foreign(file: str) -> bool:
-    """Is it a file of the tracer, or of a package that the user's code calls?"""
+    """Is it a file of the tracer, or of a package that the user's code calls, or what NumPy 1.24 makes up?"""
+    if file == "<__array_function__ internals>":
+        return True
     homes = (getattr(sys.modules.get(name), "__file__", None) for name in FOREIGN)
     return file.startswith((HERE, *(str(Path(home).parent) for home in homes if home)))
 
