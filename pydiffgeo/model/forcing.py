@@ -86,6 +86,9 @@ def align(series: Mapping[str, TimeSeries], times: Times) -> dict[str, TimeSerie
     breaks, aligned = times, {}
     for name, s in series.items():
         own = np.asarray(s.times, np.float64)
+        if np.array_equal(own, times):  # as most forcings have it
+            aligned[name] = s
+            continue
         after = np.searchsorted(breaks, own).clip(1, len(breaks) - 1)
         before, behind = breaks[after - 1], breaks[after]
         nearest = np.where(own - before < behind - own, before, behind)
@@ -97,7 +100,9 @@ def align(series: Mapping[str, TimeSeries], times: Times) -> dict[str, TimeSerie
 
 def merge_breaks(times: Times, series: list[Times]) -> Times:
     """All break points between the first and the last of `times`, each once."""
-    inside = [s[(s > times[0]) & (s < times[-1])] for s in series]
+    inside = [s[(s > times[0]) & (s < times[-1])] for s in series if not np.array_equal(s, times)]
+    if not inside:
+        return times.copy()
     return np.unique(np.concatenate([times, *inside]))
 
 
