@@ -38,7 +38,7 @@ function (P, model, p, y0)
     rates, bar = zeros(P.size_of(model)), zeros(model.n_values)
     best(f) = (f(); minimum(@elapsed(foreach(_ -> f(), 1:500)) for _ in 1:20) / 500)
     P.jacobian!(P.set_point!(w, u, 0.0))
-    kernels, spaces = [model.closures; model.kernels], [w.closures; w.kernels]
+    kernels, spaces = [model.stages; model.kernels], [w.stages; w.kernels]
     local_functions(f) = sum(best(() -> f(k, s)) for (k, s) in zip(kernels, spaces))
     return [best(() -> P.rates!(rates, P.set_point!(w, u, 0.0))), local_functions((k, s) -> k.value!(s.out, s.x)),
             best(() -> P.jacobian!(P.set_point!(w, u, 0.0))), local_functions((k, s) -> k.slopes!(s.out, s.slopes, s.x)),

@@ -77,7 +77,7 @@ class Rates:
         kept = {i: i for i in range(n)} | {n + j: n + k for k, j in enumerate(fluxes)}
         self.size = n + len(fluxes)
         self.constants = constant(system.constants)
-        self.closures = [self._plan(k, None, constant) for k in system.closures]
+        self.closures = [self._plan(k, None, constant) for k in system.stages]
         self.kernels = [self._plan(k, kept, constant) for k in system.kernels]
 
     def _plan(self, kernel: Kernel, kept: dict[int, int] | None, constant: Callable[[np.ndarray], Any]) -> Any:

@@ -72,7 +72,7 @@ class Case:
     @property
     def fluxes(self) -> list[int]:
         """Which of the integrated fluxes the loss needs."""
-        return [] if self.flux is None else [self.system.fluxes.index(self.flux)]
+        return [] if self.flux is None else [int(self.system.fluxes[self.flux][0])]
 
     def numbers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Initial states, parameters, and forcing by interval, in the order of the system."""

@@ -30,7 +30,7 @@ def prepare(case: Case, rtol: float, **settings: Any) -> Callable[[], tuple[floa
     def gradient() -> tuple[float, Values]:
         solution = solve(case.intervals)
         y = torch.cat([solution.states[k] for k in system.states], dim=1)[:, order]
-        q = torch.stack([solution.fluxes[system.fluxes[i]] for i in case.fluxes], -1) if case.fluxes else None
+        q = None if case.flux is None else solution.fluxes[case.flux][..., None]
         loss = case.loss(y[1:], q, torch.from_numpy, torch.sum)
         bars = (g.numpy() for g in torch.autograd.grad(loss, wanted))
         return loss.item(), dict(zip(names, bars, strict=True))
