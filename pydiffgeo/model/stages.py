@@ -72,17 +72,14 @@ def takes_forcing(function: Callable[..., object], places: int) -> bool:
     """Whether a local function of so many places takes the forcing after them."""
     try:
         signature = inspect.signature(function)
-        signature.bind(*range(places))
-    except TypeError:
-        return _takes(function, places + 1)
-    except ValueError:  # no Python function
+    except (TypeError, ValueError):  # no Python function
         return False
-    return False
+    return not _binds(signature, places) and _binds(signature, places + 1)
 
 
-def _takes(function: Callable[..., object], count: int) -> bool:
+def _binds(signature: inspect.Signature, count: int) -> bool:
     try:
-        inspect.signature(function).bind(*range(count))
+        signature.bind(*range(count))
     except TypeError:
         return False
     return True
