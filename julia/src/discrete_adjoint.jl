@@ -9,11 +9,10 @@
 # depends on u and on the parameters, the gradient of sum_i nu_i' J k_i for all stages at once.
 
 "What going back through a step reads and overwrites."
-struct StepAdjoint{L,M}
+struct StepAdjoint{S}
     work::Work{Float64}
-    linear::L                     # solves with the transposed matrix of the step
-    matrix::M
-    values::SparseMatrixCSC{Float64,Int}
+    solver::S                     # with the matrix of the step and its transpose (`step_matrix.jl`)
+    k::Matrix{Float64}            # (stages, states): of a step whose stages are computed again
     k_bar::Matrix{Float64}        # (states, stages)
     nu::Matrix{Float64}           # (stages, rates): gradients to the right-hand sides of the stages
     value_k::Matrix{Float64}      # (stages, assigned values): how they move along k
@@ -26,26 +25,18 @@ struct StepAdjoint{L,M}
     forcing_rate_bar::Vector{Float64}
 end
 
-function StepAdjoint(w::Work{Float64}, J, linsolve)
+function StepAdjoint(w::Work{Float64}, solver)
     m = w.model
     assigned = m.n_values - m.base
-    # Its diagonal makes the first, never used, matrix regular.
-    foreach(i -> J[i, i] = 1.0, 1:m.n_states)
-    linear = init(SciMLBase.LinearProblem(J, zeros(m.n_states)), linsolve)
-    return StepAdjoint(w, linear, J, copy(m.transposed), zeros(m.n_states, STAGES), zeros(STAGES, size_of(m)),
+    return StepAdjoint(w, solver, zeros(STAGES, m.n_states), zeros(m.n_states, STAGES), zeros(STAGES, size_of(m)),
                        zeros(STAGES, assigned), zeros(STAGES, assigned), zeros(m.n_states), zeros(m.n_states),
                        zeros(size_of(m)), zeros(m.n_values), zeros(m.n_forcings), zeros(m.n_forcings))
 end
 
-"Sets the transposed matrix `J' - I shift` of a step, and what integrated fluxes give to the states."
+"Sets the matrix `J - I shift` of a step, and what integrated fluxes give to the states."
 function set_matrix!(a::StepAdjoint, q_bar, shift)
     w, m = a.work, a.work.model
-    values, rows = nonzeros(a.values), rowvals(a.values)
-    @inbounds for column in 1:m.n_states, at in nzrange(a.values, column)
-        values[at] = w.entries[m.places[at]] - (rows[at] == column ? shift : 0.0)
-    end
-    fill_entries!(a.matrix, a.values, values)
-    a.linear.A = a.matrix
+    set_matrix!(a.solver, w, shift)
     rows = rowvals(m.pattern)
     fill!(a.border, 0.0)
     @inbounds for column in 1:m.n_states, at in nzrange(m.pattern, column)
@@ -63,19 +54,47 @@ function flux_weights(tab)
     return beta
 end
 
-"Takes `lambda`, the gradient to the states, from the end of a step of size `h` to its start at time `t`."
+"Puts the matrix of the step of size `h` from `start` at time `t` together; slopes and the point set are those there."
+function begin_step!(a::StepAdjoint, q_bar, tab, start, t, h)
+    jacobian!(set_point!(a.work, start, t))
+    set_matrix!(a, q_bar, 1 / (tab.gamma * h))
+    return nothing
+end
+
+"Computes the stages of a step that has begun."
+function stages_again!(a::StepAdjoint, tab, start, t, h)
+    w, rates, trend = a.work, a.rates_bar, a.bar
+    trend = view(a.bar, 1:size_of(w.model))
+    w.linear && time_rates!(trend, w)
+    for i in 1:STAGES
+        stage_point!(a.u, start, a.k, tab.A, i)
+        rates!(rates, set_point!(w, a.u, t + tab.c[i] * h))
+        share = w.linear ? h * tab.d[i] : 0.0
+        @inbounds for l in eachindex(a.u)
+            right = share == 0 ? rates[l] : muladd(share, trend[l], rates[l])
+            for j in 1:i-1
+                right = muladd(tab.C[i, j] / h, a.k[j, l], right)
+            end
+            a.u[l] = -right
+        end
+        k = divide_step!(a.solver, a.u)
+        @inbounds for l in eachindex(a.u)
+            a.k[i, l] = k[l]
+        end
+    end
+    return a.k
+end
+
+"Takes `lambda`, the gradient to the states, from the end of a step of size `h` that has begun to its start at time `t`."
 function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint, tab, beta, start, k, t, h)
     w, m, n = a.work, a.work.model, a.work.model.n_states
-    jacobian!(set_point!(w, start, t))
     gamma_h = tab.gamma * h
-    set_matrix!(a, q_bar, 1 / gamma_h)
     for i in 1:STAGES
         a.k_bar[:, i] .= tab.b[i] .* lambda
     end
     for i in STAGES:-1:1
         a.u .= (-gamma_h * beta[i]) .* a.border .- view(a.k_bar, :, i)
-        a.linear.b = a.u
-        nu = SciMLBase.solve!(a.linear).u
+        nu = divide_transposed_step!(a.solver, a.u)
         @inbounds for l in 1:n
             a.nu[i, l] = a.rates_bar[l] = nu[l]
         end
@@ -217,8 +236,8 @@ function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_
     beta = flux_weights(tab)
     lambda = zeros(n)
     sides = w.model.decisions ? Sides(w.model) : nothing
-    for block in blocks(kept, n, s.memory)
-        record = kept.record === nothing ? again(integrator, breaks, f, kept, y, block, s) : kept.record
+    for block in blocks(kept, n, s.memory; sparing = true)
+        record = kept.record === nothing ? again(integrator, breaks, f, kept, y, block, s; sparing = true) : kept.record
         for j in reverse(block)
             lambda .+= view(y_bar, :, j + 1)
             seeds = view(q_bar, :, j)
@@ -233,7 +252,9 @@ function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_
                         pull_turn!(lambda, seeds, view(f_bar, :, :, j), a.bar, turn, w, start, t)
                     end
                 end
-                step_adjoint!(lambda, seeds, view(f_bar, :, :, j), a, tab, beta, start, stages_of(record, step), t, h)
+                begin_step!(a, seeds, tab, start, t, h)
+                k = spared(record) ? stages_again!(a, tab, start, t, h) : stages_of(record, step)
+                step_adjoint!(lambda, seeds, view(f_bar, :, :, j), a, tab, beta, start, k, t, h)
             end
         end
     end

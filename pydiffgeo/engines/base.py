@@ -42,7 +42,7 @@ FINAL = (Status.TIME_LIMIT, Status.OUT_OF_RANGE)
 class Options:
     """How to solve. `solver` is a name that the engine knows, or None for its own choice.
 
-    `memory` bounds, in bytes, what each member keeps for its adjoint; beyond it, steps are taken again.
+    `memory` bounds, in bytes, what is kept for the adjoint, all members together; beyond it, steps are taken again.
     `max_seconds` bounds each call of `forward`, `backward` and `tangent`, all members together.
     """
 
@@ -53,7 +53,7 @@ class Options:
     max_steps: int = 100_000
     threads: int = 0
     compiled: bool = False
-    memory: float = 1e9
+    memory: float = 2e8
     max_seconds: float = float("inf")
 
 

@@ -83,7 +83,8 @@ class JuliaEngine:
             model, least = self._model(package, problem.system)
             share, steep = _shares(least, asked.rtol) if differentiate else (1.0, 1.0)
             rtol, atol = share * asked.rtol, share * asked.atol
-            settings = package.Settings(chosen["solver"], rtol, atol, asked.max_steps, asked.memory, steep)
+            share_of_memory = asked.memory / problem.members
+            settings = package.Settings(chosen["solver"], rtol, atol, asked.max_steps, share_of_memory, steep)
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
             inputs = flat(problem.y0), flat(problem.p), flat(f), f.shape[2]
