@@ -311,3 +311,12 @@ function step_prototype(m::Model)
     fronts = fronts_of(m)
     return fronts === nothing ? prototype(m.pattern, Float64) : (copy(m.pattern), Multifrontal(fronts, m.pattern))
 end
+
+"What solves the linear systems of the steps of a solver, in words."
+function linear_solver(m::Model, solver, sensitivity)
+    core = core_of(m.pattern)
+    size_of(m) <= DENSE && return "dense"
+    tridiagonal(m.pattern, core) && return "banded"
+    multifrontal = solver == "Rodas5P" && sensitivity != "forward" && fronts_of(m) !== nothing
+    return multifrontal ? "sparse direct (multifrontal)" : "sparse direct (KLU)"
+end

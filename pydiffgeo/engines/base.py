@@ -96,6 +96,8 @@ class Stats(TypedDict):
     solver: str
     """The method used; `solver_why` says how it was chosen."""
     solver_why: str
+    linear_solver: str
+    """What solves the linear systems of its steps: "dense", "banded" or "sparse direct", and by which method."""
     sensitivity: str
     """How gradients are found: "adjoint" (continuous), "discrete", "gauss" or "forward"."""
     sensitivity_why: str
@@ -152,6 +154,7 @@ def make_stats(
         why="",
         solver=solver,
         solver_why=solver_why,
+        linear_solver="",
         sensitivity=sensitivity,
         sensitivity_why=sensitivity_why,
         rtol=float("nan"),

@@ -29,6 +29,7 @@ from .calls import Call
 from .compiling import compiling
 from .limits import Guards, guarded
 from .rosenbrock import SHORTEST, Rosenbrock, steepness
+from .sparse_rosenbrock import SparseRosenbrock, is_large_grid
 from .symbols import Matrices, Scalars, closed_values, rates, results_of, sides_of, with_fluxes
 from .turning import Turning
 
@@ -50,6 +51,8 @@ FORWARD_SHARE, BACKWARD_SHARE = 0.2, 0.1
 PLACES = 64
 # The fallback's own tolerances, as a share of those asked for.
 FALLBACK_FACTOR = 0.005
+# And those of the method for large grids, whose discrete gradients follow them closely.
+LARGE_FACTOR = 0.5
 
 T = TypeVar("T")
 
@@ -114,8 +117,10 @@ class Interval:
         self._guarded = with_fluxes(self._symbols, n_fluxes, ode=guarded(system, total, run, options))
         self._functions: dict[str | int, ca.Function] = {}
         self._zeros = np.zeros(n_fluxes)
-        self._forward = self._forward_call()
         self._values = v
+        # Where factors fill up, another method is far quicker, in its own steps.
+        self.large = self.falls_back and kind is Scalars and is_large_grid(system, ca.jacobian_sparsity(total[:n], y))
+        self._forward = None if self.large else self._forward_call()
         self._locator: Call | None = None
         self._turning: dict[tuple[tuple[int, tuple[int, ...]], ...], Turning] = {}
         self._backward: Call | None = None
@@ -141,10 +146,16 @@ class Interval:
                 self.compiled = False
         return ca.integrator(name, "cvodes", dae, 0.0, grid, setup)
 
+    @property
+    def linear_solver(self) -> str:
+        """What solves the linear systems of a step."""
+        return "sparse direct (SuperLU)" if self.large else "sparse direct (QR)"
+
     def twin(self) -> Interval:
         """Another one for another thread, with the same functions and memory of its own."""
         other = copy(self)
-        other._forward, other._backward, other._tangents, other._fallback = other._forward_call(), None, {}, None
+        other._forward = None if self.large else other._forward_call()
+        other._backward, other._tangents, other._fallback = None, {}, None
         other._locator, other._turning, other.setup_seconds = None, {}, 0.0
         return other
 
@@ -162,8 +173,12 @@ class Interval:
     def forward(self, y: Array, par: Array) -> tuple[Array, Array, str]:
         """States at the end, integrated fluxes, and why CVODES gave up, where it did; raises `Failure`."""
         start, n = np.concatenate([y, self._zeros]), self.n_states
+        if self.large:
+            end = self.fallback.forward(start, par, self.watch, self._look)
+            return end[:n], end[n:], ""
 
         def attempt() -> Array:
+            assert self._forward is not None
             try:
                 end = self._forward(start, par)[0].copy()
             except Failure as failure:
@@ -225,11 +240,13 @@ class Interval:
         """What solves an interval, states and fluxes together, where CVODES gave up."""
         if self._fallback is None:
             started, most = time.perf_counter(), self.options.max_steps
-            tight = _tolerances(self.options, FALLBACK_FACTOR)
-            steep = ca.vertcat(self._steepness(), type(self._values).zeros(len(self._zeros)))
-            self._fallback = Rosenbrock(
-                self._closed(steepness=steep), tight["reltol"], tight["abstol"], most - int(FORWARD_SHARE * most)
-            )
+            tight = _tolerances(self.options, LARGE_FACTOR if self.large else FALLBACK_FACTOR)
+            problem = self._closed(steepness=ca.vertcat(self._steepness(), type(self._values).zeros(len(self._zeros))))
+            tolerances = tight["reltol"], tight["abstol"]
+            if self.large:
+                self._fallback = SparseRosenbrock(problem, len(self._zeros), *tolerances, most)
+            else:
+                self._fallback = Rosenbrock(problem, *tolerances, most - int(FORWARD_SHARE * most))
             self.watch.uncounted(time.perf_counter() - started)
         return self._fallback
 
@@ -244,7 +261,7 @@ class Interval:
             x_dot = np.concatenate([y_dot, np.zeros((len(y_dot), len(self._zeros)))], axis=1)
             return self.fallback.tangent(start, par, x_dot, par_dot, self.watch)
 
-        if again:
+        if again or self.large:
             moved, why = instead(), ""
         else:
             moved, why = self._or_fallback(lambda: self._push(y, par, y_dot, par_dot), instead)
@@ -276,7 +293,7 @@ class Interval:
             x_bar, par_bar = self.fallback.backward(start, par, bar, self.watch)
             return x_bar[: self.n_states], par_bar
 
-        if again:
+        if again or self.large:
             return *instead(), ""
         (start_bar, par_bar), why = self._or_fallback(lambda: self._back(y, par, y_bar, q_bar), instead)
         return start_bar, par_bar, why
