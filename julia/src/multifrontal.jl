@@ -291,8 +291,9 @@ function SciMLBase.solve!(cache::LinearCache, alg::Multifrontal; kwargs...)
     return SciMLBase.build_linear_solution(alg, x, nothing, cache; retcode = SciMLBase.ReturnCode.Success)
 end
 
-# Systems of fewer states, and with less fill than this times as much, go to KLU: they have small fronts only.
-const MANY, FILL = 100, 4
+# Systems of fewer states, and with less fill than this times as much, as trees of reaches, go to KLU: they have small
+# fronts only.
+const MANY, FILL = 100, 10
 
 "The fronts of a model whose steps are solved on them; nothing where there are better ways."
 function fronts_of(m::Model)

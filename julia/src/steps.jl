@@ -149,16 +149,22 @@ function forward_steps!(y, q, workspace::Workspace, breaks, p, f, s::Settings, k
         before = counts.steps
         march!(record, initial_steps, y, q, w, breaks, f, j:j, s, counts, workspace.integrator)
         taken[j] = counts.steps - before
-        record = within(record, s.memory)
+        record = within(record, s.memory, j / length(taken))
     end
     counts.share = w.share
     return keep ? MemberRecord(handed_over!(workspace, record), taken, initial_steps) : nothing
 end
 
-"What goes on being remembered: less where the memory allowed is used up."
-within(record::Nothing, memory) = nothing
-within(record::Sparing, memory) = bytes(record) > memory ? nothing : record
-within(record::StepRecord, memory) = bytes(record) > memory ? within(Sparing(spare(record)), memory) : record
+"""
+What goes on being remembered: less where the memory allowed is used up, or would be at the end, of which the share `done`
+is behind. A record is not cut short before it has an eighth of that memory: the steps of the beginning may be the shortest.
+"""
+within(record::Nothing, memory, done) = nothing
+within(record::Sparing, memory, done) = bytes(record) > memory ? nothing : record
+function within(record::StepRecord, memory, done)
+    bytes(record) > memory * max(done, 1 / 8) || return record
+    return within(Sparing(spare(record)), memory, done)
+end
 
 # A record of more bytes is not copied: its memory goes to who keeps it.
 const LARGE = 1e6

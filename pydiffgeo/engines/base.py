@@ -53,7 +53,7 @@ class Options:
     max_steps: int = 100_000
     threads: int = 0
     compiled: bool = False
-    memory: float = 2e8
+    memory: float = 4e8
     max_seconds: float = float("inf")
 
 
