@@ -157,12 +157,12 @@ end
 
 """
 What goes on being remembered: less where the memory allowed is used up, or would be at the end, of which the share `done`
-is behind. A record is not cut short before it has an eighth of that memory: the steps of the beginning may be the shortest.
+is behind. A record is not cut short before it has half of that memory: the steps of the beginning may be the shortest.
 """
 within(record::Nothing, memory, done) = nothing
 within(record::Sparing, memory, done) = bytes(record) > memory ? nothing : record
 function within(record::StepRecord, memory, done)
-    bytes(record) > memory * max(done, 1 / 8) || return record
+    bytes(record) > memory * max(done, 1 / 2) || return record
     return within(Sparing(spare(record)), memory, done)
 end
 
