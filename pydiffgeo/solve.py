@@ -78,9 +78,9 @@ def solve(
 ) -> Solution:
     """Solves `model` and returns states, outputs and integrated fluxes as differentiable tensors.
 
-    Gradients come from an adjoint, by `backward()` or `torch.func.grad`, `vjp` and `jacrev`; derivatives along directions
-    in forward mode, by `torch.autograd.forward_ad`, `torch.func.jvp`, `jacfwd` or `jacobian`. Second derivatives are
-    refused. What `torch.vmap` maps over is solved together, as a batch is.
+    Gradients come from an adjoint, by `backward()`, `torch.autograd.grad` or `torch.func.grad`, `vjp` and `jacrev`;
+    derivatives along directions in forward mode, by `torch.autograd.forward_ad`, `torch.func.jvp` or `jacfwd`; either way
+    by `jacobian`. Second derivatives are refused. What `torch.vmap` maps over is solved together, as a batch is.
 
     Args:
         model: what to solve; `print(model.describe())` lists its names, units and bounds.

@@ -323,7 +323,7 @@ class Site(Made):
             parts.append(residuals(solved[-1], self.tuning, self.loss) if self.tuning else variable[:, :0])
             return torch.cat(parts, dim=1)
 
-        value, derivative = jacobian(of, torch.from_numpy(np.array(x)))
+        value, derivative = jacobian(of, torch.from_numpy(np.array(x)), mode="forward")
         good = solved[-1].ok.reshape(-1, 1)
         value, derivative = torch.where(good, value, 0.0), torch.where(good.unsqueeze(-1), derivative, 0.0)
         lengths = [sum(o.values.shape[-1] for o in self.observations), len(self.priors)]
