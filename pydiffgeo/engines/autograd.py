@@ -24,9 +24,9 @@ from .reuse import solved_once
 
 ONCE = (
     "a solve can be differentiated once, and second derivatives were asked for: by a derivative of a derivative, such as "
-    "torch.func.hessian or what follows create_graph=True. Difference the gradients of two solves; or take the product of "
-    "two Jacobians (pydiffgeo.jacobian) for the Hessian of a sum of squares; or torch.func.jvp, which needs first "
-    "derivatives only, for torch.autograd.functional.jvp"
+    "torch.func.hessian or what follows create_graph=True. Use pydiffgeo.gauss_newton_vector_product or "
+    "pydiffgeo.hessian_vector_product, which differences gradients; or torch.func.jvp, which needs first derivatives only, "
+    "for torch.autograd.functional.jvp"
 )
 
 

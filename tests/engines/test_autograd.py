@@ -164,7 +164,7 @@ SECOND: dict[str, Callable[[Callable[[Tensor], Tensor], Tensor], Any]] = {
 
 @pytest.mark.parametrize("name", SECOND)
 def test_second_derivatives_are_refused_in_words(name: str, engine: str) -> None:
-    with pytest.raises((AdjointError, TangentError), match=r"differentiated once.*Difference the gradients"):
+    with pytest.raises((AdjointError, TangentError), match=r"differentiated once.*hessian_vector_product"):
         SECOND[name](lambda k: left(k, engine=engine), K[0])
 
 
