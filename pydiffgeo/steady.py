@@ -24,6 +24,10 @@ from .model import ForcingVariable, Model, TimeSeries, quantities
 from .solution import fluxes_of, outputs_of, total
 from .solve import forcing_at, pack_states
 from .tensors import as_tensor, check_shape
+from .tolerances import tolerances
+
+# Where no absolute tolerance is given.
+ATOL = 1e-10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -139,7 +143,7 @@ def steady(
     initial: Mapping[str, Numbers] | None = None,
     engine: str = "auto",
     rtol: float = 1e-8,
-    atol: float = 1e-10,
+    atol: float | Mapping[str, float] = ATOL,
     max_iterations: int = 1000,
     threads: int = 0,
     max_seconds: float | None = None,
@@ -166,7 +170,7 @@ def steady(
         initial: name -> where to begin, shaped like a parameter; missing ones take defaults. It has no gradient.
         engine: "julia", "sundials", or "auto": Julia where it is ready to use, else SUNDIALS.
         rtol, atol: a state is found where the last step of Newton's method was no longer than `atol + rtol * |state|`.
-            That step is taken, so that its error is far smaller.
+            That step is taken, so that its error is far smaller. `atol` may be a mapping from states to their own.
         max_iterations: Jacobians that may be factorised for each member.
         threads: how many members are searched for at a time; 0 is the engine's choice.
         max_seconds: time that the search, and each pass for derivatives, may take; None allows any.
@@ -180,24 +184,29 @@ def steady(
             where it is outside of a limit of the model, `Status.NOT_FINITE` where rates are not finite.
         AdjointError: from `backward()`, where an adjoint solve fails and `throw` is set, or a second derivative is asked.
     """
-    check_positive(rtol=rtol, atol=atol)
+    asked = tolerances(model, rtol, atol, ATOL)
     if max_seconds is not None:
         check_positive(max_seconds=max_seconds)
     check_whole(1, max_iterations=max_iterations)
     check_whole(0, threads=threads)
     check_switch(throw=throw)
-    rtol, atol = float(rtol), float(atol)
     if not isinstance(model, Model):
         raise InputError(f"model must be a pydiffgeo.Model, got {model!r}")
-    inputs = check_inputs(model, parameters, _constant(model, forcing), [0.0, 1.0], initial, (rtol, atol))
+    inputs = check_inputs(model, parameters, _constant(model, forcing), [0.0, 1.0], initial, asked)
     chosen, why = choose_engine(engine)
     system, programs = system_of(model, inputs.layout)
     seconds = float("inf") if max_seconds is None else float(max_seconds)
-    options = Options(rtol, atol, max_steps=int(max_iterations), threads=int(threads), max_seconds=seconds)
+    options = Options(
+        *(asked.rtol, asked.atol),
+        max_steps=int(max_iterations),
+        threads=int(threads),
+        max_seconds=seconds,
+        atols=asked.by_name,
+    )
     search = SteadyEngine(chosen, *_bounds(model, system))
     y0 = pack_states(system, inputs)
     y, q, report = differentiable_solve(search, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
-    report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, rtol, atol
+    report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, asked.rtol, asked.asked
     batched = inputs.batch is not None
     y, q = (y[:, 1], q[:, 0]) if batched else (y[0, 1], q[0, 0])
     solution = SteadySolution(

@@ -20,6 +20,7 @@ from ..jacobian import jacobian
 from ..model import Model, TimeSeries, check_times
 from ..observe import Observation
 from ..solve import Method, Solution, solve
+from ..tolerances import times_atol
 from ..transforms import Bounded, Transforms, bounded
 from .objective import (
     LIKELIHOODS,
@@ -220,9 +221,9 @@ class Site(Made):
 
     def coarse(self) -> Site:
         """The site with tolerances that are enough to compare candidates, both looser by the same factor."""
-        rtol, atol = float(self.settings.get("rtol", Options.rtol)), float(self.settings.get("atol", Options.atol))
+        rtol, atol = float(self.settings.get("rtol", Options.rtol)), self.settings.get("atol", Options.atol)
         looser = max(SCREENING / rtol, 1.0)
-        return replace(self, settings={**self.settings, "rtol": looser * rtol, "atol": looser * atol})
+        return replace(self, settings={**self.settings, "rtol": looser * rtol, "atol": times_atol(atol, looser)})
 
     def evaluate(self, x: Array, *, gradient: bool = True, normal: bool = False) -> Evaluation:
         """Loss and derivatives at the rows of `x`, `(members, n)`. A member that cannot be solved has an infinite loss.

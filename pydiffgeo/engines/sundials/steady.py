@@ -18,6 +18,7 @@ import casadi as ca
 import numpy as np
 
 from ...arrays import Array
+from ..absolute import absolute, absolute_of_guard
 from ..base import Problem, Status
 from ..batch import Failure, Watch
 from ..ir.kernels import SLACK, System
@@ -62,7 +63,9 @@ def search_of(problem: Problem, member: int, watch: Watch, seconds: list[float] 
         watch.uncounted(spent)
         if seconds is not None:
             seconds[0] += spent
-    search.watch, search.rtol, search.atol = watch, problem.options.rtol, problem.options.atol
+    options = problem.options
+    search.watch, search.rtol = watch, options.rtol
+    search.atol = absolute(problem.system, options)[: problem.system.n_states]
     search.p, search.f = problem.p[member], problem.f[member, 0, 0]
     # Enough for what follows a search.
     search.iterations, search.allowed = 0, 1
@@ -77,7 +80,7 @@ class Search:
 
     watch: Watch
     rtol: float
-    atol: float
+    atol: Array
 
     def __init__(self, functions: Functions) -> None:
         self._of = functions
@@ -198,7 +201,9 @@ class Search:
             raise Failure(Status.OUT_OF_RANGE, "(the steady state lies outside of the bounds of a state)")
         if self._of.limits is not None:
             low, value, high = self._of.limits(y, self.p, self.f).full().T
-            slack = [SLACK * (self.rtol * np.abs(bound) + self.atol) for bound in (low, high)]
+            least = float(self.atol.min())
+            atol = np.concatenate([absolute_of_guard(g, self.atol, least) for g in self._of.guards])
+            slack = [SLACK * (self.rtol * np.abs(bound) + atol) for bound in (low, high)]
             within = (value >= low - slack[0]) & (value <= high + slack[1])
             if not within.all():
                 row = int(np.argmin(within))
