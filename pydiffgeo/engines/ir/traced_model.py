@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from ...errors import UnsupportedOperationError
 from ...fingerprint import digest
 from ...model import CoupledModel, Model, Stage
+from ...model.coupling import networks_of
 from ...model.networks import Architecture, architecture_of
 from ...model.stages import takes_forcing
 from .captured import Captured, captured
@@ -119,6 +120,12 @@ class _Scope:
         cell = list(dict.fromkeys([*self.cell, *self.stores[boundary]]))
         return [("cell", cell), ("forcing", self.beside[boundary]), ("face", self.outside[boundary])]
 
+    def beside_link(self, boundary: str) -> list[str]:
+        """What a side of a link shows: a cell, or a place of a boundary with the cell that it touches."""
+        if not boundary:
+            return self.cell
+        return list(dict.fromkeys([*self.cell, *self.stores[boundary], *self.outside[boundary]]))
+
     def spaces(self, stage: Stage) -> list[tuple[str, list[str]]]:
         if stage.on == "cell":
             return self.within(stage.function)
@@ -129,14 +136,13 @@ def _trace_coupled(model: CoupledModel) -> Programs:
     regions = {key: trace_model(region.model) for key, region in model.regions.items()}
     scopes = {key: _scope_after(region.model, regions[key]) for key, region in model.regions.items()}
     common = list(dict.fromkeys(f.name for r in model.regions.values() for f in r.model.forcings if f.on == "model"))
-    links = []
+    links, networks = [], architectures(model)
     for link in model.links:
-        spaces = [("left", scopes[link.left].cell), ("right", scopes[link.right].cell), ("face", [*link.values])]
+        seen = [scopes[region].beside_link(boundary) for region, boundary, _ in link.sides]
+        spaces = [("left", seen[0]), ("right", seen[1]), ("face", [*link.values])]
         spaces += [("forcing", common)] if takes_forcing(link.function, 3) else []
-        links.append(trace(f"{model.name}.{link.name}", link.function, spaces))
-    networks = {
-        region.networks[k]: a for key, region in model.regions.items() for k, a in regions[key].networks.items()
-    }
+        called = networks_of(link, model.regions)
+        links.append(trace(f"{model.name}.{link.name}", link.function, spaces, networks, called))
     return Programs(
         *(None, None, None, (), (), (), None), regions=tuple(regions.values()), links=tuple(links), networks=networks
     )
