@@ -303,8 +303,8 @@ def trace(
     called = {prefix: {n: n for n in tracer.networks} for prefix in CALLING} if called is None else called
     arguments = [
         SimpleNamespace(
-            **{n: partial(tracer.call, network) for n, network in called.get(prefix, {}).items()},
-            **{n: Symbol(tracer, tracer.builder.input(f"{prefix}.{n}")) for n in names},
+            **{n: partial(tracer.call, network) for n, network in called.get(prefix, {}).items()}
+            | {n: Symbol(tracer, tracer.builder.input(f"{prefix}.{n}")) for n in names}
         )
         for prefix, names in spaces
     ]
