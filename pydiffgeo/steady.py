@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from .inputs import Inputs, check_inputs
 from .model import ForcingVariable, Model, TimeSeries, quantities
 from .solution import fluxes_of, outputs_of, total
 from .solve import forcing_at, pack_states
+from .stability import growth_rates
 from .tensors import as_tensor, check_shape
 from .tolerances import tolerances
 
@@ -76,6 +78,32 @@ class SteadySolution:
             good = good & torch.tensor([s.ok for s in self.status]).reshape(good.shape)
         return good
 
+    @cached_property
+    def _growth(self) -> tuple[Array, Array]:
+        return growth_rates(self.report)
+
+    @property
+    def growth(self) -> Tensor:
+        """The fastest rate, per unit of time, at which a small perturbation grows, `(batch,)` or `()`; NaN in a failed member.
+
+        It is the largest real part of an eigenvalue of the Jacobian of the rates, and negative where all perturbations
+        decay. Computed when first asked for; of more than 1000 states by iterations of SciPy's, see `pydiffgeo.stability`.
+
+        Raises:
+            InputError: the solution was pickled.
+            MissingPackageError: there are many states, and SciPy is not installed.
+            EngineError: there are many states, and the iterations for their eigenvalues do not converge.
+        """
+        growth = torch.from_numpy(self._growth[0].copy())
+        return growth if self.batched else growth[0]
+
+    @property
+    def stable(self) -> Tensor:
+        """Whether small perturbations decay: `growth` is below zero by more than rounding. Raises as that does."""
+        growth, rounding = self._growth
+        stable = torch.from_numpy(growth < -rounding)
+        return stable if self.batched else stable[0]
+
     @property
     def outputs(self) -> Mapping[str, Tensor]:
         """Algebraic outputs: name -> `(..., cell)`, differentiable."""
@@ -123,7 +151,7 @@ class SteadySolution:
             for name in ("states", "fluxes", "parameters", "forcing", "networks")
         }
         values = {f.name: getattr(self, f.name) for f in fields(self)} | plain
-        values["report"] = replace(self.report, y=nothing, q=nothing)
+        values["report"] = replace(self.report, y=nothing, q=nothing, tape=replace(self.report.tape, problem=None))
         return type(self), tuple(values.values())
 
     def __repr__(self) -> str:
@@ -158,8 +186,8 @@ def steady(
     rates fall (switched evolution relaxation: Kelley and Keyes 1998, SIAM J. Numer. Anal. 35), until Newton's method
     succeeds from where they have led.
 
-    Where a model has several steady states, `initial` decides which is found. It need not be a stable one: solve on from
-    it to see. Gradients are those of the implicit function theorem, by one solve with the transposed Jacobian, in
+    Where a model has several steady states, `initial` decides which is found. It need not be a stable one: the solution's
+    `stable` and `growth` say. Gradients are those of the implicit function theorem, by one solve with the transposed Jacobian, in
     backward and in forward mode; a steady state can be differentiated once.
 
     Args:

@@ -275,6 +275,8 @@ class Steady:
     setup_seconds: float = 0.0
     scale: Array | float = 0.0
     """The least size by which each state's rate of change is measured."""
+    problem: Problem | None = None
+    """What was asked; None once pickled."""
 
 
 class Solver(Protocol):

@@ -74,6 +74,7 @@ class SteadyEngine:
         n_states = problem.system.n_states
         y = np.stack([problem.y0, np.where(good, result.y, np.nan)], axis=1)
         q = np.where(good, result.rates[:, n_states:], np.nan)[:, None]
+        result.problem = problem
         stats = make_stats(self.name, solver="newton", sensitivity="adjoint")
         stats["setup_seconds"] = result.setup_seconds
         stats["forward_seconds"] = time.perf_counter() - started - result.setup_seconds

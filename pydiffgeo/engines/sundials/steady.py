@@ -11,13 +11,13 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import Event, Lock
 from weakref import WeakKeyDictionary
 
 import casadi as ca
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, Indices
 from ..absolute import absolute, absolute_of_guard
 from ..base import Problem, Status
 from ..batch import Failure, Watch
@@ -75,6 +75,13 @@ def search_of(problem: Problem, member: int, watch: Watch, seconds: list[float] 
         idle.append(search)
 
 
+def jacobian_at(problem: Problem, member: int, y: Array) -> tuple[Indices, Indices, Array]:
+    """The Jacobian of the rates of the states at `y`: rows, columns and values of its entries."""
+    watch = Watch(problem.options.max_seconds, Event())
+    with search_of(problem, member, watch) as search:
+        return search.jacobian(y)
+
+
 class Search:
     """Finds a steady state of one member, and its derivatives. Not for use by two threads at a time."""
 
@@ -129,6 +136,11 @@ class Search:
             moved = self._of.push(y, self.p, self.f, np.concatenate([y_dots[k], inputs])).full().ravel()
             q_dots[k] = moved[n:]
         return _finite(y_dots), _finite(q_dots)
+
+    def jacobian(self, y: Array) -> tuple[Indices, Indices, Array]:
+        """Rows, columns and values of the Jacobian of the rates of the states at `y`."""
+        self._set_matrix(y, 0.0)
+        return self._rows, self._columns, -self._values
 
     def _newton_or_continued(self, y: Array) -> Array:
         try:
