@@ -340,6 +340,6 @@ function network_stage(items, widths, biases, activations, shapes, first, gather
     rest = fill(first, items * (net.columns - features(net)))
     rest[1:net.weights] .= first .+ (0:net.weights-1)
     along, variable = features(net), features(net) + weight_columns(net)
-    return Kernel((Value(net), Slopes(net), Pull(net), Bend(net)), hcat(gather, reshape(rest, items, :)),
-                  collect(1:results(net)), targets, ones(size(targets)), along, along, variable; partials = Kept(net))
+    return Kernel((Value(net), Slopes(net), Pull(net), Bend(net), UnitSides(net)), hcat(gather, reshape(rest, items, :)),
+                  collect(1:results(net)), targets, ones(size(targets)), along, along, variable, located_units(net); partials = Kept(net))
 end
