@@ -18,7 +18,7 @@ from .engines.ir.kernels import System
 from .engines.ir.structure import system_of
 from .engines.ir.traced_model import Programs
 from .engines.registry import choose_engine
-from .errors import InputError, SolverError
+from .errors import InputError
 from .inputs import Inputs, check_inputs
 from .model import Model, TimeSeries
 from .solution import Solution, fluxes_of
@@ -138,14 +138,7 @@ def solve(
     y, q, report = differentiable_solve(chosen, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
     report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, rtol, atol
     solution = _unpack(model, programs, system, inputs, y, q, report)
-    failed = list(solution.failures())
-    if failed and throw:
-        raise SolverError(
-            f"{len(failed)} of {len(report.status)} members failed; {'; '.join(failed[:3])}"
-            f"{'; ...' if len(failed) > 3 else ''} (engine {chosen.name!r}; throw=False keeps the others)",
-            solution,
-        )
-    return solution
+    return solution.or_error("failed", chosen.name) if throw else solution
 
 
 def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
