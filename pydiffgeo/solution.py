@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -36,7 +37,7 @@ def total(flux: IntegratedFlux, amounts: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Solved:
+class Solved(ABC):
     """What a `Solution` and a `SteadySolution` have in common.
 
     Pickled, saved by `torch.save`, or sent to another process, they take their values along as tensors without
@@ -62,8 +63,8 @@ class Solved:
         return self.report.reasons
 
     @property
-    def balances(self) -> Mapping[str, Tensor]:
-        raise NotImplementedError
+    @abstractmethod
+    def balances(self) -> Mapping[str, Tensor]: ...
 
     @property
     def balance(self) -> Tensor:

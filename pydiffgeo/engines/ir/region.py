@@ -9,7 +9,7 @@ import numpy as np
 
 from ...arrays import Array, Indices
 from ...errors import ModelError
-from ...model import Boundary, Reduction
+from ...model import Reduction
 from ...model.coupling import Region
 from ...model.stages import SIDES
 from .kernels import Assigning, Guard, Kernel, NetworkStage, Scatter
@@ -86,15 +86,11 @@ class Assembly:
         for flux in self.model.fluxes:
             count = {"total": 1, "cell": self.graph.cells, "face": len(self.graph.faces)}.get(flux.on)
             if count is None:
-                count = sum(len(b.cells) for b, returned in self._returning(flux.name) if returned)
+                pairs = zip(self.model.boundaries, self.programs.boundaries, strict=True)
+                count = sum(len(b.cells) for b, program in pairs if flux.name in program.outputs)
             places[flux.name] = np.arange(size, size + count)
             size += count
         return places
-
-    def _returning(self, flux: str) -> list[tuple[Boundary, bool]]:
-        """The boundaries, and whether their functions return an integrated flux."""
-        pairs = zip(self.model.boundaries, self.programs.boundaries, strict=True)
-        return [(boundary, flux in program.outputs) for boundary, program in pairs]
 
     # What local functions see.
 
@@ -138,9 +134,8 @@ class Assembly:
         spaces = self.called(program, spaces, items)
         at = {name: self.values.take(items) for name in program.outputs}
         if clash := set(at) & (set(into) | set(self.programs.networks)):
-            raise ModelError(
-                f"{program.name} returns {sorted(clash)}, which {'are' if clash != {*list(clash)[:1]} else 'is'} there already"
-            )
+            are = "are" if len(clash) > 1 else "is"
+            raise ModelError(f"{program.name} returns {sorted(clash)}, which {are} there already")
         scatter = tuple(Scatter(name, where, np.ones(items)) for name, where in at.items())
         self.stages.append(gathered(program, spaces, scatter, items))
         into |= at
@@ -154,14 +149,14 @@ class Assembly:
         onto = SIDES[stage.sides]
         if stage.of in self.face:
             gather, left, right = [self.face[stage.of]], [self.left], [self.right]
-            weights = [_weight(self.graph.face, stage, "faces")]
+            weights = [stage.weights(self.graph.face, "faces")]
         factors = [np.full(len(w), onto[0]) for w in weights]
         for boundary in self.model.boundaries:
             if stage.of in self.outside[boundary.name] and stage.of not in boundary.geometry:
                 gather.append(self.outside[boundary.name][stage.of])
                 left.append(np.asarray(boundary.cells))
                 right.append(np.asarray(boundary.cells))
-                weights.append(_weight(boundary.geometry, stage, f"boundary {boundary.name!r}"))
+                weights.append(stage.weights(boundary.geometry, f"boundary {boundary.name!r}"))
                 factors.append(np.zeros(len(boundary.cells)))
         if not gather:
             raise ModelError(f"{name} sums {stage.of!r}, which no stage assigns on faces or boundaries before it")
@@ -292,16 +287,6 @@ class Assembly:
 def _identity(name: str) -> Program:
     builder = Builder(name)
     return builder.finish({"value": builder.input("value")})
-
-
-def _weight(geometry: Mapping[str, Array], stage: Reduction, where: str) -> Array:
-    if not stage.weight:
-        return np.ones_like(geometry["area"])
-    if stage.weight not in geometry:
-        raise ModelError(
-            f"{stage.name} has the weight {stage.weight!r}, which is no geometry of {where}: {sorted(geometry)}"
-        )
-    return np.asarray(geometry[stage.weight], np.float64)
 
 
 def spread(positions: Indices, count: int) -> Indices:
