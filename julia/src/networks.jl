@@ -173,14 +173,17 @@ end
     end
 end
 
+# Of `partials!` of a stage nothing but the results is wanted: what the layers made of them stays in the workspace, for `pull!`.
 struct Value
     net::Network
 end
 
-function (f::Value)(out, x)
-    net = f.net
+(f::Value)(out, x) = results!(out, f.net, x, Val(0))
+(f::Value)(out, partials, x) = results!(out, f.net, x, Val(1))
+
+function results!(out, net::Network, x, derivatives)
     groups(net) do before, count
-        through!(net, x, before, count, Val(0), Val(false))
+        through!(net, x, before, count, derivatives, Val(false))
         take_results!(out, net, x, before, count)
     end
     return nothing
@@ -194,20 +197,6 @@ function take_results!(out, net::Network, x, before, count)
     return nothing
 end
 
-# Of `partials!` of a stage nothing but the results is wanted: what the layers made of them stays in the workspace, for `pull!`.
-struct Kept
-    net::Network
-end
-
-function (f::Kept)(out, partials, x)
-    net = f.net
-    groups(net) do before, count
-        through!(net, x, before, count, Val(1), Val(false))
-        take_results!(out, net, x, before, count)
-    end
-    return nothing
-end
-
 struct Slopes
     net::Network
 end
@@ -216,12 +205,10 @@ function (f::Slopes)(out, slopes, x)
     net = f.net
     groups(net) do before, count
         through!(net, x, before, count, Val(1), Val(true))
+        take_results!(out, net, x, before, count)
         last, o, n = net.results[end], results(net), features(net)
-        @inbounds for c in 1:count, j in 1:o
-            out[before+c, j] = x[last+(c-1)*o+j]
-            for i in 1:n
-                slopes[before+c, (j-1)*n+i] = x[last+(i*count+c-1)*o+j]
-            end
+        @inbounds for c in 1:count, j in 1:o, i in 1:n
+            slopes[before+c, (j-1)*n+i] = x[last+(i*count+c-1)*o+j]
         end
     end
     return nothing
@@ -340,6 +327,7 @@ function network_stage(items, widths, biases, activations, shapes, first, gather
     rest = fill(first, items * (net.columns - features(net)))
     rest[1:net.weights] .= first .+ (0:net.weights-1)
     along, variable = features(net), features(net) + weight_columns(net)
-    return Kernel((Value(net), Slopes(net), Pull(net), Bend(net)), hcat(gather, reshape(rest, items, :)),
-                  collect(1:results(net)), targets, ones(size(targets)), along, along, variable; partials = Kept(net))
+    value = Value(net)
+    return Kernel((value, Slopes(net), Pull(net), Bend(net)), hcat(gather, reshape(rest, items, :)),
+                  collect(1:results(net)), targets, ones(size(targets)), along, along, variable; partials = value)
 end
