@@ -114,7 +114,17 @@ def evaluate_outputs(
         ModelError: a function that cannot be traced closes over something that has changed since.
     """
     if isinstance(model, CoupledModel):
-        return _of_regions(model, programs, values, forcing, weights)
+        outputs: Space = {}
+        for region, own in zip(model.regions.values(), programs.regions, strict=True):
+            here, moving, learnt = (
+                {k: given[v] for k, v in names.items() if v in given}
+                for names, given in ((region.names, values), (region.forcings, forcing), (region.networks, weights))
+            )
+            found = evaluate_outputs(region.model, own, here, moving, learnt)
+            outputs |= {region.outputs[k]: v for k, v in found.items()}
+        return outputs
+    if model.output is None:
+        return {}
     networks = {name: partial(_called, a, weights[name]) for name, a in programs.networks.items()}
     fields = _Fields(model, values, forcing, networks)
     if programs.closure is not None:
@@ -126,33 +136,13 @@ def evaluate_outputs(
             fields.assign(stage, program)
     if programs.output is not None:
         return _run(programs.output, fields.within(), networks)
-    if model.output is None:
-        return {}
     if digest(model.output) != programs.untraced:
         raise ModelError(
             f"{model.name}.output closes over something that has changed since the solve; look at outputs before, "
             "or declare it as a Parameter of the model"
         )
-    outputs = model.output(SimpleNamespace(**networks | fields.cell))
-    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in outputs.items()}
-
-
-def _of_regions(
-    model: CoupledModel,
-    programs: Programs,
-    values: Mapping[str, Tensor],
-    forcing: Mapping[str, Tensor],
-    weights: Mapping[str, Tensor],
-) -> dict[str, Tensor]:
-    outputs: dict[str, Tensor] = {}
-    for region, own in zip(model.regions.values(), programs.regions, strict=True):
-        if region.model.output is None:
-            continue
-        here = {k: values[v] for k, v in region.names.items() if v in values}
-        moving = {k: forcing[v] for k, v in region.forcings.items() if v in forcing}
-        learnt = {k: weights[v] for k, v in region.networks.items()}
-        outputs |= {region.outputs[k]: v for k, v in evaluate_outputs(region.model, own, here, moving, learnt).items()}
-    return outputs
+    plain = model.output(SimpleNamespace(**networks | fields.cell))
+    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in plain.items()}
 
 
 def _called(architecture: Architecture, weights: Tensor, *features: Tensor | float) -> Tensor | tuple[Tensor, ...]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -88,6 +89,16 @@ class Closure(Made):
         return {f"its function {k!r}": getattr(self, k) for k in kinds}
 
 
+def _conductivity(
+    head_and_conductivity: Callable[[Tensor, Place], tuple[Tensor, Tensor]],
+    water_content: Callable[[Tensor, Place], Tensor],
+    h: Tensor,
+    soil: Place,
+) -> Tensor:
+    """Conductivity at a head, where it has no closed form."""
+    return head_and_conductivity(water_content(h, soil), soil)[1]
+
+
 def _saturation(theta: Tensor, soil: Place) -> tuple[Tensor, Tensor]:
     """Effective saturation, and the same held between `DRIEST` and `1 - NEAR`."""
     se = (theta - soil.theta_r) / (soil.theta_s - soil.theta_r)
@@ -157,16 +168,12 @@ def _vg_water_content(h: Tensor, soil: Place) -> Tensor:
     return _extend_water_content(h, curve, se, soil)
 
 
-def _vg_conductivity(h: Tensor, soil: Place) -> Tensor:
-    return _vg_head_and_conductivity(_vg_water_content(h, soil), soil)[1]
-
-
 VAN_GENUCHTEN = Closure(
     "van_genuchten",
     (THETA_R, THETA_S, ALPHA, N, K_S, S_S),
     _vg_head_and_conductivity,
     _vg_water_content,
-    _vg_conductivity,
+    partial(_conductivity, _vg_head_and_conductivity, _vg_water_content),
     "van Genuchten 1980, Soil Sci. Soc. Am. J. 44, eqs 3, 8, 21; Mualem 1976, Water Resour. Res. 12",
 )
 
@@ -277,16 +284,12 @@ def _brooks_corey_water_content(h: Tensor, soil: Place) -> Tensor:
     return _extend_water_content(h, curve, se, soil)
 
 
-def _brooks_corey_conductivity(h: Tensor, soil: Place) -> Tensor:
-    return _brooks_corey_head_and_conductivity(_brooks_corey_water_content(h, soil), soil)[1]
-
-
 BROOKS_COREY = Closure(
     "brooks_corey",
     (THETA_R, THETA_S, ALPHA, LAMBDA, K_S, S_S),
     _brooks_corey_head_and_conductivity,
     _brooks_corey_water_content,
-    _brooks_corey_conductivity,
+    partial(_conductivity, _brooks_corey_head_and_conductivity, _brooks_corey_water_content),
     "Brooks and Corey 1964, Hydrology Paper 3, Colorado State University (Burdine 1953 conductivity)",
 )
 
