@@ -166,6 +166,14 @@ function through!(net::Network, m, before, count, derivatives::Val{D}, ::Val{T})
     return nothing
 end
 
+"One of the functions below, of a network, as a kernel calls it."
+struct OfNetwork{F}
+    function_of::F
+    net::Network
+end
+
+(f::OfNetwork)(arguments::Vararg{Any,N}) where {N} = f.function_of(f.net, arguments...)
+
 "Calls `f(before, count)` for each group of items."
 @inline function groups(f, net::Network)
     for before in 0:GROUP:net.items-1
@@ -173,15 +181,12 @@ end
     end
 end
 
+value!(net::Network, out, x) = results!(net, out, x, Val(0))
+
 # Of `partials!` of a stage nothing but the results is wanted: what the layers made of them stays in the workspace, for `pull!`.
-struct Value
-    net::Network
-end
+partials!(net::Network, out, partials, x) = results!(net, out, x, Val(1))
 
-(f::Value)(out, x) = results!(out, f.net, x, Val(0))
-(f::Value)(out, partials, x) = results!(out, f.net, x, Val(1))
-
-function results!(out, net::Network, x, derivatives)
+function results!(net::Network, out, x, derivatives)
     groups(net) do before, count
         through!(net, x, before, count, derivatives, Val(false))
         take_results!(out, net, x, before, count)
@@ -197,12 +202,7 @@ function take_results!(out, net::Network, x, before, count)
     return nothing
 end
 
-struct Slopes
-    net::Network
-end
-
-function (f::Slopes)(out, slopes, x)
-    net = f.net
+function slopes!(net::Network, out, slopes, x)
     groups(net) do before, count
         through!(net, x, before, count, Val(1), Val(true))
         take_results!(out, net, x, before, count)
@@ -215,12 +215,7 @@ function (f::Slopes)(out, slopes, x)
 end
 
 # At the point of the last `partials!`, or `bend!`: the workspace is that of the only group of items, or of the last one.
-struct Pull
-    net::Network
-end
-
-function (f::Pull)(bars, seeds, x)
-    net = f.net
+function pull!(net::Network, bars, seeds, x)
     groups(net) do before, count
         net.items > GROUP && through!(net, x, before, count, Val(1), Val(false))
         here, there = net.going
@@ -277,12 +272,7 @@ function add_features!(bars, net::Network, x, here, before, count)
     return nothing
 end
 
-struct Bend
-    net::Network
-end
-
-function (f::Bend)(bars, bent, x)
-    net = f.net
+function bend!(net::Network, bars, bent, x)
     n, o = features(net), results(net)
     groups(net) do before, count
         through!(net, x, before, count, Val(2), Val(true))
@@ -327,7 +317,7 @@ function network_stage(items, widths, biases, activations, shapes, first, gather
     rest = fill(first, items * (net.columns - features(net)))
     rest[1:net.weights] .= first .+ (0:net.weights-1)
     along, variable = features(net), features(net) + weight_columns(net)
-    value = Value(net)
-    return Kernel((value, Slopes(net), Pull(net), Bend(net)), hcat(gather, reshape(rest, items, :)),
-                  collect(1:results(net)), targets, ones(size(targets)), along, along, variable; partials = value)
+    sources = map(f -> OfNetwork(f, net), (value!, slopes!, pull!, bend!))
+    return Kernel(sources, hcat(gather, reshape(rest, items, :)),
+                  collect(1:results(net)), targets, ones(size(targets)), along, along, variable; partials = OfNetwork(partials!, net))
 end

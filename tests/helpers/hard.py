@@ -131,21 +131,17 @@ HARD = {
         weather(np.where(DOWNPOUR, 2.0, 0.0), np.where(DOWNPOUR, 0.0, 0.01)),
         -3.0,
     ),
-    "months without rain on loam": Hard(
-        column(2.0, root_depth=0.3),
-        ("loam",),
-        np.arange(MONTHS + 1.0),
-        weather(np.zeros(MONTHS), np.full(MONTHS, 0.004), np.full(MONTHS, 0.006)),
-        -0.5,
-    ),
-    "months without rain on sand": Hard(
-        column(2.0, root_depth=0.3),
-        ("sand",),
-        np.arange(MONTHS + 1.0),
-        weather(np.zeros(MONTHS), np.full(MONTHS, 0.004), np.full(MONTHS, 0.006)),
-        -0.5,
-        1e-4,
-    ),
+    **{
+        f"months without rain on {soil}": Hard(
+            column(2.0, root_depth=0.3),
+            (soil,),
+            np.arange(MONTHS + 1.0),
+            weather(np.zeros(MONTHS), np.full(MONTHS, 0.004), np.full(MONTHS, 0.006)),
+            -0.5,
+            *tolerance,
+        )
+        for soil, tolerance in (("loam", ()), ("sand", (1e-4,)))
+    },
     "ten years": Hard(column(2.0, root_depth=0.3), ("loam",), np.arange(3653.0), showers(3652), -2.0, 1e-4),
     "showers on clay": Hard(column(2.0, root_depth=0.3), ("clay",), np.arange(31.0), showers(30), -2.0, 1e-4),
 }
