@@ -18,17 +18,8 @@ from .engines.ir.evaluation import evaluate_outputs
 from .engines.ir.kernels import System
 from .engines.ir.traced_model import Programs
 from .errors import InputError, SolverError, UnknownNameError
+from .inputs import Inputs
 from .model import CoupledModel, IntegratedFlux, Model, Quantity, quantities, single
-
-
-def fluxes_of(model: Model, system: System, q: Tensor) -> dict[str, Tensor]:
-    """Integrated fluxes by name of those side by side: `(...)`, or `(..., items)` of those on cells, faces or boundaries."""
-    return {
-        f.name: q[..., int(system.fluxes[f.name][0])]
-        if f.on == "total"
-        else q.index_select(-1, torch.from_numpy(system.fluxes[f.name]))
-        for f in model.fluxes
-    }
 
 
 def total(flux: IntegratedFlux, amounts: Tensor) -> Tensor:
@@ -53,6 +44,30 @@ class Solved(ABC):
     programs: Programs
     forcing: Mapping[str, Tensor]
     networks: Mapping[str, Tensor]
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        programs: Programs,
+        system: System,
+        inputs: Inputs,
+        found: tuple[Tensor, Tensor, Forward],
+        forcing: Mapping[str, Tensor],
+        *more: object,
+    ) -> Self:
+        """What has been found: states `(members, ..., states)`, fluxes `(members, ..., fluxes)`, and the report.
+
+        `more` are the fields that only this kind of solution has.
+        """
+        y, q, report = found
+        batched = inputs.batch is not None
+        if not batched:
+            y, q = y[0], q[0]
+        states = {name: y.index_select(-1, torch.from_numpy(at)) for name, at in system.states.items()}
+        fluxes = {name: q.index_select(-1, torch.from_numpy(at)) for name, at in system.fluxes.items()}
+        fluxes = {f.name: fluxes[f.name].squeeze(-1) if f.on == "total" else fluxes[f.name] for f in model.fluxes}
+        return cls(model, states, fluxes, inputs.parameters, report, batched, programs, forcing, inputs.networks, *more)
 
     @property
     def status(self) -> list[Status]:

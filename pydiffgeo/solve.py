@@ -21,7 +21,7 @@ from .engines.registry import choose_engine
 from .errors import InputError
 from .inputs import Inputs, check_inputs
 from .model import Model, TimeSeries
-from .solution import Solution, fluxes_of
+from .solution import Solution
 
 __all__ = ["Layer", "Sensitivity", "Solution", "solve"]
 
@@ -175,21 +175,8 @@ def _unpack(
         # Several intervals between two output times: their integrals add up.
         total = torch.cat([torch.zeros_like(q[:, :1]), q.cumsum(1)], dim=1)
         q = total.index_select(1, torch.from_numpy(at)).diff(dim=1)
-    batched = inputs.batch is not None
-    if not batched:
-        kept, q = kept[0], q[0]
-    return Solution(
-        model=model,
-        grid=inputs.times,
-        states={k: kept.index_select(-1, torch.from_numpy(v)) for k, v in system.states.items()},
-        fluxes=fluxes_of(model, system, q),
-        parameters=inputs.parameters,
-        report=report,
-        batched=batched,
-        programs=programs,
-        forcing=forcing_at(system, inputs, at) if programs.take_forcing else {},
-        networks=inputs.networks,
-    )
+    forcing = forcing_at(system, inputs, at) if programs.take_forcing else {}
+    return Solution.of(model, programs, system, inputs, (kept, q, report), forcing, inputs.times)
 
 
 def forcing_at(system: System, inputs: Inputs, at: Indices) -> dict[str, Tensor]:

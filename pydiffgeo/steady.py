@@ -20,7 +20,7 @@ from .engines.steady import SteadyEngine, SteadyStats, steady_stats
 from .errors import InputError, ShapeError
 from .inputs import Inputs, check_inputs
 from .model import ForcingVariable, Model, TimeSeries, quantities
-from .solution import Solved, fluxes_of, total
+from .solution import Solved, total
 from .solve import forcing_at, pack_states
 from .tensors import as_tensor, check_shape
 
@@ -149,19 +149,8 @@ def steady(
     y0 = pack_states(system, inputs)
     y, q, report = differentiable_solve(search, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
     report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, rtol, atol
-    batched = inputs.batch is not None
-    y, q = (y[:, 1], q[:, 0]) if batched else (y[0, 1], q[0, 0])
-    solution = SteadySolution(
-        model=model,
-        states={k: y.index_select(-1, torch.from_numpy(v)) for k, v in system.states.items()},
-        fluxes=fluxes_of(model, system, q),
-        parameters=inputs.parameters,
-        report=report,
-        batched=batched,
-        programs=programs,
-        forcing=_now(system, inputs) if programs.take_forcing else {},
-        networks=inputs.networks,
-    )
+    now = _now(system, inputs) if programs.take_forcing else {}
+    solution = SteadySolution.of(model, programs, system, inputs, (y[:, 1], q[:, 0], report), now)
     return solution.or_error("have no steady state that was found", chosen.name) if throw else solution
 
 
