@@ -218,20 +218,38 @@ end
 function pull!(net::Network, bars, seeds, x)
     groups(net) do before, count
         net.items > GROUP && through!(net, x, before, count, Val(1), Val(false))
-        here, there = net.going
-        o = results(net)
+        here, o = first(net.going), results(net)
         @inbounds for c in 1:count, j in 1:o
             x[here+(c-1)*o+j] = seeds[before+c, j]
         end
-        for l in reverse(eachindex(net.layers))
-            layer = net.layers[l]
-            @inbounds @simd ivdep for i in 1:count*layer.outputs
-                x[here+i] *= x[net.slopes[l]+i]
-            end
-            back!(bars, net, x, l, here, there, count, 0)
-            here, there = there, here
+        pull_layers!(bars, net, x, before, count, 0)
+    end
+    return nothing
+end
+
+"Takes gradients to the results of `count` items after `before`, and to their derivatives in `ways` ways, to weights and features."
+function pull_layers!(bars, net::Network, x, before, count, ways)
+    here, there = net.going
+    for l in reverse(eachindex(net.layers))
+        beyond = count * net.layers[l].outputs
+        slopes, bends, sums = net.slopes[l], net.bends[l], net.sums[l]
+        @inbounds @simd ivdep for i in 1:beyond
+            x[here+i] *= x[slopes+i]
         end
-        add_features!(bars, net, x, here, before, count)
+        @inbounds for way in 1:ways
+            at = way * beyond
+            @simd ivdep for i in 1:beyond
+                bar = x[here+at+i]
+                x[here+i] = muladd(bar * x[bends+i], x[sums+at+i], x[here+i])
+                x[here+at+i] = bar * x[slopes+i]
+            end
+        end
+        back!(bars, net, x, l, here, there, count, ways)
+        here, there = there, here
+    end
+    n = features(net)
+    @inbounds for c in 1:count, i in 1:n
+        bars[before+c, i] += x[here+(c-1)*n+i]
     end
     return nothing
 end
@@ -264,43 +282,18 @@ function back!(bars, net::Network, x, l, here, there, count, ways)
     return nothing
 end
 
-function add_features!(bars, net::Network, x, here, before, count)
-    n = features(net)
-    @inbounds for c in 1:count, i in 1:n
-        bars[before+c, i] += x[here+(c-1)*n+i]
-    end
-    return nothing
-end
-
 function bend!(net::Network, bars, bent, x)
     n, o = features(net), results(net)
     groups(net) do before, count
         through!(net, x, before, count, Val(2), Val(true))
-        here, there = net.going
+        here = first(net.going)
         @inbounds for c in 1:count, j in 1:o
             x[here+(c-1)*o+j] = 0.0
             for way in 1:n
                 x[here+(way*count+c-1)*o+j] = bent[before+c, (j-1)*n+way]
             end
         end
-        for l in reverse(eachindex(net.layers))
-            beyond = count * net.layers[l].outputs
-            first, second, sums = net.slopes[l], net.bends[l], net.sums[l]
-            @inbounds @simd ivdep for i in 1:beyond
-                x[here+i] *= x[first+i]
-            end
-            @inbounds for way in 1:n
-                at = way * beyond
-                @simd ivdep for i in 1:beyond
-                    bar = x[here+at+i]
-                    x[here+i] = muladd(bar * x[second+i], x[sums+at+i], x[here+i])
-                    x[here+at+i] = bar * x[first+i]
-                end
-            end
-            back!(bars, net, x, l, here, there, count, n)
-            here, there = there, here
-        end
-        add_features!(bars, net, x, here, before, count)
+        pull_layers!(bars, net, x, before, count, n)
     end
     return nothing
 end

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import pytest
 import torch
 from cases import CASES
+from one_state import one_state
 
 import pydiffgeo as dg
 from pydiffgeo.engines.ir import traced_model
@@ -69,7 +70,7 @@ class Share(float):
 
 
 def model(source: Callable[..., Any]) -> dg.Model:
-    return dg.Model(name="M", graph=dg.single_cell(), states=(dg.State("y", "1", "y"),), source=source)
+    return one_state(source)
 
 
 def scaled(cell: Any, forcing: Any, *, by: float) -> dict[str, Any]:
