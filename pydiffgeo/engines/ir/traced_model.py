@@ -55,6 +55,15 @@ class Programs:
         return own or any(region.take_forcing for region in self.regions)
 
     @cached_property
+    def read(self) -> frozenset[str]:
+        """Names that functions of engines read, wherever: of cells, faces, boundaries, links and forcings."""
+        some = (self.closure, self.source, self.flux, *self.boundaries, *self.stages, *self.limits, *self.links)
+        every = [p for p in some if p is not None]
+        every += [call.features for p in every for call in p.calls]
+        names = frozenset(name.partition(".")[2] for p in every for name in p.inputs)
+        return names.union(*(region.read for region in self.regions))
+
+    @cached_property
     def key(self) -> tuple[Hashable, ...]:
         """Equal for equal programs, whatever the model is called."""
         programs = (self.closure, self.source, self.flux, *self.boundaries, *self.stages, *self.limits, self.output)
