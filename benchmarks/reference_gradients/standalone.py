@@ -74,10 +74,24 @@ def _darcy(h: Any, K: Any, dx: float) -> Any:
     return 0.5 * (K[:-1] + K[1:]) * ((h[:-1] - h[1:]) / dx + 1)
 
 
+def _column(
+    problem: Problem,
+    state: str,
+    each_interval: tuple[str, ...],
+    rates: Callable[..., Any],
+    outputs: Callable[..., Any],
+    scale: tuple[float, float],
+) -> System:
+    """A column: a state of each cell, and after them what has flowed through one of its ends; `scale` has their sizes."""
+    at = problem.layout()[f"initial.{state}"]
+    sizes = np.array([scale[0]] * (at.stop - at.start) + [scale[1]])
+    local = _positions(problem, each_interval)
+    return System(lambda z: np.concatenate([z[at], 0 * z[:1]]), rates, local, problem.times, outputs, sizes)
+
+
 def celia(problem: Problem) -> System:
     """Head form: C(h) dh/dt = -dq/dz with the capacity C = dtheta/dh; then infiltration."""
     n, dx = len(problem.inputs["initial.head"].value), problem.constants["dx"]
-    where = problem.layout()
 
     def rates(y: Any, q: Any, j: int, branch: float) -> Any:
         theta_r, theta_s, A, B, C, D, K_s, top, bottom = q
@@ -90,21 +104,16 @@ def celia(problem: Problem) -> System:
         change = _divergence(into, _darcy(h, conductivity, dx), out, dx) / capacity
         return np.concatenate([change, into[None]])
 
-    def initial(z: Any) -> Any:
-        return np.concatenate([z[where["initial.head"]], 0 * z[:1]])
-
     def outputs(y: Any, z: Any) -> dict[str, Any]:
         theta_r, theta_s, A, B = z[:4]
         theta = theta_r + (theta_s - theta_r) * A / (A + (-y[1:, :n]) ** B)
         return {"infiltration": y[-1, n], "front": y[-1, 12], "wetness": (theta**2).mean(1).sum(0)}
 
-    local = _positions(problem, ("forcing.head", "forcing.bottom_head"))
-    return System(initial, rates, local, problem.times, outputs, np.array([10.0] * n + [1.0]))
+    return _column(problem, "head", ("forcing.head", "forcing.bottom_head"), rates, outputs, (10.0, 1.0))
 
 
 def srivastava_yeh(problem: Problem) -> System:
     n, dx = len(problem.inputs["initial.head"].value), problem.constants["dx"]
-    where = problem.layout()
 
     def rates(y: Any, q: Any, j: int, branch: float) -> Any:
         theta_r, theta_s, alpha, K_s, flux, bottom = q[0], q[1], q[2], q[3 : 3 + n], q[-2], q[-1]
@@ -119,16 +128,11 @@ def srivastava_yeh(problem: Problem) -> System:
         theta = z[0] + (z[1] - z[0]) * np.exp(z[2] * y[-1, :n])
         return {"drainage": y[-1, n], "suction": (y[2, :n] ** 2).mean(0), "wetness": (theta**2).mean(0)}
 
-    def initial(z: Any) -> Any:
-        return np.concatenate([z[where["initial.head"]], 0 * z[:1]])
-
-    local = _positions(problem, ("forcing.flux", "forcing.bottom_head"))
-    return System(initial, rates, local, problem.times, outputs, np.array([10.0] * n + [1.0]))
+    return _column(problem, "head", ("forcing.flux", "forcing.bottom_head"), rates, outputs, (10.0, 1.0))
 
 
 def van_genuchten(problem: Problem) -> System:
     n, dx = len(problem.inputs["initial.theta"].value), problem.constants["dx"]
-    where = problem.layout()
 
     def rates(y: Any, q: Any, j: int, branch: float) -> Any:
         theta_r, theta_s, alpha, index, K_s = (q[i * n : (i + 1) * n] for i in range(5))
@@ -139,14 +143,10 @@ def van_genuchten(problem: Problem) -> System:
         K = K_s * np.sqrt(S) * (1 - (1 - x) ** m) ** 2
         return np.concatenate([_divergence(q[-1], _darcy(h, K, dx), K[-1], dx), K[-1:]])
 
-    def initial(z: Any) -> Any:
-        return np.concatenate([z[where["initial.theta"]], 0 * z[:1]])
-
     def outputs(y: Any, z: Any) -> dict[str, Any]:
         return {"loss": ((y[1:, :n] - 0.25) ** 2).mean(1).sum(0), "drainage": y[-1, n]}
 
-    local = _positions(problem, ("forcing.flux",))
-    return System(initial, rates, local, problem.times, outputs, np.array([0.1] * n + [0.01]))
+    return _column(problem, "theta", ("forcing.flux",), rates, outputs, (0.1, 0.01))
 
 
 def exphydro(problem: Problem) -> System:
