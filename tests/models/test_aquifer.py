@@ -55,9 +55,9 @@ def test_balances_close_to_rounding_while_cells_dry_and_get_wet_again(engine: st
     assert share[1:3].min() < 0.1
     assert share.min() > -1e-6
     assert share[-1, 4] > 0.999
-    # What could not be had is missing in the reported withdrawal.
-    assert (taken[1] > torch.tensor([-30.0, -60.0]) * 40).all()
-    assert (taken[1] < 0).all()
+    # What one well could not have is missing in the reported withdrawal; the other had all it asked for.
+    assert taken[1, 0].item() == pytest.approx(-1200.0)
+    assert -2399 < taken[1, 1] < -2000
 
 
 PARTS = {
