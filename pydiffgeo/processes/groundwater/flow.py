@@ -14,6 +14,8 @@ from .storage import supply
 
 # A dry cell conducts as if as much of its thickness were wet, where means are those of both cells.
 FLOOR = 1e-6
+# And so much where the upstream cell decides: matrices without numbers that are next to none, whose squares are none.
+TRACE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,16 @@ class Darcy:
         if self.water_table and not self.upstream:
             one, other = (torch.clamp(side.saturation, min=FLOOR) for side in (left, right))
             thickness = thickness[0] * one, thickness[1] * other
-        flow = conductance.across(self.mean, left, right, face, thickness) * fall
-        if self.water_table and self.upstream:
-            flow = flow * torch.where(fall > 0, left.saturation, right.saturation)
-        return flow
+        conducting = conductance.across(self.mean, left, right, face, thickness)
+        if not (self.water_table and self.upstream):
+            return conducting * fall
+        # A cell that lost more than it had gets it back from a neighbour with a lower bed. This is linear in what it
+        # lacks, by the slope of the bed and not of heads, since a negative saturation would make water run together.
+        step = left.bottom - right.bottom
+        back = torch.clamp(left.saturation, max=0.0) * torch.clamp(step, min=0.0)
+        back = back + torch.clamp(right.saturation, max=0.0) * torch.clamp(step, max=0.0)
+        wet = torch.clamp(torch.where(fall > 0, left.saturation, right.saturation), min=TRACE)
+        return conducting * (wet * fall + back)
 
     def _down(self, left: Place, right: Place, face: Place) -> Tensor:
         below = torch.maximum(right.head, right.bottom + right.thickness) if self.perched else right.head

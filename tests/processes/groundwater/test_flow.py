@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pydiffgeo.processes.groundwater.conductance import harmonic
-from pydiffgeo.processes.groundwater.flow import FLOOR, Darcy
+from pydiffgeo.processes.groundwater.flow import FLOOR, TRACE, Darcy
 
 
 def side(head: float, saturation: float = 1.0, bottom: float = 0.0) -> SimpleNamespace:
@@ -42,11 +42,16 @@ def test_without_that_the_mean_is_of_saturated_thicknesses() -> None:
     assert darcy(side(7.0, 0.7), side(-1.0, -0.1), face(0.0)).item() == pytest.approx(8 / (5 / 14 + 5 / (20 * FLOOR)))
 
 
-def test_a_dry_cell_gives_nothing_and_one_that_lost_too_much_gets_it_back() -> None:
+def test_a_dry_cell_gives_next_to_nothing_and_one_that_lost_too_much_gets_it_back() -> None:
     darcy = Darcy(harmonic, water_table=True, layers=True)
-    for direction in (0.0, 2.0):
-        assert darcy(side(7.0, 0.0), side(4.0, 0.4), face(direction)).item() == 0
-        assert darcy(side(7.0, -1e-6), side(4.0, 0.4), face(direction)).item() < 0
+    lower = side(4.0, 0.4)
+    assert darcy(side(17.0, 0.0, bottom=17.0), lower, face(0.0)).item() == pytest.approx(2 * 13 * TRACE)
+    assert darcy(side(17.0, 0.0, bottom=17.0), lower, face(2.0)).item() == 0
+    # By the step of the bed, whatever the heads.
+    assert darcy(side(17.0, -1e-3, bottom=17.0), lower, face(0.0)).item() == pytest.approx(-2 * 17 * 1e-3)
+    assert darcy(lower, side(17.0, -1e-3, bottom=17.0), face(0.0)).item() == pytest.approx(2 * 17 * 1e-3)
+    # 0.02 of the area, a fall of 13, a tenth of what is scarce, doubled at the dry end.
+    assert darcy(side(17.0, -1e-3, bottom=17.0), lower, face(2.0)).item() == pytest.approx(-0.02 * 13 * 0.2)
 
 
 def test_between_layers() -> None:
