@@ -81,7 +81,7 @@ def test_learnt_processes_learn(usual_engine: str) -> None:
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its result is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 11
+    assert len(blocks) == 12
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.

@@ -99,22 +99,24 @@ def Aquifer(
     store, water_table, layers = storage_of(kinds), {*kinds} != {"confined"}, bool((graph.face["direction"] > 1).any())
     darcy = Darcy(MEANS[mean], water_table, upstream, layers, vertical == "saturated", perched)
 
-    held = [b for b in boundaries if isinstance(b, GivenHead)]
-    passing = [b for b in boundaries if isinstance(b, Recharge) and b.highest_wet] if water_table and layers else []
+    held = tuple(b for b in boundaries if isinstance(b, GivenHead))
+    is_held, dries = bool(held), water_table and layers
+    passing = tuple(b for b in boundaries if isinstance(b, Recharge) and b.highest_wet and dries)
+    passes = bool(passing)
 
     def seen(head: Tensor, cell: Place) -> Values:
         return {"head": head} | ({"saturation": store.saturation(head, cell)} if water_table else {})
 
     def closure(cell: Place) -> Values:
         head = store.head(cell.water, cell)
-        return {"own_head": head} if held else seen(head, cell)
+        return {"own_head": head} if is_held else seen(head, cell)
 
     def between(left: Place, right: Place, face: Place) -> Tensor:
         flow = darcy(left, right, face)
-        return flow + torch.where(face.direction > 1, left.passed_on, 0.0) if passing else flow
+        return flow + torch.where(face.direction > 1, left.passed_on, 0.0) if passes else flow
 
     def flux(left: Place, right: Place, face: Place) -> Values:
-        flow = face.between if held else between(left, right, face)
+        flow = face.between if is_held else between(left, right, face)
         return {"water": flow} | ({"flow": flow} if face_flows else {})
 
     def initial(values: Values, cell: Place) -> Values:
@@ -178,15 +180,17 @@ def _with_given_heads(
 def _inflow(condition: Condition, store: Storage, water_table: bool) -> Local:
     """The function of a boundary. No condition acts where a head is given, nor takes water that is not there."""
 
+    name, given = condition.name, isinstance(condition, GivenHead)
+
     def function(cell: Place, forcing: Place, face: Place) -> Values:
         into = condition.inflow(cell, forcing, face)
-        if isinstance(condition, GivenHead):
+        if given:
             into = into + SETTLING * cell.volume * (store.water(cell.held, cell) - cell.water)
         else:
             if water_table:
                 into = torch.where(into < 0, into * condition.available(cell.saturation), into)
             into = into * face.outside
-        return {"water": into, condition.name: into}
+        return {"water": into, name: into}
 
     return function
 

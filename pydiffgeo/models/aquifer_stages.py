@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -44,19 +45,19 @@ def passed_on(sources: Sequence[Recharge], layers: int) -> Stages:
     def passing(k: int) -> Local:
         def function(cell: Place, forcing: Place) -> Values:
             wet = torch.clamp(supply(cell.saturation), min=0.0)
-            return {f"passes_{k}": getattr(cell, f"arrives_{k}") * (1 - wet) * cell.above_another}
+            return {f"passes_{k}": attrgetter(f"arrives_{k}")(cell) * (1 - wet) * cell.above_another}
 
         return function
 
     def falling(k: int) -> Local:
         return lambda left, right, face: {
-            f"falls_{k + 1}": torch.where(face.direction > 1, getattr(left, f"passes_{k}"), 0.0)
+            f"falls_{k + 1}": torch.where(face.direction > 1, attrgetter(f"passes_{k}")(left), 0.0)
         }
 
     def total(cell: Place, forcing: Place) -> Values:
         amount: Tensor = cell.passes_0
         for k in range(1, layers - 1):
-            amount = amount + getattr(cell, f"passes_{k}")
+            amount = amount + attrgetter(f"passes_{k}")(cell)
         return {"passed_on": amount}
 
     stages: list[Stage | Reduction] = [Stage(f"arriving_{b.name}", arriving(b), on=b.name) for b in sources]

@@ -6,11 +6,11 @@ value for each of its cells or one for all, so that an aquifer may have several 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
+from operator import attrgetter
 
 import numpy as np
 from torch import Tensor
@@ -34,7 +34,7 @@ def _tuples(cells: object) -> object:
 
 
 @dataclass(frozen=True)
-class Condition(ABC):
+class Condition:
     """What happens in some cells of an aquifer.
 
     Attributes:
@@ -57,16 +57,16 @@ class Condition(ABC):
     def forcings(self, units: Units) -> tuple[ForcingVariable, ...]:
         return ()
 
-    @abstractmethod
     def inflow(self, cell: Place, forcing: Place, face: Place) -> Tensor:
         """Flow into the cell, volume per time, where there is enough water."""
+        raise NotImplementedError
 
     def available(self, saturation: Tensor) -> Tensor:
         """The share of what would flow out that a cell under a water table gives: all unless it is nearly dry."""
         return supply(saturation)
 
     def _see(self, place: Place, what: str) -> Tensor:
-        value: Tensor = getattr(place, f"{self.name}_{what}")
+        value: Tensor = attrgetter(f"{self.name}_{what}")(place)
         return value
 
     def _parameter(self, what: str, unit: str, text: str, low: float = -inf) -> Parameter:

@@ -7,7 +7,6 @@ slopes that turn over a short way instead of at a point.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from torch import Tensor
 
@@ -44,7 +43,9 @@ def evapotranspiration(
     below = (surface - head) / depth
     points = [(0.0, 1.0), *segments, (1.0, 0.0)]
     lost = 0.0 * below
-    for (from_depth, before), (to_depth, after) in pairwise(points):
+    # Not `pairwise`, whose results are others at each call as far as tracing can tell.
+    for k in range(len(points) - 1):
+        (from_depth, before), (to_depth, after) = points[k], points[k + 1]
         steep = (before - after) / (to_depth - from_depth)
         lost = lost + steep * smooth_clip(below - from_depth, to_depth - from_depth, BEND)
     return rate * (1 - lost)
