@@ -7,7 +7,7 @@ SciML solvers or in embedded SUNDIALS and hands adjoint gradients back to PyTorc
 from importlib import import_module
 from types import ModuleType
 
-from . import errors, losses, models, observe, processes
+from . import errors, groundwater, losses, models, observe, processes
 from .check import GradientReport, check_gradients
 from .engines.base import Status
 from .engines.ir.implicit import implicit
@@ -62,6 +62,7 @@ __all__ = [
     "column",
     "couple",
     "errors",
+    "groundwater",
     "implicit",
     "jacobian",
     "losses",

@@ -52,6 +52,17 @@ def test_own_model_finds_its_values(engine: str) -> None:
     assert found["specific_yield"] < 0.05
 
 
+def test_aquifer_is_found_from_thirty_heads_and_a_base_flow(engine: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    figure = tmp_path / "aquifer.png"
+    found = load(ROOT / "examples" / "aquifer.py").main(n=20, engine=engine, figure=str(figure))
+    assert found["correlation"] > 0.8
+    assert found["misfit"] < 2
+    assert 0.8 < found["inside"] <= 1
+    assert found["balance"] < 1e-9
+    assert figure.stat().st_size > 20_000
+
+
 def test_catchment_is_one_system_with_gradients_from_rain_to_river(engine: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     figure = tmp_path / "catchment.png"
@@ -70,7 +81,7 @@ def test_learnt_processes_learn(usual_engine: str) -> None:
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its result is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 11
+    assert len(blocks) == 12
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.

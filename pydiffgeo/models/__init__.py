@@ -1,5 +1,6 @@
 """Ready models, one to a file, composed of `processes`."""
 
+from .aquifer import Aquifer
 from .diffusion_raster import DiffusionRaster
 from .exphydro import ExpHydro
 from .heat_column import HeatColumn
@@ -9,6 +10,7 @@ from .richards import RichardsColumn
 from .solute_column import SoluteColumn
 
 __all__ = [
+    "Aquifer",
     "DiffusionRaster",
     "ExpHydro",
     "HeatColumn",

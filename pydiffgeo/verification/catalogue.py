@@ -9,7 +9,20 @@ from typing import cast
 
 from typing_extensions import NotRequired, TypedDict
 
-from . import basin_models, infiltration, pollution, soil_exact, soil_losses, soil_weather, stiff, transport
+from . import (
+    aquifers,
+    basin_models,
+    infiltration,
+    pollution,
+    soil_exact,
+    soil_losses,
+    soil_weather,
+    stiff,
+    tidal,
+    transport,
+    water_tables,
+    wells,
+)
 from .problem import Bench, Outcome, Problem, Quantity
 
 if sys.version_info >= (3, 11):
@@ -98,6 +111,21 @@ RUNS: dict[str, Entry] = {
     "heat-sine": (transport.heat_sine, _given(transport.SOIL)),
     "heat-periodic": (transport.heat_periodic, _given(transport.SOIL)),
     "ogata-banks": (transport.advection_dispersion, ()),
+    "theis": (wells.theis, ()),
+    "hantush": (wells.hantush, ()),
+    "neuman": (wells.neuman, ()),
+    "thiem": (wells.thiem, ()),
+    "stream-depletion": (water_tables.stream_depletion, ()),
+    "dupuit": (water_tables.dupuit, ()),
+    "barenblatt": (water_tables.barenblatt, ()),
+    "boussinesq": (water_tables.boussinesq, ()),
+    "tide": (water_tables.tide, ()),
+    "modflow-twri": (aquifers.twri, ()),
+    "modflow-freyberg": (aquifers.freyberg, ()),
+    "modflow-anisotropy": (aquifers.anisotropy, ()),
+    "modflow-zaidel": (aquifers.zaidel, ()),
+    "modflow-adjoint": (aquifers.adjoint_11x11, ()),
+    "modflow-tidal": (tidal.tidal, ()),
     "linear-reservoir": (basin_models.linear_reservoir, ()),
     "nash-cascade": (basin_models.nash_cascade, ()),
     "exphydro": (basin_models.exphydro, _given(basin_models.BASIN)),
