@@ -2,6 +2,8 @@
 
 from .diffusion_raster import DiffusionRaster
 from .exphydro import ExpHydro
+from .gr4j import GR4J
+from .hbv import HBV
 from .heat_column import HeatColumn
 from .linear_reservoir import LinearReservoir
 from .nash_cascade import NashCascade
@@ -9,6 +11,8 @@ from .richards import RichardsColumn
 from .solute_column import SoluteColumn
 
 __all__ = [
+    "GR4J",
+    "HBV",
     "DiffusionRaster",
     "ExpHydro",
     "HeatColumn",

@@ -9,7 +9,17 @@ from typing import cast
 
 from typing_extensions import NotRequired, TypedDict
 
-from . import basin_models, infiltration, pollution, soil_exact, soil_losses, soil_weather, stiff, transport
+from . import (
+    basin_models,
+    infiltration,
+    pollution,
+    rainfall_runoff,
+    soil_exact,
+    soil_losses,
+    soil_weather,
+    stiff,
+    transport,
+)
 from .problem import Bench, Outcome, Problem, Quantity
 
 if sys.version_info >= (3, 11):
@@ -102,6 +112,9 @@ RUNS: dict[str, Entry] = {
     "nash-cascade": (basin_models.nash_cascade, ()),
     "exphydro": (basin_models.exphydro, _given(basin_models.BASIN)),
     "exphydro-peer": (basin_models.exphydro_peer, ()),
+    "hbv": (rainfall_runoff.HBV_BASIN.run, _given(rainfall_runoff.SNOWY)),
+    "hbv-ten-days": (rainfall_runoff.hbv_ten_days, ()),
+    "gr4j": (rainfall_runoff.GR4J_BASIN.run, _given(rainfall_runoff.RAINY)),
     "robertson": _system(stiff.ROBERTSON, stiff.robertson),
     "van-der-pol": _system(stiff.VAN_DER_POL),
     "hires": _system(stiff.HIRES),

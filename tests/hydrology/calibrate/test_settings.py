@@ -35,7 +35,7 @@ def test_what_is_left_out_takes_defaults(tmp_path):
     assert (settings.data.kind, settings.data.path) == ("camels", tmp_path / "camels")
     assert settings.data.product == "daymet"
     assert settings.periods.warmup == 365
-    assert settings.model.name == "ExpHydro"
+    assert settings.model.model.name == "ExpHydro"
     assert settings.solve.engine == "auto"
 
 
