@@ -1,5 +1,6 @@
 """Ready models, one to a file, composed of `processes`."""
 
+from .bucket_kit import Flux, Store, buckets
 from .diffusion_raster import DiffusionRaster
 from .exphydro import ExpHydro
 from .gr4j import GR4J
@@ -15,9 +16,12 @@ __all__ = [
     "HBV",
     "DiffusionRaster",
     "ExpHydro",
+    "Flux",
     "HeatColumn",
     "LinearReservoir",
     "NashCascade",
     "RichardsColumn",
     "SoluteColumn",
+    "Store",
+    "buckets",
 ]
