@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from calibration import write_config
 
+import pydiffgeo as dg
 from pydiffgeo.errors import DataError
 from pydiffgeo.hydrology.calibrate.settings import read_settings
 
@@ -37,6 +38,12 @@ def test_what_is_left_out_takes_defaults(tmp_path):
     assert settings.periods.warmup == 365
     assert settings.model.model.name == "ExpHydro"
     assert settings.solve.engine == "auto"
+
+
+def test_the_example_of_hbv_is_read():
+    settings = read_settings(Path(__file__).parents[3] / "examples" / "calibrate_hbv.toml")
+    assert settings.model.model is dg.models.HBV(routing=2)
+    assert settings.model.fixed == {"BETAET": 1.0}
 
 
 def test_the_example_is_read(tmp_path):
