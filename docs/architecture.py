@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("engines",),
     ("hessian", "inputs", "jacobian", "solution", "solve", "stability", "steady", "tensors", "tolerances", "check"),
-    ("losses", "observe", "transforms", "bridge", "__init__"),
+    ("losses", "observe", "transforms", "groundwater", "bridge", "__init__"),
     ("io", "plots"),
     ("calibration", "nn"),
     ("hydrology",),
@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 # The four parts of the package, by its layers.
 PARTS = (
     ("core", "what a model is, and its solution", {"model", "engines", "solve", "check", "bridge"}),
-    ("library", "processes and ready models", {"processes", "models"}),
+    ("library", "processes and ready models", {"processes", "models", "groundwater"}),
     ("tools", "for any model", {"losses", "observe", "transforms", "io", "plots", "calibration", "nn"}),
     ("hydrology", "basins and their daily runoff", {"hydrology"}),
     ("front", "what people read and type", {"report", "verification", "commands"}),
@@ -45,7 +45,7 @@ ROWS: tuple[dict[str, float], ...] = (
     {"model": 0.5},
     {"processes": 0.2, "engines": 0.6},
     {"models": 0.2, "losses": 0.4, "solve": 0.6, "transforms": 0.8},
-    {"plots": 0.1, "observe": 0.4, "check": 0.56, "bridge": 0.72, "io": 0.88},
+    {"plots": 0.1, "groundwater": 0.25, "observe": 0.4, "check": 0.56, "bridge": 0.72, "io": 0.88},
     {"calibration": 0.5, "nn": 0.88},
     {"hydrology": 0.66},
     {"verification": 0.2, "report": 0.5},

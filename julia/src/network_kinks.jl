@@ -14,12 +14,7 @@ function located_units(net::Network)
 end
 
 "On which side of its kink each unit is, a column of `marks` for each."
-struct UnitSides
-    net::Network
-end
-
-function (f::UnitSides)(marks, x)
-    net = f.net
+function sides!(net::Network, marks, x)
     groups(net) do before, count
         through!(net, x, before, count, Val(0), Val(false))
         column = 0

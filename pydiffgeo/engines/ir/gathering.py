@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -23,9 +23,11 @@ class Values:
         start, self.size = self.size, self.size + count
         return np.arange(start, self.size)
 
-    def constant(self, values: Array) -> Indices:
-        self.constants.append(np.asarray(values, np.float64))
-        return self.take(len(values))
+    def constants_of(self, geometry: Mapping[str, Array], read: Collection[str]) -> dict[str, Indices]:
+        """Positions of geometry, of which only what is read has any."""
+        given = {name: np.asarray(values, np.float64) for name, values in geometry.items() if name in read}
+        self.constants += given.values()
+        return {name: self.take(len(values)) for name, values in given.items()}
 
 
 def spread(positions: Indices, count: int) -> Indices:
