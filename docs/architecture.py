@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("processes",),
     ("models",),
     ("engines",),
-    ("inputs", "jacobian", "solution", "solve", "steady", "tensors", "check"),
+    ("hessian", "inputs", "jacobian", "solution", "solve", "stability", "steady", "tensors", "tolerances", "check"),
     ("losses", "observe", "transforms", "groundwater", "bridge", "__init__"),
     ("io", "plots"),
     ("calibration", "nn"),
@@ -36,7 +36,9 @@ PARTS = (
 )
 COLOURS = {"core": "#dbe7f3", "library": "#e2efda", "tools": "#fdf1d6", "hydrology": "#f6dcd6", "front": "#e9e3f1"}
 # The verbs on a model are one box; what all modules use, errors and types, is none.
-TOGETHER = dict.fromkeys(("inputs", "jacobian", "solution", "steady", "tensors"), "solve")
+TOGETHER = dict.fromkeys(
+    ("inputs", "jacobian", "solution", "stability", "steady", "tensors", "tolerances"), "solve"
+) | {"hessian": "check"}
 NOT_DRAWN = {*LAYERS[0], "__init__", "__main__"}
 # Where boxes stand: rows from the ground up, and places from left to right.
 ROWS: tuple[dict[str, float], ...] = (

@@ -111,7 +111,7 @@ def test_code_of_the_guide_to_basin_models_runs() -> None:
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its result is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 12
+    assert len(blocks) == 14
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.
@@ -124,6 +124,8 @@ def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     assert 0.01 < space["found"].values("plot")["K_s"] < 1.0
     assert space["report"].ok, space["report"]
     assert (tmp_path / "network.npz").exists()
+    assert space["curvature"] > 0
+    assert space["product"].error < 1e-3 * abs(space["product"].value)
     assert dg.io.read_dataset(tmp_path / "result.nc").attrs["engine"] == "sundials"
     unit = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
     sol = dg.solve(space["cascade"], times=[0.0, 100.0], initial={"storage": unit}, engine="sundials")
