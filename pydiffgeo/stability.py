@@ -16,6 +16,8 @@ from .errors import EngineError, InputError, MissingPackageError
 # Up to as many states all eigenvalues are computed, by LAPACK; beyond, a few by ARPACK.
 DENSE = 1000
 NEAR, RIGHT, BASIS, RESTARTS = 6, 2, 60, 300
+# A bound of the eigenvalues is passed by a little, so that none lies on it.
+BEYOND = 1.001
 # An eigenvalue is told from zero where it is more than as many roundings of the largest entries.
 ROUNDINGS = 100
 
@@ -56,8 +58,8 @@ def _growth(problem: Problem, member: int, y: Array) -> tuple[float, float]:
 def _of_sparse(n: int, rows: Indices, columns: Indices, values: Array) -> float:
     """By Arnoldi iterations for the eigenvalues next to zero, and for those furthest to the right where need be.
 
-    Where no off-diagonal entry is negative, as of what spreads and decays, the first finds the right one of a stable
-    state: that eigenvalue is real, and none is closer to zero (Perron and Frobenius).
+    Where no off-diagonal entry is negative, as of what spreads and decays, the rightmost eigenvalue is real, lies below
+    the largest sum of a row or of a column, and none is closer to such a bound (Perron and Frobenius): it is sought there.
     """
     try:
         from scipy.sparse import csc_matrix
@@ -66,9 +68,11 @@ def _of_sparse(n: int, rows: Indices, columns: Indices, values: Array) -> float:
         raise MissingPackageError(f"the stability of {n} states needs SciPy: pip install scipy") from error
     matrix, start = csc_matrix((values, (rows, columns)), (n, n)), np.cos(np.arange(n, dtype=np.float64) ** 2)
     common: dict[str, Any] = {"v0": start, "ncv": BASIS, "return_eigenvectors": False}
+    spreads = bool((values[rows != columns] >= 0).all())
+    bound = min(float(matrix.sum(axis).max()) for axis in (0, 1)) if spreads else 0.0
     try:
-        found = eigs(matrix, NEAR, sigma=0.0, **common).real.max()
-        if (values[rows != columns] < 0).any():
+        found = eigs(matrix, NEAR, sigma=BEYOND * max(bound, 0.0), **common).real.max()
+        if not spreads:
             found = max(found, eigs(matrix, RIGHT, which="LR", maxiter=RESTARTS, tol=1e-8, **common).real.max())
     except ArpackNoConvergence as error:
         raise EngineError(f"the stability of {n} states could not be computed: {error}") from error

@@ -64,6 +64,22 @@ def test_oscillations_that_grow_are_seen(cells: int) -> None:
         assert found.stable.item() is stable
 
 
+def test_one_fast_growth_among_many_slow_changes() -> None:
+    # x' = r x - x^3 in each cell by itself: at 0 the slopes are the rates, of which most are close to nothing.
+    rates = torch.linspace(-0.01, 0.01, 1200, dtype=torch.float64)
+    rates[700] = 3.0
+    model = dg.Model(
+        name="Alone",
+        graph=dg.raster((1, 1200), (1.0, 1.0)),
+        states=(dg.State("store", "1", "what grows", default=0.0),),
+        parameters=(dg.Parameter("r", "d-1", "rate", on="cell"),),
+        source=lambda cell, forcing: {"store": cell.r * cell.store - cell.store**3},
+    )
+    found = dg.steady(model, {"r": rates}, initial={"store": 0.0}, engine="sundials")
+    torch.testing.assert_close(found.growth.item(), 3.0, rtol=1e-8, atol=0)
+    assert not found.stable
+
+
 @pytest.mark.parametrize("cells", [60, 1200])
 def test_the_slowest_decay_of_diffusion(cells: int, engine: str) -> None:
     # Between two walls half a cell away the modes of the discrete Laplacian are sines, the slowest with half a wave.
