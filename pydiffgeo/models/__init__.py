@@ -10,6 +10,7 @@ from .heat_column import HeatColumn
 from .linear_reservoir import LinearReservoir
 from .nash_cascade import NashCascade
 from .richards import RichardsColumn
+from .snow17 import Snow17
 from .solute_column import SoluteColumn
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "LinearReservoir",
     "NashCascade",
     "RichardsColumn",
+    "Snow17",
     "SoluteColumn",
     "Store",
     "buckets",

@@ -335,6 +335,24 @@ CASES: dict[str, Case] = {
         {"precipitation": [5.0, 12.0, 1.0, 40.0, 2.0], "potential_evapotranspiration": [0.3, 0.8, 3.0, 2.0, 2.5]},
         {"production_store": np.array(220.0), "routing_store": np.array(45.0), "hydrograph_1": np.array(2.0)},
     ),
+    "snow17": Case(
+        dg.models.Snow17,
+        DAYS,
+        {
+            **{"SCF": np.array(1.2), "MFMAX": np.array(1.0), "MFMIN": np.array(0.3), "UADJ": np.array(0.05)},
+            **{"PXTEMP": np.array(0.8), "NMF": np.array(0.15), "TIPM": np.array(0.15), "PLWHC": np.array(0.05)},
+            **{"DAYGM": np.array(0.2)},
+        },
+        {
+            "precipitation": [5.0, 12.0, 9.0, 1.0, 2.0],
+            "temperature": [-6.0, 0.9, 4.0, 7.0, -0.6],
+            "day_of_year": [98.0, 99.0, 100.0, 101.0, 102.0],
+        },
+        {
+            **{"ice": np.array(90.0), "liquid": np.array(2.0), "heat_deficit": np.array(1.5)},
+            **{"temperature_index": np.array(-2.0), "largest": np.array(150.0), "fresh": np.array(0.5)},
+        },
+    ),
     "heat": Case(
         lambda: dg.models.HeatColumn(1.0, 6),
         DAYS,
