@@ -70,7 +70,7 @@ def Aquifer(
             cell loses water. False: the saturated thickness of each cell enters the mean (MODFLOW without Newton); a
             dry cell then takes up very little.
         vertical: conductance between layers: "constant", that of both half cells, or "saturated", where of the upper one
-            only what is saturated resists (VARIABLECV with DEWATERED in MODFLOW 6).
+            only what is saturated resists (VARIABLECV in MODFLOW 6).
         perched: what falls on a layer whose head is below its top is driven by the elevation of that top.
         face_flows: integrate the flow through every face too, as the flux "flow".
         units: of length and of time, for names only: any will do.
