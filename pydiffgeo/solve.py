@@ -18,10 +18,10 @@ from .engines.ir.kernels import System
 from .engines.ir.structure import system_of
 from .engines.ir.traced_model import Programs
 from .engines.registry import choose_engine
-from .errors import InputError, SolverError
+from .errors import InputError
 from .inputs import Inputs, check_inputs
 from .model import Model, TimeSeries
-from .solution import Solution, fluxes_of
+from .solution import Solution
 
 __all__ = ["Layer", "Sensitivity", "Solution", "solve"]
 
@@ -138,14 +138,7 @@ def solve(
     y, q, report = differentiable_solve(chosen, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
     report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, rtol, atol
     solution = _unpack(model, programs, system, inputs, y, q, report)
-    failed = list(solution.failures())
-    if failed and throw:
-        raise SolverError(
-            f"{len(failed)} of {len(report.status)} members failed; {'; '.join(failed[:3])}"
-            f"{'; ...' if len(failed) > 3 else ''} (engine {chosen.name!r}; throw=False keeps the others)",
-            solution,
-        )
-    return solution
+    return solution.or_error("failed", chosen.name) if throw else solution
 
 
 def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
@@ -182,21 +175,8 @@ def _unpack(
         # Several intervals between two output times: their integrals add up.
         total = torch.cat([torch.zeros_like(q[:, :1]), q.cumsum(1)], dim=1)
         q = total.index_select(1, torch.from_numpy(at)).diff(dim=1)
-    batched = inputs.batch is not None
-    if not batched:
-        kept, q = kept[0], q[0]
-    return Solution(
-        model=model,
-        grid=inputs.times,
-        states={k: kept.index_select(-1, torch.from_numpy(v)) for k, v in system.states.items()},
-        fluxes=fluxes_of(model, system, q),
-        parameters=inputs.parameters,
-        report=report,
-        batched=batched,
-        programs=programs,
-        forcing=forcing_at(system, inputs, at) if programs.take_forcing else {},
-        networks=inputs.networks,
-    )
+    forcing = forcing_at(system, inputs, at) if programs.take_forcing else {}
+    return Solution.of(model, programs, system, inputs, (kept, q, report), forcing, inputs.times)
 
 
 def forcing_at(system: System, inputs: Inputs, at: Indices) -> dict[str, Tensor]:

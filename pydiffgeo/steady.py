@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,22 +12,21 @@ from torch import Tensor
 from .arrays import Array, Numbers
 from .checks import check_positive, check_switch, check_whole
 from .engines.autograd import differentiable_solve
-from .engines.base import Forward, Options, Status
+from .engines.base import Forward, Options
 from .engines.ir.kernels import System
 from .engines.ir.structure import system_of
-from .engines.ir.traced_model import Programs
 from .engines.registry import choose_engine
 from .engines.steady import SteadyEngine, SteadyStats, steady_stats
-from .errors import InputError, ShapeError, SolverError
+from .errors import InputError, ShapeError
 from .inputs import Inputs, check_inputs
 from .model import ForcingVariable, Model, TimeSeries, quantities
-from .solution import fluxes_of, outputs_of, total
+from .solution import Solved, total
 from .solve import forcing_at, pack_states
 from .tensors import as_tensor, check_shape
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SteadySolution:
+class SteadySolution(Solved):
     """What `steady` returns. The leading dimension is the batch, absent where nothing was batched.
 
     Attributes:
@@ -39,24 +38,6 @@ class SteadySolution:
 
     Pickled, it takes its values along as tensors without gradients, as `Solution` does.
     """
-
-    model: Model
-    states: Mapping[str, Tensor]
-    fluxes: Mapping[str, Tensor]
-    parameters: Mapping[str, Tensor]
-    report: Forward
-    batched: bool
-    programs: Programs
-    forcing: Mapping[str, Tensor] = field(default_factory=dict)
-    networks: Mapping[str, Tensor] = field(default_factory=dict)
-
-    @property
-    def status(self) -> list[Status]:
-        return self.report.status
-
-    @property
-    def reasons(self) -> Mapping[int, str]:
-        return self.report.reasons
 
     @property
     def stats(self) -> SteadyStats:
@@ -76,7 +57,7 @@ class SteadySolution:
     def outputs(self) -> Mapping[str, Tensor]:
         """Algebraic outputs: name -> `(..., cell)`, differentiable."""
         values = {k: v if self.batched else v[0] for k, v in self.parameters.items()}
-        return outputs_of(self.model, self.programs, self.states, values, self.forcing, self.networks, torch.ones_like)
+        return self._outputs(values, torch.ones_like)
 
     @property
     def balances(self) -> Mapping[str, Tensor]:
@@ -93,42 +74,12 @@ class SteadySolution:
                 for quantity in quantities(self.model)
             }
 
-    @property
-    def balance(self) -> Tensor:
-        """The only one of `balances`.
-
-        Raises:
-            InputError: no flux of the model declares a balance, or fluxes of several units do.
-        """
-        nets = self.balances
-        if len(nets) != 1:
-            have = f"balances in {', '.join(nets)}: take one of `balances`" if nets else "no flux that declares one"
-            raise InputError(f"{self.model.name} has {have}")
-        return next(iter(nets.values()))
-
-    def failures(self) -> Iterator[str]:
-        """One sentence per failed member."""
-        for member, status in enumerate(self.status):
-            if not status.ok:
-                yield f"member {member}: {status.value} {self.reasons.get(member, '')}".rstrip()
-
-    def __reduce__(self) -> tuple[object, ...]:
-        nothing = np.empty((0, 0, 0))
-        plain = {
-            name: {k: v.detach() for k, v in getattr(self, name).items()}
-            for name in ("states", "fluxes", "parameters", "forcing", "networks")
-        }
-        values = {f.name: getattr(self, f.name) for f in fields(self)} | plain
-        values["report"] = replace(self.report, y=nothing, q=nothing)
-        return type(self), tuple(values.values())
+    def _bare(self) -> Forward:
+        # Statistics are taken from what was found.
+        return replace(super()._bare(), tape=self.report.tape)
 
     def __repr__(self) -> str:
-        shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in self.states.items())
-        good = sum(s.ok for s in self.status)
-        return (
-            f"SteadySolution({self.model.name}: {shapes}; fluxes {', '.join(self.fluxes) or 'none'}; "
-            f"{good} of {len(self.status)} found by {self.stats['engine']})"
-        )
+        return self._described(f"found by {self.stats['engine']}")
 
 
 def steady(
@@ -198,27 +149,9 @@ def steady(
     y0 = pack_states(system, inputs)
     y, q, report = differentiable_solve(search, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
     report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, rtol, atol
-    batched = inputs.batch is not None
-    y, q = (y[:, 1], q[:, 0]) if batched else (y[0, 1], q[0, 0])
-    solution = SteadySolution(
-        model=model,
-        states={k: y.index_select(-1, torch.from_numpy(v)) for k, v in system.states.items()},
-        fluxes=fluxes_of(model, system, q),
-        parameters=inputs.parameters,
-        report=report,
-        batched=batched,
-        programs=programs,
-        forcing=_now(system, inputs) if programs.take_forcing else {},
-        networks=inputs.networks,
-    )
-    failed = list(solution.failures())
-    if failed and throw:
-        raise SolverError(
-            f"{len(failed)} of {len(report.status)} members have no steady state that was found; {'; '.join(failed[:3])}"
-            f"{'; ...' if len(failed) > 3 else ''} (engine {chosen.name!r}; throw=False keeps the others)",
-            solution,
-        )
-    return solution
+    now = _now(system, inputs) if programs.take_forcing else {}
+    solution = SteadySolution.of(model, programs, system, inputs, (y[:, 1], q[:, 0], report), now)
+    return solution.or_error("have no steady state that was found", chosen.name) if throw else solution
 
 
 def _now(system: System, inputs: Inputs) -> dict[str, Tensor]:

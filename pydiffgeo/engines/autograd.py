@@ -152,6 +152,10 @@ class _Linear(torch.autograd.Function):
     def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor | _Call, ...], output: tuple[Tensor, ...]) -> None:
         pass
 
+    @staticmethod
+    def backward(ctx: FunctionCtx, *bars: Tensor) -> NoReturn:
+        raise AdjointError(ONCE)
+
     @classmethod
     def map_over(cls, info: Mapped, in_dims: Axes, linear: tuple[Tensor, ...], arguments: Arguments) -> Results:
         *inputs, call = arguments
@@ -200,10 +204,6 @@ class _Pull(_Linear):
         return y0_bar, p_bar, f_bar
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *dots: Tensor) -> NoReturn:
-        raise AdjointError(ONCE)
-
-    @staticmethod
     def jvp(ctx: FunctionCtx, *dots: Tensor | None) -> NoReturn:
         raise AdjointError(ONCE)
 
@@ -233,10 +233,6 @@ class _Push(_Linear):
         call.check(tangents, Status.TANGENT, TangentError, "tangent")
         y_dot, q_dot = torch.from_numpy(tangents.y), torch.from_numpy(tangents.q)
         return y_dot.reshape(*leading, *y_dot.shape[1:]), q_dot.reshape(*leading, *q_dot.shape[1:])
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, *bars: Tensor) -> NoReturn:
-        raise AdjointError(ONCE)
 
     @staticmethod
     def jvp(ctx: FunctionCtx, *dots: Tensor | None) -> NoReturn:

@@ -16,6 +16,7 @@ from .data.basins_as_sites import site_data
 from .data.camels import open_camels
 from .data.caravan import open_caravan
 from .data.cf import open_cf
+from .named_models import basin_model
 from .prediction_dataset import predictions
 from .years import even_years
 
@@ -23,6 +24,7 @@ __all__ = [
     "BasinData",
     "baselines",
     "basin_data",
+    "basin_model",
     "calibrate_file",
     "check_file",
     "daily",

@@ -112,14 +112,14 @@ class CoupledModel(Model):
         # What there is to check was checked by the regions and by `couple`.
         pass
 
+    def _home(self, name: str) -> tuple[Model, str]:
+        """The region of a state or another initial condition, and what it is called there."""
+        homes = ((r, own) for r in self.regions.values() for own in _starts(r.model))
+        return next((r.model, own) for r, own in homes if r.names[own] == name)
+
     def state_cells(self, name: str) -> int:
-        for region in self.regions.values():
-            own = {region.names[s.name]: s.name for s in region.model.all_states}
-            if name in own:
-                return region.model.state_cells(own[name])
-            if name in (region.names[k] for k in region.model.initial_names):
-                return region.model.graph.cells
-        return self.graph.cells
+        model, own = self._home(name)
+        return model.state_cells(own)
 
     def items(self, on: str) -> int:
         region, _, place = on.partition("/")
@@ -130,11 +130,8 @@ class CoupledModel(Model):
         return self.regions[region].model.grid(place) if place else None
 
     def state_grid(self, name: str) -> Graph | None:
-        for region in self.regions.values():
-            own = {v: k for k, v in region.names.items()}
-            if name in own:
-                return region.model.state_grid(own[name])
-        return None
+        model, own = self._home(name)
+        return model.state_grid(own)
 
     def storage_weights(self) -> dict[str, Array]:
         return {

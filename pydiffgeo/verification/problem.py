@@ -243,7 +243,8 @@ def balance_of(solution: Solution | SteadySolution, bound: float = 1e-8) -> Bala
     if not signed:
         storage = solution.storage
         return Balance(float((storage - storage[0]).abs().max() / storage.abs().max()), bound)
-    return Balance(float(solution.balance) / sum(float(solution.fluxes[f.name].abs().sum()) for f in signed), bound)
+    passed = sum(float(solution.fluxes[f.name].detach().abs().sum()) for f in signed)
+    return Balance(float(solution.balance.detach()) / passed, bound)
 
 
 def worst_balance(solutions: Sequence[Solution], bound: float = 1e-8) -> Balance:

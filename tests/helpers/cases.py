@@ -303,6 +303,38 @@ CASES: dict[str, Case] = {
         },
         {"snow_storage": np.array(15.0), "water_storage": np.array(250.0)},
     ),
+    "hbv": Case(
+        lambda: dg.models.HBV(routing=2),
+        DAYS,
+        {
+            **{"BETA": np.array(2.0), "FC": np.array(160.0), "LP": np.array(0.7), "BETAET": np.array(1.5)},
+            **{
+                "K0": np.array(0.2),
+                "K1": np.array(0.1),
+                "K2": np.array(0.02),
+                "C": np.array(0.1),
+                "tau": np.array(0.6),
+            },
+            **{"PERC": np.array(1.5), "UZL": np.array(20.0), "TT": np.array(0.2), "CFMAX": np.array(3.0)},
+            **{"CFR": np.array(0.05), "CWH": np.array(0.1)},
+        },
+        {
+            "precipitation": [5.0, 12.0, 0.5, 30.0, 2.0],
+            "temperature": [-2.0, 0.4, 4.0, 6.0, -0.3],
+            "potential_evapotranspiration": [0.3, 0.8, 1.0, 2.0, 0.9],
+        },
+        {
+            **{"snow_storage": np.array(15.0), "snow_water": np.array(2.0), "soil_moisture": np.array(100.0)},
+            **{"upper_zone": np.array(12.0), "lower_zone": np.array(40.0), "routing_1": np.array(1.0)},
+        },
+    ),
+    "gr4j": Case(
+        dg.models.GR4J,
+        DAYS,
+        {"X1": np.array(320.0), "X2": np.array(-1.5), "X3": np.array(70.0), "X4": np.array(1.4)},
+        {"precipitation": [5.0, 12.0, 1.0, 40.0, 2.0], "potential_evapotranspiration": [0.3, 0.8, 3.0, 2.0, 2.5]},
+        {"production_store": np.array(220.0), "routing_store": np.array(45.0), "hydrograph_1": np.array(2.0)},
+    ),
     "heat": Case(
         lambda: dg.models.HeatColumn(1.0, 6),
         DAYS,

@@ -61,11 +61,11 @@ class Places:
         self.n_parameters = values.size - self.n_states
         self.forcings = {f.name: values.take(model.items(f.on)) for f in model.forcings}
         self.n_forcings = values.size - self.n_states - self.n_parameters
-        self.fluxes, self.regions = dict[str, Indices](), list[Assembly]()
+        self.fluxes, self.regions, self.read = dict[str, Indices](), list[Assembly](), programs.read
         for region, order, program in zip(own, orders, traced, strict=True):
             self.regions.append(Assembly(self, region, program, order))
         if coupled:
-            self.links = [(k, {n: values.constant(v) for n, v in k.values.items()}) for k in coupled.links]
+            self.links = [(k, values.constants_of(k.values, self.read)) for k in coupled.links]
             for link in coupled.links:
                 size = sum(map(len, self.fluxes.values()))
                 self.fluxes |= {name: np.array([size + i]) for i, name in enumerate(link.fluxes)}

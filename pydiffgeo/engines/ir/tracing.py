@@ -28,33 +28,24 @@ from .operations import CONDITIONS, REFUSED, RULES
 from .places import expression, users_frame, users_step
 from .program import LOGICAL, Builder, Call, Program, Ref
 from .reductions import Reduction
-from .stacks import Stack
+from .stacks import Stack, Traced
 from .surroundings import called_module, closed_over
 
 # Namespaces through which networks are called.
 CALLING = ("cell", "left", "right", "face")
 
 
-class Symbol:
+class Symbol(Traced):
     """Stands for one value while a local function is traced; what is done to it becomes a node."""
 
     __slots__ = ("ref", "tracer")
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, tracer: Tracer, ref: Ref) -> None:
         self.tracer, self.ref = tracer, ref
 
     @classmethod
-    def __torch_function__(
-        cls,
-        function: Callable[..., object],
-        types: tuple[type, ...],
-        args: tuple[object, ...] = (),
-        kwargs: Mapping[str, object] | None = None,
-    ) -> Symbol | Stack[Symbol]:
-        named = kwargs or {}
+    def _called(cls, name: str, args: tuple[object, ...], named: dict[str, object]) -> Symbol | Stack[Symbol]:
         tracer = next(a.tracer for a in _flat((*args, *named.values())) if isinstance(a, Symbol))
-        name = getattr(function, "__name__", str(function))
         if name == "stack" and isinstance(values := named.get("tensors", args[0] if args else None), tuple | list):
             return Stack(tracer, [tracer.symbol(v) for v in values])
         return tracer.apply(name, *args, **named)
