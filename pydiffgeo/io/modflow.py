@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..arrays import Array, Mask
+from ..arrays import Array, Indices, Mask
 from ..errors import DataError, MissingPackageError
 from ..model import Model, raster
 from ..models import Aquifer
@@ -118,7 +118,8 @@ class _Reader:
     def read(self) -> ModflowAquifer:
         dis, tdis = self.model.dis, self.simulation.tdis
         lengths = np.array([float(p[0]) for p in tdis.perioddata.get_data()])
-        top, bottom, active = self._geometry()
+        top, bottom, domain = self._geometry()
+        active = domain > 0
         ceiling = np.concatenate([top[None], bottom[:-1]])
         grid = raster(
             self.shape,
@@ -143,6 +144,7 @@ class _Reader:
             mean=self._mean(),
             upstream=newton,
             vertical=self._vertical(kinds),
+            pinched=domain < 0 if (domain < 0).any() else None,
             perched=bool(self._option(self.model.npf, "perched")),
             units=self._units(),
         )
@@ -165,14 +167,11 @@ class _Reader:
     def _field(self, data: Any) -> Array:
         return np.array(np.broadcast_to(np.asarray(data.get_data(), np.float64), self.shape))
 
-    def _geometry(self) -> tuple[Array, Array, Mask]:
+    def _geometry(self) -> tuple[Array, Array, Indices]:
         dis = self.model.dis
         domain = dis.idomain.get_data()
-        domain = np.ones(self.shape) if domain is None else np.broadcast_to(domain, self.shape)
-        if (domain < 0).any():
-            place = tuple(int(i) for i in np.argwhere(domain < 0)[0])
-            raise DataError(f"package DIS: idomain -1 (cell {place}), through which water passes, is not supported")
-        return np.asarray(dis.top.get_data(), float), self._field(dis.botm), np.asarray(domain > 0)
+        domain = np.ones(self.shape, int) if domain is None else np.broadcast_to(domain, self.shape)
+        return np.asarray(dis.top.get_data(), float), self._field(dis.botm), np.asarray(domain)
 
     def _kinds(self, active: Mask) -> tuple[list[Kind], bool]:
         """The kind of each layer, and whether any is convertible."""

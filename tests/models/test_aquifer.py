@@ -217,6 +217,29 @@ def test_recharge_reaches_the_highest_wet_cell() -> None:
     assert heads(highest_wet=False)[1] > 15.5
 
 
+def test_layers_touch_where_those_between_pinch_out() -> None:
+    active = np.array([[[True, True]], [[False, True]], [[True, True]]])
+    given = (GivenHead([(0, 0, 0), (0, 0, 1)], "above"), GivenHead([(2, 0, 0), (2, 0, 1)], "below"))
+    grid = dg.raster((3, 1, 2), (10.0, 10.0), layers=[4.0, 2.0, 6.0], active=active)
+
+    def downwards(pinched: np.ndarray | None) -> torch.Tensor:
+        model = Aquifer(grid, boundaries=given, pinched=pinched)
+        values = {"K": 1.0, "vertical_anisotropy": 0.1}
+        rest = dg.steady(
+            model, values, forcing={"above_head": 5.0, "below_head": 2.0}, initial={"head": 3.0}, engine="sundials"
+        )
+        return rest.fluxes["above"].sum()
+
+    # Half cells in series, 100 m2, a fall of 3 m: straight, and through the layer between.
+    through = 0.1 * 100 * 3 / (2 + 2 + 3)
+    assert downwards(None).item() == pytest.approx(through)
+    assert downwards(~active).item() == pytest.approx(through + 0.1 * 100 * 3 / (2 + 3))
+    with pytest.raises(dg.errors.ModelError, match=r"pinched place \(0, 0, 0\) is a cell"):
+        downwards(active)
+    with pytest.raises(dg.errors.ModelError, match="pinched must be a boolean mask"):
+        downwards(np.ones((1, 2), bool))
+
+
 def test_rows_and_columns_are_alike() -> None:
     rng = np.random.default_rng(3)
     K, shape = torch.from_numpy(np.exp(rng.normal(size=(4, 5)))), (4, 5)
