@@ -50,6 +50,7 @@ def Aquifer(
     upstream: bool = True,
     vertical: Literal["constant", "saturated"] = "constant",
     perched: bool = False,
+    pinched: ArrayLike | None = None,
     face_flows: bool = False,
     units: Units = ("m", "d"),
 ) -> Model:
@@ -70,8 +71,10 @@ def Aquifer(
             cell loses water. False: the saturated thickness of each cell enters the mean (MODFLOW without Newton); a
             dry cell then takes up very little.
         vertical: conductance between layers: "constant", that of both half cells, or "saturated", where of the upper one
-            only what is saturated resists (VARIABLECV with DEWATERED in MODFLOW 6).
+            only what is saturated resists (VARIABLECV in MODFLOW 6).
         perched: what falls on a layer whose head is below its top is driven by the elevation of that top.
+        pinched: mask of the grid: places that hold no cell, since a layer thins out, through which the cells above and
+            below touch (idomain -1 in MODFLOW 6).
         face_flows: integrate the flow through every face too, as the flux "flow".
         units: of length and of time, for names only: any will do.
 
@@ -95,7 +98,7 @@ def Aquifer(
     if twice := [name for name in names if names.count(name) > 1]:
         raise ModelError(f"Aquifer: two boundaries are called {twice[0]!r}; give each a name of its own")
     places = [cells_of(grid, b) for b in boundaries]
-    graph, given = _with_given_heads(prepared(grid, kinds, top), boundaries, places)
+    graph, given = _with_given_heads(prepared(grid, kinds, top, pinched), boundaries, places)
     store, water_table, layers = storage_of(kinds), {*kinds} != {"confined"}, bool((graph.face["direction"] > 1).any())
     darcy = Darcy(MEANS[mean], water_table, upstream, layers, vertical == "saturated", perched)
 

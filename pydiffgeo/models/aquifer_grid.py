@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
+from ..arrays import Array, Indices
 from ..checks import shown
 from ..errors import ModelError
 from ..model import Graph
@@ -15,50 +15,85 @@ from ..processes.groundwater.conditions import Condition, Evapotranspiration, Re
 from ..processes.groundwater.storage import KINDS
 
 
-def prepared(grid: Graph, kinds: Sequence[str], top: ArrayLike) -> Graph:
+def prepared(grid: Graph, kinds: Sequence[str], top: ArrayLike, pinched: ArrayLike | None = None) -> Graph:
     """The grid with plan areas as `volume`, since water is stored per plan area, and widths as `area` of its sides.
 
-    Cells get `thickness`, `bottom` and `kind`, the number of their kind of storage.
+    Cells get `thickness`, `bottom`, `kind`, the number of their kind of storage, and whether they are `above_another`;
+    faces join cells above and below `pinched` places.
 
     Raises:
-        ModelError: no raster, not as many kinds as layers, or an elevation that does not fit.
+        ModelError: no raster, not as many kinds as layers, or elevations or places that do not fit.
     """
     if not isinstance(grid, Graph) or grid.shape is None or "direction" not in grid.face:
         raise ModelError(f"Aquifer: grid must be a raster (dg.raster), got {shown(grid)}")
     cell: dict[str, Array] = dict(grid.cell)
-    face: dict[str, Array] = dict(grid.face)
     layer = cell.get("layer", np.zeros(grid.cells)).astype(int)
     thickness = cell.get("thickness", np.ones(grid.cells))
     count = grid.shape[0] if "layer" in cell else 1
     if len(kinds) not in (1, count):
         raise ModelError(f"Aquifer: kind must be one, or one for each of {count} layers, got {kinds}")
-    uppermost = _elevation(top, grid)
     number = np.array([KINDS.index(kind) for kind in kinds])
-    cell |= {
-        "volume": cell["volume"] / thickness,
-        "thickness": thickness,
-        "bottom": uppermost - (cell["z"] + thickness / 2 if "z" in cell else 1.0),
-        "kind": np.broadcast_to(number, (count,))[layer].astype(float),
-    }
+    plan = cell["volume"] / thickness
     left, right = grid.faces.T
-    cell["above_another"] = np.bincount(left, face["direction"] > 1, grid.cells).astype(float)
+    face: dict[str, Array] = dict(grid.face)
     near, far = face["left_distance"], face["right_distance"]
     between = (thickness[left] * far + thickness[right] * near) / (near + far)
     face["area"] = np.where(face["direction"] > 1, face["area"], face["area"] / between)
-    return Graph(grid.cells, grid.faces, cell, face, grid.coordinates, grid.shape, grid.active)
+    faces = grid.faces
+    if pinched is not None and len(across := _across(grid, pinched)):
+        upper, lower = across.T
+        more = {
+            "area": plan[upper],
+            "distance": (thickness[upper] + thickness[lower]) / 2,
+            "left_distance": thickness[upper] / 2,
+            "right_distance": thickness[lower] / 2,
+            "direction": np.full(len(across), 2.0),
+        }
+        faces = np.concatenate([faces, across])
+        face = {name: np.concatenate([values, more[name]]) for name, values in face.items()}
+    cell |= {
+        "volume": plan,
+        "thickness": thickness,
+        "bottom": _elevation(top, grid) - (cell["z"] + thickness / 2 if "z" in cell else 1.0),
+        "kind": np.broadcast_to(number, (count,))[layer].astype(float),
+        "above_another": np.bincount(faces[:, 0], face["direction"] > 1, grid.cells).astype(float),
+    }
+    return Graph(grid.cells, faces, cell, face, grid.coordinates, grid.shape, grid.active)
+
+
+def _across(grid: Graph, pinched: ArrayLike) -> Indices:
+    """Pairs of cells above and below places that hold none, `(faces, 2)`."""
+    assert grid.shape is not None
+    places, table = np.asarray(pinched), _numbers(grid)
+    if places.dtype != np.bool_ or places.shape != grid.shape or len(grid.shape) != 3:
+        kind = f"{places.dtype} of shape {places.shape}"
+        raise ModelError(f"Aquifer: pinched must be a boolean mask of a grid with layers, {grid.shape}, got {kind}")
+    if (places & (table >= 0)).any():
+        place = tuple(int(i) for i in np.argwhere(places & (table >= 0))[0])
+        raise ModelError(f"Aquifer: pinched place {place} is a cell of the grid; give it as not active")
+    # The cell above, as long as only pinched places are between, and whether there is one.
+    above, thin = np.full(grid.shape[1:], -1), np.zeros(grid.shape[1:], bool)
+    pairs = list[Indices]()
+    for own, through in zip(table, places, strict=True):
+        joined = (own >= 0) & (above >= 0) & thin
+        pairs.append(np.stack([above[joined], own[joined]], axis=1))
+        above, thin = np.where(own >= 0, own, np.where(through, above, -1)), through
+    return np.concatenate(pairs)
+
+
+def _numbers(grid: Graph) -> Indices:
+    """The number of the cell at each place, -1 where there is none."""
+    assert grid.shape is not None
+    table = np.full(grid.shape, -1)
+    table[np.ones(grid.shape, bool) if grid.active is None else grid.active] = np.arange(grid.cells)
+    return table
 
 
 def uppermost(grid: Graph) -> tuple[int, ...]:
-    """The uppermost cell of each place `(row, column)`."""
-    below = grid.faces[grid.face["direction"] > 1, 1]
-    first = np.ones(grid.cells, bool)
-    first[below] = False
-    # Where a place in between is no cell, what is below it is not the uppermost one either.
+    """The uppermost cell of each place `(row, column)`: the one with the lowest number."""
     places = np.stack([grid.cell["row"], grid.cell["column"]], 1)
     _, highest = np.unique(places, axis=0, return_index=True)
-    only = np.zeros(grid.cells, bool)
-    only[highest] = True
-    return tuple(np.flatnonzero(first & only).tolist())
+    return tuple(sorted(highest.tolist()))
 
 
 def cells_of(grid: Graph, condition: Condition) -> tuple[int, ...]:
@@ -72,9 +107,7 @@ def cells_of(grid: Graph, condition: Condition) -> tuple[int, ...]:
         if isinstance(condition, (Recharge, Evapotranspiration)):
             return uppermost(grid)
         raise ModelError(f"{what} needs cells")
-    assert grid.shape is not None
-    table = np.full(grid.shape, -1)
-    table[np.ones(grid.shape, bool) if grid.active is None else grid.active] = np.arange(grid.cells)
+    table = _numbers(grid)
     try:
         given = np.asarray(condition.cells)
     except ValueError:  # places of different lengths

@@ -64,6 +64,7 @@ class Darcy:
         if not self.water_table:
             return conductance.down(left, right, face) * drop
         resists = torch.clamp(left.saturation, 0.0, 1.0) if self.saturated else 1.0
-        # What flows out of a cell ends with its water.
-        there = supply(torch.where(drop > 0, left.saturation, right.saturation))
-        return conductance.down(left, right, face, resists) * there * drop
+        # What flows out of a cell ends with its water; what it lost too much comes back from below, by elevations as well.
+        there = supply(torch.clamp(torch.where(drop > 0, left.saturation, right.saturation), min=TRACE))
+        back = supply(torch.clamp(left.saturation, max=0.0)) * (left.bottom - right.bottom)
+        return conductance.down(left, right, face, resists) * (there * drop + back)
