@@ -6,6 +6,7 @@ from .heat_column import HeatColumn
 from .linear_reservoir import LinearReservoir
 from .nash_cascade import NashCascade
 from .richards import RichardsColumn
+from .river import River
 from .solute_column import SoluteColumn
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "LinearReservoir",
     "NashCascade",
     "RichardsColumn",
+    "River",
     "SoluteColumn",
 ]

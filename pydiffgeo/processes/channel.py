@@ -39,9 +39,14 @@ def trapezoid(depth: Tensor, bottom_width: Tensor, side_slope: Tensor) -> Sectio
     return Section(area, depth, bottom_width + 2.0 * side_slope * depth, area / perimeter)
 
 
+def conveyance(area: Tensor, hydraulic_radius: Tensor, n: Tensor) -> Tensor:
+    """What discharge (m3/s) is by the root of the slope: A R^(2/3) / n, with n in s/m^(1/3)."""
+    return area * hydraulic_radius ** (2.0 / 3.0) / n
+
+
 def manning(area: Tensor, hydraulic_radius: Tensor, slope: Tensor, n: Tensor) -> Tensor:
-    """Discharge (m3/s) of uniform flow: A R^(2/3) sqrt(S) / n, with n in s/m^(1/3) (Manning 1891; Chow 1959, eq 5-6)."""
-    return area * hydraulic_radius ** (2.0 / 3.0) * torch.sqrt(slope) / n
+    """Discharge (m3/s) of uniform flow (Manning 1891; Chow 1959, eq 5-6)."""
+    return conveyance(area, hydraulic_radius, n) * torch.sqrt(slope)
 
 
 def power_celerity(discharge: Tensor, section: Section, exponent: Tensor) -> Tensor:

@@ -199,6 +199,31 @@ def river_network() -> dg.Model:
     )
 
 
+REACHES = {
+    "id": [1, 2, 3, 4],
+    "downstream": [3, 3, 4, 0],
+    "length": [2000.0, 3000.0, 2500.0, 4000.0],
+    "slope": [0.003, 0.002, 0.001, 0.0008],
+}
+
+
+def real_river(routing: str, forcing: dict[str, Any], temperature: str = "none") -> Case:
+    """Reaches of unlike size under inflow that rises and falls, in a time of a few hours."""
+    water = {"storage": np.array([3.0, 4.0, 9.0, 20.0]) * 1e3}
+    return Case(
+        lambda: dg.models.River(REACHES, routing=routing, temperature=temperature),
+        np.array([0.0, 0.1, 0.2, 0.4]),
+        {
+            "manning_n": np.linspace(0.03, 0.06, 4),
+            "width": np.array([6.0, 8.0, 10.0, 15.0]),
+            "width_exponent": np.array(0.2),
+        }
+        | ({"shade": np.array(0.4)} if temperature == "weather" else {}),
+        {"lateral_inflow": np.array([[1.0], [3.0], [0.5]]) * np.array([[1.0, 0.7, 0.3, 0.2]]), **forcing},
+        water | ({"heat": water["storage"] * 4.18 * 12} if temperature != "none" else {}),
+    )
+
+
 RAIN = [0.02, 0.001, 0.15, 0.002, 0.004]
 EVAPORATION = [0.004, 0.006, 0.001, 0.006, 0.005]
 DAYS = np.arange(6.0)
@@ -307,6 +332,18 @@ CASES: dict[str, Case] = {
         {"recharge": np.full((2, 3, 3, 4), 0.001), "stage": [19.0, 20.0]},
         {"water": np.linspace(0.018, 0.022, int(OUTLINE.sum()))},
     ),
+    "river-kinematic-warm": real_river(
+        "kinematic",
+        {
+            "radiation": [100.0, 500.0, 20.0],
+            "air_temperature": [12.0, 20.0, 9.0],
+            "humidity": [0.8, 0.5, 0.9],
+            "wind": [1.0, 3.0, 2.0],
+        },
+        "weather",
+    ),
+    "river-diffusive": real_river("diffusive", {}),
+    "river-muskingum-cunge": real_river("muskingum_cunge", {}),
     "river": Case(
         river_network,
         DAYS[:3],
