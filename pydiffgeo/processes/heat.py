@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..model import Place
+from . import solute
 
 # Heat that a cubic metre of water holds per degree (MJ/m3/K), and one W/m/K in MJ/m/d/K.
 WATER_CAPACITY = 4.18
@@ -29,6 +30,14 @@ def carried(water: Tensor, behind: Tensor, ahead: Tensor) -> Tensor:
     With the very flux that moves the water no heat is made: water of one temperature stays at it.
     """
     return WATER_CAPACITY * (torch.clamp(water, min=0.0) * behind + torch.clamp(water, max=0.0) * ahead)
+
+
+def fitted(behind: Tensor, ahead: Tensor, conductivity: Tensor, water: Tensor, distance: Tensor) -> Tensor:
+    """Heat (MJ/m2/d) conducted and carried from behind ahead, exact where the profile between is steady.
+
+    As `solute.fitted`: Bredehoeft and Papadopulos 1965, Water Resour. Res. 1, between two points.
+    """
+    return solute.fitted(behind, ahead, WATER_CAPACITY * water, conductivity, distance)
 
 
 # --- Thermal properties of soil: Johansen 1975, as given by Farouki 1981, CRREL Monograph 81-1, section 7.11 --------

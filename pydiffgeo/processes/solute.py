@@ -16,14 +16,16 @@ def diffusion(left: Place, right: Place, face: Place) -> Tensor:
     return 0.5 * (left.D + right.D) * (left.c - right.c) / face.distance
 
 
-def advection_dispersion(left: Place, right: Place, face: Place, *, upwind: bool) -> Tensor:
-    """Flux with water that flows to the right: carried by the mean of both cells or, `upwind`, by the left one.
+def carried(
+    behind: Tensor, ahead: Tensor, velocity: Tensor, dispersion: Tensor, distance: Tensor, *, upwind: bool
+) -> Tensor:
+    """Flux with water that flows from behind ahead: carried by the mean of both or, `upwind`, by that behind.
 
     Upwind fluxes are of first order and never overshoot; central ones are of second order, and oscillate where
     `velocity * distance > 2 dispersion`.
     """
-    carried = left.c if upwind else 0.5 * (left.c + right.c)
-    return left.velocity * carried - left.dispersion * (right.c - left.c) / face.distance
+    concentration = behind if upwind else 0.5 * (behind + ahead)
+    return velocity * concentration - dispersion * (ahead - behind) / distance
 
 
 def fitted(left: Tensor, right: Tensor, velocity: Tensor, dispersion: Tensor, distance: Tensor) -> Tensor:
@@ -38,9 +40,9 @@ def fitted(left: Tensor, right: Tensor, velocity: Tensor, dispersion: Tensor, di
     return 0.5 * velocity * (left + right) + dispersion * factor * (left - right) / distance
 
 
-def inflow(concentration: Tensor, cell: Place, face: Place) -> Tensor:
-    """Flux through a side that is held at a concentration, carried and dispersed."""
-    return cell.velocity * concentration + cell.dispersion * (concentration - cell.c) / face.distance
+def inflow(concentration: Tensor, inside: Tensor, cell: Place, face: Place) -> Tensor:
+    """Flux through a side that is held at a concentration into a cell with another, carried and dispersed."""
+    return cell.velocity * concentration + cell.dispersion * (concentration - inside) / face.distance
 
 
 def decay_chain(amounts: tuple[Tensor, ...], rates: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -318,6 +318,13 @@ CASES: dict[str, Case] = {
         {"surface_temperature": [12.0, 3.0, -2.0, 8.0, 15.0]},
         {"heat": np.full(6, 10.0)},
     ),
+    "heat-flow-freezing": Case(
+        lambda: dg.models.HeatColumn(1.0, 6, base=True, flow="parameter", freezing="linear"),
+        DAYS,
+        {"conductivity": np.full(6, 0.12), "water_flux": np.array(0.05), "latent_heat": np.array(60.0)},
+        {"surface_temperature": [2.0, -3.0, -6.0, -1.0, 3.0], "base_temperature": [4.0, 4.5, 5.0, 5.0, 4.0]},
+        {"heat": np.linspace(1.0, 8.0, 6)},
+    ),
     "aquifer": Case(
         aquifer,
         np.array([0.0, 10.0, 30.0]),
@@ -341,6 +348,22 @@ CASES: dict[str, Case] = {
             "wind": [1.0, 3.0, 2.0],
         },
         "weather",
+    ),
+    "solute-chain": Case(
+        lambda: dg.models.SoluteColumn(
+            1.0, 6, "exponential", inlet="flux", sorption="langmuir", decay="total", species=("a", "b")
+        ),
+        np.array([0.0, 1.0, 4.0]),
+        {"velocity": np.array(0.1), "dispersion": np.array(0.02), "K_L_a": np.array(1.5), "decay_a": np.array(0.2)},
+        {"inlet_a": [1.0, 0.3]},
+        {"total_a": np.linspace(1.0, 0.2, 6)},
+    ),
+    "solute-freundlich": Case(
+        lambda: dg.models.SoluteColumn(1.0, 5, "exponential", sorption="freundlich", decay="dissolved"),
+        np.array([0.0, 1.0, 4.0]),
+        {"velocity": np.array(0.1), "K_F": np.linspace(0.3, 0.8, 5), "exponent": np.array(0.8), "decay": np.array(0.1)},
+        {"inlet": [1.0, 0.3]},
+        {"total": np.linspace(1.0, 0.2, 5)},
     ),
     "river-diffusive": real_river("diffusive", {}),
     "river-muskingum-cunge": real_river("muskingum_cunge", {}),
