@@ -6,8 +6,10 @@ from .heat_column import HeatColumn
 from .linear_reservoir import LinearReservoir
 from .nash_cascade import NashCascade
 from .richards import RichardsColumn
+from .richards_section import RichardsSection
 from .river import River
 from .solute_column import SoluteColumn
+from .water_heat_column import WaterHeatColumn
 
 __all__ = [
     "DiffusionRaster",
@@ -16,6 +18,8 @@ __all__ = [
     "LinearReservoir",
     "NashCascade",
     "RichardsColumn",
+    "RichardsSection",
     "River",
     "SoluteColumn",
+    "WaterHeatColumn",
 ]

@@ -325,6 +325,28 @@ CASES: dict[str, Case] = {
         {"surface_temperature": [2.0, -3.0, -6.0, -1.0, 3.0], "base_temperature": [4.0, 4.5, 5.0, 5.0, 4.0]},
         {"heat": np.linspace(1.0, 8.0, 6)},
     ),
+    "water-heat": Case(
+        lambda: dg.models.WaterHeatColumn(0.6, 5, root_depth=0.3, base_temperature=True),
+        DAYS[:3],
+        loam(5) | {"quartz": np.array(0.5)},
+        {
+            "flux": [0.02, 0.001],
+            "potential_transpiration": [0.003] * 2,
+            "surface_temperature": [15.0, 6.0],
+            "base_temperature": [9.0] * 2,
+        },
+        {"theta": np.full(5, 0.2), "heat": np.full(5, 20.0)},
+    ),
+    "section": Case(
+        lambda: dg.models.RichardsSection((2, 3), (0.3, 0.5), right="head", bottom="free_drainage"),
+        DAYS[:3],
+        {"K_s": np.linspace(0.2, 0.4, 6), "alpha": np.array(3.0), "n": np.array(1.6)},
+        {
+            "top_flux": np.array([[0.02, 0.01, 0.0], [0.001, 0.0, 0.003]]),
+            "right_head": np.array([[-0.5, -0.2], [-0.6, -0.3]]),
+        },
+        {"theta": np.linspace(0.25, 0.36, 6)},
+    ),
     "aquifer": Case(
         aquifer,
         np.array([0.0, 10.0, 30.0]),
