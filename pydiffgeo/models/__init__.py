@@ -9,6 +9,7 @@ from .richards import RichardsColumn
 from .richards_section import RichardsSection
 from .river import River
 from .solute_column import SoluteColumn
+from .vegetated_column import VegetatedColumn
 from .water_heat_column import WaterHeatColumn
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "RichardsSection",
     "River",
     "SoluteColumn",
+    "VegetatedColumn",
     "WaterHeatColumn",
 ]
