@@ -52,6 +52,24 @@ def test_own_model_finds_its_values(engine: str) -> None:
     assert found["specific_yield"] < 0.05
 
 
+def test_inversions_find_what_can_be_found(usual_engine: str, shared_data: Path) -> None:
+    inversions = load(ROOT / "examples" / "inversions.py")
+    bed = inversions.streambed(engine=usual_engine, steps=8)
+    assert bed["flux"] < 0.004
+    assert bed["conductivity"] < 0.02
+    river = inversions.river(engine=usual_engine, steps=4, hours=60, storms=4)
+    assert river["off"] < 0.08
+    # Real gauges tell much of the roughness of known channels, and next to nothing of the channels.
+    assert river["n, where the channel is known"] < 0.55
+    assert river["width"] > 0.85
+    assert river["width exponent"] > 0.75
+    file = shared_data / "models" / "observations" / "uscrn_manhattan_ks_2013_2016.csv"
+    if file.is_file():
+        soil = inversions.soil(file, engine=usual_engine, days=120, steps=5)
+        assert soil["rmse"] < 0.35 < soil["first"]
+        assert 0.8 < soil["shallow"] < 2.0
+
+
 def test_catchment_is_one_system_with_gradients_from_rain_to_river(engine: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     figure = tmp_path / "catchment.png"

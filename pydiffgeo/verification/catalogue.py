@@ -9,7 +9,18 @@ from typing import cast
 
 from typing_extensions import NotRequired, TypedDict
 
-from . import basin_models, infiltration, pollution, soil_exact, soil_losses, soil_weather, stiff, transport
+from . import (
+    basin_models,
+    columns,
+    infiltration,
+    pollution,
+    rivers,
+    soil_exact,
+    soil_losses,
+    soil_weather,
+    stiff,
+    transport,
+)
 from .problem import Bench, Outcome, Problem, Quantity
 
 if sys.version_info >= (3, 11):
@@ -98,6 +109,16 @@ RUNS: dict[str, Entry] = {
     "heat-sine": (transport.heat_sine, _given(transport.SOIL)),
     "heat-periodic": (transport.heat_periodic, _given(transport.SOIL)),
     "ogata-banks": (transport.advection_dispersion, ()),
+    "decay-chain": (columns.decay_chain, _given(columns.CHAIN)),
+    "stallman": (columns.stallman, _given(columns.SINKING)),
+    "lunardini": (columns.lunardini, _given(columns.ZONES)),
+    "tracy": (columns.tracy, _given(columns.SQUARE)),
+    "c3-leaf": (columns.c3_leaf, _given(columns.LEAF)),
+    "muskingum": (rivers.muskingum, _given(rivers.MUSKINGUM)),
+    "kinematic-plane": (rivers.kinematic_plane, _given(rivers.PLANE | rivers.RAIN)),
+    "hayami": (rivers.hayami, _given(rivers.HAYAMI | rivers.WAVE)),
+    "bad-river": (rivers.bad_river, _given(rivers.RUNOFF)),
+    "stream-temperature": (rivers.stream_temperature, _given(rivers.STREAM)),
     "linear-reservoir": (basin_models.linear_reservoir, ()),
     "nash-cascade": (basin_models.nash_cascade, ()),
     "exphydro": (basin_models.exphydro, _given(basin_models.BASIN)),

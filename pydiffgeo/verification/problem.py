@@ -171,11 +171,18 @@ class Bench:
 
         `atol` is a hundredth of `rtol` where it is not given.
         """
-        if unknown := set(self.disturbed) - set(parameters):
-            raise KeyError(f"{model.name}: no parameters {sorted(unknown)} to disturb")
-        changed = {k: v * self.disturbed.get(k, 1.0) for k, v in parameters.items()}
         whole: Question = {"atol": question["rtol"] * 1e-2, **question, "engine": self.engine}
-        return solve(model, changed, **whole)
+        return solve(model, self.disturb(parameters), **whole)
+
+    def disturb(self, parameters: Mapping[str, float | Tensor]) -> dict[str, float | Tensor]:
+        """The parameters with those that are to be wrong.
+
+        Raises:
+            KeyError: one of these is not among them.
+        """
+        if unknown := set(self.disturbed) - set(parameters):
+            raise KeyError(f"no parameters {sorted(unknown)} to disturb")
+        return {k: v * self.disturbed.get(k, 1.0) for k, v in parameters.items()}
 
     def pick(self, small: Form, full: Form) -> Form:
         """What belongs to the form of this bench."""

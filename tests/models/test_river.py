@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 import pydiffgeo as dg
 from pydiffgeo.errors import ModelError
 from pydiffgeo.models.reach_table import depth_of_network, divided
+from pydiffgeo.verification.rivers import TABLE
 
 HOUR, DAY = 1 / 24, 86400.0
 ROUTINGS = ("kinematic", "diffusive", "muskingum", "muskingum_cunge")
@@ -170,12 +170,9 @@ def test_a_small_wave_is_that_of_hayami(engine: str) -> None:
     assert (4 * fine - coarse) / 3 == pytest.approx(exact, abs=1e-3)
 
 
-def bad_river(shared_data: Path) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+def bad_river() -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
     """The table of reaches, their total area and that which drains into each of them directly (m2)."""
-    path = shared_data / "models" / "routing" / "bad_river_reaches.csv"
-    if not path.is_file():
-        pytest.skip(f"no file {path}")
-    rows = [*csv.DictReader(path.open())]
+    rows = [*csv.DictReader(TABLE.open())]
 
     def column(name: str) -> np.ndarray:
         return np.array([float(row[name]) for row in rows])
@@ -185,8 +182,8 @@ def bad_river(shared_data: Path) -> tuple[dict[str, Any], np.ndarray, np.ndarray
     return table, column("total_area_km2"), (column("local_area_km2") + column("external_area_km2")) * 1e6
 
 
-def test_a_real_river_at_rest(engine: str, shared_data: Path) -> None:
-    table, area, local = bad_river(shared_data)
+def test_a_real_river_at_rest(engine: str) -> None:
+    table, area, local = bad_river()
     model = dg.models.River(table)
     values = {"manning_n": 0.05, "width": 2.7 * area**0.35}
     rest = dg.steady(
@@ -201,8 +198,8 @@ def test_a_real_river_at_rest(engine: str, shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize("routing", ["kinematic", "diffusive", "muskingum_cunge"])
-def test_a_flood_through_a_real_river(routing: str, engine: str, shared_data: Path) -> None:
-    table, area, local = bad_river(shared_data)
+def test_a_flood_through_a_real_river(routing: str, engine: str) -> None:
+    table, area, local = bad_river()
     model = dg.models.River(table, routing=routing)
     runoff = torch.tensor([0.0, 1.0, 60.0, 5.0, 1.0, 0.0])[:, None] * 1e-3 / DAY
     sol = dg.solve(
