@@ -26,20 +26,59 @@ from ..processes.freezing import enthalpy, from_enthalpy, mixed, three_zones
 
 SOIL = "Farouki 1981, CRREL Monograph 81-1"
 PARAMETERS = (
-    Parameter("conductivity", "MJ m-1 d-1 K-1", "thermal conductivity", 0.1, 0.0, open_low=True, typical=(0.017, 0.26),
-              source=SOIL),
+    Parameter(
+        "conductivity",
+        "MJ m-1 d-1 K-1",
+        "thermal conductivity",
+        0.1,
+        0.0,
+        open_low=True,
+        typical=(0.017, 0.26),
+        source=SOIL,
+    ),
     Parameter("capacity", "MJ m-3 K-1", "heat capacity", 2.0, 0.0, open_low=True, typical=(1.0, 4.0), source=SOIL),
-)  # fmt: skip
+)
 FREEZING = (
-    Parameter("frozen_conductivity", "MJ m-1 d-1 K-1", "thermal conductivity of frozen soil", 0.2, 0.0, open_low=True,
-              typical=(0.017, 0.35), source=SOIL),
-    Parameter("frozen_capacity", "MJ m-3 K-1", "heat capacity of frozen soil", 1.8, 0.0, open_low=True,
-              typical=(0.7, 3.0), source=SOIL),
-    Parameter("latent_heat", "MJ m-3", "heat of fusion of the water that freezes, 334 MJ for each m3", 100.0, 0.0,
-              typical=(0.0, 170.0), source=SOIL),
-    Parameter("T_frozen", "degC", "temperature below which no more water freezes", -0.5, high=0.0, open_high=True,
-              typical=(-4.0, -0.05), source="Lunardini 1985, CRREL Monograph 85-1"),
-)  # fmt: skip
+    Parameter(
+        "frozen_conductivity",
+        "MJ m-1 d-1 K-1",
+        "thermal conductivity of frozen soil",
+        0.2,
+        0.0,
+        open_low=True,
+        typical=(0.017, 0.35),
+        source=SOIL,
+    ),
+    Parameter(
+        "frozen_capacity",
+        "MJ m-3 K-1",
+        "heat capacity of frozen soil",
+        1.8,
+        0.0,
+        open_low=True,
+        typical=(0.7, 3.0),
+        source=SOIL,
+    ),
+    Parameter(
+        "latent_heat",
+        "MJ m-3",
+        "heat of fusion of the water that freezes, 334 MJ for each m3",
+        100.0,
+        0.0,
+        typical=(0.0, 170.0),
+        source=SOIL,
+    ),
+    Parameter(
+        "T_frozen",
+        "degC",
+        "temperature below which no more water freezes",
+        -0.5,
+        high=0.0,
+        open_high=True,
+        typical=(-4.0, -0.05),
+        source="Lunardini 1985, CRREL Monograph 85-1",
+    ),
+)
 FLUX = ForcingVariable("water_flux", "m d-1", "water that flows down (Darcy's velocity)")
 
 

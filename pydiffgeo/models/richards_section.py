@@ -108,8 +108,13 @@ def RichardsSection(
         name="RichardsSection",
         graph=graph,
         states=(
-            State("theta", "1", "volumetric water content with elastic storage", low=0.0,
-                  error_control=("head", 0.1 * float(np.min(graph.face["distance"])))),
+            State(
+                "theta",
+                "1",
+                "volumetric water content with elastic storage",
+                low=0.0,
+                error_control=("head", 0.1 * float(np.min(graph.face["distance"]))),
+            ),
         ),
         parameters=soil.parameters,
         forcings=tuple(FORCINGS[kind](name) for name, kind in sides if kind in FORCINGS),
@@ -126,7 +131,7 @@ def RichardsSection(
         initial=initial,
         initial_names=("head",),
         reference=f"Richards 1931; {soil.source}",
-    )  # fmt: skip
+    )
 
 
 FORCINGS: Mapping[str, Callable[[str], ForcingVariable]] = {

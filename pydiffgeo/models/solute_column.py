@@ -39,13 +39,19 @@ ISOTHERMS: Mapping[str, tuple[tuple[Parameter, ...], Callable[..., Tensor]]] = {
         (
             _parameter("K_F", "L kg-1", "sorption coefficient", 0.5, open_low=True, typical=(1e-2, 10.0), log=True),
             _parameter(
-                "exponent", "1", "exponent of the isotherm", 0.8, high=1.0, open_low=True, typical=(0.5, 1.0),
+                "exponent",
+                "1",
+                "exponent of the isotherm",
+                0.8,
+                high=1.0,
+                open_low=True,
+                typical=(0.5, 1.0),
                 source="Freundlich 1907",
             ),
         ),
         sorption.freundlich,
     ),
-}  # fmt: skip
+}
 
 
 @remembered

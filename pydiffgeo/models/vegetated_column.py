@@ -33,16 +33,48 @@ PRESSURE = 101.3  # kPa
 WATER = 1.8e-5  # m3/mol
 MEDLYN = "Medlyn et al. 2011, Glob. Change Biol. 17"
 LEAF = (
-    Parameter("V_cmax25", "umol m-2 s-1", "carboxylation capacity at 25 degC", 60.0, 0.0, open_low=True,
-              typical=(20.0, 150.0), source="Farquhar et al. 1980"),
-    Parameter("J_by_V", "1", "electron transport capacity by that of carboxylation", 1.67, 0.0, open_low=True,
-              typical=(1.6, 2.1), source="Farquhar et al. 1980"),
-    Parameter("g_0", "mol m-2 s-1", "conductance of closed stomata", 0.01, 0.0, open_low=True, typical=(1e-3, 0.05),
-              source=MEDLYN),
-    Parameter("g_1", "kPa0.5", "how far stomata open for what is assimilated", 4.0, 0.0, open_low=True,
-              typical=(1.0, 7.0), source=MEDLYN),
+    Parameter(
+        "V_cmax25",
+        "umol m-2 s-1",
+        "carboxylation capacity at 25 degC",
+        60.0,
+        0.0,
+        open_low=True,
+        typical=(20.0, 150.0),
+        source="Farquhar et al. 1980",
+    ),
+    Parameter(
+        "J_by_V",
+        "1",
+        "electron transport capacity by that of carboxylation",
+        1.67,
+        0.0,
+        open_low=True,
+        typical=(1.6, 2.1),
+        source="Farquhar et al. 1980",
+    ),
+    Parameter(
+        "g_0",
+        "mol m-2 s-1",
+        "conductance of closed stomata",
+        0.01,
+        0.0,
+        open_low=True,
+        typical=(1e-3, 0.05),
+        source=MEDLYN,
+    ),
+    Parameter(
+        "g_1",
+        "kPa0.5",
+        "how far stomata open for what is assimilated",
+        4.0,
+        0.0,
+        open_low=True,
+        typical=(1.0, 7.0),
+        source=MEDLYN,
+    ),
     Parameter("leaf_area", "1", "leaf area by ground area", 3.0, 0.0, typical=(0.0, 8.0)),
-)  # fmt: skip
+)
 
 
 def _canopy() -> Model:

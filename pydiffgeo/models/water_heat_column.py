@@ -31,10 +31,18 @@ QUARTZ = Parameter(
     "quartz", "1", "share of quartz in the grains", 0.4, 0.0, 1.0, typical=(0.1, 0.9), source="Farouki 1981"
 )
 FREEZING = (
-    Parameter("T_frozen", "degC", "temperature below which no more water freezes", -1.0, high=0.0, open_high=True,
-              typical=(-4.0, -0.1), source="Lunardini 1985"),
+    Parameter(
+        "T_frozen",
+        "degC",
+        "temperature below which no more water freezes",
+        -1.0,
+        high=0.0,
+        open_high=True,
+        typical=(-4.0, -0.1),
+        source="Lunardini 1985",
+    ),
     Parameter("unfrozen", "1", "water content that stays liquid in frozen soil", 0.1, 0.0, 1.0, typical=(0.02, 0.3)),
-)  # fmt: skip
+)
 
 
 @remembered
@@ -71,9 +79,15 @@ def WaterHeatColumn(
     Sources: Richards 1931; de Vries 1963; Johansen 1975 as in Farouki 1981, CRREL Monograph 81-1.
     """
     water = RichardsColumn(
-        depth, cells, top=top, bottom=bottom, closure=closure, face_conductivity=face_conductivity, thickness=thickness,
+        depth,
+        cells,
+        top=top,
+        bottom=bottom,
+        closure=closure,
+        face_conductivity=face_conductivity,
+        thickness=thickness,
         root_depth=root_depth,
-    )  # fmt: skip
+    )
     hydraulics = (closure if isinstance(closure, Closure) else CLOSURES[closure]).head_and_conductivity
     darcy, drawn, begin = cast(Flow, water.flux), cast(Flow, water.source), water.initial
     assert begin is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..arrays import AnyArray, Array
+from ..arrays import Array
 from ..model import TimeSeries
 from ..models import HeatColumn, RichardsSection, SoluteColumn, VegetatedColumn
 from ..processes.heat import WATT
@@ -50,7 +50,7 @@ def decay_chain(bench: Bench) -> Outcome:
     return Outcome(checks, balance_of(sol), (), (Panel("depth (m)", "concentration (-)", lines, "after 10 to 60 d"),))
 
 
-def _at(x: float, z: Array, c: AnyArray) -> float:
+def _at(x: float, z: Array, c: Array) -> float:
     """A value between middles of cells, by a parabola."""
     k = int(np.clip(np.searchsorted(z, x) - 1, 0, len(z) - 3))
     return float(np.polyval(np.polyfit(z[k : k + 3] - x, c[k : k + 3], 2), 0.0))
@@ -72,8 +72,12 @@ def stallman(bench: Bench) -> Outcome:
         model = HeatColumn(1.5, cells, flow="parameter")
         times = np.concatenate([[0.0], np.arange(7, 8, 1 / 24)])
         sol = bench.solve(
-            model, {**SINKING, "water_flux": flux * DAY}, forcing={"surface_temperature": surface}, times=times, rtol=1e-7
-        )  # fmt: skip
+            model,
+            {**SINKING, "water_flux": flux * DAY},
+            forcing={"surface_temperature": surface},
+            times=times,
+            rtol=1e-7,
+        )
         wave = np.abs(np.mean(sol.outputs["temperature"][1:].numpy() * np.exp(2j * np.pi * hours)[:, None], axis=0))
         z = model.graph.coordinates["depth"]
         return sol, float(np.exp(np.interp(0.3, z, np.log(wave)) - np.interp(0.1, z, np.log(wave))))
@@ -112,8 +116,13 @@ def lunardini(bench: Bench) -> Outcome:
     def solve(cells: int) -> tuple[Solution, Array]:
         model = HeatColumn(4.0, cells, freezing="three_zones", thickness=tuple(stretched(4.0, cells, 10.0).tolist()))
         sol = bench.solve(
-            model, ZONES, forcing={"surface_temperature": [-6.0]}, initial={"temperature": 4.0}, times=[0.0, 1.0], rtol=1e-6
-        )  # fmt: skip
+            model,
+            ZONES,
+            forcing={"surface_temperature": [-6.0]},
+            initial={"temperature": 4.0},
+            times=[0.0, 1.0],
+            rtol=1e-6,
+        )
         return sol, model.graph.coordinates["depth"]
 
     sol, z = solve(bench.pick(120, 240))
@@ -147,15 +156,19 @@ def tracy(bench: Bench) -> Outcome:
         model = RichardsSection(
             (n, n), (size, size), closure="gardner", top="head", bottom="head", left="head", right="head"
         )
-        x = (np.arange(n) + 0.5) * size
+        x: Array = np.asarray((np.arange(n) + 0.5) * size, np.float64)
         sides = {f"{side}_head": np.full((2, n), DRY) for side in ("bottom", "left", "right")}
         top = np.log(dry + (1 - dry) * np.sin(np.pi * x / SIDE)) / SQUARE["alpha"]
         sol = bench.solve(
-            model, SQUARE, forcing={**sides, "top_head": np.tile(top, (2, 1))}, initial={"head": DRY}, times=[0.0, 5.0, 20.0],
+            model,
+            SQUARE,
+            forcing={**sides, "top_head": np.tile(top, (2, 1))},
+            initial={"head": DRY},
+            times=[0.0, 5.0, 20.0],
             rtol=1e-7,
-        )  # fmt: skip
+        )
         fields = model.graph.on_grid(sol.outputs["head"][1:]).numpy()
-        middle = [np.array([np.interp(SIDE / 2, x, row) for row in field], np.float64) for field in fields]
+        middle = [np.asarray([float(np.interp(SIDE / 2, x, row)) for row in field], np.float64) for field in fields]
         return sol, np.array([[_at((1 - a) * SIDE, x, m) for a in (0.25, 0.5, 0.75, 0.9)] for m in middle])
 
     exact = np.array([*WETTED.values()])

@@ -14,7 +14,6 @@ from torch import Tensor
 from ..arrays import Array
 from ..models import River
 from ..solve import Solution
-from ..steady import steady
 from .convergence import in_space
 from .problem import Bench, Line, Outcome, Panel, balance_of, check, labels
 
@@ -72,19 +71,22 @@ def kinematic_plane(bench: Bench) -> Outcome:
         size = RAIN["length"] / cells
         model = River(chain(cells, size, RAIN["slope"]))
         rain = np.where(seconds[1:, None] <= RAIN["rain_ends"], RAIN["rain"] * size, 0.0) * np.ones(cells)
-        sol = bench.solve(
-            model, PLANE, forcing={"lateral_inflow": rain}, times=seconds / DAY, rtol=1e-8, atol=1e-12
-        )  # fmt: skip
+        sol = bench.solve(model, PLANE, forcing={"lateral_inflow": rain}, times=seconds / DAY, rtol=1e-8, atol=1e-12)
         return sol, np.delete(sol.outputs["discharge"][1:, -1].numpy() * 1e6, 3)
 
     exact = np.array([*PLANE_FLOW.values()])
     sol, computed = solve(bench.pick(100, 400))
     checks = (
         check(
-            "outflow of a metre of width", "1e-6 m2/s", labels(PLANE_FLOW, "s"), computed, exact, bench.pick(2.0, 0.6),
+            "outflow of a metre of width",
+            "1e-6 m2/s",
+            labels(PLANE_FLOW, "s"),
+            computed,
+            exact,
+            bench.pick(2.0, 0.6),
             "characteristics: Henderson and Wooding 1964",
         ),
-    )  # fmt: skip
+    )
     reason = "upwind: a reach gives off its own uniform flow"
     convergence = bench.studies(
         in_space(
@@ -120,8 +122,7 @@ def hayami(bench: Bench) -> Outcome:
         model = River(chain(count, length, SLOPE), routing="diffusive")
         inflow = np.zeros(count)
         inflow[0] = base
-        start = steady(model, bench.disturb(HAYAMI), forcing={"inflow": inflow}, initial={"storage": DEPTH * WIDTH * length},
-                       engine=bench.engine)  # fmt: skip
+        start = bench.steady(model, HAYAMI, {"inflow": inflow}, {"storage": DEPTH * WIDTH * length})
         inflow[0] += rise
         sol = bench.solve(
             model,
@@ -170,10 +171,7 @@ def bad_river(bench: Bench) -> Outcome:
     local, area = (column("local_area_km2") + column("external_area_km2")) * 1e6, column("total_area_km2")
     model, width = River(table), RUNOFF["width_by_area"] * area ** RUNOFF["exponent_of_area"]
     values: dict[str, float | Tensor] = {"manning_n": RUNOFF["manning_n"], "width": torch.from_numpy(width)}
-    rest = steady(
-        model, bench.disturb(values), forcing={"lateral_inflow": local * RUNOFF["runoff"] / DAY}, initial={"storage": 1e3},
-        engine=bench.engine,
-    )  # fmt: skip
+    rest = bench.steady(model, values, {"lateral_inflow": local * RUNOFF["runoff"] / DAY}, {"storage": 1e3})
     (outlet,) = model.graph.outlets
     found = {k: float(v[outlet]) for k, v in rest.outputs.items()}
     stored = float(rest.states["storage"].sum())
@@ -201,12 +199,11 @@ def stream_temperature(bench: Bench) -> Outcome:
     def solve(cells: int) -> Array:
         inflow, volume = torch.zeros(cells), 5 * 20e3 / cells
         inflow[0] = 2.0
-        rest = steady(
+        rest = bench.steady(
             River(chain(cells, 20e3 / cells, 1e-3), temperature="equilibrium"),
-            bench.disturb(STREAM),
-            forcing={"inflow": inflow, "inflow_temperature": 12.0, "equilibrium_temperature": 22.0},
-            initial={"storage": volume, "heat": 4.18 * 15 * volume},
-            engine=bench.engine,
+            STREAM,
+            {"inflow": inflow, "inflow_temperature": 12.0, "equilibrium_temperature": 22.0},
+            {"storage": volume, "heat": 4.18 * 15 * volume},
         )
         return rest.outputs["temperature"][[round(x * cells / 20) - 1 for x in WARMED]].numpy()
 

@@ -140,9 +140,15 @@ def test_three_zones(T_frozen: float, engine: str) -> None:
         "T_frozen": T_frozen,
     }
     sol = dg.solve(
-        model, values, forcing={"surface_temperature": [-6.0]}, initial={"temperature": 4.0}, times=[0.0, 1.0],
-        engine=engine, rtol=1e-5, atol=1e-6,
-    )  # fmt: skip
+        model,
+        values,
+        forcing={"surface_temperature": [-6.0]},
+        initial={"temperature": 4.0},
+        times=[0.0, 1.0],
+        engine=engine,
+        rtol=1e-5,
+        atol=1e-6,
+    )
     z, T = model.graph.coordinates["depth"], sol.outputs["temperature"][-1].numpy()
     assert np.interp([0.05, 0.1, 0.25, 0.5, 1.0], z, T) == pytest.approx(temperatures, abs=0.06)
     assert np.interp([T_frozen, -1e-6], T, z) == pytest.approx([frozen, mushy], rel=0.03)

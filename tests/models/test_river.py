@@ -268,9 +268,16 @@ def test_random_corners_end_in_bounds_or_say_why(engine: str) -> None:
         inflow = np.zeros((members, 4, 4))
         inflow[:, :, 0] = generator.choice([0.0, 1e-3, 1000.0], (members, 4))
         sol = dg.solve(
-            model, corners, forcing={"inflow": inflow}, initial={"storage": start}, times=range(5), engine=engine,
-            rtol=1e-6, atol=1e-4, throw=False,
-        )  # fmt: skip
+            model,
+            corners,
+            forcing={"inflow": inflow},
+            initial={"storage": start},
+            times=range(5),
+            engine=engine,
+            rtol=1e-6,
+            atol=1e-4,
+            throw=False,
+        )
         good = sol.ok
         assert good.sum() >= members - 1, [*sol.failures()]
         assert sol.states["storage"][good].min() > -0.1

@@ -43,9 +43,13 @@ def extrapolated(engine: str, cells: int, *arguments: Any, **choices: Any) -> An
 
 # v = D = 0.5: concentration, first and third kind, on a half space.
 HALF_SPACE = {
-    ("none", 1.0): [((1, 2), 0.7137917881, 0.4228142193), ((5, 10), 0.6161631472, 0.4837716419), ((10, 20), 0.5852888592, 0.4930580737)],
+    ("none", 1.0): [
+        ((1, 2), 0.7137917881, 0.4228142193),
+        ((5, 10), 0.6161631472, 0.4837716419),
+        ((10, 20), 0.5852888592, 0.4930580737),
+    ],
     ("linear", 2.0): [((5, 10), 0.1908617552, 0.1070357597)],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("sorption", "retardation"), HALF_SPACE)

@@ -21,6 +21,7 @@ import numpy as np
 
 from ...arrays import Array, Json
 from ...errors import InputError
+from ..absolute import absolute, in_units
 from ..base import FINAL, Options, Status
 from ..batch import Failure, Watch
 from ..discontinuities import Jumping
@@ -66,7 +67,8 @@ def _tolerances(options: Options, factor: float) -> dict[str, float]:
 class Interval:
     """Solves one interval of one member forward and back. Not for use by two threads at a time.
 
-    `par = [p | f at the start | f at the end, where not constant | length of the interval]`.
+    `par = [p | f at the start | f at the end, where not constant | length of the interval]`. CVODES has one absolute
+    tolerance: where states have their own, it is given states and fluxes in units in which these are the same.
     """
 
     def __init__(self, system: System, options: Options, nodes: int, watch: Watch) -> None:
@@ -86,14 +88,17 @@ class Interval:
         p, f, length = ca.vertsplit(par, [0, system.n_parameters, self._size - 1, self._size])
         f = ca.reshape(f, system.n_forcings, nodes)
         now = f if nodes == 1 else f[:, 0] + s * (f[:, 1] - f[:, 0])
+        self._units = absolute(system, options) / options.atol if options.atols else None
         # Time is scaled to [0, 1], so one function serves intervals of any length.
-        v = closed_values(system, y, p, now)
+        v = closed_values(system, y if self._units is None else ca.DM(self._units[:n]) * y, p, now)
         total = length * rates(system, v)
+        if self._units is not None:
+            total = total / ca.DM(self._units)
         self._symbols = [y, par, s]
         run = partial(results_of, v=v)
         self.guards, self.since = Guards(system, options, self._symbols, run), 0.0
         # Not of the system itself, by which intervals are kept as long as it lives.
-        self._steepness = partial(steepness, system.controls, v, y)
+        self._steepness = partial(steepness, in_units(system.controls, self._units), v, y)
         # Forward, the integrated fluxes are states: Newton's method then keeps the balance to
         # round-off. Backward, they are quadratures, which keeps the adjoint system small.
         self._closed = partial(with_fluxes, self._symbols, n_fluxes, ode=total)
@@ -161,6 +166,13 @@ class Interval:
 
     def forward(self, y: Array, par: Array) -> tuple[Array, Array, str]:
         """States at the end, integrated fluxes, and why CVODES gave up, where it did; raises `Failure`."""
+        if self._units is None:
+            return self._advance(y, par)
+        units, flux_units = np.split(self._units, [self.n_states])
+        end, q, why = self._advance(y / units, par)
+        return end * units, q * flux_units, why
+
+    def _advance(self, y: Array, par: Array) -> tuple[Array, Array, str]:
         start, n = np.concatenate([y, self._zeros]), self.n_states
 
         def attempt() -> Array:
@@ -194,6 +206,8 @@ class Interval:
 
     def turned(self, functions: Sequence[Jumping], y: Array, end: Array, par: Array) -> bool:
         """Has a decision of one of these functions turned within the interval, from `y` to `end`, with a jump of the rates?"""
+        if self._units is not None:
+            y, end = (at / self._units[: self.n_states] for at in (y, end))
         key = tuple((id(f.kernel), f.which) for f in functions)
         if key not in self._turning:
             sides = sides_of(functions, self._values)
@@ -238,7 +252,10 @@ class Interval:
 
         `again` says that the interval was solved by the fallback; the last result, why this was.
         """
-        start, n = np.concatenate([y, self._zeros]), self.n_states
+        n, units = self.n_states, self._units
+        if units is not None:
+            y, y_dot = y / units[:n], y_dot / units[:n]
+        start = np.concatenate([y, self._zeros])
 
         def instead() -> Array:
             x_dot = np.concatenate([y_dot, np.zeros((len(y_dot), len(self._zeros)))], axis=1)
@@ -248,6 +265,8 @@ class Interval:
             moved, why = instead(), ""
         else:
             moved, why = self._or_fallback(lambda: self._push(y, par, y_dot, par_dot), instead)
+        if units is not None:
+            moved = moved * units
         return moved[:, :n], moved[:, n:], why
 
     def _push(self, y: Array, par: Array, y_dot: Array, par_dot: Array) -> Array:
@@ -268,6 +287,16 @@ class Interval:
 
         `again` says that the interval was solved by the fallback; the last result, why this was.
         """
+        if self._units is None:
+            return self._retreat(y, par, y_bar, q_bar, again)
+        units, flux_units = np.split(self._units, [self.n_states])
+        y_bar, q_bar = y_bar * units, q_bar * flux_units
+        # In these units too, seeds of size one make the tolerance mean the same.
+        size = max(np.abs(y_bar).max(), np.abs(q_bar).max(initial=0.0))
+        bar, par_bar, why = self._retreat(y / units, par, y_bar / size, q_bar / size, again)
+        return bar * size / units, par_bar * size, why
+
+    def _retreat(self, y: Array, par: Array, y_bar: Array, q_bar: Array, again: bool) -> tuple[Array, Array, str]:
         share = BACKWARD_SHARE if self.falls_back else 1.0
         self._calls_left = max(1, int(share * self.options.max_steps) // BACKWARD_STEPS)
 
@@ -307,7 +336,7 @@ class Interval:
         first[-1] = second[-1] = par[-1] / 2
         if self.nodes == 2:
             first[b:-1] = second[a:b] = 0.5 * (par[a:b] + par[b:-1])
-        middle, _, _ = self.forward(y, first)
+        middle, _, _ = self._advance(y, first)
         y_middle, bar_2 = self._back(middle, second, y_bar, q_bar)
         y_start, bar_1 = self._back(y, first, y_middle, q_bar)
         bar = bar_1 + bar_2

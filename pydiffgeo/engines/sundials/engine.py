@@ -37,7 +37,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
 
 
-_Settings = tuple[float, float, str | None, int, bool, int]
+_Settings = tuple[float, float, tuple[tuple[str, float], ...], str | None, int, bool, int]
 
 
 class _Built:
@@ -63,7 +63,7 @@ class SundialsEngine:
     def _interval(self, problem: Problem, watch: Watch) -> Iterator[Interval]:
         """Lends an interval solver to one thread; makes one where all are in use."""
         asked, nodes = problem.options, problem.f.shape[2]
-        key = (asked.rtol, asked.atol, asked.solver, asked.max_steps, asked.compiled, nodes)
+        key = (asked.rtol, asked.atol, asked.atols, asked.solver, asked.max_steps, asked.compiled, nodes)
         with _building:
             kept = self._built.setdefault(problem.system, OrderedDict())
             if key not in kept:
