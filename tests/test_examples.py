@@ -151,6 +151,15 @@ def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     assert abs(sol.fluxes["discharge"].item() - 1) < 1e-6
 
 
+def test_code_of_models_runs() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
+    space: dict = {}
+    exec(block.replace("times=range(4))", 'times=range(4), engine="sundials")'), space)
+    assert space["gauge"].argmax() == 1
+    # Rougher beds hold a flood up.
+    assert (space["n"].grad < 0).all()
+
+
 def test_code_of_grids_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "grids.md").read_text(), re.DOTALL)
     assert len(blocks) == 2

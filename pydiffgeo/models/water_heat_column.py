@@ -16,7 +16,8 @@ from ..model.remember import remembered
 from ..processes import heat
 from ..processes.freezing import enthalpy, from_enthalpy, mixed
 from ..processes.heat import WATER_CAPACITY, WATT
-from ..processes.soil.retention import CLOSURES, Closure
+from ..processes.smoothing import smooth_ramp
+from ..processes.soil.retention import CLOSURES, CORNER, Closure
 from .richards import RichardsColumn
 
 # Local functions of water, whose values are tensors.
@@ -26,6 +27,10 @@ LATENT = 334.0  # MJ to freeze a cubic metre of water
 ICE_CAPACITY = 2.05  # MJ/m3/K of a cubic metre of water that is frozen
 # By what power of ten ice holds up water, for pores full of it (Lundin 1990, J. Hydrol. 118; Hansson et al. 2004).
 IMPEDANCE = 7.0
+
+# Head (m) under which soil that is full of ice would heave, which it does not here: one degree below zero draws water
+# as 125 m of suction do (Clapeyron).
+HEAVE = 125.0
 
 QUARTZ = Parameter(
     "quartz", "1", "share of quartz in the grains", 0.4, 0.0, 1.0, typical=(0.1, 0.9), source="Farouki 1981"
@@ -70,7 +75,8 @@ def WaterHeatColumn(
         base_temperature: hold the base at the forcing `base_temperature`; otherwise nothing is conducted through it.
         freezing: water freezes evenly between 0 degC and `T_frozen`, down to what stays `unfrozen`. Suction is that of
             the liquid water, which is drawn to where it freezes, and ice holds it up (Hansson et al. 2004, Vadose Zone J.
-            3, for the idea). The volume of ice is taken for that of its water.
+            3, for the idea). The volume of ice is taken for that of its water, and soil does not heave: pores full of ice press
+            back, and a solve in which they do so by more than `HEAVE` is out of range.
         top, bottom, closure, face_conductivity, thickness, root_depth: as for `RichardsColumn`.
 
     Raises:
@@ -87,6 +93,7 @@ def WaterHeatColumn(
         face_conductivity=face_conductivity,
         thickness=thickness,
         root_depth=root_depth,
+        max_head=HEAVE if freezing else None,
     )
     hydraulics = (closure if isinstance(closure, Closure) else CLOSURES[closure]).head_and_conductivity
     darcy, drawn, begin = cast(Flow, water.flux), cast(Flow, water.source), water.initial
@@ -105,6 +112,8 @@ def WaterHeatColumn(
             thawed = from_enthalpy(cell.heat, *constants(cell.theta, cell))
             ice = (1.0 - thawed.liquid) * torch.clamp(cell.theta - cell.unfrozen, min=0.0)
             head, K = hydraulics(cell.theta - ice, cell)
+            # Pores that are full of water and ice press as those that are full of water.
+            head = head + smooth_ramp(cell.theta - cell.theta_s, CORNER) / cell.S_s
             K = K * 10.0 ** (-IMPEDANCE * ice / cell.theta_s)
             found = {"temperature": thawed.temperature, "ice": ice}
         liquid = 1.0 - found["ice"] / cell.theta if freezing else None
