@@ -71,6 +71,24 @@ def test_own_model_finds_its_values(engine: str) -> None:
     assert found["specific_yield"] < 0.05
 
 
+def test_inversions_find_what_can_be_found(usual_engine: str, shared_data: Path) -> None:
+    inversions = load(ROOT / "examples" / "inversions.py")
+    bed = inversions.streambed(engine=usual_engine, steps=8)
+    assert bed["flux"] < 0.004
+    assert bed["conductivity"] < 0.02
+    river = inversions.river(engine=usual_engine, steps=4, hours=60, storms=4)
+    assert river["off"] < 0.08
+    # Real gauges tell much of the roughness of known channels, and next to nothing of the channels.
+    assert river["n, where the channel is known"] < 0.55
+    assert river["width"] > 0.85
+    assert river["width exponent"] > 0.75
+    file = shared_data / "models" / "observations" / "uscrn_manhattan_ks_2013_2016.csv"
+    if file.is_file():
+        soil = inversions.soil(file, engine=usual_engine, days=120, steps=5)
+        assert soil["rmse"] < 0.35 < soil["first"]
+        assert 0.8 < soil["shallow"] < 2.0
+
+
 def test_aquifer_is_found_from_thirty_heads_and_a_base_flow(engine: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     figure = tmp_path / "aquifer.png"
@@ -131,6 +149,15 @@ def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     sol = dg.solve(space["cascade"], times=[0.0, 100.0], initial={"storage": unit}, engine="sundials")
     # All of the water leaves in the end.
     assert abs(sol.fluxes["discharge"].item() - 1) < 1e-6
+
+
+def test_code_of_models_runs() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
+    space: dict = {}
+    exec(block.replace("times=range(4))", 'times=range(4), engine="sundials")'), space)
+    assert space["gauge"].argmax() == 1
+    # Rougher beds hold a flood up.
+    assert (space["n"].grad < 0).all()
 
 
 def test_code_of_grids_runs() -> None:
