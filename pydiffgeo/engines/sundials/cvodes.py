@@ -26,10 +26,11 @@ from ..batch import Failure, Watch
 from ..discontinuities import Jumping
 from ..ir.kernels import NetworkStage, System
 from .calls import Call
-from .compiling import compiling
+from .compiling import Compiler
+from .few_states import FewStates, few_states
 from .limits import Guards, guarded
 from .rosenbrock import SHORTEST, Rosenbrock, steepness
-from .symbols import Matrices, Scalars, closed_values, rates, results_of, sides_of, with_fluxes
+from .symbols import Matrices, Scalars, closed_values, rates, results_of, sides_of, switches_of, with_fluxes
 from .turning import Turning
 
 SOLVERS = {"cvodes-bdf": "bdf", "cvodes-adams": "adams"}
@@ -109,17 +110,22 @@ class Interval:
             # Without it, CVODES goes on with steps that change nothing where a guard turns rates to NaN.
             "min_step_size": SHORTEST if system.guards else 0.0,
         }
-        self.compiled = options.compiled and shutil.which("cc") is not None
+        self.compiler = Compiler(options.compiled and shutil.which("cc") is not None)
         self._fallback: Rosenbrock | None = None
         self._guarded = with_fluxes(self._symbols, n_fluxes, ode=guarded(system, total, run, options))
         self._functions: dict[str | int, ca.Function] = {}
         self._zeros = np.zeros(n_fluxes)
-        self._forward = self._forward_call()
+        self._forward: Call | None = None
         self._values = v
         self._locator: Call | None = None
         self._turning: dict[tuple[tuple[int, tuple[int, ...]], ...], Turning] = {}
         self._backward: Call | None = None
         self._tangents: dict[int, Call] = {}
+        self.few: FewStates | None = None
+        if self.falls_back and options.sensitivity == "auto" and kind is Scalars:
+            make, switches = self.compiler.function, partial(switches_of, system, nodes == 2, v)
+            self.few = few_states(self._symbols, n, total, self._steepness, switches, options, make)
+        self.sizes, self.left = list[float](), ""
         self.setup_seconds = time.perf_counter() - started
 
     def _integrator(
@@ -133,20 +139,20 @@ class Interval:
             self.watch.uncounted(time.perf_counter() - started)
 
     def _built(self, name: str, dae: Mapping[str, ca.SX], grid: Sequence[float], setup: dict[str, Json]) -> ca.Function:
-        if self.compiled:
-            try:
-                with compiling() as jit:
-                    return ca.integrator(name, "cvodes", dae, 0.0, grid, setup | jit)
-            except RuntimeError:
-                self.compiled = False
-        return ca.integrator(name, "cvodes", dae, 0.0, grid, setup)
+        return self.compiler.make(lambda jit: ca.integrator(name, "cvodes", dae, 0.0, grid, setup | jit))
 
     def twin(self) -> Interval:
         """Another one for another thread, with the same functions and memory of its own."""
         other = copy(self)
-        other._forward, other._backward, other._tangents, other._fallback = other._forward_call(), None, {}, None
+        other._forward, other._backward, other._tangents, other._fallback = None, None, {}, None
+        other.few = None if self.few is None else self.few.twin()
         other._locator, other._turning, other.setup_seconds = None, {}, 0.0
         return other
+
+    def begin(self) -> None:
+        """Says that what follows is the first interval of a member."""
+        if self.few is not None:
+            self.few.begin()
 
     def _function(self, key: str | int, make: Callable[[], ca.Function]) -> ca.Function:
         """One function for all twins; of two that build it at a time, one is kept."""
@@ -160,10 +166,25 @@ class Interval:
         return Call(integrator, {0: size, 2: self._size}, {0: size})
 
     def forward(self, y: Array, par: Array) -> tuple[Array, Array, str]:
-        """States at the end, integrated fluxes, and why CVODES gave up, where it did; raises `Failure`."""
+        """States at the end, integrated fluxes, and why CVODES gave up, where it did; raises `Failure`.
+
+        Afterwards, `sizes` are those of the steps that were taken by Rodas5P for few states, and `left` is why it gave up.
+        """
         start, n = np.concatenate([y, self._zeros]), self.n_states
+        self.sizes, self.left = [], ""
+        if self.few is not None:
+            try:
+                end = self.few.forward(start, par, self.watch, self._look if self.guards else None)
+                self.sizes = self.few.sizes
+                return end[:n], end[n:], ""
+            except Failure as failure:
+                if failure.status in FINAL:
+                    raise
+                self.left = f"(Rodas5P: {failure.status.name})"
 
         def attempt() -> Array:
+            if self._forward is None:
+                self._forward = self._forward_call()
             try:
                 end = self._forward(start, par)[0].copy()
             except Failure as failure:
@@ -233,18 +254,22 @@ class Interval:
             self.watch.uncounted(time.perf_counter() - started)
         return self._fallback
 
-    def tangent(self, y: Array, par: Array, y_dot: Array, par_dot: Array, again: bool) -> tuple[Array, Array, str]:
+    def tangent(
+        self, y: Array, par: Array, y_dot: Array, par_dot: Array, again: bool, sizes: Sequence[float]
+    ) -> tuple[Array, Array, str]:
         """Derivatives of the end and of integrated fluxes along directions, the first axis; raises `Failure`.
 
-        `again` says that the interval was solved by the fallback; the last result, why this was.
+        `again` says that the interval was solved by the fallback, `sizes` are what `forward` said; the last result, why this was.
         """
         start, n = np.concatenate([y, self._zeros]), self.n_states
+        x_dot = np.concatenate([y_dot, np.zeros((len(y_dot), len(self._zeros)))], axis=1)
 
         def instead() -> Array:
-            x_dot = np.concatenate([y_dot, np.zeros((len(y_dot), len(self._zeros)))], axis=1)
             return self.fallback.tangent(start, par, x_dot, par_dot, self.watch)
 
-        if again:
+        if sizes and self.few is not None:
+            moved, why = self.few.tangent(start, par, sizes, x_dot, par_dot), ""
+        elif again:
             moved, why = instead(), ""
         else:
             moved, why = self._or_fallback(lambda: self._push(y, par, y_dot, par_dot), instead)
@@ -263,16 +288,22 @@ class Interval:
         ends = self._tangents[count](np.append(y, y_dot), np.append(par, par_dot))
         return np.concatenate([end.reshape(1 + count, -1)[1:] for end in ends], axis=1)
 
-    def backward(self, y: Array, par: Array, y_bar: Array, q_bar: Array, again: bool) -> tuple[Array, Array, str]:
+    def backward(
+        self, y: Array, par: Array, y_bar: Array, q_bar: Array, again: bool, sizes: Sequence[float]
+    ) -> tuple[Array, Array, str]:
         """Gradients with respect to `y` and `par` (its last entry is meaningless); raises `Failure`.
 
-        `again` says that the interval was solved by the fallback; the last result, why this was.
+        `again` says that the interval was solved by the fallback, `sizes` are what `forward` said; the last result, why this was.
         """
+        start, bar = np.concatenate([y, self._zeros]), np.concatenate([y_bar, q_bar])
+        if sizes and self.few is not None:
+            self.watch.look()
+            x_bar, par_bar = self.few.backward(start, par, sizes, bar)
+            return x_bar[: self.n_states], par_bar, ""
         share = BACKWARD_SHARE if self.falls_back else 1.0
         self._calls_left = max(1, int(share * self.options.max_steps) // BACKWARD_STEPS)
 
         def instead() -> tuple[Array, Array]:
-            start, bar = np.concatenate([y, self._zeros]), np.concatenate([y_bar, q_bar])
             x_bar, par_bar = self.fallback.backward(start, par, bar, self.watch)
             return x_bar[: self.n_states], par_bar
 

@@ -50,8 +50,11 @@ class Basin:
         return solution.fluxes["runoff"][..., self.warmup :]
 
 
-def prepare(settings: Settings, basin: str) -> Basin:
+def prepare(settings: Settings, basin: str, *, compiled: bool = False) -> Basin:
     """Reads the data of `basin` and cuts them to the periods.
+
+    Args:
+        compiled: let the embedded engine compile the model to C where it can, which pays for many solves.
 
     Raises:
         DataError: the data cannot be read, do not cover the periods, or hold too few observations.
@@ -104,7 +107,13 @@ def prepare(settings: Settings, basin: str) -> Basin:
             tuning=runoff(days["tuning"]) if "tuning" in days else (),
             loss=settings.loss,
             warmup=warmup,
-            settings={"engine": how.engine, "solver": how.solver, "rtol": how.rtol, "atol": how.atol},
+            settings={
+                "engine": how.engine,
+                "solver": how.solver,
+                "rtol": how.rtol,
+                "atol": how.atol,
+                "compiled": compiled,
+            },
         )
 
     used = days.get("tuning", days["train"]).stop

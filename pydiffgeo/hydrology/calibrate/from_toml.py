@@ -101,7 +101,7 @@ def _finish(
         why = "; ".join(failures.values())
         raise SolverError(f"no basin could be solved over the whole record; {why}; what was found is in {result}")
     checkpoint.unlink(missing_ok=True)
-    for line in summary(basins, solutions, together, failures):
+    for line in summary(basins, calibrated, solutions, together, failures):
         progress.say(line)
     return result
 
@@ -111,7 +111,7 @@ def _prepare(settings: Settings) -> tuple[dict[str, Basin], dict[str, str]]:
     basins, failures = dict[str, Basin](), dict[str, DataError]()
     for name in settings.data.basins:
         try:
-            basins[name] = prepare(settings, name)
+            basins[name] = prepare(settings, name, compiled=True)
         except UnknownSiteError:
             raise
         except DataError as error:
