@@ -90,4 +90,6 @@ def __getattr__(name: str) -> ModuleType:
         return import_module(".plots", __name__)
     if name == "report":
         return import_module(".report", __name__)
+    if name == "simulation":
+        return import_module(".simulation", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

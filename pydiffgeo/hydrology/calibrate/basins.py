@@ -14,6 +14,7 @@ from ...errors import DataError, InputError
 from ...losses.measures import nse
 from ...observe import Observation
 from ...solve import Solution
+from ...toml_table import Days
 from ..basin import FORCINGS, QUANTITIES, BasinData
 from ..data.basin_series import basin_data
 from ..data.camels import open_camels
@@ -21,7 +22,6 @@ from ..data.caravan import open_caravan
 from ..data.cf import open_cf
 from ..years import even_years
 from .settings import MODELS, Settings
-from .toml_table import Days
 
 
 @dataclass(frozen=True, eq=False)
