@@ -108,6 +108,12 @@ def as_number(value: object) -> float:
     return float(value)
 
 
+def as_plain(value: object) -> float | int:
+    """A number as it is written: whole or not."""
+    number = as_number(value)
+    return value if isinstance(value, int) else number
+
+
 def as_within(value: object, low: float, high: float) -> float:
     number = as_number(value)
     if not low <= number <= high:

@@ -9,7 +9,21 @@ from typing import cast
 
 from typing_extensions import NotRequired, TypedDict
 
-from . import basin_models, infiltration, pollution, soil_exact, soil_losses, soil_weather, stiff, transport
+from . import (
+    aquifers,
+    basin_models,
+    infiltration,
+    pollution,
+    rainfall_runoff,
+    soil_exact,
+    soil_losses,
+    soil_weather,
+    stiff,
+    tidal,
+    transport,
+    water_tables,
+    wells,
+)
 from .problem import Bench, Outcome, Problem, Quantity
 
 if sys.version_info >= (3, 11):
@@ -98,10 +112,28 @@ RUNS: dict[str, Entry] = {
     "heat-sine": (transport.heat_sine, _given(transport.SOIL)),
     "heat-periodic": (transport.heat_periodic, _given(transport.SOIL)),
     "ogata-banks": (transport.advection_dispersion, ()),
+    "theis": (wells.theis, ()),
+    "hantush": (wells.hantush, ()),
+    "neuman": (wells.neuman, ()),
+    "thiem": (wells.thiem, ()),
+    "stream-depletion": (water_tables.stream_depletion, ()),
+    "dupuit": (water_tables.dupuit, ()),
+    "barenblatt": (water_tables.barenblatt, ()),
+    "boussinesq": (water_tables.boussinesq, ()),
+    "tide": (water_tables.tide, ()),
+    "modflow-twri": (aquifers.twri, ()),
+    "modflow-freyberg": (aquifers.freyberg, ()),
+    "modflow-anisotropy": (aquifers.anisotropy, ()),
+    "modflow-zaidel": (aquifers.zaidel, ()),
+    "modflow-adjoint": (aquifers.adjoint_11x11, ()),
+    "modflow-tidal": (tidal.tidal, ()),
     "linear-reservoir": (basin_models.linear_reservoir, ()),
     "nash-cascade": (basin_models.nash_cascade, ()),
     "exphydro": (basin_models.exphydro, _given(basin_models.BASIN)),
     "exphydro-peer": (basin_models.exphydro_peer, ()),
+    "hbv": (rainfall_runoff.HBV_BASIN.run, _given(rainfall_runoff.SNOWY)),
+    "hbv-ten-days": (rainfall_runoff.hbv_ten_days, ()),
+    "gr4j": (rainfall_runoff.GR4J_BASIN.run, _given(rainfall_runoff.RAINY)),
     "robertson": _system(stiff.ROBERTSON, stiff.robertson),
     "van-der-pol": _system(stiff.VAN_DER_POL),
     "hires": _system(stiff.HIRES),

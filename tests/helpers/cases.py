@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 import pydiffgeo as dg
+from pydiffgeo.groundwater import Drain, Evapotranspiration, GeneralHead, GivenHead, Recharge, River, Well
 from pydiffgeo.processes.smoothing import smooth_ramp
 
 
@@ -172,6 +173,22 @@ def layered_aquifer() -> dg.Model:
     )
 
 
+def water_table() -> dg.Model:
+    """A convertible layer over a confined one, with every kind of boundary, and flow through every face."""
+    conditions = (
+        GivenHead([(1, 0, 0)]),
+        GeneralHead([(1, 1, 2)]),
+        River([(0, 0, 2), (0, 1, 2)]),
+        Drain([(0, 1, 1)]),
+        Well([(1, 0, 1), (0, 1, 0)]),
+        Recharge(each=True, highest_wet=True),
+        Evapotranspiration(segments=((0.3, 0.4),)),
+    )
+    grid = dg.raster((2, 2, 3), (40.0, [50.0, 70.0, 60.0]), layers=[6.0, 10.0])
+    kinds = ["convertible", "confined"]
+    return dg.models.Aquifer(grid, kinds, top=16.0, boundaries=conditions, vertical="saturated", face_flows=True)
+
+
 def river_network() -> dg.Model:
     """Reaches that join: nonlinear reservoirs on a directed network."""
     return dg.Model(
@@ -286,6 +303,56 @@ CASES: dict[str, Case] = {
         },
         {"snow_storage": np.array(15.0), "water_storage": np.array(250.0)},
     ),
+    "hbv": Case(
+        lambda: dg.models.HBV(routing=2),
+        DAYS,
+        {
+            **{"BETA": np.array(2.0), "FC": np.array(160.0), "LP": np.array(0.7), "BETAET": np.array(1.5)},
+            **{
+                "K0": np.array(0.2),
+                "K1": np.array(0.1),
+                "K2": np.array(0.02),
+                "C": np.array(0.1),
+                "tau": np.array(0.6),
+            },
+            **{"PERC": np.array(1.5), "UZL": np.array(20.0), "TT": np.array(0.2), "CFMAX": np.array(3.0)},
+            **{"CFR": np.array(0.05), "CWH": np.array(0.1)},
+        },
+        {
+            "precipitation": [5.0, 12.0, 0.5, 30.0, 2.0],
+            "temperature": [-2.0, 0.4, 4.0, 6.0, -0.3],
+            "potential_evapotranspiration": [0.3, 0.8, 1.0, 2.0, 0.9],
+        },
+        {
+            **{"snow_storage": np.array(15.0), "snow_water": np.array(2.0), "soil_moisture": np.array(100.0)},
+            **{"upper_zone": np.array(12.0), "lower_zone": np.array(40.0), "routing_1": np.array(1.0)},
+        },
+    ),
+    "gr4j": Case(
+        dg.models.GR4J,
+        DAYS,
+        {"X1": np.array(320.0), "X2": np.array(-1.5), "X3": np.array(70.0), "X4": np.array(1.4)},
+        {"precipitation": [5.0, 12.0, 1.0, 40.0, 2.0], "potential_evapotranspiration": [0.3, 0.8, 3.0, 2.0, 2.5]},
+        {"production_store": np.array(220.0), "routing_store": np.array(45.0), "hydrograph_1": np.array(2.0)},
+    ),
+    "snow17": Case(
+        dg.models.Snow17,
+        DAYS,
+        {
+            **{"SCF": np.array(1.2), "MFMAX": np.array(1.0), "MFMIN": np.array(0.3), "UADJ": np.array(0.05)},
+            **{"PXTEMP": np.array(0.8), "NMF": np.array(0.15), "TIPM": np.array(0.15), "PLWHC": np.array(0.05)},
+            **{"DAYGM": np.array(0.2)},
+        },
+        {
+            "precipitation": [5.0, 12.0, 9.0, 1.0, 2.0],
+            "temperature": [-6.0, 0.9, 4.0, 7.0, -0.6],
+            "day_of_year": [98.0, 99.0, 100.0, 101.0, 102.0],
+        },
+        {
+            **{"ice": np.array(90.0), "liquid": np.array(2.0), "heat_deficit": np.array(1.5)},
+            **{"temperature_index": np.array(-2.0), "largest": np.array(150.0), "fresh": np.array(0.5)},
+        },
+    ),
     "heat": Case(
         lambda: dg.models.HeatColumn(1.0, 6),
         DAYS,
@@ -306,6 +373,33 @@ CASES: dict[str, Case] = {
         {"K": np.array([5.0, 0.1, 8.0])[:, None, None] * np.ones((3, 3, 4)), "anisotropy": np.array(0.2)},
         {"recharge": np.full((2, 3, 3, 4), 0.001), "stage": [19.0, 20.0]},
         {"water": np.linspace(0.018, 0.022, int(OUTLINE.sum()))},
+    ),
+    "water-table": Case(
+        water_table,
+        np.array([0.0, 2.0, 10.0]),
+        {
+            "K": np.linspace(3.0, 8.0, 12).reshape(2, 2, 3),
+            "horizontal_anisotropy": np.array(0.5),
+            "vertical_anisotropy": np.full((2, 2, 3), 0.02),
+            "S_s": np.array(1e-3),
+            "S_y": np.linspace(0.1, 0.2, 12),
+            "general_conductance": np.array(8.0),
+            "river_conductance": np.array([20.0, 30.0]),
+            "river_bed": np.array(11.0),
+            "drain_conductance": np.array(15.0),
+            "drain_elevation": np.array(12.0),
+            "evapotranspiration_surface": np.array(16.0),
+            "evapotranspiration_depth": np.array(5.0),
+        },
+        {
+            "given_head": [12.0, 14.0],
+            "general_head": [13.0, 11.5],
+            "river_stage": [[13.0, 12.5], [14.0, 13.0]],
+            "well_rate": [[-40.0, 0.0], [-40.0, -10.0]],
+            "recharge_rate": np.full((2, 6), 2e-3),
+            "evapotranspiration_rate": [3e-3, 5e-3],
+        },
+        {"head": np.linspace(12.5, 13.5, 12)},
     ),
     "river": Case(
         river_network,

@@ -23,7 +23,8 @@ from ..base import Forward, Gradients, PassStats, Problem, Status, Steady, Tange
 from ..batch import Failure, Watch, each_member
 from ..discontinuities import jumping_along, message
 from ..ir.kernels import System
-from .cvodes import Interval, solver_of
+from .cvodes import Interval
+from .method import solver_of
 from .steady import search_of
 
 # Settings (tolerances and the like) of which built functions are kept for each system.
@@ -66,7 +67,7 @@ class Tape:
         return (member, interval) in self.rescued, self.steps[member].of(interval)
 
 
-_Settings = tuple[float, float, str | None, str, int, bool, int]
+_Settings = tuple[float, float, tuple[tuple[str, float], ...], str | None, str, int, bool, int]
 
 
 class _Built:
@@ -92,7 +93,16 @@ class SundialsEngine:
     def _interval(self, problem: Problem, watch: Watch) -> Iterator[Interval]:
         """Lends an interval solver to one thread; makes one where all are in use."""
         asked, nodes = problem.options, problem.f.shape[2]
-        key = (asked.rtol, asked.atol, asked.solver, asked.sensitivity, asked.max_steps, asked.compiled, nodes)
+        key = (
+            asked.rtol,
+            asked.atol,
+            asked.atols,
+            asked.solver,
+            asked.sensitivity,
+            asked.max_steps,
+            asked.compiled,
+            nodes,
+        )
         with _building:
             kept = self._built.setdefault(problem.system, OrderedDict())
             if key not in kept:

@@ -22,7 +22,7 @@ from .rosenbrock import GAMMA, GROW, SAFETY, SHORTEST, SHRINK, TIMES, A, C, D, L
 from .symbols import Symbols
 
 # Where there are more states, or more operations in the rates, the cheaper steps of CVODES make up for their number.
-MOST_STATES, MOST_OPERATIONS = 12, 300
+MOST_STATES, MOST_OPERATIONS = 16, 200
 # Tolerances of steps, as a share of those asked for: with this one, gradients are as accurate as asked on all reference
 # problems. And how short steps across a switch are, as a share of the interval and of the relative tolerance.
 FACTOR, RESOLUTION, TIGHTEST = 0.05, 0.1, 1e-13

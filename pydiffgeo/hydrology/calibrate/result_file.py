@@ -14,10 +14,11 @@ from torch import Tensor
 from ...arrays import Array, Numbers
 from ...calibration.keeper import COSTS
 from ...calibration.result import CalibrationResult, prior_values, training_loss
+from ...calibration.site import Site
 from ...errors import PydiffgeoError
 from ...io import Variable, provenance, write_netcdf
 from ...losses.measures import MEASURES
-from ...model import Model, Parameter, State
+from ...model import Parameter, State
 from ...solve import Solution
 from ..scores import BASELINES, SCORES, UNITS, baseline_scores, scores
 from .basins import Basin
@@ -109,10 +110,12 @@ class _Rows:
     """Gathers variables of basins, NaN where there are none; what cannot be had of one costs that alone.
 
     Attributes:
+        site: one of them, whose model and calibrated values are those of all.
         names: all basins, in order. lengths: of dimensions other than that of basins.
         notes: basin -> what of it is missing, and why. variables: those gathered, by name.
     """
 
+    site: Site
     names: Sequence[str]
     lengths: Mapping[str, int]
     notes: dict[str, str]
@@ -168,9 +171,11 @@ def write_result(
     first, plan = basins[next(iter(calibrated.searches))], settings.strategy
     model, dates = first.site.model, first.data.dates
     lengths = {"time": len(dates), "period": len(PERIODS), "baseline": len(BASELINES)}
-    rows = _Rows(settings.data.basins, {**lengths, "finalist": plan.finalists, "step": plan.steps}, dict(notes))
-    _add_values(rows, model, calibrated, solutions)
-    _add_series(rows, model, basins, calibrated, solutions)
+    rows = _Rows(
+        first.site, settings.data.basins, {**lengths, "finalist": plan.finalists, "step": plan.steps}, dict(notes)
+    )
+    _add_values(rows, calibrated, solutions)
+    _add_series(rows, basins, calibrated, solutions)
     _add_ensembles(rows, settings, basins, calibrated, together)
     _add_scores(rows, basins, calibrated, solutions)
     _add_search(rows, settings, calibrated)
@@ -216,9 +221,9 @@ def _fallbacks(solutions: Mapping[str, Solution]) -> str | None:
     return "; ".join(f"basin {n}: {method}" for n, methods in needed.items() for method in methods.values()) or None
 
 
-def _add_values(rows: _Rows, model: Model, calibrated: CalibrationResult, solutions: Mapping[str, Solution]) -> None:
+def _add_values(rows: _Rows, calibrated: CalibrationResult, solutions: Mapping[str, Solution]) -> None:
     """Parameters and initial states, and of those that were calibrated the bounds, and the values ahead of it."""
-    sought = {item.name: item for item in next(iter(calibrated.sites.values())).transforms.items}
+    sought = {item.name: item for item in rows.site.transforms.items}
 
     def add(name: str, about: Parameter | State, text: str) -> None:
         key, item, searches = about.name, sought.get(about.name), calibrated.searches
@@ -229,9 +234,9 @@ def _add_values(rows: _Rows, model: Model, calibrated: CalibrationResult, soluti
         rows.add(name, (), searches, lambda n: calibrated.values(n)[key], about.unit, best, bounds=ends)
         rows.add(f"{name}_prior", (), searches, lambda n: prior_values(calibrated.sites[n])[key], about.unit, ahead)
 
-    for p in model.parameters:
+    for p in rows.site.model.parameters:
         add(p.name, p, p.description)
-    for s in model.all_states:
+    for s in rows.site.model.all_states:
         add(f"initial_{s.name}", s, f"{s.description} at the start of the warm-up")
 
 
@@ -241,14 +246,10 @@ def _given(solution: Solution, about: Parameter | State) -> Tensor:
 
 
 def _add_series(
-    rows: _Rows,
-    model: Model,
-    basins: Mapping[str, Basin],
-    calibrated: CalibrationResult,
-    solutions: Mapping[str, Solution],
+    rows: _Rows, basins: Mapping[str, Basin], calibrated: CalibrationResult, solutions: Mapping[str, Solution]
 ) -> None:
     """States at the ends of days, daily means of fluxes, and the runoff that was observed and that of the priors."""
-    days = rows.lengths["time"]
+    days, model = rows.lengths["time"], rows.site.model
     for s in model.all_states:
         state = partial(lambda key, n: _last(solutions[n].states[key], days), s.name)
         rows.add(s.name, DAILY, solutions, state, s.unit, f"{s.description} at the end of the day")
@@ -274,7 +275,7 @@ def _add_ensembles(
     together: Mapping[str, Tensor],
 ) -> None:
     """All finalists, and what those of them predict together that do nearly as well as the best."""
-    site, searches, count = next(iter(calibrated.sites.values())), calibrated.searches, settings.strategy.finalists
+    site, searches, count = rows.site, calibrated.searches, settings.strategy.finalists
     units = {p.name: p.unit for p in site.model.parameters} | {s.name: s.unit for s in site.model.all_states}
 
     def finalists(name: str, key: str) -> Array:

@@ -12,10 +12,9 @@ import torch
 
 from ...calibration.objective import SQUARES, Prior, check_mean, check_priors
 from ...calibration.strategy import METHODS, Strategy
-from ...errors import BoundsError, DataError, InputError
+from ...errors import BoundsError, DataError, InputError, ModelError, UnknownNameError
 from ...losses.measures import LOSSES
 from ...model import Model, Parameter
-from ...models import ExpHydro
 from ...toml_table import (
     Days,
     Range,
@@ -27,6 +26,7 @@ from ...toml_table import (
     as_number,
     as_one_of,
     as_pair,
+    as_plain,
     as_range,
     as_table,
     as_text,
@@ -35,8 +35,7 @@ from ...toml_table import (
 )
 from ...transforms import Bounded, bounded
 from ..basin import QUANTITIES
-
-MODELS: dict[str, Callable[[], Model]] = {"ExpHydro": ExpHydro}
+from ..named_models import MODELS, basin_model, full_name
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,12 @@ class PeriodSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What is calibrated within which bounds and with what priors, what is fixed, and how the warm-up starts.
+    """Which model, what is calibrated within which bounds and with what priors, what is fixed, and how the warm-up starts.
 
     An entry of `initial` is a number, or bounds between which the state is calibrated.
     """
 
-    name: str
+    model: Model
     bounds: Mapping[str, Range]
     fixed: Mapping[str, float]
     initial: Mapping[str, float | Range]
@@ -203,8 +202,8 @@ def _periods(t: Table) -> PeriodSettings:
 
 
 def _model(t: Table) -> ModelSettings:
-    name = t.take("name", lambda v: as_one_of(v, MODELS), f"one of {', '.join(MODELS)}", "ExpHydro")
-    model = MODELS[name]()
+    model = _basin_model(t)
+    name = model.name
     parameters = {p.name: p for p in model.parameters}
     states = {s.name: s for s in model.all_states}
     bounds = t.take("bounds", lambda v: as_table(v, as_range), "a table of [low, high]", {})
@@ -235,7 +234,23 @@ def _model(t: Table) -> ModelSettings:
         except BoundsError as error:
             raise t.fail(f"priors.{entry}", f"cannot be used: {error}") from error
     t.finish()
-    return ModelSettings(name, bounds, fixed, initial, priors)
+    return ModelSettings(model, bounds, fixed, initial, priors)
+
+
+def _basin_model(t: Table) -> Model:
+    name = t.take("name", _known_model, f"one of {', '.join(MODELS)}", "ExpHydro")
+    options = t.take("options", lambda v: as_table(v, as_plain), "a table of numbers", {})
+    try:
+        return basin_model(name, **options)
+    except (InputError, ModelError) as error:
+        raise t.fail("options", f"cannot be used: {error}") from error
+
+
+def _known_model(value: object) -> str:
+    try:
+        return full_name(value)
+    except UnknownNameError:
+        raise ValueError from None
 
 
 def _check_names(t: Table, key: str, entries: Iterable[str], what: str, names: Collection[str]) -> None:
