@@ -83,6 +83,6 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     # These bring xarray, pandas and matplotlib along: they are loaded when first asked for.
-    if name in ("calibration", "hydrology", "io", "nn", "plots", "report"):
+    if name in ("calibration", "hydrology", "io", "nn", "plots", "report", "simulation"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

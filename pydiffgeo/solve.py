@@ -97,13 +97,14 @@ def solve(
         initial: name -> initial state, shaped like a parameter; missing ones take defaults.
         engine: "julia", "sundials", or "auto": Julia where it is ready to use, else SUNDIALS.
         solver: a name the engine knows; None or "auto" leaves the choice to it, and lets it try others where that
-            fails: in Julia Rodas5P, then Rodas5P and FBDF at a hundredth of the tolerances; in SUNDIALS CVODES, and
-            Rodas5P for the intervals in which it gives up. `stats["fallbacks"]` names what solved which member.
+            fails: in Julia Rodas5P, then Rodas5P and FBDF at a hundredth of the tolerances; in SUNDIALS Rodas5P where
+            there are few states, else CVODES, and the other for the intervals in which one gives up. `stats["fallbacks"]` names what solved which member.
         rtol, atol: relative and absolute tolerance of states, integrated fluxes and adjoints. Where an input needs a
             gradient, steps may be shorter (`stats["tolerance_shares"]`), so that it is as accurate as asked too. `atol` may be a mapping from names of states, and of integrated fluxes, to
             their own: `{"water": 1e-6, "heat": 1e-2}`, in their units. Other states then have 1e-8, and other fluxes
             the largest of the states that they balance. With SUNDIALS other ones are functions built anew.
-        sensitivity: how gradients are found; "auto" lets the engine choose.
+        sensitivity: how gradients are found; "auto" lets the engine choose. With "adjoint" the SUNDIALS engine solves
+            few states by CVODES as well.
         max_steps: solver steps allowed in one interval between breaks, to each method that is tried.
         threads: how many members of a batch are solved at a time; 0 is the engine's choice.
         memory: bytes that each member may keep for its adjoint; what goes beyond is computed again in
@@ -156,9 +157,9 @@ def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
 
         solvers, sensitivities = julia.SOLVERS, julia.SENSITIVITIES
     else:
-        from .engines.sundials import cvodes
+        from .engines.sundials import method
 
-        solvers, sensitivities = cvodes.SOLVERS, ("auto", "adjoint")
+        solvers, sensitivities = method.SOLVERS, ("auto", "adjoint")
     for what, value, names in (("solver", solver, solvers), ("sensitivity", sensitivity, sensitivities)):
         free = what == "solver" and (value is None or (isinstance(value, str) and value == "auto"))
         if not free and not (isinstance(value, str) and value in names):
