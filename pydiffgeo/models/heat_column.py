@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ..errors import ModelError
@@ -90,7 +91,7 @@ def HeatColumn(
     base: bool = False,
     flow: Literal["none", "parameter", "forcing"] = "none",
     freezing: Literal["none", "linear", "three_zones"] = "none",
-    thickness: tuple[float, ...] | None = None,
+    thickness: ArrayLike | None = None,
 ) -> Model:
     """Heat in a column under a given surface temperature; metres, days, MJ.
 
