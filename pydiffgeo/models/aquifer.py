@@ -79,8 +79,9 @@ def Aquifer(
         units: of length and of time, for names only: any will do.
 
     Parameters are `K` along rows, `horizontal_anisotropy` (along columns by along rows), `vertical_anisotropy` (downwards
-    by along rows), `S_s`, `S_y`, and those of the boundaries. `initial={"head": ...}`. In `dg.steady` storage does not
-    matter, and its heads are where a transient run may start.
+    by along rows), `S_s`, `S_y`, and those of the boundaries. `initial={"head": ...}`. Steady states,
+    in which storage does not matter and from whose heads a transient run may start, are best found by
+    `pydiffgeo.groundwater.steady`.
 
     Raises:
         ModelError: an unknown choice, cells that are not there, or a grid that is no raster.
