@@ -11,6 +11,7 @@ from . import errors, groundwater, losses, models, observe, processes
 from .check import GradientReport, check_gradients
 from .engines.base import Status
 from .engines.ir.implicit import implicit
+from .hessian import HessianVectorProduct, gauss_newton_vector_product, hessian_vector_product
 from .jacobian import jacobian
 from .model import (
     Boundary,
@@ -44,6 +45,7 @@ __all__ = [
     "ForcingVariable",
     "GradientReport",
     "Graph",
+    "HessianVectorProduct",
     "IntegratedFlux",
     "Layer",
     "Limit",
@@ -62,7 +64,9 @@ __all__ = [
     "column",
     "couple",
     "errors",
+    "gauss_newton_vector_product",
     "groundwater",
+    "hessian_vector_product",
     "implicit",
     "jacobian",
     "losses",
@@ -79,6 +83,6 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     # These bring xarray, pandas and matplotlib along: they are loaded when first asked for.
-    if name in ("calibration", "hydrology", "io", "nn", "plots", "report"):
+    if name in ("calibration", "hydrology", "io", "nn", "plots", "report", "simulation"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -22,7 +23,12 @@ from .inputs import Inputs, check_inputs
 from .model import ForcingVariable, Model, TimeSeries, quantities
 from .solution import Solved, total
 from .solve import forcing_at, pack_states
+from .stability import growth_rates
 from .tensors import as_tensor, check_shape
+from .tolerances import tolerances
+
+# Where no absolute tolerance is given.
+ATOL = 1e-10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,6 +59,32 @@ class SteadySolution(Solved):
             good = good & torch.tensor([s.ok for s in self.status]).reshape(good.shape)
         return good
 
+    @cached_property
+    def _growth(self) -> tuple[Array, Array]:
+        return growth_rates(self.report)
+
+    @property
+    def growth(self) -> Tensor:
+        """The fastest rate, per unit of time, at which a small perturbation grows, `(batch,)` or `()`; NaN in a failed member.
+
+        It is the largest real part of an eigenvalue of the Jacobian of the rates, and negative where all perturbations
+        decay. Computed when first asked for; of more than 1000 states by iterations of SciPy's, see `pydiffgeo.stability`.
+
+        Raises:
+            InputError: the solution was pickled.
+            MissingPackageError: there are many states, and SciPy is not installed.
+            EngineError: there are many states, and the iterations for their eigenvalues do not converge.
+        """
+        growth = torch.from_numpy(self._growth[0].copy())
+        return growth if self.batched else growth[0]
+
+    @property
+    def stable(self) -> Tensor:
+        """Whether small perturbations decay: `growth` is below zero by more than rounding. Raises as that does."""
+        growth, rounding = self._growth
+        stable = torch.from_numpy(growth < -rounding)
+        return stable if self.batched else stable[0]
+
     @property
     def outputs(self) -> Mapping[str, Tensor]:
         """Algebraic outputs: name -> `(..., cell)`, differentiable."""
@@ -76,7 +108,7 @@ class SteadySolution(Solved):
 
     def _bare(self) -> Forward:
         # Statistics are taken from what was found.
-        return replace(super()._bare(), tape=self.report.tape)
+        return replace(super()._bare(), tape=replace(self.report.tape, problem=None))
 
     def __repr__(self) -> str:
         return self._described(f"found by {self.stats['engine']}")
@@ -90,7 +122,7 @@ def steady(
     initial: Mapping[str, Numbers] | None = None,
     engine: str = "auto",
     rtol: float = 1e-8,
-    atol: float = 1e-10,
+    atol: float | Mapping[str, float] = ATOL,
     max_iterations: int = 1000,
     threads: int = 0,
     max_seconds: float | None = None,
@@ -105,8 +137,8 @@ def steady(
     rates fall (switched evolution relaxation: Kelley and Keyes 1998, SIAM J. Numer. Anal. 35), until Newton's method
     succeeds from where they have led.
 
-    Where a model has several steady states, `initial` decides which is found. It need not be a stable one: solve on from
-    it to see. Gradients are those of the implicit function theorem, by one solve with the transposed Jacobian, in
+    Where a model has several steady states, `initial` decides which is found. It need not be a stable one: the solution's
+    `stable` and `growth` say. Gradients are those of the implicit function theorem, by one solve with the transposed Jacobian, in
     backward and in forward mode; a steady state can be differentiated once.
 
     Args:
@@ -117,7 +149,7 @@ def steady(
         initial: name -> where to begin, shaped like a parameter; missing ones take defaults. It has no gradient.
         engine: "julia", "sundials", or "auto": Julia where it is ready to use, else SUNDIALS.
         rtol, atol: a state is found where the last step of Newton's method was no longer than `atol + rtol * |state|`.
-            That step is taken, so that its error is far smaller.
+            That step is taken, so that its error is far smaller. `atol` may be a mapping from states to their own.
         max_iterations: Jacobians that may be factorised for each member.
         threads: how many members are searched for at a time; 0 is the engine's choice.
         max_seconds: time that the search, and each pass for derivatives, may take; None allows any.
@@ -131,24 +163,29 @@ def steady(
             where it is outside of a limit of the model, `Status.NOT_FINITE` where rates are not finite.
         AdjointError: from `backward()`, where an adjoint solve fails and `throw` is set, or a second derivative is asked.
     """
-    check_positive(rtol=rtol, atol=atol)
+    asked = tolerances(model, rtol, atol, ATOL)
     if max_seconds is not None:
         check_positive(max_seconds=max_seconds)
     check_whole(1, max_iterations=max_iterations)
     check_whole(0, threads=threads)
     check_switch(throw=throw)
-    rtol, atol = float(rtol), float(atol)
     if not isinstance(model, Model):
         raise InputError(f"model must be a pydiffgeo.Model, got {model!r}")
-    inputs = check_inputs(model, parameters, _constant(model, forcing), [0.0, 1.0], initial, (rtol, atol))
+    inputs = check_inputs(model, parameters, _constant(model, forcing), [0.0, 1.0], initial, asked)
     chosen, why = choose_engine(engine)
     system, programs = system_of(model, inputs.layout)
     seconds = float("inf") if max_seconds is None else float(max_seconds)
-    options = Options(rtol, atol, max_steps=int(max_iterations), threads=int(threads), max_seconds=seconds)
+    options = Options(
+        *(asked.rtol, asked.atol),
+        max_steps=int(max_iterations),
+        threads=int(threads),
+        max_seconds=seconds,
+        atols=asked.by_name,
+    )
     search = SteadyEngine(chosen, *_bounds(model, system))
     y0 = pack_states(system, inputs)
     y, q, report = differentiable_solve(search, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
-    report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, rtol, atol
+    report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, asked.rtol, asked.asked
     now = _now(system, inputs) if programs.take_forcing else {}
     solution = SteadySolution.of(model, programs, system, inputs, (y[:, 1], q[:, 0], report), now)
     return solution.or_error("have no steady state that was found", chosen.name) if throw else solution

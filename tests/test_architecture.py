@@ -100,7 +100,9 @@ def test_engines_know_no_process() -> None:
             "casadi",
             {
                 "engines.sundials.calls",
+                "engines.sundials.compiling",
                 "engines.sundials.cvodes",
+                "engines.sundials.few_states",
                 "engines.sundials.networks",
                 "engines.sundials.symbols",
                 "engines.sundials.limits",

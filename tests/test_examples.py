@@ -71,6 +71,24 @@ def test_own_model_finds_its_values(engine: str) -> None:
     assert found["specific_yield"] < 0.05
 
 
+def test_inversions_find_what_can_be_found(usual_engine: str, shared_data: Path) -> None:
+    inversions = load(ROOT / "examples" / "inversions.py")
+    bed = inversions.streambed(engine=usual_engine, steps=8)
+    assert bed["flux"] < 0.004
+    assert bed["conductivity"] < 0.02
+    river = inversions.river(engine=usual_engine, steps=4, hours=60, storms=4)
+    assert river["off"] < 0.08
+    # Real gauges tell much of the roughness of known channels, and next to nothing of the channels.
+    assert river["n, where the channel is known"] < 0.55
+    assert river["width"] > 0.85
+    assert river["width exponent"] > 0.75
+    file = shared_data / "models" / "observations" / "uscrn_manhattan_ks_2013_2016.csv"
+    if file.is_file():
+        soil = inversions.soil(file, engine=usual_engine, days=120, steps=5)
+        assert soil["rmse"] < 0.35 < soil["first"]
+        assert 0.8 < soil["shallow"] < 2.0
+
+
 def test_aquifer_is_found_from_thirty_heads_and_a_base_flow(engine: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     figure = tmp_path / "aquifer.png"
@@ -111,7 +129,7 @@ def test_code_of_the_guide_to_basin_models_runs() -> None:
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its result is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 13
+    assert len(blocks) == 14
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.
@@ -124,11 +142,22 @@ def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     assert 0.01 < space["found"].values("plot")["K_s"] < 1.0
     assert space["report"].ok, space["report"]
     assert (tmp_path / "network.npz").exists()
+    assert space["curvature"] > 0
+    assert space["product"].error < 1e-3 * abs(space["product"].value)
     assert dg.io.read_dataset(tmp_path / "result.nc").attrs["engine"] == "sundials"
     unit = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
     sol = dg.solve(space["cascade"], times=[0.0, 100.0], initial={"storage": unit}, engine="sundials")
     # All of the water leaves in the end.
     assert abs(sol.fluxes["discharge"].item() - 1) < 1e-6
+
+
+def test_code_of_models_runs() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
+    space: dict = {}
+    exec(block.replace("times=range(4))", 'times=range(4), engine="sundials")'), space)
+    assert space["gauge"].argmax() == 1
+    # Rougher beds hold a flood up.
+    assert (space["n"].grad < 0).all()
 
 
 def test_code_of_grids_runs() -> None:

@@ -46,10 +46,11 @@ FLUXES = (
     Flux("overflow", lambda c, f: smooth_ramp(c.lower - c.lower_max, FULL) / RELEASE, "lower", "runoff"),
 )
 STORES = (Store("upper", "water in the upper layer", 60.0), Store("lower", "water in the lower layer", 150.0))
-VIC = buckets("VIC", STORES, FLUXES, PARAMETERS, reference="Liang et al. 1994, J. Geophys. Res. 99; Todini 1996")
+BEND = dg.Constraint("Ds <= Ws", ("Ds", "Ws"), lambda place: place.Ds <= place.Ws)
+SOURCE = "Liang et al. 1994, J. Geophys. Res. 99; Todini 1996, J. Hydrol. 175"
+VIC = buckets("VIC", STORES, FLUXES, PARAMETERS, constraints=[BEND], reference=SOURCE)
 
 if __name__ == "__main__":
-    sol = dg.solve(
-        VIC, forcing={"precipitation": [30.0, 0.0, 5.0], "potential_evapotranspiration": 3.0}, times=range(4)
-    )
+    weather = {"precipitation": [30.0, 0.0, 5.0], "potential_evapotranspiration": 3.0}
+    sol = dg.solve(VIC, forcing=weather, times=range(4))
     print(VIC.describe(), sol.fluxes["runoff"], sol.balance, sep="\n")

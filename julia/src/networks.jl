@@ -310,7 +310,8 @@ function network_stage(items, widths, biases, activations, shapes, first, gather
     rest = fill(first, items * (net.columns - features(net)))
     rest[1:net.weights] .= first .+ (0:net.weights-1)
     along, variable = features(net), features(net) + weight_columns(net)
-    sources = map(f -> OfNetwork(f, net), (value!, slopes!, pull!, bend!))
+    sources = map(f -> OfNetwork(f, net), (value!, slopes!, pull!, bend!, sides!))
     return Kernel(sources, hcat(gather, reshape(rest, items, :)),
-                  collect(1:results(net)), targets, ones(size(targets)), along, along, variable; partials = OfNetwork(partials!, net))
+                  collect(1:results(net)), targets, ones(size(targets)), along, along, variable, located_units(net);
+                  partials = OfNetwork(partials!, net))
 end

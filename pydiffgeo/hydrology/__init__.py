@@ -7,6 +7,7 @@ dg.hydrology.calibrate_file("basin.toml")
 """
 
 from . import baselines
+from .base_flow import base_flow_index
 from .basin import BasinData
 from .calibrate.check_toml import check_file
 from .calibrate.from_toml import calibrate_file
@@ -22,6 +23,7 @@ from .years import even_years
 
 __all__ = [
     "BasinData",
+    "base_flow_index",
     "baselines",
     "basin_data",
     "basin_model",

@@ -10,7 +10,12 @@ from .heat_column import HeatColumn
 from .linear_reservoir import LinearReservoir
 from .nash_cascade import NashCascade
 from .richards import RichardsColumn
+from .richards_section import RichardsSection
+from .river import River
+from .snow17 import Snow17
 from .solute_column import SoluteColumn
+from .vegetated_column import VegetatedColumn
+from .water_heat_column import WaterHeatColumn
 
 __all__ = [
     "GR4J",
@@ -23,7 +28,12 @@ __all__ = [
     "LinearReservoir",
     "NashCascade",
     "RichardsColumn",
+    "RichardsSection",
+    "River",
+    "Snow17",
     "SoluteColumn",
     "Store",
+    "VegetatedColumn",
+    "WaterHeatColumn",
     "buckets",
 ]

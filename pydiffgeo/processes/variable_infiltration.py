@@ -22,8 +22,8 @@ def saturated_share(storage: Tensor, capacity: Tensor, b: Tensor) -> Tensor:
 def arno_base_flow(storage: Tensor, capacity: Tensor, Ds: Tensor, Dm: Tensor, Ws: Tensor) -> Tensor:
     """Base flow (mm/d): in proportion to the storage (mm), and with its square above the filling `Ws`.
 
-    `Dm` (mm/d) is that of the full store, `Ds` the share of it that is reached in a line at `Ws`.
+    `Dm` (mm/d) is that of the full store, `Ds` the share of it that is reached in a line at `Ws`: at most `Ws`.
     """
     line = Ds * Dm / (Ws * capacity) * torch.clamp(storage, min=0.0)
-    above = torch.clamp(storage - Ws * capacity, min=0.0) / (capacity * (1.0 - Ws))
+    above = torch.clamp((storage - Ws * capacity) / (capacity * (1.0 - Ws)), 0.0, 1.0)
     return line + Dm * (1.0 - Ds / Ws) * above**2

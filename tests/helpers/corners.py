@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -37,7 +37,13 @@ def corners(model: dg.Model, count: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def ends_within_bounds(
-    model: dg.Model, values: Mapping[str, np.ndarray], weather: Weather, start: Mapping[str, float], engine: str
+    model: dg.Model,
+    values: Mapping[str, np.ndarray],
+    weather: Weather,
+    start: Mapping[str, float],
+    engine: str,
+    *,
+    outflows: Sequence[str] = ("evapotranspiration", "runoff"),
 ) -> None:
     """Solves all members; every one succeeds, keeps its stores and outflows from falling below nothing, and its balance."""
     forcing = {f.name: weather[f.name] for f in model.forcings}
@@ -58,7 +64,7 @@ def ends_within_bounds(
     for state in model.states:
         lowest = sol.states[state.name].min().item()
         assert lowest >= state.low - 100 * rtol, (state.name, lowest)
-    for name in ("evapotranspiration", "runoff"):
+    for name in outflows:
         assert sol.fluxes[name].min().item() >= -100 * rtol, name
     scale = 1.0 + sol.storage.abs().max().item() + sol.fluxes["precipitation"].sum(-1).max().item()
     assert sol.balance.max().item() < 1e-10 * scale

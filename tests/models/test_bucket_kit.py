@@ -16,7 +16,7 @@ from corners import DROUGHT, FLOOD, NOTHING, Weather, corners, ends_within_bound
 from runge_kutta import by_day
 
 import pydiffgeo as dg
-from pydiffgeo.errors import ModelError
+from pydiffgeo.errors import BoundsError, ModelError
 from pydiffgeo.models import Flux, Store, buckets
 from pydiffgeo.processes.reservoir import power
 
@@ -150,9 +150,23 @@ def test_examples_are_differentiable(name: str, engine: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_every_corner_ends_within_bounds(name: str, weather: Weather, usual_engine: str) -> None:
     model = example(name)
+    values = corners(model, 24, seed=2)
+    if name == "vic":  # beyond that it is refused
+        values["Ds"] = np.minimum(values["Ds"], values["Ws"])
     for stores in (0.0, 300.0):
         start = {s.name: stores for s in model.states}
-        ends_within_bounds(model, corners(model, 24, seed=2), weather, start, usual_engine)
+        ends_within_bounds(model, values, weather, start, usual_engine)
+
+
+def test_a_base_flow_that_would_fall_with_storage_is_refused() -> None:
+    with pytest.raises(BoundsError, match="Ds <= Ws"):
+        dg.solve(
+            example("vic"),
+            {"Ds": 0.9, "Ws": 0.5},
+            forcing={"precipitation": 1.0, "potential_evapotranspiration": 1.0},
+            times=[0, 1],
+            engine="sundials",
+        )
 
 
 def superflex(*, unsaturated: bool) -> dg.Model:

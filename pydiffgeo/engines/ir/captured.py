@@ -189,7 +189,8 @@ def _lasting(value: object) -> bool:
         return False
     if isinstance(value, types.BuiltinFunctionType) and value.__name__ in OPEN:
         return False
-    if isinstance(value, type) and issubclass(value, BaseException):
+    # Named tuples hold what they are given.
+    if isinstance(value, type) and (issubclass(value, BaseException) or hasattr(value, "_fields")):
         return True
     home = getattr(value, "__module__", None) or getattr(getattr(value, "__self__", None), "__name__", "") or ""
     return value is types.SimpleNamespace or home.split(".")[0] in LASTING or home in OWN

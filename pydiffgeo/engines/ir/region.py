@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -12,27 +12,10 @@ from ...errors import ModelError
 from ...model import Reduction
 from ...model.coupling import Region
 from ...model.stages import SIDES
-from .kernels import Assigning, Guard, Kernel, NetworkStage, Scatter
+from .gathering import Values, called, gathered, places_at, spread
+from .kernels import Assigning, Guard, Kernel, Scatter
 from .program import Builder, Program
 from .traced_model import Programs
-
-
-class Values:
-    """Hands out positions in the vector of values; the parts are laid out one after the other."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.constants: list[Array] = []
-
-    def take(self, count: int) -> Indices:
-        start, self.size = self.size, self.size + count
-        return np.arange(start, self.size)
-
-    def constants_of(self, geometry: Mapping[str, Array], read: Collection[str]) -> dict[str, Indices]:
-        """Positions of geometry, of which only what is read has any."""
-        given = {name: np.asarray(values, np.float64) for name, values in geometry.items() if name in read}
-        self.constants += given.values()
-        return {name: self.take(len(values)) for name, values in given.items()}
 
 
 class Places(Protocol):
@@ -118,18 +101,24 @@ class Assembly:
         self, program: Program, spaces: Mapping[str, Mapping[str, Indices]], items: int
     ) -> Mapping[str, Mapping[str, Indices]]:
         """Adds stages for the networks that a program calls; the spaces with their outputs beside."""
-        net: dict[str, Indices] = {}
-        spaces = {**spaces, "net": net}
-        for k, call in enumerate(program.calls):
-            architecture, block = self.programs.networks[call.network], self.weights[call.network]
-            features = np.array([self.values.take(items) for _ in range(architecture.features)])
-            scatter = tuple(Scatter(str(i), at, np.ones(items)) for i, at in enumerate(features))
-            self.stages.append(gathered(call.features, spaces, scatter, items))
-            outputs = np.array([self.values.take(items) for _ in range(architecture.outputs)])
-            place = slice(int(block[0]), int(block[-1]) + 1)
-            self.stages.append(NetworkStage(call.features.name, architecture, place, features, outputs))
-            net |= {f"{k}.{j}": at for j, at in enumerate(outputs)}
-        return spaces
+        return called(self.values, self.stages, self.programs.networks, self.weights, program, spaces, items)
+
+    def beside_link(self, boundary: str, at: Indices) -> dict[str, Indices]:
+        """What a side of a link shows of cells, or of places of a boundary."""
+        if not boundary:
+            return places_at(self.cell, at)
+        seen = places_at(self.beyond(boundary, self.cell)["cell"], at)
+        return seen | places_at(self.outside[boundary], at)
+
+    def linked(self, state: str, boundary: str, at: Indices) -> tuple[Indices, Array]:
+        """Where the rates of a state are that a link leads to, and what makes amounts of its values there."""
+        if not boundary:
+            return self.states[state][at], self.graph.cell["volume"][at]
+        side = self.sides[boundary]
+        if any(s.name == state for s in side.states):
+            return self.states[state][at], side.geometry["area"][at]
+        touched = np.asarray(side.cells)[at]
+        return self.states[state][touched], self.graph.cell["volume"][touched]
 
     def assign(self, program: Program, on: str) -> None:
         """Adds a stage on cells, on faces or at a boundary, whose results are names there from then on."""
@@ -291,22 +280,3 @@ class Assembly:
 def _identity(name: str) -> Program:
     builder = Builder(name)
     return builder.finish({"value": builder.input("value")})
-
-
-def spread(positions: Indices, count: int) -> Indices:
-    return np.broadcast_to(positions, (count,)) if len(positions) == 1 else positions
-
-
-def places_at(space: Mapping[str, Indices], where: Indices) -> dict[str, Indices]:
-    return {k: v[where] for k, v in space.items()}
-
-
-def gathered(
-    program: Program, spaces: Mapping[str, Mapping[str, Indices]], scatter: Iterable[Scatter], items: int
-) -> Kernel:
-    rows = []
-    for name in program.inputs:
-        prefix, _, key = name.partition(".")
-        rows.append(spaces[prefix][key])
-    gather = np.array(rows, np.int64).reshape(len(rows), items)
-    return Kernel(program, gather, tuple(scatter))

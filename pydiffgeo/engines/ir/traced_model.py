@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from ...errors import UnsupportedOperationError
 from ...fingerprint import digest
 from ...model import CoupledModel, Model, Stage
+from ...model.coupling import networks_of
 from ...model.networks import Architecture, architecture_of
 from ...model.stages import takes_forcing
 from .captured import Captured, captured
@@ -30,7 +31,7 @@ class Programs:
         untraced: digest of such a function.
         regions, links: of a coupled model, whose other functions are those of its regions.
         networks: what those that the functions call are made of; not their weights.
-        cell: names that cells show after all stages, which links of a coupled model see.
+        cell: names that cells show after all stages, which links of a coupled model see; outside: places of boundaries.
     """
 
     closure: Program | None
@@ -45,6 +46,7 @@ class Programs:
     links: tuple[Program, ...] = ()
     networks: Mapping[str, Architecture] = field(default_factory=dict)
     cell: tuple[str, ...] = ()
+    outside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def take_forcing(self) -> bool:
@@ -137,6 +139,10 @@ class _Scope:
         cell = list(dict.fromkeys([*self.cell, *self.stores[boundary]]))
         return [("cell", cell), ("forcing", self.beside[boundary]), ("face", self.outside[boundary])]
 
+    def beside_link(self, boundary: str) -> tuple[str, ...]:
+        """What a side of a link shows at a place of a boundary, with the cell that it touches."""
+        return tuple(dict.fromkeys([*self.cell, *self.stores[boundary], *self.outside[boundary]]))
+
     def spaces(self, stage: Stage) -> Spaces:
         if stage.on == "cell":
             return self.within(stage.function)
@@ -146,18 +152,13 @@ class _Scope:
 def _trace_coupled(model: CoupledModel, traced: tuple[Programs, ...]) -> Programs:
     regions = dict(zip(model.regions, traced, strict=True))
     common = list(dict.fromkeys(f.name for r in model.regions.values() for f in r.model.forcings if f.on == "model"))
-    links = []
+    links, networks = [], architectures(model)
     for link in model.links:
-        spaces: Spaces = [
-            ("left", regions[link.left].cell),
-            ("right", regions[link.right].cell),
-            ("face", [*link.values]),
-        ]
+        seen = [regions[key].outside[b] if b else regions[key].cell for key, b, _ in link.sides]
+        spaces: Spaces = [("left", seen[0]), ("right", seen[1]), ("face", [*link.values])]
         spaces += [("forcing", common)] if takes_forcing(link.function, 3) else []
-        links.append(trace(f"{model.name}.{link.name}", link.function, spaces))
-    networks = {
-        region.networks[k]: a for key, region in model.regions.items() for k, a in regions[key].networks.items()
-    }
+        called = networks_of(link, model.regions)
+        links.append(trace(f"{model.name}.{link.name}", link.function, spaces, networks, called))
     return Programs(*(None, None, None, (), (), (), None), regions=traced, links=tuple(links), networks=networks)
 
 
@@ -202,5 +203,6 @@ def _trace_all(model: Model) -> Programs:
         except UnsupportedOperationError:
             # No engine evaluates outputs, so they may use all of PyTorch.
             untraced = digest(model.output)
+    outside = {b.name: scope.beside_link(b.name) for b in model.boundaries}
     functions = (closure, source, flux, tuple(boundaries), tuple(stages), tuple(limits), output)
-    return Programs(*functions, untraced, networks=networks, cell=tuple(scope.cell))
+    return Programs(*functions, untraced, networks=networks, cell=tuple(scope.cell), outside=outside)

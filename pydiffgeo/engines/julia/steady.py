@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from ...arrays import Array, Indices
+from ..absolute import absolute
 from ..base import Gradients, Problem, Status, Steady, Tangents
 from ..ir.kernels import System
 from .conversion import array_of, flat, status_of
@@ -25,7 +26,8 @@ def find_steady(build: Build, problem: Problem, low: Array, high: Array) -> Stea
 
     def call(package: JuliaValue) -> Steady:
         model = build(package, problem.system)[0].values[0]
-        settings = package.Settings("Newton", options.rtol, options.atol, options.max_steps)
+        atols = (1e9, 1.0, flat(absolute(problem.system, options))) if options.atols else ()
+        settings = package.Settings("Newton", options.rtol, options.atol, options.max_steps, *atols)
         built = time.perf_counter()
         inputs = (flat(x) for x in (problem.y0, problem.p, problem.f, low, high))
         result = package.steady(model, *inputs, settings, options.max_seconds)

@@ -14,6 +14,7 @@ from ...errors import DataError, InputError
 from ...losses.measures import nse
 from ...observe import Observation
 from ...solve import Solution
+from ...toml_table import Days
 from ..basin import QUANTITIES, BasinData
 from ..data.basin_series import basin_data
 from ..data.camels import open_camels
@@ -21,7 +22,6 @@ from ..data.caravan import open_caravan
 from ..data.cf import open_cf
 from ..years import even_years
 from .settings import Settings
-from .toml_table import Days
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +50,11 @@ class Basin:
         return solution.fluxes["runoff"][..., self.warmup :]
 
 
-def prepare(settings: Settings, basin: str) -> Basin:
+def prepare(settings: Settings, basin: str, *, compiled: bool = False) -> Basin:
     """Reads the data of `basin` and cuts them to the periods.
+
+    Args:
+        compiled: let the embedded engine compile the model to C where it can, which pays for many solves.
 
     Raises:
         DataError: the data cannot be read, do not cover the periods, or hold too few observations.
@@ -105,7 +108,13 @@ def prepare(settings: Settings, basin: str) -> Basin:
             tuning=runoff(days["tuning"]) if "tuning" in days else (),
             loss=settings.loss,
             warmup=warmup,
-            settings={"engine": how.engine, "solver": how.solver, "rtol": how.rtol, "atol": how.atol},
+            settings={
+                "engine": how.engine,
+                "solver": how.solver,
+                "rtol": how.rtol,
+                "atol": how.atol,
+                "compiled": compiled,
+            },
         )
 
     used = days.get("tuning", days["train"]).stop

@@ -49,11 +49,15 @@ def _best(basin: Basin, solution: Solution) -> Tensor:
 
 def summary(
     basins: Mapping[str, Basin],
+    calibrated: CalibrationResult,
     solutions: Mapping[str, Solution],
     together: Mapping[str, Tensor],
     failures: Mapping[str, str],
 ) -> list[str]:
-    """Two lines for each basin, the second of what it has to beat, and two for all where there are several."""
+    """Two lines for each basin, the second of what it has to beat, and two for all where there are several.
+
+    One more for a basin with values on their bounds.
+    """
     lines, reached, joint, against = [], [], [], []
     for name, solution in solutions.items():
         m, members = _scores(basins[name], _best(basins[name], solution)), together.get(name)
@@ -67,6 +71,8 @@ def summary(
         )
         against.append([row[1] for row in _baseline("nse", basins[name])])
         lines.append(f"basin {name}: {_against(against[-1])}")
+        if near := _on_bounds(calibrated, name):
+            lines.append(f"basin {name}: on a bound, which decides then, not the data: {near}")
     lines += [f"basin {name} failed: {why}" for name, why in failures.items()]
     if len(reached) > 1:
         (train, evaluation), (both, ahead) = ([_median(v) for v in np.transpose(x)] for x in (reached, joint))
@@ -76,6 +82,14 @@ def summary(
         )
         lines.append(f"median of {len(reached)} basins: {_against([_median(v) for v in zip(*against, strict=True)])}")
     return lines
+
+
+def _on_bounds(calibrated: CalibrationResult, name: str) -> str:
+    """The values of a basin that lie on their bounds, in words."""
+    values, items = calibrated.values(name), {i.name: i for i in calibrated.sites[name].transforms.items}
+    ends = {"lower": lambda item: item.low, "upper": lambda item: item.high}
+    near = calibrated.on_bounds(name)
+    return ", ".join(f"{k} {values[k]:.4g} ({end} bound {ends[end](items[k]):g})" for k, end in near.items())
 
 
 def _against(scores: Iterable[float]) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +15,7 @@ from ...calibration.strategy import METHODS, Strategy
 from ...errors import BoundsError, DataError, InputError, ModelError, UnknownNameError
 from ...losses.measures import LOSSES
 from ...model import Model, Parameter
-from ...transforms import Bounded, bounded
-from ..basin import QUANTITIES
-from ..named_models import MODELS, basin_model, full_name
-from .toml_table import (
+from ...toml_table import (
     Days,
     Range,
     T,
@@ -35,12 +31,11 @@ from .toml_table import (
     as_table,
     as_text,
     as_within,
+    read_toml,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from ...transforms import Bounded, bounded
+from ..basin import QUANTITIES
+from ..named_models import MODELS, basin_model, full_name
 
 
 @dataclass(frozen=True)
@@ -116,19 +111,14 @@ class Settings:
     tables: Mapping[str, object]
 
 
-def read_settings(path: str | Path) -> Settings:
-    """Reads and checks a configuration; paths in it are relative to its folder.
+def read_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
+    """Reads and checks a configuration; paths in it are relative to its folder. `overrides`: see `read_toml`.
 
     Raises:
         DataError: the file cannot be read, or a key is missing, unknown or wrong; names it.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        tables = tomllib.loads(text)
-    # Numbers of thousands of digits and names that no file can have are ValueErrors too.
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as a configuration ({error})") from error
+    text, tables = read_toml(path, overrides)
     sections = ("data", "periods", "model", "solve", "optimiser", "output")
     for name in tables:
         if name not in sections:
