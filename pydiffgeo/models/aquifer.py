@@ -89,10 +89,10 @@ def Aquifer(
     Source: Langevin et al. 2017, USGS Techniques and Methods 6-A55; Niswonger et al. 2011, 6-A37.
     """
     kinds = (kind,) if isinstance(kind, str) else tuple(kind)
-    for name in kinds:
-        _choice("kind", name, KINDS)
-    for each, value in (("mean", mean), ("vertical", vertical)):
-        _choice(each, value, MEANS if each == "mean" else ("constant", "saturated"))
+    for each in kinds:
+        _choice("kind", each, KINDS)
+    _choice("mean", mean, MEANS)
+    _choice("vertical", vertical, ("constant", "saturated"))
     if strange := [b for b in boundaries if not isinstance(b, Condition)]:
         raise ModelError(f"Aquifer: boundaries must be conditions such as River or Well, got {strange[0]!r}")
     names = [b.name for b in boundaries]
@@ -104,9 +104,10 @@ def Aquifer(
     darcy = Darcy(MEANS[mean], water_table, upstream, layers, vertical == "saturated", perched)
 
     held = tuple(b for b in boundaries if isinstance(b, GivenHead))
-    is_held, dries = bool(held), water_table and layers
+    dries = water_table and layers
     passing = tuple(b for b in boundaries if isinstance(b, Recharge) and b.highest_wet and dries)
-    passes = bool(passing)
+    # Local functions see whether there are any, and not which: that they are traced once.
+    is_held, passes = bool(held), bool(passing)
 
     def seen(head: Tensor, cell: Place) -> Values:
         return {"head": head} | ({"saturation": store.saturation(head, cell)} if water_table else {})
