@@ -14,6 +14,7 @@ from ..processes.groundwater.conditions import (
     Well,
 )
 from .budgets import budget, capture, drawdown
+from .steady_flow import steady
 
 __all__ = [
     "Condition",
@@ -27,4 +28,5 @@ __all__ = [
     "budget",
     "capture",
     "drawdown",
+    "steady",
 ]

@@ -29,7 +29,7 @@ LENGTHS, TIMES = (
 
 @dataclass(frozen=True, eq=False)
 class ModflowAquifer:
-    """What MODFLOW's input makes of an aquifer, ready for `dg.steady` and `dg.solve`.
+    """What MODFLOW's input makes of an aquifer, ready for `dg.groundwater.steady` and `dg.solve`.
 
     Attributes:
         parameters: name -> field `(layers, rows, columns)`, or `(places,)` of a boundary.
@@ -38,7 +38,7 @@ class ModflowAquifer:
         forcing: name -> `(periods, places)`.
         steady: which periods are steady.
 
-    `dg.steady(m.model, m.parameters, forcing=m.period(0), initial=m.initial)` is the first period; `dg.solve(m.model,
+    `dg.groundwater.steady(m.model, m.parameters, forcing=m.period(0), initial=m.initial)` is the first period; `dg.solve(m.model,
     m.parameters, forcing=m.forcing, times=m.times, initial=m.initial)` all of them, transient. After a steady period,
     `m.after(1)` has the others.
     """

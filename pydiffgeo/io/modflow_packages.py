@@ -11,7 +11,16 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import DataError
-from ..groundwater import Condition, Drain, Evapotranspiration, GeneralHead, GivenHead, Recharge, River, Well
+from ..processes.groundwater.conditions import (
+    Condition,
+    Drain,
+    Evapotranspiration,
+    GeneralHead,
+    GivenHead,
+    Recharge,
+    River,
+    Well,
+)
 
 Place = tuple[int, ...]
 # A package of flopy, which has no types.

@@ -79,8 +79,9 @@ def Aquifer(
         units: of length and of time, for names only: any will do.
 
     Parameters are `K` along rows, `horizontal_anisotropy` (along columns by along rows), `vertical_anisotropy` (downwards
-    by along rows), `S_s`, `S_y`, and those of the boundaries. `initial={"head": ...}`. In `dg.steady` storage does not
-    matter, and its heads are where a transient run may start.
+    by along rows), `S_s`, `S_y`, and those of the boundaries. `initial={"head": ...}`. Steady states,
+    in which storage does not matter and from whose heads a transient run may start, are best found by
+    `pydiffgeo.groundwater.steady`.
 
     Raises:
         ModelError: an unknown choice, cells that are not there, or a grid that is no raster.
@@ -88,10 +89,10 @@ def Aquifer(
     Source: Langevin et al. 2017, USGS Techniques and Methods 6-A55; Niswonger et al. 2011, 6-A37.
     """
     kinds = (kind,) if isinstance(kind, str) else tuple(kind)
-    for name in kinds:
-        _choice("kind", name, KINDS)
-    for each, value in (("mean", mean), ("vertical", vertical)):
-        _choice(each, value, MEANS if each == "mean" else ("constant", "saturated"))
+    for each in kinds:
+        _choice("kind", each, KINDS)
+    _choice("mean", mean, MEANS)
+    _choice("vertical", vertical, ("constant", "saturated"))
     if strange := [b for b in boundaries if not isinstance(b, Condition)]:
         raise ModelError(f"Aquifer: boundaries must be conditions such as River or Well, got {strange[0]!r}")
     names = [b.name for b in boundaries]
@@ -103,9 +104,10 @@ def Aquifer(
     darcy = Darcy(MEANS[mean], water_table, upstream, layers, vertical == "saturated", perched)
 
     held = tuple(b for b in boundaries if isinstance(b, GivenHead))
-    is_held, dries = bool(held), water_table and layers
+    dries = water_table and layers
     passing = tuple(b for b in boundaries if isinstance(b, Recharge) and b.highest_wet and dries)
-    passes = bool(passing)
+    # Local functions see whether there are any, and not which: that they are traced once.
+    is_held, passes = bool(held), bool(passing)
 
     def seen(head: Tensor, cell: Place) -> Values:
         return {"head": head} | ({"saturation": store.saturation(head, cell)} if water_table else {})

@@ -112,6 +112,35 @@ def test_a_steady_state_is_where_a_transient_run_stays(engine: str) -> None:
     assert terms["recharge"][0].item() == pytest.approx(2e-3 * 5 * 2400)
 
 
+def test_steady_heads_do_not_depend_on_storage(engine: str) -> None:
+    # Half of the cells end full, half with a water table, some of them at their very top.
+    rng = np.random.default_rng(2)
+    model = Aquifer(
+        dg.raster((1, 8, 8), (100.0, 100.0), layers=10.0),
+        "convertible",
+        top=10.0,
+        boundaries=(GivenHead([(0, i, 0) for i in range(8)]), Recharge()),
+    )
+    K = torch.from_numpy(np.exp(rng.normal(size=(1, 8, 8)))).requires_grad_()
+
+    def solved(**storage: float) -> dg.SteadySolution:
+        forcing = {"given_head": 7.0, "recharge_rate": 9e-5}
+        return dg.groundwater.steady(model, {"K": K, **storage}, forcing=forcing, initial={"head": 9.0}, engine=engine)
+
+    rest = solved(S_s=1e-5, S_y=0.2)
+    assert (rest.outputs["head"] > 10).sum() > 10
+    assert (rest.outputs["head"] < 10).sum() > 10
+    assert torch.equal(rest.outputs["head"], solved().outputs["head"])
+    at = torch.from_numpy(model.graph.cell["bottom"].copy())
+    torch.testing.assert_close(rest.states["water"], rest.outputs["head"] - at)
+    (slope,) = torch.autograd.grad(rest.outputs["head"].mean(), K)
+    # Better conductors lower the mound: by as much as heads above the given one, were all of it confined.
+    fall = -(slope * K).sum().item() / (rest.outputs["head"].mean().item() - 7.0)
+    assert 0.5 < fall < 1
+    with pytest.raises(dg.errors.InputError, match="model must be an Aquifer"):
+        dg.groundwater.steady(dg.models.ExpHydro())
+
+
 def test_budgets_of_zones_close() -> None:
     grid = dg.raster((1, 2, 3), (40.0, 60.0), layers=10.0)
     model = Aquifer(grid, boundaries=(GeneralHead([0, 5]), Well([4])), face_flows=True)

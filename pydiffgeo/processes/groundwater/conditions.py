@@ -69,9 +69,9 @@ class Condition:
         value: Tensor = attrgetter(f"{self.name}_{what}")(place)
         return value
 
-    def _parameter(self, what: str, unit: str, text: str, low: float = -inf) -> Parameter:
-        log = what == "conductance"
-        return Parameter(f"{self.name}_{what}", unit, text, low=low, log=log, on=f"boundary:{self.name}")
+    def _parameter(self, what: str, unit: str, text: str, low: float = -inf, open_low: bool = False) -> Parameter:
+        name, log, on = f"{self.name}_{what}", what == "conductance", f"boundary:{self.name}"
+        return Parameter(name, unit, text, low=low, open_low=open_low, log=log, on=on)
 
     def _forcing(self, what: str, unit: str, text: str) -> ForcingVariable:
         return ForcingVariable(f"{self.name}_{what}", unit, text, on=f"boundary:{self.name}")
@@ -210,7 +210,7 @@ class Evapotranspiration(Condition):
 
     def parameters(self, units: Units) -> tuple[Parameter, ...]:
         surface = self._parameter("surface", units[0], "elevation above which the rate is the whole one")
-        return surface, self._parameter("depth", units[0], "extinction depth below the surface", low=0.0)
+        return surface, self._parameter("depth", units[0], "extinction depth below the surface", 0.0, open_low=True)
 
     def forcings(self, units: Units) -> tuple[ForcingVariable, ...]:
         return (self._forcing("rate", f"{units[0]} {units[1]}-1", "evapotranspiration at the surface"),)
