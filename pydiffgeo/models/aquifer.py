@@ -98,8 +98,9 @@ def Aquifer(
     names = [b.name for b in boundaries]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ModelError(f"Aquifer: two boundaries are called {twice[0]!r}; give each a name of its own")
+    plain = prepared(grid, kinds, top, pinched)
     places = [cells_of(grid, b) for b in boundaries]
-    graph, given = _with_given_heads(prepared(grid, kinds, top, pinched), boundaries, places)
+    graph, given = _with_given_heads(plain, boundaries, places)
     store, water_table, layers = storage_of(kinds), {*kinds} != {"confined"}, bool((graph.face["direction"] > 1).any())
     darcy = Darcy(MEANS[mean], water_table, upstream, layers, vertical == "saturated", perched)
 

@@ -334,7 +334,7 @@ def test_choices_that_do_not_fit() -> None:
         with pytest.raises(dg.errors.ModelError, match=message):
             Aquifer(grid, **choices)  # type: ignore[arg-type]
     with pytest.raises(dg.errors.ModelError, match="grid must be a raster"):
-        Aquifer(dg.column(1.0, 3))
+        Aquifer(dg.column(1.0, 3), boundaries=(Well([0]),))
     with pytest.raises(dg.errors.ModelError, match="reduce_below must be a share"):
         Well([0], reduce_below=0.0)
     with pytest.raises(dg.errors.ModelError, match="segments must go down"):
