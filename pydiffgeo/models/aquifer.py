@@ -17,6 +17,7 @@ from ..model import (
     Constraint,
     Graph,
     IntegratedFlux,
+    Limit,
     Local,
     Model,
     Output,
@@ -34,6 +35,8 @@ from .aquifer_grid import cells_of, prepared
 from .aquifer_stages import net_inflow, passed_on, with_given_heads
 
 Kind = Literal["confined", "unconfined", "convertible"]
+# A cell that owes more water than this share of what it holds when it is full has not been solved well.
+OWED = 1e-3
 # The state of a cell with a given head, which acts on nothing, comes so fast (per time) to the water that belongs to it.
 SETTLING = 1.0
 SOURCE = "Langevin et al. 2017, USGS Techniques and Methods 6-A55; upstream saturation: Niswonger et al. 2011, 6-A37"
@@ -127,7 +130,11 @@ def Aquifer(
 
     def initial(values: Values, cell: Place) -> Values:
         states = {k: v for k, v in values.items() if k != "head"}
-        return states | ({"water": store.water(values["head"], cell)} if "head" in values else {})
+        if "head" in values:
+            water = store.water(values["head"], cell)
+            # A head below its bottom is that of a dry cell, which owes no water.
+            states["water"] = torch.where(_free(cell) > 0, torch.clamp(water, min=0.0), water) if water_table else water
+        return states
 
     stages = with_given_heads(held, seen) if held else ()
     stages += passed_on(passing, int(graph.cell["layer"].max()) + 1) if passing else ()
@@ -157,6 +164,7 @@ def Aquifer(
             for b, at in zip(boundaries, places, strict=True)
         ),
         constraints=_constraints(graph, kinds),
+        limits=(_dry(length),) if water_table else (),
         initial=initial,
         initial_names=("head",),
         time_unit=units[1],
@@ -224,3 +232,18 @@ def _constraints(graph: Graph, kinds: Sequence[str]) -> tuple[Constraint, ...]:
     thickness = np.where(graph.cell["kind"] == KINDS.index("convertible"), graph.cell["thickness"], 0.0)
     whole = torch.from_numpy(thickness)
     return (Constraint("S_s * thickness <= S_y", ("S_s", "S_y"), lambda place: place.S_s * whole <= place.S_y),)
+
+
+def _dry(length: str) -> Limit:
+    """Cells with a water table, and no given head, hold some water, or none."""
+
+    def range_of(cell: Place) -> Values:
+        return {"value": _free(cell) * cell.water, "low": -OWED * cell.S_y * cell.thickness}
+
+    remedy = "more left a dry cell than came: upstream=True lets no dry cell lose water"
+    return Limit("water", length, range_of, remedy=remedy)
+
+
+def _free(cell: Place) -> Tensor:
+    """One for cells with a water table and no given head, zero for others."""
+    return torch.where(cell.kind == KINDS.index("confined"), 0.0, 1 - cell.given)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import pydiffgeo as dg
+from pydiffgeo.errors import BoundsError
 from pydiffgeo.groundwater import (
     Drain,
     Evapotranspiration,
@@ -417,3 +418,15 @@ def test_corners_of_the_ranges_end_within_their_bounds(engine: str) -> None:
         assert min(rest.outputs["saturation"].min(), sol.outputs["saturation"].min()) > -1e-6
         moved = sum(float(v.abs().sum()) for v in sol.fluxes.values())
         assert float(sol.balance) < 1e-10 * moved
+
+
+def test_dry_cells_owe_no_water() -> None:
+    model = Aquifer(dg.raster((1, 2), (10.0, 10.0), layers=[2.0]), "convertible", top=2.0, boundaries=(Recharge(),))
+    found = dg.solve(
+        model, {"K": 1.0, "S_y": 0.2}, initial={"head": [-3.0, 1.0]}, times=[0.0, 1e-9], forcing={"recharge_rate": 0.0}
+    )
+    torch.testing.assert_close(found.states["water"][0], torch.tensor([0.0, 0.2]))
+    with pytest.raises(BoundsError, match="more left a dry cell than came"):
+        dg.solve(
+            model, {"K": 1.0, "S_y": 0.2}, initial={"water": -0.01}, times=[0.0, 1.0], forcing={"recharge_rate": 0.0}
+        )
