@@ -19,7 +19,7 @@ using LinearAlgebra
 using LinearSolve: LinearSolve, KLUFactorization, LinearCache, SciMLLinearSolveAlgorithm
 using OrdinaryDiffEqBDF: FBDF, QNDF
 using OrdinaryDiffEqCore: OrdinaryDiffEqCore
-using OrdinaryDiffEqRosenbrock: Rodas5P
+using OrdinaryDiffEqRosenbrock: OrdinaryDiffEqRosenbrock, Rodas5P
 using OrdinaryDiffEqSDIRK: KenCarp4, TRBDF2
 using PrecompileTools: @compile_workload, @setup_workload
 using SciMLBase: SciMLBase, ODEFunction, ODEProblem, init, solve, step!
@@ -27,6 +27,7 @@ using SciMLLogging: SciMLLogging
 using SparseArrays
 
 include("interrupts.jl")
+include("lanes.jl")
 include("elementary.jl")
 include("special.jl")
 include("kernels.jl")
@@ -37,15 +38,18 @@ include("model.jl")
 include("discontinuities.jl")
 include("error_norm.jl")
 include("elimination.jl")
+include("small_elimination.jl")
 include("forward.jl")
 include("jumps.jl")
 include("guards.jl")
 include("steps.jl")
+include("rosenbrock.jl")
 include("discrete_adjoint.jl")
 include("tangent.jl")
 include("gauss_adjoint.jl")
 include("forward_sensitivity.jl")
 include("batch.jl")
+include("lockstep.jl")
 include("steady.jl")
 include("steady_derivatives.jl")
 include("bridge.jl")

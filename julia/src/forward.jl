@@ -134,7 +134,7 @@ end
 
 function ode_problem(w::Work{T}, u0::Vector{T}, J) where {T}
     f = ODEFunction{true,SciMLBase.FullSpecialize}(rhs!; jac = jac!, tgrad = tgrad!, jac_prototype = J)
-    return ODEProblem{true,SciMLBase.FullSpecialize}(f, u0, (0.0, w.length), w)
+    return ODEProblem{true,SciMLBase.FullSpecialize}(f, u0, (0.0, Float64(ForwardDiff.value(w.length))), w)
 end
 
 "Asked by a solver after each step, as if it were whether `u` is out of bounds."

@@ -14,12 +14,14 @@ function guard!(w::Work, u, t, rtol, atol)
         value!(k, s.out, gather!(s.x, w.v, k, 1:k.along))
         for i in 1:items(k)
             low, value, high = s.out[i, 1], s.out[i, 2], s.out[i, 3]
-            inside = low - SLACK * (rtol * abs(low) + atol) <= value <= high + SLACK * (rtol * abs(high) + atol)
-            inside || throw(Failure(out_of_range(number - 1, i - 1, low, value, high, t)))
+            inside(low, value, high, rtol, atol) || throw(Failure(out_of_range(number - 1, i - 1, low, value, high, t)))
         end
     end
     return nothing
 end
+
+@inline inside(low, value, high, rtol, atol) =
+    (low - SLACK * (rtol * abs(low) + atol) <= value) & (value <= high + SLACK * (rtol * abs(high) + atol))
 
 out_of_range(guard, item, numbers...) = Symbol(join(("OutOfRange", guard, item, Float64.(ForwardDiff.value.(numbers))...), ';'))
 
