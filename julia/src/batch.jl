@@ -19,6 +19,7 @@ struct ForwardResult
     steps::Vector{Int}
     rejections::Vector{Int}
     shares::Vector{Float64} # of the tolerances, the smallest that a step of a member was taken with
+    lockstep::Int           # members that were solved in lockstep
     tape::Tape
 end
 
@@ -119,7 +120,7 @@ function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::
     clock = Clock(seconds)
     if stepping && is_small(model)
         codes = solve_small!(T, model, Batch(breaks, p, f, y, q, 1:intervals), settings, kept, counts, clock; keeps = sensitivity == "discrete")
-        return results(y, q, codes, counts, Tape(breaks, p, f, y, settings, kept))
+        return results(y, q, codes, counts, T === Lanes ? members : 0, Tape(breaks, p, f, y, settings, kept))
     end
     set_up() = stepping ? Workspace(model, size(f, 2) == 2, settings, clock) : model
     codes = each_member(set_up, 1:members, members, clock) do workspace, m
@@ -128,11 +129,12 @@ function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::
                   sensitivity == "forward" ? forward_transitions!(into..., given..., counts[m], clock) :
                   forward!(into..., given..., sensitivity == "gauss", counts[m], clock)
     end
-    return results(y, q, codes, counts, Tape(breaks, p, f, y, settings, kept))
+    return results(y, q, codes, counts, 0, Tape(breaks, p, f, y, settings, kept))
 end
 
-results(y, q, codes, counts, tape) = ForwardResult(y, q, join(codes, ","), [c.steps for c in counts],
-                                                   [c.rejections for c in counts], [c.share for c in counts], tape)
+results(y, q, codes, counts, lockstep, tape) =
+    ForwardResult(y, q, join(codes, ","), [c.steps for c in counts], [c.rejections for c in counts], [c.share for c in counts],
+                  lockstep, tape)
 
 """
     backward(model, tape, y_bar, q_bar, good, seconds = Inf)
@@ -149,7 +151,7 @@ function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Arra
     y0_bar, p_bar, f_bar = zeros(model.n_states, size(y_bar, 3)), zero(tape.p), zero(tape.f)
     stepping = any(kept -> kept isa MemberRecord, tape.kept)
     straight_on = runs_in_lanes(model) ? filter(m -> straight(model, tape.kept[m], tape.breaks, tape.settings.rtol), good) : Int[]
-    length(straight_on) < FEW && empty!(straight_on)
+    length(straight_on) < FEW[] && empty!(straight_on)
     rest, all_codes = setdiff(good, straight_on), fill("Success", size(y_bar, 3))
     isempty(straight_on) || ready_lanes!(model; adjoint = true)
     isempty(rest) || ready!(model; adjoint = stepping ? "discrete" : "gauss")

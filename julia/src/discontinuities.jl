@@ -46,7 +46,7 @@ function note_sides!(w::Work)
 end
 
 "May a step of size `h` cross a jump?"
-short(w::Work, h) = h <= w.resolution * w.length
+short(w::Work, h) = h <= w.resolution * length_of(w)
 
 "Has a step, now at `t` and `u`, crossed a jump while longer than the resolution?"
 function switched(u, w::Work{Float64}, t)

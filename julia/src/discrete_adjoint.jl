@@ -118,17 +118,17 @@ function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint, tab, beta, start, k
         stage_point!(a.u, start, k, tab.A, i)
         pull!(a.bar, set_point!(w, a.u, t + tab.c[i] * h), a.rates_bar)
         add_rows!(lambda, a.k_bar, a.nu, a.bar, tab, i, h)
-        add_forcing!(f_bar, a.bar, forcings(m), (t + tab.c[i] * h) / w.length)
+        add_forcing!(f_bar, a.bar, forcings(m), (t + tab.c[i] * h) / length_of(w))
     end
     # The last point was the start of the step again: what is bent is evaluated there.
     bend!(a.bar, a, k, h, tab.d)
     @inbounds for l in 1:n
         lambda[l] += a.bar[l]
     end
-    add_forcing!(f_bar, a.bar, forcings(m), t / w.length)
+    add_forcing!(f_bar, a.bar, forcings(m), t / length_of(w))
     if w.linear
-        f_bar[:, 1] .-= a.forcing_rate_bar ./ w.length
-        f_bar[:, 2] .+= a.forcing_rate_bar ./ w.length
+        f_bar[:, 1] .-= a.forcing_rate_bar ./ length_of(w)
+        f_bar[:, 2] .+= a.forcing_rate_bar ./ length_of(w)
     end
     return nothing
 end
@@ -151,7 +151,7 @@ function stage_point!(u, start, k, A, i)
     @inbounds for l in eachindex(u)
         sum = start[l]
         for j in 1:i-1
-            sum = muladd(A[i, j], k[j, l], sum)
+            sum = fused(A[i, j], k[j, l], sum)
         end
         u[l] = sum
     end
@@ -180,7 +180,7 @@ function bend!(bar, a::StepAdjoint, k, h, d)
     fill!(a.value_k, nothing_yet)
     fill!(a.value_nu, nothing_yet)
     fill!(a.forcing_rate_bar, nothing_yet)
-    w.linear && (a.forcing_rate .= (w.finish .- w.start) ./ w.length)
+    w.linear && (a.forcing_rate .= (w.finish .- w.start) ./ length_of(w))
     for (kernel, s) in zip(m.stages, w.stages)
         move!(a, kernel, s, k, weights)
     end

@@ -9,13 +9,16 @@ const LN2_LOW = 0x1.a39ef35793c76p-33
 @inline float(x::Int64) = reinterpret(Float64, x)
 @inline pick(condition::Bool, a::Float64, b::Float64) = ifelse(condition, a, b)
 
+@inline polynomial(x, p::Tuple{Float64}) = p[1]
+@inline polynomial(x, p::Tuple) = fused(x, polynomial(x, Base.tail(p)), p[1])
+
 "`exp(x)` to about one unit in the last place; zero below the normal numbers."
 @inline function exponential(x::Number8)
-    shifted = muladd(x, 1 / log(2.0), ROUND)
+    shifted = fused(x, 1 / log(2.0), ROUND)
     k = shifted - ROUND
-    r = muladd(-k, LN2_LOW, muladd(-k, LN2_HIGH, x))
+    r = fused(-k, LN2_LOW, fused(-k, LN2_HIGH, x))
     # Taylor's series: |r| < 0.35, so the first term left out is below 1e-17.
-    p = evalpoly(r, (1.0, 1.0, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040, 1 / 40320, 1 / 362880,
+    p = polynomial(r, (1.0, 1.0, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040, 1 / 40320, 1 / 362880,
                      1 / 3628800, 1 / 39916800, 1 / 479001600, 1 / 6227020800))
     y = float(bits(p) + (bits(shifted) << 52))
     return pick(x > 709.7, pick(x > 709.78271289338397, Inf, float(bits(p) + ((bits(shifted) - 1) << 52)) * 2.0),
@@ -38,8 +41,8 @@ const LOGARITHM = (6.666666666666735130e-01, 3.999999999940941908e-01, 2.8571428
     s = f / (2.0 + f)
     z = s * s
     half = 0.5 * f * f
-    r = z * evalpoly(z, LOGARITHM)
-    y = muladd(k, LN2_HIGH, f - (half - muladd(s, half + r, k * LN2_LOW)))
+    r = z * polynomial(z, LOGARITHM)
+    y = fused(k, LN2_HIGH, f - (half - fused(s, half + r, k * LN2_LOW)))
     return pick(x > 0.0, pick(x < Inf, y, x), pick(x == 0.0, -Inf, NaN))
 end
 
@@ -48,7 +51,7 @@ end
     a = abs(x)
     far = 1.0 - 2.0 / (exponential(2.0 * pick(a < 20.0, a, 20.0)) + 1.0)
     z = x * x
-    near = x * evalpoly(z, (1.0, -1 / 3, 2 / 15, -17 / 315, 62 / 2835, -1382 / 155925, 21844 / 6081075,
+    near = x * polynomial(z, (1.0, -1 / 3, 2 / 15, -17 / 315, 62 / 2835, -1382 / 155925, 21844 / 6081075,
                             -929569 / 638512875, 6404582 / 10854718875, -443861162 / 1856156927625,
                             18888466084 / 194896477400625))
     return pick(a < 0.25, near, pick(x == x, copysign(far, x), x))
@@ -87,6 +90,7 @@ end
 
 # On dual numbers, for forward mode.
 
+@inline fused(a, b, c) = muladd(a, b, c)
 @inline exponential(x) = exp(x)
 @inline hyperbolic(x) = tanh(x)
 @inline logarithm(x) = x >= 0 ? log(x) : oftype(log(one(x)), NaN)
@@ -130,6 +134,7 @@ function compile(source::AbstractString)
         $power, $logarithm, $exponential, $hyperbolic, $root, $sine, $cosine, $pick, $lesser, $greater, $whole))
     Core.eval(space, :(const exponential_less_one, logarithm_of_one_and, error_function, arctangent =
         $exponential_less_one, $logarithm_of_one_and, $error_function, $arctangent))
+    Core.eval(space, :(const fused = $fused))
     Core.eval(space, :(const hyperbolic_sine, hyperbolic_cosine, frozen = $hyperbolic_sine, $hyperbolic_cosine, $frozen))
     return Core.eval(space, Meta.parse(source))
 end

@@ -29,10 +29,13 @@ function emphasise!(w::Work{T}, u) where {T<:Number8}
     steep = STEEP < steepest
     if any_lane(steep) && w.steep_share < 1
         w.emphasis ./= pick(steep, T(w.steep_share), one(T))
-        w.share = pick(steep, T(w.steep_share), w.share)
+        note_share!(w, steep)
     end
     return nothing
 end
+
+note_share!(w::Work, steep) = (w.share = w.steep_share; nothing)
+note_share!(w::Work{Lanes}, steep) = (w.shares[1] = pick(steep, Lanes(w.steep_share), w.shares[1]); nothing)
 
 emphasise!(w::Work, u) = nothing
 

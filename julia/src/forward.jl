@@ -66,7 +66,7 @@ function add_drift!(rates, before, w::Work, k::Kernel, space::Space)
             position = k.gather[i, j]
             position <= m.n_states && continue
             at = position - first
-            rate = position > m.base ? w.drift[position-m.base] : (w.finish[at] - w.start[at]) / w.length
+            rate = position > m.base ? w.drift[position-m.base] : (w.finish[at] - w.start[at]) / length_of(w)
             rates[k.targets[i, s]-before] += k.weights[i, s] * space.slopes[i, column] * rate
         end
     end
@@ -134,7 +134,7 @@ end
 
 function ode_problem(w::Work{T}, u0::Vector{T}, J) where {T}
     f = ODEFunction{true,SciMLBase.FullSpecialize}(rhs!; jac = jac!, tgrad = tgrad!, jac_prototype = J)
-    return ODEProblem{true,SciMLBase.FullSpecialize}(f, u0, (0.0, Float64(ForwardDiff.value(w.length))), w)
+    return ODEProblem{true,SciMLBase.FullSpecialize}(f, u0, (0.0, w.length), w)
 end
 
 "Asked by a solver after each step, as if it were whether `u` is out of bounds."

@@ -69,6 +69,12 @@ end
     Lanes(Base.llvmcall($(intrinsic("copysign", 2)), Doubles, Tuple{Doubles,Doubles}, a.v, b.v))
 @eval @inline Base.muladd(a::Lanes, b::Lanes, c::Lanes) =
     Lanes(Base.llvmcall($(intrinsic("fmuladd", 3)), Doubles, Tuple{Doubles,Doubles,Doubles}, a.v, b.v, c.v))
+# One rounding where the machine has an instruction for it, so that a member is solved alike alone and in lockstep:
+# what `muladd` becomes is up to the compiler.
+@inline fused(a::Float64, b::Float64, c::Float64) = Core.Intrinsics.have_fma(Float64) ? fma(a, b, c) : a * b + c
+@eval @inline fused(a::Lanes, b::Lanes, c::Lanes) = Core.Intrinsics.have_fma(Float64) ?
+    Lanes(Base.llvmcall($(intrinsic("fma", 3)), Doubles, Tuple{Doubles,Doubles,Doubles}, a.v, b.v, c.v)) : a * b + c
+@inline fused(a::Number8, b::Number8, c::Number8) = fused(promote(a, b, c)...)
 @eval @inline Base.:(-)(a::Lanes) = Lanes(Base.llvmcall(
     $("%r = fneg <$WIDTH x double> %0\nret <$WIDTH x double> %r"), Doubles, Tuple{Doubles}, a.v))
 @inline Base.inv(a::Lanes) = 1.0 / a

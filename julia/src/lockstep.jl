@@ -1,7 +1,7 @@
 # Batches of small systems: forward and back, alone or in lockstep.
 
-"From this number of members on they are solved in lockstep."
-const FEW = 3
+"From this number of members on they are solved in lockstep; benchmarks raise it."
+const FEW = Ref(3)
 
 "Can members be solved in lockstep? Networks are not written for lanes."
 runs_in_lanes(m::Model) = is_small(m) && !any(k -> k.value!.source isa Value, m.stages)
@@ -32,7 +32,7 @@ function giver(members)
 end
 
 "Numbers of lanes for a batch, or plain ones."
-number_type(m::Model, members::Int) = runs_in_lanes(m) && members >= FEW ? Lanes : Float64
+number_type(m::Model, members::Int) = runs_in_lanes(m) && members >= FEW[] ? Lanes : Float64
 
 function ready!(m::Model, ::Type{T}, adjoint::String; back = false) where {T}
     return T === Lanes ? ready_lanes!(m; adjoint = back) : ready!(m; adjoint)
@@ -168,7 +168,7 @@ function copy_lane!(b::Backward, from, to)
     for x in (w.v, w.start, w.finish, b.start), i in eachindex(x)
         set_lane!(x, i, to, get_lane(x, i, from))
     end
-    w.length = with_lane(w.length, to, lane(w.length, from))
+    set_length!(w, to, lane(length_of(w), from))
     b.t[to], b.h[to] = b.t[from], b.h[from]
     return nothing
 end
@@ -214,7 +214,7 @@ function enter_interval!(b::Backward, tape::Tape, bars::Bars, l)
     end
     foreach(i -> set_lane!(b.f_bar, i, l, 0.0), eachindex(b.f_bar))
     a.step = zeros_only ? a.record.first[j] - 1 : a.record.first[j+1] - 1
-    w.length = with_lane(w.length, l, tape.breaks[j+1] - tape.breaks[j])
+    set_length!(w, l, tape.breaks[j+1] - tape.breaks[j])
     nodes = size(tape.f, 2)
     @inbounds for i in eachindex(w.start)
         set_lane!(w.start, i, l, tape.f[i, 1, j, member])

@@ -134,14 +134,16 @@ mutable struct Work{T}
     partial::Bool               # whether the partial derivatives of stages have been too
     looked::Bool                # and the side its switches are on
     linear::Bool                # does the forcing change within the interval?
-    length::T                   # of the interval; time counts from its start
-    time::T                     # of the point that is set
+    length::Float64             # of the interval; time counts from its start
+    time::Float64               # of the point that is set
     step_start::Float64
+    const lengths::Vector{T}    # of the intervals of lanes, one number of all; and the smallest share of these: fields of
+    const shares::Vector{T}     # their own are not aligned as numbers of lanes are to be
     const emphasis::Vector{T}   # by how much more the error of each rate counts
     rtol::Float64
     atol::Float64
     steep_share::Float64        # of the tolerances, for steps from where values are steep
-    share::T                    # the smallest share that a step of this member was taken with
+    share::Float64              # the smallest share that a step of this member was taken with
     resolution::Float64         # how closely switches are located, as a share of the interval
     const clock::Clock
     look_at::UInt64             # when to look at the clock next
@@ -155,7 +157,7 @@ function Work{T}(m::Model, linear::Bool; adjoint = false, clock = Clock()) where
     return Work{T}(m, v, spaces(m.stages), spaces(m.kernels), Space{T}[Space{T}(k, false) for k in m.guards],
                    forcing(), forcing(), zeros(T, nnz(m.pattern)),
                    zeros(T, length(m.depends.states)), zeros(T, m.n_values - m.base), NOTHING, false, false, linear, 1.0, 0.0, 0.0,
-                   ones(T, size_of(m)), 0.0, 0.0, 1.0, 1.0,
+                   ones(T, 1), ones(T, 1), ones(T, size_of(m)), 0.0, 0.0, 1.0, 1.0,
                    0.0, clock, next_look(clock))
 end
 
@@ -205,12 +207,17 @@ function set_forcing!(w::Work, fraction)
     return w
 end
 
+@inline length_of(w::Work) = w.length
+@inline length_of(w::Work{Lanes}) = @inbounds w.lengths[1]
+@inline set_time!(w::Work, t) = (w.time = t; nothing)
+@inline set_time!(w::Work{Lanes}, t) = nothing      # known only to tell whether a point was set before
+
 "Sets the states, and the forcing at time `t` after the start of the interval; what is known stays known at the same point."
 @inline function set_point!(w::Work, u, t)
     w.known != NOTHING && here(w, u, t) && return w
     copyto!(w.v, 1, u, 1, w.model.n_states)
-    w.linear && set_forcing!(w, t / w.length)
-    w.time = t
+    w.linear && set_forcing!(w, t / length_of(w))
+    set_time!(w, t)
     forget!(w)
     return w
 end

@@ -8,10 +8,12 @@ const SMALL = 12
 
 is_small(m::Model) = m.n_states <= SMALL
 
-# Control of the size of steps, as in SciML: a PI controller, its safety factor and its limits.
-const SAFETY, SHRINK, GROW, GROW_FIRST = 0.9, 5.0, 10.0, 1e4
-const GAIN, MEMORY = 7 / 50, 2 / 25
-const LEAST_ERROR = 1e-4
+# Control of the size of steps by the error of the last two (Gustafsson 1994, ACM Trans. Math. Softw. 20; as in Hairer and
+# Wanner 1996, IV.8): the safety factor, and by how much to shrink or to grow at most. `ORDER` is one more than that of the
+# error estimate.
+const SAFETY, SHRINK, GROW = 0.9, 10.0, 6.0
+const ORDER = 5
+const LEAST_ROOT = 1e-2^(1 / ORDER)     # of an error, where that of the next step is predicted
 
 "What a lane does: its member, or 0 for none, and how far it has come."
 mutable struct Lane
@@ -22,6 +24,9 @@ mutable struct Lane
     counts::Counts
     proposed::Float64       # size of the step, before the end of the interval cuts it short
     longest::Float64        # of the steps in this interval
+    size_before::Float64    # of the last step that was accepted in this interval, or 0,
+    quotient_before::Float64    # and the root of its error
+    resume::Float64         # size to go on with behind a switch that is being located, or 0
     fresh::Bool             # is there no size of its first step?
     step_counts::Vector{Int}
     initial_steps::Vector{Float64}
@@ -29,7 +34,7 @@ mutable struct Lane
     keeps::Bool
 end
 
-Lane(n::Int) = Lane(0, 0, 0, 0, Counts(), 0.0, 0.0, true, Int[], Float64[], SmallRecord(n), false)
+Lane(n::Int) = Lane(0, 0, 0, 0, Counts(), 0.0, 0.0, 0.0, 1.0, 0.0, true, Int[], Float64[], SmallRecord(n), false)
 
 "What computing a step reads and overwrites."
 struct StepSpace{T,F}
@@ -47,7 +52,7 @@ function StepSpace{T}(m::Model) where {T}
     return StepSpace(SmallFactors{T}(n), border, zeros(T, n), zeros(T, total), zeros(T, total), zeros(T, n))
 end
 
-struct Stepper{T,S,K}
+struct Stepper{T,S,K,V}
     work::Work{T}
     tab::K
     settings::Settings
@@ -60,10 +65,9 @@ struct Stepper{T,S,K}
     lanes::Vector{Lane}
     t::Vector{Float64}              # of each lane: time since the start of the interval,
     h::Vector{Float64}              # size of the step,
-    error::Vector{Float64}          # error of the step over its tolerance, of the one before it,
-    error_before::Vector{Float64}
-    quotient::Vector{Float64}       # and by how much to shrink, were there no limits
-    quotient_alone::Vector{Float64}
+    error::Vector{Float64}          # of the step, over its tolerance,
+    quotient::Vector{Float64}       # and the root of that: by how much to shrink
+    turned::V                       # per stage and kernel: [item, switch] where one has turned and slopes or results have jumped
 end
 
 function Stepper{T}(m::Model, linear::Bool, s::Settings, clock = Clock(); adjoint = false, keeps = false,
@@ -73,7 +77,7 @@ function Stepper{T}(m::Model, linear::Bool, s::Settings, clock = Clock(); adjoin
     w.resolution, w.rtol, w.atol, w.steep_share = s.rtol, s.rtol, s.atol, s.steep_share
     some(value) = fill(value, L)
     return Stepper(w, RODAS5P, s, keeps, first_steps, StepSpace{T}(m), zeros(T, total), zeros(T, total), zeros(T, STAGES, total),
-                   [Lane(n) for _ in 1:L], some(0.0), some(1.0), some(0.0), some(LEAST_ERROR), some(1.0), some(1.0))
+                   [Lane(n) for _ in 1:L], some(0.0), some(1.0), some(0.0), some(1.0), Turned(T, m))
 end
 
 const RODAS5P = OrdinaryDiffEqRosenbrock.Rodas5PTableau(Float64, Float64)
@@ -114,14 +118,14 @@ function stages!(k, c::StepSpace{T}, w::Work{T}, tab, start, t, h) where {T}
     inverse, gamma_h = inv(h), tab.gamma * h
     w.linear && time_rates!(c.time_rates, w)
     for i in 1:STAGES
-        i == 1 ? known_rates!(rates, w) : rates!(rates, set_point!(w, stage_point!(c.at, start, k, tab.A, i), muladd(tab.c[i], h, t)))
+        i == 1 ? known_rates!(rates, w) : rates!(rates, set_point!(w, stage_point!(c.at, start, k, tab.A, i), fused(tab.c[i], h, t)))
         @inbounds for l in 1:total
             sum = zero(T)
             for j in 1:i-1
-                sum = muladd(tab.C[i, j], k[j, l], sum)
+                sum = fused(tab.C[i, j], k[j, l], sum)
             end
-            rate = muladd(inverse, sum, rates[l])
-            w.linear && (rate = muladd(h * tab.d[i], c.time_rates[l], rate))
+            rate = fused(inverse, sum, rates[l])
+            w.linear && (rate = fused(h * tab.d[i], c.time_rates[l], rate))
             l <= n ? (right[l] = -rate) : (rates[l] = rate)
         end
         divide!(right, c.factors)
@@ -130,7 +134,7 @@ function stages!(k, c::StepSpace{T}, w::Work{T}, tab, start, t, h) where {T}
         end
         total > n || continue
         @inbounds for (at, flux, state) in c.border
-            rates[flux] = muladd(w.entries[at], right[state], rates[flux])
+            rates[flux] = fused(w.entries[at], right[state], rates[flux])
         end
         @inbounds for l in n+1:total
             k[i, l] = gamma_h * rates[l]
@@ -153,18 +157,16 @@ function attempt!(s::Stepper{T}) where {T}
     @inbounds for l in 1:total
         new, wrong = s.u[l], zero(T)
         for i in 1:STAGES
-            new = muladd(tab.b[i], k[i, l], new)
-            wrong = muladd(tab.btilde[i], k[i, l], wrong)
+            new = fused(tab.b[i], k[i, l], new)
+            wrong = fused(tab.btilde[i], k[i, l], wrong)
         end
         s.next[l] = new
-        tolerance = muladd(w.rtol, greater(abs(s.u[l]), abs(new)), w.atol)
+        tolerance = fused(w.rtol, greater(abs(s.u[l]), abs(new)), w.atol)
         sum += abs2(w.emphasis[l] * wrong / tolerance)
     end
     found = root(sum / total)
-    alone = exponential(GAIN * logarithm(found))
     store_lanes!(s.error, found)
-    store_lanes!(s.quotient_alone, alone)
-    store_lanes!(s.quotient, alone / exponential(MEMORY * logarithm(load_lanes(T, s.error_before))))
+    store_lanes!(s.quotient, exponential(logarithm(found) / ORDER))
     return nothing
 end
 
@@ -177,7 +179,7 @@ function find_first_steps!(s::Stepper{T}) where {T}
     rates!(rates, set_point!(w, s.u, t))
     speed, far = size(l -> rates[l]), size(l -> s.u[l])
     try_first = pick((far < 1e-5) | (speed < 1e-5), T(1e-6), 0.01 * far / speed)
-    longest = load_lanes(T, [w_length(s, l) for l in eachindex(s.lanes)])
+    longest = length_of(w)
     try_first = lesser(try_first, longest)
     for l in 1:total
         s.next[l] = s.u[l] + try_first * rates[l]
@@ -190,13 +192,20 @@ function find_first_steps!(s::Stepper{T}) where {T}
     for (l, a) in enumerate(s.lanes)
         a.fresh && a.member > 0 || continue
         size_found = lane(found, l)
-        a.proposed = s.h[l] = isfinite(size_found) ? size_found : 1e-6 * w_length(s, l)
+        a.proposed = s.h[l] = isfinite(size_found) ? size_found : 1e-6 * length_of(s, l)
         a.fresh = false
     end
     return nothing
 end
 
-w_length(s::Stepper{T}, l) where {T} = lane(s.work.length, l)
+length_of(s::Stepper, l) = lane(length_of(s.work), l)
+
+set_length!(w::Work, l, size) = (w.length = size; nothing)
+set_length!(w::Work{Lanes}, l, size) = set_lane!(w.lengths, 1, l, size)
+share_of(w::Work, l) = w.share
+share_of(w::Work{Lanes}, l) = get_lane(w.shares, 1, l)
+reset_share!(w::Work, l) = (w.share = 1.0; nothing)
+reset_share!(w::Work{Lanes}, l) = set_lane!(w.shares, 1, l, 1.0)
 
 "Solves members of the batch that `take()` numbers, until it gives none; `finish(member, lane, code)` hears of each."
 function solve_members!(s::Stepper{T}, batch::Batch, take::G, finish::H) where {T,G,H}
@@ -253,19 +262,16 @@ function load_member!(s::Stepper{T}, batch::Batch, l, member) where {T}
     for i in 1:m.n_states
         set_lane!(s.u, i, l, batch.y[i, first(batch.intervals), member])
     end
-    w.share = with_lane(w.share, l, 1.0)
+    reset_share!(w, l)
     begin_interval!(s, batch, l, member, first(batch.intervals))
 end
-
-@inline with_lane(x::Float64, l, value) = Float64(value)
-@inline with_lane(x::Lanes, l, value) = Lanes(Base.setindex(x.v, VecElement(Float64(value)), l))
 
 "Sets a lane to the start of an interval, whose states it has."
 function begin_interval!(s::Stepper, batch::Batch, l, member, j)
     w, a = s.work, s.lanes[l]
     m = w.model
     size = batch.breaks[j+1] - batch.breaks[j]
-    w.length = with_lane(w.length, l, size)
+    set_length!(w, l, size)
     nodes = Base.size(batch.f, 2)
     @inbounds for i in 1:m.n_forcings
         set_lane!(w.start, i, l, batch.f[i, 1, j, member])
@@ -278,7 +284,8 @@ function begin_interval!(s::Stepper, batch::Batch, l, member, j)
     first_step = length(a.initial_steps) < j ? 0.0 : a.initial_steps[j]
     a.fresh = first_step == 0
     a.proposed = min(first_step, size)
-    s.t[l], s.error_before[l] = 0.0, LEAST_ERROR
+    a.size_before, a.resume = 0.0, 0.0
+    s.t[l] = 0.0
     s.h[l] = a.fresh ? size : a.proposed
     return nothing
 end
@@ -289,22 +296,28 @@ one, and returns how many have come to an end without another.
 """
 function settle!(s::Stepper{T}, batch::Batch, take::G, finish::H) where {T,G,H}
     w, settings = s.work, s.settings
-    crossed = switched_lanes(s.next, w, load_lanes(T, s.t), load_lanes(T, s.h))
+    t, h = load_lanes(T, s.t), load_lanes(T, s.h)
+    good = load_lanes(T, s.error) <= 1
+    turned = switched_lanes(s, t, h)
+    crossed = good & turned & !short(w, h)      # while longer than the resolution
+    located = any_lane(crossed) ? locate(s, t, h) : one(T)
     outside = isempty(w.model.guards) ? crossed & false : outside_lanes(s)
-    accepted = crossed & false
+    accepted = good & !crossed
     ended = 0
     for l in eachindex(s.lanes)
         a = s.lanes[l]
-        a.member == 0 && continue
+        (a.member == 0 || lane(accepted, l)) && continue
         error, size = s.error[l], s.h[l]
-        jumps = lane(crossed, l)
-        a.tries += 1
-        if error <= 1 && !jumps
-            accepted = with_mask(accepted, l)
+        a.counts.rejections += 1
+        if lane(crossed, l)
+            # Up to where a switch turns, then across it with a short step, and on with one of this size.
+            a.resume = max(size, a.resume)
+            a.proposed = max(size * lane(located, l), 0.9 * w.resolution * length_of(s, l))
         else
-            a.counts.rejections += 1
-            a.proposed = jumps || isnan(error) ? size / SHRINK : size / min(SHRINK, s.quotient_alone[l] / SAFETY)
+            # A little less than the error asks for: to be refused again costs more.
+            a.proposed = isfinite(error) ? size / clamp(s.quotient[l] / SAFETY, 1.25, SHRINK) : size / SHRINK
         end
+        a.tries += 1
     end
     for l in eachindex(s.lanes)
         a = s.lanes[l]
@@ -317,15 +330,15 @@ function settle!(s::Stepper{T}, batch::Batch, take::G, finish::H) where {T,G,H}
         a = s.lanes[l]
         a.member == 0 && continue
         code = :Success
-        whole = w_length(s, l)
+        whole = length_of(s, l)
         over = false
         if lane(accepted, l)
             a.taken += 1
+            a.tries += 1
             a.longest = max(a.longest, s.h[l])
             over = s.h[l] >= whole - s.t[l]
             s.t[l] = over ? whole : s.t[l] + s.h[l]
-            a.proposed = min(whole, a.proposed / clamp(s.quotient[l] / SAFETY, 1 / (a.taken == 1 ? GROW_FIRST : GROW), SHRINK))
-            s.error_before[l] = max(s.error[l], LEAST_ERROR)
+            a.proposed = min(whole, next_size!(a, s.h[l], s.quotient[l], w.resolution * whole, lane(turned, l)))
             lane(outside, l) && (code = range_left(s, l))
         elseif a.proposed < 1e-15 * whole || s.t[l] + a.proposed == s.t[l]
             code = isnan(s.error[l]) ? :DtNaN : :DtLessThanMin
@@ -341,7 +354,7 @@ function settle!(s::Stepper{T}, batch::Batch, take::G, finish::H) where {T,G,H}
             code = :MaxIters
         end
         if over || code !== :Success
-            a.counts.share = lane(w.share, l)
+            a.counts.share = share_of(w, l)
             finish(a.member, a, code)
             refilled |= begin_member!(s, batch, l, take())
             ended += a.member == 0
@@ -360,6 +373,23 @@ end
 
 @inline with_mask(m::Bool, l) = true
 @inline with_mask(m::Mask, l) = Mask(Base.setindex(m.v, VecElement(true), l))
+
+"The size of the step after an accepted one, or of that which is now cut short, of size `h`."
+function next_size!(a::Lane, h, root, resolution, turned)
+    cut = h < a.proposed
+    root = max(root, 1e-9)
+    shrink = root / SAFETY
+    a.size_before > 0 && (shrink = max(shrink, a.size_before / h * root * root / (a.quotient_before * SAFETY)))
+    next = h / clamp(shrink, 1 / GROW, SHRINK)
+    a.size_before, a.quotient_before = h, max(root, LEAST_ROOT)
+    if a.resume > 0
+        # Before the switch comes a short step. Where that has not crossed it, it was farther away, or not there.
+        next = h > resolution ? min(next, 0.9 * resolution) : max(next, turned ? a.resume : 0.3 * a.resume)
+        h <= resolution && (a.resume = a.size_before = 0.0)
+        return next
+    end
+    return cut ? max(next, a.proposed) : next
+end
 
 "Lanes whose steps were accepted go on from where these end."
 function keep_accepted!(s::Stepper, accepted)
@@ -400,37 +430,85 @@ function remember!(r::SmallRecord, s::Stepper, l)
     return bytes(r) <= s.settings.memory
 end
 
-"The lanes in which a step from `t` of size `h` has crossed a jump while longer than the resolution."
-function switched_lanes(u, w::Work{T}, t, h) where {T}
-    found = mask_type(T)(false)
+Turned(::Type{T}, m::Model) where {T} = [fill(mask_type(T)(false), k.branches > 0 ? items(k) : 0, k.branches) for k in both(m)]
+
+"The lanes in which the step from `t` of size `h` has crossed a jump."
+function switched_lanes(s::Stepper{T}, t, h) where {T}
+    w, found = s.work, mask_type(T)(false)
     w.resolution > 0 && w.model.switches || return found
-    set_point!(w, u, t + h)
-    assign_values!(w)
-    for (k, s) in zip(w.model.stages, w.stages)
-        k.branches > 0 && (found |= switched_lanes(k, s, found))
-    end
-    for (k, s) in zip(w.model.kernels, w.kernels)
-        k.branches > 0 || continue
-        gather!(s.x, w.v, k, 1:k.active)
-        found |= switched_lanes(k, s, found)
+    assign_values!(set_point!(w, s.next, t + h))
+    for (k, x, turned) in zip(both(w.model), both(w), s.turned)
+        k.branches > 0 && (found |= switched_lanes!(turned, k, x, w))
     end
     w.looked = true     # until another point is set
-    return found & !short(w, h)
+    return found
 end
 
-function switched_lanes(k::Kernel, s::Space, none)
-    branch!(k, s.marks_then, s.x)
-    turned = none & false
+function switched_lanes!(turned, k::Kernel, s::Space, w::Work{T}) where {T}
+    none = any_turn = mask_type(T)(false)
+    fill!(turned, none)
+    branch!(k, s.marks_then, gather!(s.x, w.v, k, 1:k.active))
     @inbounds for i in eachindex(s.marks)
-        turned |= s.marks[i] != s.marks_then[i]
+        any_turn |= s.marks[i] != s.marks_then[i]
     end
-    any_lane(turned) || return turned
+    any_lane(any_turn) || return none
     slopes!(k, s.out, s.slopes_then, s.x)
-    found = none & false
+    found = none
     for i in 1:items(k)
-        found |= jumped(s, k, i)
+        jumps = jumped(s, k, i)
+        found |= jumps
+        for j in axes(turned, 2)
+            turned[i, j] = jumps & (s.marks[i, j] != s.marks_then[i, j])
+        end
     end
     return found
+end
+
+# Bisections of a step in search of a switch.
+const HALVINGS = 12
+
+"""
+The share of a step of size `h` from `t` after which the first switch turns of those that turned with a jump; found on the
+polynomial through the stages.
+"""
+function locate(s::Stepper{T}, t, h) where {T}
+    w, before, behind = s.work, zero(T), one(T)
+    for _ in 1:HALVINGS
+        share = 0.5 * (before + behind)
+        assign_values!(set_point!(w, between!(s.space.at, s, share), t + share * h))
+        beyond = mask_type(T)(false)
+        for (k, x, turned) in zip(both(w.model), both(w), s.turned)
+            k.branches > 0 && (beyond |= turned_lanes(turned, k, x, w))
+        end
+        before, behind = pick(beyond, before, share), pick(beyond, share, behind)
+    end
+    return before
+end
+
+function turned_lanes(turned, k::Kernel, s::Space, w::Work{T}) where {T}
+    found = mask_type(T)(false)
+    branch!(k, s.marks_then, gather!(s.x, w.v, k, 1:k.active))
+    @inbounds for j in axes(s.marks, 2), i in axes(s.marks, 1)
+        found |= turned[i, j] & (s.marks[i, j] != s.marks_then[i, j])
+    end
+    return found
+end
+
+"States within a step, after a share of it."
+function between!(u, s::Stepper{T}, share) where {T}
+    H, rest = s.tab.H, 1.0 - share
+    @inbounds for l in eachindex(u)
+        sum = zero(T)
+        for order in size(H, 1):-1:1
+            part = zero(T)
+            for i in 1:STAGES
+                part = fused(H[order, i], s.k[i, l], part)
+            end
+            sum = fused(share, sum, part)
+        end
+        u[l] = rest * s.u[l] + share * (s.next[l] + rest * sum)
+    end
+    return u
 end
 
 "The lanes whose guards do not hold at the ends of their steps."

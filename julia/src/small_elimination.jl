@@ -41,7 +41,7 @@ function factorise!(f::SmallFactors)
         for j in k+1:n
             above = lu[k, j]
             for i in k+1:n
-                lu[i, j] = muladd(-lu[i, k], above, lu[i, j])
+                lu[i, j] = fused(-lu[i, k], above, lu[i, j])
             end
         end
     end
@@ -60,13 +60,13 @@ function divide!(x::Vector, f::SmallFactors)
     @inbounds for k in 1:n-1
         above = x[k]
         for i in k+1:n
-            x[i] = muladd(-lu[i, k], above, x[i])
+            x[i] = fused(-lu[i, k], above, x[i])
         end
     end
     @inbounds for k in n:-1:1
         found = x[k] = x[k] * lu[k, k]
         for i in 1:k-1
-            x[i] = muladd(-lu[i, k], found, x[i])
+            x[i] = fused(-lu[i, k], found, x[i])
         end
     end
     return x
@@ -78,14 +78,14 @@ function divide_transposed!(x::Vector, f::SmallFactors)
     @inbounds for k in 1:n
         sum = x[k]
         for i in 1:k-1
-            sum = muladd(-lu[i, k], x[i], sum)
+            sum = fused(-lu[i, k], x[i], sum)
         end
         x[k] = sum * lu[k, k]
     end
     @inbounds for k in n-1:-1:1
         sum = x[k]
         for i in k+1:n
-            sum = muladd(-lu[i, k], x[i], sum)
+            sum = fused(-lu[i, k], x[i], sum)
         end
         x[k] = sum
     end

@@ -3,7 +3,7 @@
 "`exp(x) - 1`, accurate near zero as well."
 @inline function exponential_less_one(x::Number8)
     # Taylor's series: the first term left out is below 1e-17 of the first one.
-    near = x * evalpoly(x, (1.0, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040, 1 / 40320, 1 / 362880, 1 / 3628800,
+    near = x * polynomial(x, (1.0, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040, 1 / 40320, 1 / 362880, 1 / 3628800,
                             1 / 39916800, 1 / 479001600, 1 / 6227020800, 1 / 87178291200, 1 / 1307674368000))
     return pick(abs(x) < 0.5, near, exponential(x) - 1.0)
 end
@@ -43,7 +43,7 @@ const ARCTANGENT = (3.33333333333329318027e-01, -1.99999999998764832476e-01, 1.4
     steep = z > 0.4142135623730951
     t = pick(steep, (z - 1.0) / (z + 1.0), z)
     s = t * t
-    r = t - t * (s * evalpoly(s, ARCTANGENT))
+    r = t - t * (s * polynomial(s, ARCTANGENT))
     y = pick(steep, pi / 4 + r, r)
     return pick(x == x, copysign(pick(a > 1.0, pi / 2 - y, y), x), x)
 end
@@ -58,9 +58,9 @@ const COMPLEMENT = (0.20798329133342885, 0.15436117429436919, 0.0496984454033941
 "`erf(x)` to a few units in the last place."
 @inline function error_function(x::Number8)
     a = pick(abs(x) < 6.0, abs(x), 6.0)
-    far = 1.0 - exponential(-a * a) * evalpoly(14.4 / (a + 3.0) - 2.6, COMPLEMENT)
+    far = 1.0 - exponential(-a * a) * polynomial(14.4 / (a + 3.0) - 2.6, COMPLEMENT)
     # Taylor's series: below one, the first term left out is below 1e-17.
-    near = x * evalpoly(x * x, (1.0, -1 / 3, 1 / 10, -1 / 42, 1 / 216, -1 / 1320, 1 / 9360, -1 / 75600, 1 / 685440,
+    near = x * polynomial(x * x, (1.0, -1 / 3, 1 / 10, -1 / 42, 1 / 216, -1 / 1320, 1 / 9360, -1 / 75600, 1 / 685440,
                                 -1 / 6894720, 1 / 76204800, -1 / 918086400, 1 / 11975040000, -1 / 168129561600,
                                 1 / 2528170444800, -1 / 40537905408000, 1 / 690452066304000, -1 / 12449059983360000))
     return pick(a < 1.0, (2 / sqrt(pi)) * near, pick(x == x, copysign(far, x), x))

@@ -116,7 +116,9 @@ end
 
 function Workspace(model::Model, linear::Bool, s::Settings, clock = Clock(); adjoint = false, directions = 0)
     if is_small(model)
-        integrator = Stepper{Float64}(model, linear, s, clock; adjoint, keeps = true)
+        # What is taken again is a block of intervals that fits into memory.
+        free = Settings(s.solver, s.rtol, s.atol, s.max_steps, Inf, s.steep_share)
+        integrator = Stepper{Float64}(model, linear, free, clock; adjoint, keeps = true)
         along = adjoint ? StepAdjoint(integrator.work, SmallSolver(integrator.space)) : directions > 0 ? StepTangent(model, linear, directions) : nothing
         return Workspace(integrator, along, StepRecord(model.n_states))
     end
