@@ -90,6 +90,21 @@ def weather(members: int, days: int, data: Path | None) -> dict[str, torch.Tenso
     return {k: torch.tensor(v) for k, v in series.items()}
 
 
+def gradient(model: dg.Model, x: torch.Tensor, forcing: dict[str, torch.Tensor], rtol: float) -> dg.Solution:
+    """Solves for parameters `x` `(members, parameters)`, and takes a loss of the runoff back to them."""
+    solution = dg.solve(
+        model,
+        {p.name: x[:, i : i + 1] for i, p in enumerate(model.parameters)},
+        forcing=forcing,
+        times=range(forcing["temperature"].shape[1] + 1),
+        engine="julia",
+        rtol=rtol,
+        atol=rtol,
+    )
+    torch.autograd.grad(solution.fluxes["runoff"].square().mean(), x)
+    return solution
+
+
 def lockstep(on: bool) -> None:
     in_julia(lambda package: package.seval(f"FEW[] = {3 if on else 'typemax(Int)'}; nothing"))
 
@@ -120,27 +135,13 @@ def main() -> None:
             [[p.default * (1 + 0.1 * random.uniform(-1, 1)) for p in model.parameters] for _ in range(given.members)]
         ).requires_grad_()
 
-        def gradient() -> dg.Solution:
-            parameters = {p.name: x[:, i : i + 1] for i, p in enumerate(model.parameters)}
-            solution = dg.solve(
-                model,
-                parameters,
-                forcing=forcing,
-                times=range(days + 1),
-                engine="julia",
-                rtol=given.rtol,
-                atol=given.rtol,
-            )
-            torch.autograd.grad(solution.fluxes["runoff"].square().mean(), x)
-            return solution
-
         best, first = {True: float("inf"), False: float("inf")}, float("nan")
         above, steps = float("nan"), 0
         for number in range(given.rounds + 1):
             for on in (True, False):
                 lockstep(on)
                 begun = time.process_time()
-                solution = gradient()
+                solution = gradient(model, x, forcing, given.rtol)
                 seconds = time.process_time() - begun
                 if number == 0 and on:
                     first, above, steps = seconds, peak() - started, sum(solution.stats["steps"] or [])

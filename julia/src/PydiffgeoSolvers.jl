@@ -6,7 +6,8 @@ together (`model.jl`). It is solved interval by interval between the breaks of i
 with the linear algebra of `elimination.jl`), with gradients by the discrete adjoint of Rodas5P
 (`discrete_adjoint.jl`; where rates jump with `jumps.jl`), for other solvers by a Gauss adjoint (`gauss_adjoint.jl`), or by forward mode in each interval
 (`forward_sensitivity.jl`), and with derivatives along given directions by the tangent of Rodas5P (`tangent.jl`).
-`batch.jl` runs many members in one call. States at which nothing changes are found in `steady.jl`, and differentiated in
+`batch.jl` runs many members in one call. Systems of few states have steps of their own (`rosenbrock.jl`), and several members
+of them are solved in lockstep on numbers of lanes (`lanes.jl`, `lockstep.jl`). States at which nothing changes are found in `steady.jl`, and differentiated in
 `steady_derivatives.jl`. The extension `PydiffgeoBridge` differentiates any `ODEProblem`
 with SciMLSensitivity.
 """
@@ -44,6 +45,8 @@ include("jumps.jl")
 include("guards.jl")
 include("steps.jl")
 include("rosenbrock.jl")
+include("small_switches.jl")
+include("small_members.jl")
 include("discrete_adjoint.jl")
 include("tangent.jl")
 include("gauss_adjoint.jl")
