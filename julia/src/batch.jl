@@ -62,6 +62,14 @@ function each_member(work, set_up, members, n::Int, clock::Clock)
     return codes
 end
 
+"Zeros for the members that failed; in the arrays, so many axes follow that of the members."
+function clear_failed!(codes, after, arrays...)
+    for m in eachindex(codes), x in arrays
+        codes[m] == "Success" || fill!(selectdim(x, ndims(x) - after, m), 0)
+    end
+    return nothing
+end
+
 # The door: whatever Python hands over is one long vector, and becomes a plain array here, once.
 plain(x::AbstractVector, first, rest...) = reshape(Vector{Float64}(x), first, rest...)
 plain(x::AbstractArray) = Array{Float64}(x)
@@ -173,13 +181,7 @@ function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Arra
         end
     end
     codes[straight_on] .= all_codes[straight_on]
-    for m in eachindex(codes)
-        if codes[m] != "Success"
-            y0_bar[:, m] .= 0
-            p_bar[:, m] .= 0
-            f_bar[:, :, :, m] .= 0
-        end
-    end
+    clear_failed!(codes, 0, y0_bar, p_bar, f_bar)
     return BackwardResult(y0_bar, p_bar, f_bar, join(codes, ","))
 end
 
@@ -217,11 +219,6 @@ function tangent(model::Model, tape::Tape, y0_dot::Array{Float64,3}, p_dot::Arra
             push_transitions!(into..., dots..., model, kept::Array{Float64,3})
         end
     end
-    for m in eachindex(codes)
-        if codes[m] != "Success"
-            y_dot[:, :, m, :] .= 0
-            q_dot[:, :, m, :] .= 0
-        end
-    end
+    clear_failed!(codes, 1, y_dot, q_dot)
     return TangentResult(y_dot, q_dot, join(codes, ","))
 end

@@ -12,11 +12,11 @@ are steep, the step is taken with a share of the tolerances: its error there cha
 than itself, and gradients of the steps taken would be twenty to two hundred times further off than asked.
 """
 function emphasise!(w::Work{T}, u) where {T<:Number8}
-    isempty(w.model.controls) && return nothing
+    isempty(w.model.controls) && isempty(w.atols) && return nothing
     fill!(w.emphasis, one(T))
     steepest = zero(T)
     @inbounds for c in w.model.controls
-        usual = w.atol + w.rtol * abs(u[c.state])
+        usual = atol_of(w, c.state) + w.rtol * abs(u[c.state])
         if c.value == 0
             w.emphasis[c.state] = greater(w.emphasis[c.state], usual / (w.rtol * c.size))
             continue
@@ -30,6 +30,21 @@ function emphasise!(w::Work{T}, u) where {T<:Number8}
     if any_lane(steep) && w.steep_share < 1
         w.emphasis ./= pick(steep, T(w.steep_share), one(T))
         note_share!(w, steep)
+    end
+    isempty(w.atols) || balance!(w, u)
+    return nothing
+end
+
+atol_of(w::Work, state) = isempty(w.atols) ? w.atol : w.atols[state]
+
+"""
+Lets the error of each state count by its own absolute tolerance, where the solver was given the largest of all: with the
+size of the state at the start of the step, so that no step is allowed more than both tolerances say.
+"""
+function balance!(w::Work, u)
+    largest = maximum(w.atols)
+    @inbounds for i in eachindex(u)
+        w.emphasis[i] *= (largest + w.rtol * abs(u[i])) / (w.atols[i] + w.rtol * abs(u[i]))
     end
     return nothing
 end

@@ -4,7 +4,7 @@
 const FEW = Ref(3)
 
 "Can members be solved in lockstep? Networks are not written for lanes."
-runs_in_lanes(m::Model) = is_small(m) && !any(k -> k.value!.source isa Value, m.stages)
+runs_in_lanes(m::Model) = is_small(m) && !any(k -> k.value!.source isa OfNetwork, m.stages)
 
 "Runs `run` in as many tasks as there are threads, at most `most`; this task is one of them."
 function in_tasks(run, most, clock::Clock)

@@ -141,7 +141,8 @@ mutable struct Work{T}
     const shares::Vector{T}     # their own are not aligned as numbers of lanes are to be
     const emphasis::Vector{T}   # by how much more the error of each rate counts
     rtol::Float64
-    atol::Float64
+    atol::Float64               # the least of all
+    atols::Vector{Float64}      # of each state and integrated flux, where they differ
     steep_share::Float64        # of the tolerances, for steps from where values are steep
     share::Float64              # the smallest share that a step of this member was taken with
     resolution::Float64         # how closely switches are located, as a share of the interval
@@ -157,7 +158,7 @@ function Work{T}(m::Model, linear::Bool; adjoint = false, clock = Clock()) where
     return Work{T}(m, v, spaces(m.stages), spaces(m.kernels), Space{T}[Space{T}(k, false) for k in m.guards],
                    forcing(), forcing(), zeros(T, nnz(m.pattern)),
                    zeros(T, length(m.depends.states)), zeros(T, m.n_values - m.base), NOTHING, false, false, linear, 1.0, 0.0, 0.0,
-                   ones(T, 1), ones(T, 1), ones(T, size_of(m)), 0.0, 0.0, 1.0, 1.0,
+                   ones(T, 1), ones(T, 1), ones(T, size_of(m)), 0.0, 0.0, Float64[], 1.0, 1.0,
                    0.0, clock, next_look(clock))
 end
 

@@ -74,7 +74,7 @@ function Stepper{T}(m::Model, linear::Bool, s::Settings, clock = Clock(); adjoin
                     first_steps = Float64[]) where {T}
     n, total, L = m.n_states, size_of(m), lanes(T)
     w = Work{T}(m, linear; adjoint, clock)
-    w.resolution, w.rtol, w.atol, w.steep_share = s.rtol, s.rtol, s.atol, s.steep_share
+    set_tolerances!(w, s).resolution = s.rtol
     some(value) = fill(value, L)
     return Stepper(w, RODAS5P, s, keeps, first_steps, StepSpace{T}(m), zeros(T, total), zeros(T, total), zeros(T, STAGES, total),
                    [Lane(n) for _ in 1:L], some(0.0), some(1.0), some(0.0), some(1.0), Turned(T, m))
@@ -153,7 +153,8 @@ function attempt!(s::Stepper{T}) where {T}
     emphasise!(w, s.u)
     factorise!(set_matrix!(s.space.factors, w, inv(tab.gamma * h)))
     stages!(k, s.space, w, tab, s.u, t, h)
-    sum = zero(T)
+    # The emphasis knows of each state's own, where they differ.
+    sum, abstol = zero(T), isempty(w.atols) ? w.atol : maximum(w.atols)
     @inbounds for l in 1:total
         new, wrong = s.u[l], zero(T)
         for i in 1:STAGES
@@ -161,7 +162,7 @@ function attempt!(s::Stepper{T}) where {T}
             wrong = fused(tab.btilde[i], k[i, l], wrong)
         end
         s.next[l] = new
-        tolerance = fused(w.rtol, greater(abs(s.u[l]), abs(new)), w.atol)
+        tolerance = fused(w.rtol, greater(abs(s.u[l]), abs(new)), abstol)
         sum += abs2(w.emphasis[l] * wrong / tolerance)
     end
     found = root(sum / total)

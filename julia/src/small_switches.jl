@@ -86,7 +86,7 @@ function outside_lanes(s::Stepper{T}) where {T}
     for (k, x) in zip(w.model.guards, w.guards)
         value!(k, x.out, gather!(x.x, w.v, k, 1:k.along))
         for i in 1:items(k)
-            found |= !inside(x.out[i, 1], x.out[i, 2], x.out[i, 3], s.settings.rtol, s.settings.atol)
+            found |= !inside(x.out[i, 1], x.out[i, 2], x.out[i, 3], w.rtol, atol_of(w, k, i))
         end
     end
     return found
@@ -97,7 +97,7 @@ function range_left(s::Stepper, l)
     w = s.work
     for (number, k, x) in zip(eachindex(w.guards), w.model.guards, w.guards), i in 1:items(k)
         low, value, high = ntuple(c -> get_lane(x.out, i + (c - 1) * items(k), l), 3)
-        inside(low, value, high, s.settings.rtol, s.settings.atol) ||
+        inside(low, value, high, w.rtol, atol_of(w, k, i)) ||
             return out_of_range(number - 1, i - 1, low, value, high, s.t[l])
     end
 end

@@ -59,8 +59,8 @@ function remember!(r::StepRecord, integrator, t, h)
 end
 
 function stepper(w::Work{Float64}, alg, J, s::Settings)
-    w.resolution, w.rtol, w.atol, w.steep_share = s.rtol, s.rtol, s.atol, s.steep_share
-    return init(ode_problem(w, zeros(size_of(w.model)), J), alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
+    set_tolerances!(w, s).resolution = s.rtol
+    return init(ode_problem(w, zeros(size_of(w.model)), J), alg; reltol = s.rtol, abstol = abstol_of(w, s), maxiters = s.max_steps,
                 save_everystep = false, save_start = false, save_end = false, dense = false, verbose = QUIET,
                 isoutofdomain = switched, internalnorm = EmphasisNorm(w))
 end
@@ -89,7 +89,7 @@ function march!(record, initial_steps, y, q, w::Work{Float64}, breaks, f, interv
             tick!(w)
             step!(integrator)
             check(SciMLBase.check_error(integrator))
-            guard!(w, integrator.u, integrator.t, s.rtol, s.atol)
+            guard!(w, integrator.u, integrator.t)
             record === nothing || remember!(record, integrator, t, integrator.dt)
             longest = max(longest, integrator.t - t)
         end
@@ -117,7 +117,7 @@ end
 function Workspace(model::Model, linear::Bool, s::Settings, clock = Clock(); adjoint = false, directions = 0)
     if is_small(model)
         # What is taken again is a block of intervals that fits into memory.
-        free = Settings(s.solver, s.rtol, s.atol, s.max_steps, Inf, s.steep_share)
+        free = Settings(s.solver, s.rtol, s.atol, s.max_steps, Inf, s.steep_share, s.atols)
         integrator = Stepper{Float64}(model, linear, free, clock; adjoint, keeps = true)
         along = adjoint ? StepAdjoint(integrator.work, SmallSolver(integrator.space)) : directions > 0 ? StepTangent(model, linear, directions) : nothing
         return Workspace(integrator, along, StepRecord(model.n_states))

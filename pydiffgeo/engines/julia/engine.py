@@ -10,6 +10,7 @@ import numpy as np
 
 from ...arrays import Array, Indices
 from ...errors import InputError
+from ..absolute import absolute
 from ..base import Forward, Gradients, Problem, Status, Steady, Tangents, make_stats
 from ..discontinuities import jumping_along, message
 from ..fallback import Method
@@ -82,8 +83,9 @@ class JuliaEngine:
         def call(package: JuliaValue) -> Forward:
             model, least = self._model(package, problem.system)
             share, steep = _shares(least, asked.rtol) if differentiate else (1.0, 1.0)
-            rtol, atol = share * asked.rtol, share * asked.atol
-            settings = package.Settings(chosen["solver"], rtol, atol, asked.max_steps, asked.memory, steep)
+            how = asked.tighter(share)
+            atols = (flat(absolute(problem.system, how)),) if how.atols else ()
+            settings = package.Settings(chosen["solver"], how.rtol, how.atol, how.max_steps, how.memory, steep, *atols)
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
             inputs = flat(problem.y0), flat(problem.p), flat(f), f.shape[2]

@@ -87,7 +87,7 @@ def rodas5p(engine: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(cvodes.Call, "__call__", give_up)
     # As tight as asked for, without the reserve of a fallback.
     monkeypatch.setattr(cvodes, "FALLBACK_FACTOR", 1.0)
-    return {"engine": engine}
+    return {"engine": engine, "sensitivity": "adjoint"}
 
 
 def test_a_forcing_that_is_linear_in_time_costs_no_accuracy(
