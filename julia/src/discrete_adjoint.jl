@@ -9,45 +9,69 @@
 # depends on u and on the parameters, the gradient of sum_i nu_i' J k_i for all stages at once.
 
 "What going back through a step reads and overwrites."
-struct StepAdjoint{L,M}
-    work::Work{Float64}
-    linear::L                     # solves with the transposed matrix of the step
-    matrix::M
-    values::SparseMatrixCSC{Float64,Int}
-    k_bar::Matrix{Float64}        # (states, stages)
-    nu::Matrix{Float64}           # (stages, rates): gradients to the right-hand sides of the stages
-    value_k::Matrix{Float64}      # (stages, assigned values): how they move along k
-    value_nu::Matrix{Float64}     # and the gradients to that
-    border::Vector{Float64}       # gradient to the states through the integrated fluxes
-    u::Vector{Float64}
-    rates_bar::Vector{Float64}
-    bar::Vector{Float64}
-    forcing_rate::Vector{Float64}
-    forcing_rate_bar::Vector{Float64}
+struct StepAdjoint{T,S}
+    work::Work{T}
+    solver::S                     # with the transposed matrix of the step
+    k::Matrix{T}                  # (stages, states): of a step whose stages are computed again
+    k_bar::Matrix{T}              # (states, stages)
+    nu::Matrix{T}                 # (stages, rates): gradients to the right-hand sides of the stages
+    value_k::Matrix{T}            # (stages, assigned values): how they move along k
+    value_nu::Matrix{T}           # and the gradients to that
+    border::Vector{T}             # gradient to the states through the integrated fluxes
+    u::Vector{T}
+    rates_bar::Vector{T}
+    bar::Vector{T}
+    forcing_rate::Vector{T}
+    forcing_rate_bar::Vector{T}
 end
 
-function StepAdjoint(w::Work{Float64}, J, linsolve)
+function StepAdjoint(w::Work{T}, solver) where {T}
     m = w.model
     assigned = m.n_values - m.base
-    # Its diagonal makes the first, never used, matrix regular.
-    foreach(i -> J[i, i] = 1.0, 1:m.n_states)
-    linear = init(SciMLBase.LinearProblem(J, zeros(m.n_states)), linsolve)
-    return StepAdjoint(w, linear, J, copy(m.transposed), zeros(m.n_states, STAGES), zeros(STAGES, size_of(m)),
-                       zeros(STAGES, assigned), zeros(STAGES, assigned), zeros(m.n_states), zeros(m.n_states),
-                       zeros(size_of(m)), zeros(m.n_values), zeros(m.n_forcings), zeros(m.n_forcings))
+    return StepAdjoint(w, solver, zeros(T, STAGES, m.n_states), zeros(T, m.n_states, STAGES), zeros(T, STAGES, size_of(m)),
+                       zeros(T, STAGES, assigned), zeros(T, STAGES, assigned), zeros(T, m.n_states), zeros(T, m.n_states),
+                       zeros(T, size_of(m)), zeros(T, m.n_values), zeros(T, m.n_forcings), zeros(T, m.n_forcings))
 end
 
-"Sets the transposed matrix `J' - I shift` of a step, and what integrated fluxes give to the states."
+StepAdjoint(w::Work{Float64}, J, linsolve) = StepAdjoint(w, TransposedSolver(w, J, linsolve))
+
+"Solves with the transposed matrix of a step by a library."
+struct TransposedSolver{L,M}
+    linear::L
+    matrix::M
+    values::SparseMatrixCSC{Float64,Int}
+end
+
+function TransposedSolver(w::Work{Float64}, J, linsolve)
+    # Its diagonal makes the first, never used, matrix regular.
+    foreach(i -> J[i, i] = 1.0, 1:w.model.n_states)
+    linear = init(SciMLBase.LinearProblem(J, zeros(w.model.n_states)), linsolve)
+    return TransposedSolver(linear, J, copy(w.model.transposed))
+end
+
+function set_matrix!(s::TransposedSolver, w::Work, shift)
+    values, rows = nonzeros(s.values), rowvals(s.values)
+    @inbounds for column in axes(s.values, 2), at in nzrange(s.values, column)
+        values[at] = w.entries[w.model.places[at]] - (rows[at] == column ? shift : 0.0)
+    end
+    fill_entries!(s.matrix, s.values, values)
+    s.linear.A = s.matrix
+    return nothing
+end
+
+set_matrix!(s::SmallSolver, w::Work, shift) = factorise!(set_matrix!(s.space.factors, w, shift))
+
+function divide_transposed_step!(s::TransposedSolver, x)
+    s.linear.b = x
+    return SciMLBase.solve!(s.linear).u
+end
+
+"Sets the matrix `J - I shift` of a step, and what integrated fluxes give to the states."
 function set_matrix!(a::StepAdjoint, q_bar, shift)
     w, m = a.work, a.work.model
-    values, rows = nonzeros(a.values), rowvals(a.values)
-    @inbounds for column in 1:m.n_states, at in nzrange(a.values, column)
-        values[at] = w.entries[m.places[at]] - (rows[at] == column ? shift : 0.0)
-    end
-    fill_entries!(a.matrix, a.values, values)
-    a.linear.A = a.matrix
+    set_matrix!(a.solver, w, shift)
     rows = rowvals(m.pattern)
-    fill!(a.border, 0.0)
+    fill!(a.border, zero(eltype(a.border)))
     @inbounds for column in 1:m.n_states, at in nzrange(m.pattern, column)
         rows[at] > m.n_states && (a.border[column] += w.entries[at] * q_bar[rows[at]-m.n_states])
     end
@@ -63,19 +87,28 @@ function flux_weights(tab)
     return beta
 end
 
-"Takes `lambda`, the gradient to the states, from the end of a step of size `h` to its start at time `t`."
+"Puts the matrix of the step of size `h` from `start` at time `t` together; slopes and the point set are those there."
+function begin_step!(a::StepAdjoint, q_bar, tab, start, t, h)
+    jacobian!(set_point!(a.work, start, t))
+    set_matrix!(a, q_bar, 1 / (tab.gamma * h))
+    return nothing
+end
+
+"Computes the stages of a step that has begun."
+stages_again!(a::StepAdjoint{T,<:SmallSolver}, tab, start, t, h) where {T} = stages!(a.k, a.solver.space, a.work, tab, start, t, h)
+
+"Takes `lambda`, the gradient to the states, from the end of a step of size `h` that has begun to its start at time `t`."
 function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint, tab, beta, start, k, t, h)
     w, m, n = a.work, a.work.model, a.work.model.n_states
-    jacobian!(set_point!(w, start, t))
     gamma_h = tab.gamma * h
-    set_matrix!(a, q_bar, 1 / gamma_h)
-    for i in 1:STAGES
-        a.k_bar[:, i] .= tab.b[i] .* lambda
+    @inbounds for i in 1:STAGES, l in 1:n
+        a.k_bar[l, i] = tab.b[i] * lambda[l]
     end
     for i in STAGES:-1:1
-        a.u .= (-gamma_h * beta[i]) .* a.border .- view(a.k_bar, :, i)
-        a.linear.b = a.u
-        nu = SciMLBase.solve!(a.linear).u
+        @inbounds for l in 1:n
+            a.u[l] = (-gamma_h * beta[i]) * a.border[l] - a.k_bar[l, i]
+        end
+        nu = divide_transposed_step!(a.solver, a.u)
         @inbounds for l in 1:n
             a.nu[i, l] = a.rates_bar[l] = nu[l]
         end
@@ -84,16 +117,18 @@ function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint, tab, beta, start, k
         end
         stage_point!(a.u, start, k, tab.A, i)
         pull!(a.bar, set_point!(w, a.u, t + tab.c[i] * h), a.rates_bar)
-        add_rows!(lambda, a.k_bar, nu, a.bar, tab, i, h)
-        add_forcing!(f_bar, view(a.bar, forcings(m)), (t + tab.c[i] * h) / w.length)
+        add_rows!(lambda, a.k_bar, a.nu, a.bar, tab, i, h)
+        add_forcing!(f_bar, a.bar, forcings(m), (t + tab.c[i] * h) / length_of(w))
     end
     # The last point was the start of the step again: what is bent is evaluated there.
     bend!(a.bar, a, k, h, tab.d)
-    lambda .+= view(a.bar, 1:n)
-    add_forcing!(f_bar, view(a.bar, forcings(m)), t / w.length)
+    @inbounds for l in 1:n
+        lambda[l] += a.bar[l]
+    end
+    add_forcing!(f_bar, a.bar, forcings(m), t / length_of(w))
     if w.linear
-        f_bar[:, 1] .-= a.forcing_rate_bar ./ w.length
-        f_bar[:, 2] .+= a.forcing_rate_bar ./ w.length
+        f_bar[:, 1] .-= a.forcing_rate_bar ./ length_of(w)
+        f_bar[:, 2] .+= a.forcing_rate_bar ./ length_of(w)
     end
     return nothing
 end
@@ -103,7 +138,7 @@ function add_rows!(lambda, k_bar, nu, u_bar, tab, i, h)
     for j in 1:i-1
         c, a = tab.C[i, j] / h, tab.A[i, j]
         @inbounds @simd for l in eachindex(lambda)
-            k_bar[l, j] += muladd(c, nu[l], a * u_bar[l])
+            k_bar[l, j] += muladd(c, nu[i, l], a * u_bar[l])
         end
     end
     @inbounds @simd for l in eachindex(lambda)
@@ -116,14 +151,14 @@ function stage_point!(u, start, k, A, i)
     @inbounds for l in eachindex(u)
         sum = start[l]
         for j in 1:i-1
-            sum = muladd(A[i, j], k[j, l], sum)
+            sum = fused(A[i, j], k[j, l], sum)
         end
         u[l] = sum
     end
     return u
 end
 
-const Stages = NTuple{STAGES,Float64}
+const Stages = NTuple{STAGES,Number8}
 @inline stages(x, l) = ntuple(i -> @inbounds(x[i, l]), Val(STAGES))
 @inline along(a::Stages, b::Stages) = sum(a .* b)
 @inline function add!(x, l, amount::Stages)
@@ -141,14 +176,15 @@ must be those at the start of the step, and so must be the point set in the work
 function bend!(bar, a::StepAdjoint, k, h, d)
     w, m = a.work, a.work.model
     weights = ntuple(i -> h * d[i], Val(STAGES))
-    fill!(a.value_k, 0.0)
-    fill!(a.value_nu, 0.0)
-    fill!(a.forcing_rate_bar, 0.0)
-    w.linear && (a.forcing_rate .= (w.finish .- w.start) ./ w.length)
+    nothing_yet = zero(eltype(bar))
+    fill!(a.value_k, nothing_yet)
+    fill!(a.value_nu, nothing_yet)
+    fill!(a.forcing_rate_bar, nothing_yet)
+    w.linear && (a.forcing_rate .= (w.finish .- w.start) ./ length_of(w))
     for (kernel, s) in zip(m.stages, w.stages)
         move!(a, kernel, s, k, weights)
     end
-    fill!(bar, 0.0)
+    fill!(bar, nothing_yet)
     for (kernel, s) in zip(m.kernels, w.kernels)
         bend!(bar, a, kernel, s, a.nu, 0, k, weights)
     end
@@ -179,7 +215,7 @@ end
 function bend!(bar, a::StepAdjoint, kernel::Kernel, s::Space, nu_of, before, k, weights)
     m = a.work.model
     first_forcing = m.n_states + m.n_parameters
-    fill!(s.bent, 0.0)
+    fill!(s.bent, zero(eltype(s.bent)))
     for scatter in axes(kernel.targets, 2), j in 1:(a.work.linear ? kernel.along : kernel.active)
         column = (kernel.output[scatter] - 1) * kernel.along + j
         @inbounds for i in 1:items(kernel)
@@ -197,7 +233,7 @@ function bend!(bar, a::StepAdjoint, kernel::Kernel, s::Space, nu_of, before, k, 
             end
         end
     end
-    kernel.bend!(s.bars, s.bent, s.x)
+    bend!(kernel, s.bars, s.bent, s.x)
     scatter_bars!(bar, s.bars, kernel, 1:kernel.along)
     return nothing
 end
@@ -233,7 +269,9 @@ function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_
                         pull_turn!(lambda, seeds, view(f_bar, :, :, j), a.bar, turn, w, start, t)
                     end
                 end
-                step_adjoint!(lambda, seeds, view(f_bar, :, :, j), a, tab, beta, start, stages_of(record, step), t, h)
+                begin_step!(a, seeds, tab, start, t, h)
+                k = record isa SmallRecord ? stages_again!(a, tab, start, t, h) : stages_of(record, step)
+                step_adjoint!(lambda, seeds, view(f_bar, :, :, j), a, tab, beta, start, k, t, h)
             end
         end
     end

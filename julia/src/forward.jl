@@ -79,7 +79,7 @@ function add_drift!(rates, before, w::Work, k::Kernel, space::Space)
             position = k.gather[i, j]
             position <= m.n_states && continue
             at = position - first
-            rate = position > m.base ? w.drift[position-m.base] : (w.finish[at] - w.start[at]) / w.length
+            rate = position > m.base ? w.drift[position-m.base] : (w.finish[at] - w.start[at]) / length_of(w)
             rates[k.targets[i, s]-before] += k.weights[i, s] * space.slopes[i, column] * rate
         end
     end

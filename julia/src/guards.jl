@@ -14,13 +14,14 @@ function guard!(w::Work, u, t)
         value!(k, s.out, gather!(s.x, w.v, k, 1:k.along))
         for i in 1:items(k)
             low, value, high = s.out[i, 1], s.out[i, 2], s.out[i, 3]
-            atol = atol_of(w, k, i)
-            inside = low - SLACK * (w.rtol * abs(low) + atol) <= value <= high + SLACK * (w.rtol * abs(high) + atol)
-            inside || throw(Failure(out_of_range(number - 1, i - 1, low, value, high, t)))
+            inside(low, value, high, w.rtol, atol_of(w, k, i)) || throw(Failure(out_of_range(number - 1, i - 1, low, value, high, t)))
         end
     end
     return nothing
 end
+
+@inline inside(low, value, high, rtol, atol) =
+    (low - SLACK * (rtol * abs(low) + atol) <= value) & (value <= high + SLACK * (rtol * abs(high) + atol))
 
 "The absolute tolerance of an item of a guard: the largest of the states that it reads."
 function atol_of(w::Work, k::Kernel, item)

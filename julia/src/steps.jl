@@ -2,6 +2,8 @@
 
 const STAGES = 8
 
+include("small_records.jl")
+
 "The accepted steps of consecutive intervals: their sizes, and states and stages k of each."
 struct StepRecord
     n::Int
@@ -27,17 +29,18 @@ What is kept of one member: its record, or where that grew too large, the number
 and the size of the step that it began with.
 """
 struct MemberRecord
-    record::Union{Nothing,StepRecord}
+    record::Union{Nothing,StepRecord,SmallRecord}
     counts::Vector{Int}
     initial_steps::Vector{Float64}
 end
 
 "States at the end of a step of the interval `j`, the one numbered `at` in the record."
-finish_of(r::StepRecord, step, at, y, j) = step + 1 < r.first[at+1] ? point(r, step + 1) : view(y, :, j + 1)
+finish_of(r, step, at, y, j) = step + 1 < r.first[at+1] ? point(r, step + 1) : view(y, :, j + 1)
 
 # The two places that know how the solver keeps its numbers.
 stage_vectors(integrator) = integrator.cache.ks
 tableau(integrator) = integrator.cache.tab
+work_of(integrator) = integrator.p
 
 function remember!(r::StepRecord, integrator, t, h)
     push!(r.sizes, h)
@@ -112,6 +115,13 @@ struct Workspace{I,A}
 end
 
 function Workspace(model::Model, linear::Bool, s::Settings, clock = Clock(); adjoint = false, directions = 0)
+    if is_small(model)
+        # What is taken again is a block of intervals that fits into memory.
+        free = Settings(s.solver, s.rtol, s.atol, s.max_steps, Inf, s.steep_share, s.atols)
+        integrator = Stepper{Float64}(model, linear, free, clock; adjoint, keeps = true)
+        along = adjoint ? StepAdjoint(integrator.work, SmallSolver(integrator.space)) : directions > 0 ? StepTangent(model, linear, directions) : nothing
+        return Workspace(integrator, along, StepRecord(model.n_states))
+    end
     return with_solver(s.solver, model.pattern, Float64) do alg, J
         w = Work{Float64}(model, linear; adjoint, clock)
         integrator = stepper(w, alg, J, s)

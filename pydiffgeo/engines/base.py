@@ -125,6 +125,8 @@ class Stats(TypedDict):
     """Steps of each member; None where the engine does not count them (SUNDIALS)."""
     rejections: list[int] | None
     """Steps of each member that were taken again, smaller."""
+    lockstep: int
+    """Members that were solved in lockstep, as those of small models are in Julia; of the others each went by itself."""
     kept_bytes: float
     """Memory kept for the derivatives, all members together."""
     fallbacks: dict[int, str]
@@ -171,6 +173,7 @@ def make_stats(
         tangent_seconds=0.0,
         steps=None,
         rejections=None,
+        lockstep=0,
         kept_bytes=0.0,
         fallbacks={},
         adjoint_fallbacks={},

@@ -98,6 +98,7 @@ class JuliaEngine:
                 [int(n) for n in counts] for counts in (result.steps, result.rejections)
             )
             stats["tolerance_shares"] = [share * float(s) for s in result.shares]
+            stats["lockstep"] = int(result.lockstep)
             stats["compiled"], stats["kept_bytes"] = True, float(package.kept_bytes(result.tape))
             stats["setup_seconds"], stats["forward_seconds"] = built - started, time.perf_counter() - built
             return Forward(y, q, status, reasons, stats, tape=Owned(model.values[0], result.tape))
