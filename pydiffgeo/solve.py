@@ -73,7 +73,7 @@ def solve(
     max_steps: int = 100_000,
     threads: int = 0,
     compiled: bool = False,
-    memory: float = 1e9,
+    memory: float = 4e8,
     max_seconds: float | None = None,
     throw: bool = True,
 ) -> Solution:
@@ -107,8 +107,9 @@ def solve(
             few states by CVODES as well.
         max_steps: solver steps allowed in one interval between breaks, to each method that is tried.
         threads: how many members of a batch are solved at a time; 0 is the engine's choice.
-        memory: bytes that each member may keep for its adjoint; what goes beyond is computed again in
-            the backward pass, by parts. (The SUNDIALS engine always does that, interval by interval.)
+        memory: bytes that may be kept for the adjoint, of all members together, each of which has the same share. What
+            goes beyond is computed again in the backward pass: first the stages of the steps, then the steps, by parts.
+            (The SUNDIALS engine always does that, interval by interval.)
         max_seconds: time that the solve may take, all members together, and each pass for derivatives
             again as much; None allows any. Members that are not finished by then fail with
             `Status.TIME_LIMIT`. Julia looks at the clock between steps, SUNDIALS between intervals, one

@@ -107,6 +107,7 @@ def test_engines_know_no_process() -> None:
                 "engines.sundials.symbols",
                 "engines.sundials.limits",
                 "engines.sundials.rosenbrock",
+                "engines.sundials.sparse_rosenbrock",
                 "engines.sundials.steady",
                 "engines.sundials.steady_functions",
                 "engines.sundials.turning",

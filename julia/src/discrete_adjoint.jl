@@ -11,7 +11,7 @@
 "What going back through a step reads and overwrites."
 struct StepAdjoint{T,S}
     work::Work{T}
-    solver::S                     # with the transposed matrix of the step
+    solver::S                     # with the matrix of the step and its transpose (`step_matrix.jl`)
     k::Matrix{T}                  # (stages, states): of a step whose stages are computed again
     k_bar::Matrix{T}              # (states, stages)
     nu::Matrix{T}                 # (stages, rates): gradients to the right-hand sides of the stages
@@ -33,38 +33,7 @@ function StepAdjoint(w::Work{T}, solver) where {T}
                        zeros(T, size_of(m)), zeros(T, m.n_values), zeros(T, m.n_forcings), zeros(T, m.n_forcings))
 end
 
-StepAdjoint(w::Work{Float64}, J, linsolve) = StepAdjoint(w, TransposedSolver(w, J, linsolve))
-
-"Solves with the transposed matrix of a step by a library."
-struct TransposedSolver{L,M}
-    linear::L
-    matrix::M
-    values::SparseMatrixCSC{Float64,Int}
-end
-
-function TransposedSolver(w::Work{Float64}, J, linsolve)
-    # Its diagonal makes the first, never used, matrix regular.
-    foreach(i -> J[i, i] = 1.0, 1:w.model.n_states)
-    linear = init(SciMLBase.LinearProblem(J, zeros(w.model.n_states)), linsolve)
-    return TransposedSolver(linear, J, copy(w.model.transposed))
-end
-
-function set_matrix!(s::TransposedSolver, w::Work, shift)
-    values, rows = nonzeros(s.values), rowvals(s.values)
-    @inbounds for column in axes(s.values, 2), at in nzrange(s.values, column)
-        values[at] = w.entries[w.model.places[at]] - (rows[at] == column ? shift : 0.0)
-    end
-    fill_entries!(s.matrix, s.values, values)
-    s.linear.A = s.matrix
-    return nothing
-end
-
 set_matrix!(s::SmallSolver, w::Work, shift) = factorise!(set_matrix!(s.space.factors, w, shift))
-
-function divide_transposed_step!(s::TransposedSolver, x)
-    s.linear.b = x
-    return SciMLBase.solve!(s.linear).u
-end
 
 "Sets the matrix `J - I shift` of a step, and what integrated fluxes give to the states."
 function set_matrix!(a::StepAdjoint, q_bar, shift)
@@ -96,6 +65,28 @@ end
 
 "Computes the stages of a step that has begun."
 stages_again!(a::StepAdjoint{T,<:SmallSolver}, tab, start, t, h) where {T} = stages!(a.k, a.solver.space, a.work, tab, start, t, h)
+function stages_again!(a::StepAdjoint, tab, start, t, h)
+    w, rates, trend = a.work, a.rates_bar, a.bar
+    trend = view(a.bar, 1:size_of(w.model))
+    w.linear && time_rates!(trend, w)
+    for i in 1:STAGES
+        stage_point!(a.u, start, a.k, tab.A, i)
+        rates!(rates, set_point!(w, a.u, t + tab.c[i] * h))
+        share = w.linear ? h * tab.d[i] : 0.0
+        @inbounds for l in eachindex(a.u)
+            right = share == 0 ? rates[l] : muladd(share, trend[l], rates[l])
+            for j in 1:i-1
+                right = muladd(tab.C[i, j] / h, a.k[j, l], right)
+            end
+            a.u[l] = -right
+        end
+        k = divide_step!(a.solver, a.u)
+        @inbounds for l in eachindex(a.u)
+            a.k[i, l] = k[l]
+        end
+    end
+    return a.k
+end
 
 "Takes `lambda`, the gradient to the states, from the end of a step of size `h` that has begun to its start at time `t`."
 function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint, tab, beta, start, k, t, h)
@@ -253,8 +244,8 @@ function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_
     beta = flux_weights(tab)
     lambda = zeros(n)
     sides = w.model.decisions ? Sides(w.model) : nothing
-    for block in blocks(kept, n, s.memory)
-        record = kept.record === nothing ? again(integrator, breaks, f, kept, y, block, s) : kept.record
+    for block in blocks(kept, n, s.memory; sparing = true)
+        record = kept.record === nothing ? again(integrator, breaks, f, kept, y, block, s; sparing = true) : kept.record
         for j in reverse(block)
             lambda .+= view(y_bar, :, j + 1)
             seeds = view(q_bar, :, j)
@@ -270,7 +261,7 @@ function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_
                     end
                 end
                 begin_step!(a, seeds, tab, start, t, h)
-                k = record isa SmallRecord ? stages_again!(a, tab, start, t, h) : stages_of(record, step)
+                k = record isa SmallRecord || spared(record) ? stages_again!(a, tab, start, t, h) : stages_of(record, step)
                 step_adjoint!(lambda, seeds, view(f_bar, :, :, j), a, tab, beta, start, k, t, h)
             end
         end

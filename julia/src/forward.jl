@@ -131,9 +131,11 @@ Calls `f(solver, prototype)` for the solver called `name` and a Jacobian of the 
 keeps the compiler from preparing every solver where one is asked for.
 """
 function with_solver(f, name::String, pattern, ::Type{T}) where {T}
-    J, linsolve = prototype(pattern, T)
-    return Base.inferencebarrier(f)(Base.inferencebarrier(solver(name, linsolve)), Base.inferencebarrier(J))
+    return with_solver(f, name, prototype(pattern, T)...)
 end
+
+with_solver(f, name::String, J, linsolve) =
+    Base.inferencebarrier(f)(Base.inferencebarrier(solver(name, linsolve)), Base.inferencebarrier(J))
 
 "A failed solve: the solver's return code."
 struct Failure <: Exception

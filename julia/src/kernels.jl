@@ -199,7 +199,9 @@ struct Dependence
     states::Vector{Int}
 end
 
-Dependence(lists::Vector{Vector{Int}}) = Dependence(cumsum([1; length.(lists)]), reduce(vcat, lists; init = Int[]))
+Dependence(lists::Vector{Vector{Int}}) = Dependence(cumsum([1; length.(lists)]), joined(lists))
+"All lists in one; with a first value given, `reduce` would copy what there is for each of them."
+joined(lists::Vector{Vector{T}}) where {T} = isempty(lists) ? T[] : reduce(vcat, lists)
 @inline places(d::Dependence, value) = d.first[value]:d.first[value+1]-1
 
 "Which states the values assigned by stages depend on, through all stages before them."

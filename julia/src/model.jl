@@ -42,6 +42,7 @@ struct Model
     switches::Bool                 # may slopes or rates jump at some states?
     decisions::Bool                # may rates?
     guards::Vector{Kernel}
+    fronts::Base.RefValue{Any}     # of `pattern`, once a solve asked for them (`fronts.jl`)
     lock::ReentrantLock
 end
 
@@ -59,7 +60,7 @@ function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants
                  stage_slots, slots, any(k -> k.along > k.active, stages), pattern, transpose_states(pattern, n_states)...,
                  Control[control(c...) for c in zip(controls...)],
                  any(k -> k.branches > 0, [stages; kernels]), any(k -> k.decisions > 0, [stages; kernels]),
-                 guards, ReentrantLock())
+                 guards, Ref{Any}(missing), ReentrantLock())
 end
 
 parameters(m::Model) = m.n_states .+ (1:m.n_parameters)

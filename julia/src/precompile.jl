@@ -1,13 +1,13 @@
 # Everything but a model's local functions is compiled with the package: a small stiff model is solved
-# and differentiated, dense, tridiagonal and sparse, with the default solver and sensitivity.
+# and differentiated, dense, tridiagonal, sparse and on fronts, with the default solver and sensitivity.
 
 @setup_workload begin
-    # A chain of `n` cells with a closure and an outflow, `loop` closing it into a ring.
-    function chain(n; loop = false)
+    # `n` cells with a closure and an outflow, in a chain, `loop` closing it into a ring, or in rows of `wide`.
+    function chain(n; loop = false, wide = n)
         value = n + 2
         closure = Kernel(derived((u, k) -> (k * u * u,), 1, 1, 2), hcat(1:n, fill(n + 1, n)), [1],
                          reshape(collect(value+1:value+n), n, 1), ones(n, 1), 1, 1, 2)
-        left, right = loop ? (collect(1:n), [2:n; 1]) : (collect(1:n-1), collect(2:n))
+        left, right = loop ? (collect(1:n), [2:n; 1]) : ([1:n-1; 1:n-wide], [2:n; wide+1:n])
         exchange = Kernel(derived((a, b) -> (a - b,), 1, 2, 2), value .+ hcat(left, right), [1, 1], hcat(left, right),
                           repeat([-1.0 1.0], length(left)), 2, 2, 2)
         supply = Kernel(derived((a, f) -> (f - a, f), 2, 2, 2), [1 n + 2], [1, 2], [1 n + 1], ones(1, 2), 1, 2, 2)
@@ -31,7 +31,7 @@
             result = steady(model, y0, p, f, -open, open, Settings("Newton", 1e-8, 1e-10, 100))
             steady_adjoint(model, vec(result.y), p, f, y0, [1.0], [1])
         end
-        for (model, p) in (map(model -> (model, p), models)..., (learnt(2), fill(0.1, 9))), nodes in 1:2
+        for (model, p) in (map(model -> (model, p), models)..., (chain(144; wide = 12), p), (learnt(2), fill(0.1, 9))), nodes in 1:2
             settings = Settings("Rodas5P", 1e-4, 1e-6, 1000)
             y0, f = fill(0.3, model.n_states), fill(0.5, 2nodes)
             for sensitivity in ("none", "discrete")

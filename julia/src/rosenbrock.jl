@@ -208,7 +208,7 @@ share_of(w::Work{Lanes}, l) = get_lane(w.shares, 1, l)
 reset_share!(w::Work, l) = (w.share = 1.0; nothing)
 reset_share!(w::Work{Lanes}, l) = set_lane!(w.shares, 1, l, 1.0)
 
-function again(s::Stepper{Float64}, breaks, f, kept::MemberRecord, y, block, settings::Settings)
+function again(s::Stepper{Float64}, breaks, f, kept::MemberRecord, y, block, settings::Settings; sparing = true)
     m = s.work.model
     y_again, q_again = zeros(m.n_states, length(breaks), 1), zeros(m.n_fluxes, length(breaks) - 1, 1)
     y_again[:, first(block), 1] .= view(y, :, first(block))

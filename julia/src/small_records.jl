@@ -12,6 +12,7 @@ end
 SmallRecord(n::Int) = SmallRecord(n, [1], Float64[], Float64[], Float64[])
 
 steps(r::SmallRecord) = length(r.sizes)
+spared(r::SmallRecord) = false
 bytes(r::SmallRecord) = 8.0 * (2 * length(r.sizes) + length(r.points))
 point(r::SmallRecord, step) = view(r.points, (step-1)*r.n+1:step*r.n)
 Base.copy(r::SmallRecord) = SmallRecord(r.n, copy(r.first), copy(r.sizes), copy(r.starts), copy(r.points))

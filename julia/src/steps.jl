@@ -4,7 +4,7 @@ const STAGES = 8
 
 include("small_records.jl")
 
-"The accepted steps of consecutive intervals: their sizes, and states and stages k of each."
+"The accepted steps of consecutive intervals: their sizes, and states and stages k of each, or no stages (`Sparing`)."
 struct StepRecord
     n::Int
     first::Vector{Int}          # the first step of each interval, and one past the last step
@@ -24,6 +24,15 @@ bytes(r::StepRecord) = 8.0 * (length(r.sizes) + length(r.starts) + length(r.poin
 point(r::StepRecord, step) = view(r.points, (step-1)*r.n+1:step*r.n)
 stages_of(r::StepRecord, step) = reshape(view(r.stages, (step-1)*r.n*STAGES+1:step*r.n*STAGES), STAGES, r.n)
 
+"What steps are remembered in without their stages, which a ninth of the memory suffices for; they are computed again where they are needed."
+struct Sparing
+    record::StepRecord
+end
+
+bytes(r::Sparing) = bytes(r.record)
+spared(r::StepRecord) = isempty(r.stages) && steps(r) > 0
+spare(r::StepRecord) = StepRecord(r.n, r.first, r.sizes, r.starts, r.points, Float64[])
+
 """
 What is kept of one member: its record, or where that grew too large, the number of steps of each interval
 and the size of the step that it began with.
@@ -42,12 +51,18 @@ stage_vectors(integrator) = integrator.cache.ks
 tableau(integrator) = integrator.cache.tab
 work_of(integrator) = integrator.p
 
-function remember!(r::StepRecord, integrator, t, h)
+function remember!(sparing::Sparing, integrator, t, h)
+    r = sparing.record
     push!(r.sizes, h)
     push!(r.starts, t)
     at = length(r.points)
     resize!(r.points, at + r.n)
     copyto!(r.points, at + 1, integrator.uprev, 1, r.n)
+    return nothing
+end
+
+function remember!(r::StepRecord, integrator, t, h)
+    remember!(Sparing(r), integrator, t, h)
     at = length(r.stages)
     resize!(r.stages, at + STAGES * r.n)
     for (i, k) in enumerate(stage_vectors(integrator))
@@ -57,6 +72,9 @@ function remember!(r::StepRecord, integrator, t, h)
     end
     return nothing
 end
+
+close_interval!(r::StepRecord) = push!(r.first, steps(r) + 1)
+close_interval!(r::Sparing) = close_interval!(r.record)
 
 function stepper(w::Work{Float64}, alg, J, s::Settings)
     set_tolerances!(w, s).resolution = s.rtol
@@ -99,7 +117,7 @@ function march!(record, initial_steps, y, q, w::Work{Float64}, breaks, f, interv
         counts.rejections += integrator.stats.nreject - rejected
         u = integrator.u
         all(isfinite, u) || throw(Failure(:NotFinite))
-        record === nothing || push!(record.first, steps(record) + 1)
+        record === nothing || close_interval!(record)
         @inbounds for i in eachindex(u)
             i <= n ? (y[i, j+1] = u[i]) : (q[i-n, j] = u[i])
         end
@@ -108,9 +126,9 @@ function march!(record, initial_steps, y, q, w::Work{Float64}, breaks, f, interv
 end
 
 "What a task needs to solve members, one after the other, and to go along their steps with adjoint or tangent."
-struct Workspace{I,A}
-    integrator::I
-    along::A
+mutable struct Workspace{I,A}
+    const integrator::I
+    const along::A
     scratch::StepRecord     # grows to the longest member, and is copied from
 end
 
@@ -122,10 +140,10 @@ function Workspace(model::Model, linear::Bool, s::Settings, clock = Clock(); adj
         along = adjoint ? StepAdjoint(integrator.work, SmallSolver(integrator.space)) : directions > 0 ? StepTangent(model, linear, directions) : nothing
         return Workspace(integrator, along, StepRecord(model.n_states))
     end
-    return with_solver(s.solver, model.pattern, Float64) do alg, J
+    return with_solver(s.solver, step_prototype(model)...) do alg, J
         w = Work{Float64}(model, linear; adjoint, clock)
         integrator = stepper(w, alg, J, s)
-        along = adjoint ? StepAdjoint(w, prototype(model.transposed, Float64)...) :
+        along = adjoint ? step_adjoint(w, fronts_of(model)) :
                 directions > 0 ? StepTangent(model, linear, directions) : nothing
         Workspace(integrator, along, StepRecord(model.n_states))
     end
@@ -141,18 +159,40 @@ function forward_steps!(y, q, workspace::Workspace, breaks, p, f, s::Settings, k
         before = counts.steps
         march!(record, initial_steps, y, q, w, breaks, f, j:j, s, counts, workspace.integrator)
         taken[j] = counts.steps - before
-        record !== nothing && bytes(record) > s.memory && (record = nothing)
+        record = within(record, s.memory, j / length(taken))
     end
     counts.share = w.share
-    return keep ? MemberRecord(record === nothing ? nothing : copy(record), taken, initial_steps) : nothing
+    return keep ? MemberRecord(handed_over!(workspace, record), taken, initial_steps) : nothing
 end
 
-"Blocks of consecutive intervals, last first, whose records stay within the memory allowed."
-function blocks(kept::MemberRecord, n, memory)
-    kept.record === nothing || return [1:length(kept.counts)]
+"""
+What goes on being remembered: less where the memory allowed is used up, or would be at the end, of which the share `done`
+is behind. A record is not cut short before it has an eighth of that memory: the steps of the beginning may be the shortest.
+"""
+within(record::Nothing, memory, done) = nothing
+within(record::Sparing, memory, done) = bytes(record) > memory ? nothing : record
+function within(record::StepRecord, memory, done)
+    bytes(record) > memory * max(done, 1 / 8) || return record
+    return within(Sparing(spare(record)), memory, done)
+end
+
+# A record of more bytes is not copied: its memory goes to who keeps it.
+const LARGE = 1e6
+
+handed_over!(workspace, record::Nothing) = nothing
+handed_over!(workspace, sparing::Sparing) = handed_over!(workspace, sparing.record)
+function handed_over!(workspace, record::StepRecord)
+    bytes(record) < LARGE && return copy(record)
+    workspace.scratch = StepRecord(record.n)
+    return record
+end
+
+"Blocks of consecutive intervals, last first, whose records stay within the memory allowed, without their stages where `sparing`."
+function blocks(kept::MemberRecord, n, memory; sparing = false)
+    kept.record === nothing || !sparing && spared(kept.record) || return [1:length(kept.counts)]
     found, last, used = UnitRange{Int}[], length(kept.counts), 0.0
     for j in length(kept.counts):-1:1
-        share = 8.0 * kept.counts[j] * (n * (STAGES + 1) + 2)
+        share = 8.0 * kept.counts[j] * (n * (sparing ? 1 : STAGES + 1) + 2)
         if used + share > memory && j < last
             push!(found, j+1:last)
             last, used = j, 0.0
@@ -163,11 +203,11 @@ function blocks(kept::MemberRecord, n, memory)
 end
 
 "The record of a block of intervals of one member, whose steps are taken again from the states `y`; the work of the integrator has its parameters."
-function again(integrator, breaks, f, kept::MemberRecord, y, block, s::Settings)
+function again(integrator, breaks, f, kept::MemberRecord, y, block, s::Settings; sparing = false)
     w = integrator.p
     record = StepRecord(w.model.n_states)
     y_again, q_again = zeros(w.model.n_states, length(breaks)), zeros(w.model.n_fluxes, length(breaks) - 1)
     y_again[:, first(block)] .= view(y, :, first(block))
-    march!(record, copy(kept.initial_steps), y_again, q_again, w, breaks, f, block, s, Counts(), integrator)
+    march!(sparing ? Sparing(record) : record, copy(kept.initial_steps), y_again, q_again, w, breaks, f, block, s, Counts(), integrator)
     return record
 end

@@ -114,7 +114,7 @@ function push_steps!(y_dot, q_dot, p_dot, f_dot, a, integrator, breaks, p, f, ke
     w = work_of(integrator)
     sides = w.model.decisions ? Sides(w.model) : nothing
     for block in Iterators.reverse(blocks(kept, n, s.memory))
-        record = kept.record === nothing ? again(integrator, breaks, f, kept, y, block, s) : kept.record
+        record = kept.record === nothing || spared(kept.record) ? again(integrator, breaks, f, kept, y, block, s) : kept.record
         for low in 0:PARTIALS:size(y_dot, 3)-1
             set_parameters!(a.work, seeded(p, p_dot, low))
             a.u[1:n] .= seeded(view(y, :, first(block)), view(y_dot, :, first(block), :), low)

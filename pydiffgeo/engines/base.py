@@ -43,7 +43,7 @@ class Options:
     """How to solve. `solver` is a name that the engine knows, or None for its own choice.
 
     `atols` are absolute tolerances of states and integrated fluxes by name, none where `atol`, the least, is that of all.
-    `memory` bounds, in bytes, what each member keeps for its adjoint; beyond it, steps are taken again.
+    `memory` bounds, in bytes, what is kept for the adjoint, all members together; beyond it, steps are taken again.
     `max_seconds` bounds each call of `forward`, `backward` and `tangent`, all members together.
     """
 
@@ -54,7 +54,7 @@ class Options:
     max_steps: int = 100_000
     threads: int = 0
     compiled: bool = False
-    memory: float = 1e9
+    memory: float = 4e8
     max_seconds: float = float("inf")
     atols: tuple[tuple[str, float], ...] = ()
 
@@ -103,6 +103,8 @@ class Stats(TypedDict):
     solver: str
     """The method used; `solver_why` says how it was chosen."""
     solver_why: str
+    linear_solver: str
+    """What solves the linear systems of its steps: "dense", "banded" or "sparse direct", and by which method."""
     sensitivity: str
     """How gradients are found: "adjoint" (continuous), "discrete", "gauss" or "forward"."""
     sensitivity_why: str
@@ -161,6 +163,7 @@ def make_stats(
         why="",
         solver=solver,
         solver_why=solver_why,
+        linear_solver="",
         sensitivity=sensitivity,
         sensitivity_why=sensitivity_why,
         rtol=float("nan"),

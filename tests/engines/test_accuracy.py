@@ -133,8 +133,11 @@ def test_gradients_do_not_depend_on_what_is_kept(julia_engine: str) -> None:
         (sol.states["theta"].square().sum() + sol.fluxes["drainage"].sum()).backward()
         return [x.grad for x in inputs]
 
-    for kept, again in zip(gradients(1e9), gradients(5e4), strict=True):
-        assert torch.equal(kept, again)
+    # All, without the stages of the steps, and nothing but where intervals begin.
+    kept = gradients(1e9)
+    for memory in (2e4, 1e3):
+        for found, expected in zip(gradients(memory), kept, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-14)
 
 
 def test_members_do_not_disturb_each_other(engine: str) -> None:

@@ -85,7 +85,10 @@ class JuliaEngine:
             share, steep = _shares(least, asked.rtol) if differentiate else (1.0, 1.0)
             how = asked.tighter(share)
             atols = (flat(absolute(problem.system, how)),) if how.atols else ()
-            settings = package.Settings(chosen["solver"], how.rtol, how.atol, how.max_steps, how.memory, steep, *atols)
+            share_of_memory = asked.memory / problem.members
+            settings = package.Settings(
+                chosen["solver"], how.rtol, how.atol, how.max_steps, share_of_memory, steep, *atols
+            )
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
             inputs = flat(problem.y0), flat(problem.p), flat(f), f.shape[2]
@@ -99,6 +102,7 @@ class JuliaEngine:
             )
             stats["tolerance_shares"] = [share * float(s) for s in result.shares]
             stats["lockstep"] = int(result.lockstep)
+            stats["linear_solver"] = str(package.linear_solver(model.values[0], chosen["solver"], kind))
             stats["compiled"], stats["kept_bytes"] = True, float(package.kept_bytes(result.tape))
             stats["setup_seconds"], stats["forward_seconds"] = built - started, time.perf_counter() - built
             return Forward(y, q, status, reasons, stats, tape=Owned(model.values[0], result.tape))

@@ -20,29 +20,18 @@ import casadi as ca
 import numpy as np
 
 from ...arrays import Array, Json
-from ...errors import InputError
 from ..absolute import absolute, in_units
 from ..base import FINAL, Options, Status
 from ..batch import Failure, Watch
 from ..discontinuities import Jumping
 from ..ir.kernels import NetworkStage, System
+from . import method
 from .calls import Call
 from .compiling import Compiler
 from .few_states import FewStates, few_states
 from .limits import Guards, guarded
-from .method import (
-    BACKWARD_SHARE,
-    BACKWARD_STEPS,
-    FALLBACK_FACTOR,
-    FORWARD_SHARE,
-    PLACES,
-    SENSITIVITY_FACTOR,
-    SOLVERS,
-    cvodes_settings,
-    solver_of,
-    tolerances,
-)
 from .rosenbrock import Rosenbrock, steepness
+from .sparse_rosenbrock import SparseRosenbrock, is_large_grid
 from .symbols import Matrices, Scalars, closed_values, rates, results_of, sides_of, switches_of, with_fluxes
 from .turning import Turning
 
@@ -58,9 +47,6 @@ class Interval:
 
     def __init__(self, system: System, options: Options, nodes: int, watch: Watch) -> None:
         started = time.perf_counter()
-        solver = solver_of(options)
-        if solver not in SOLVERS:
-            raise InputError(f"solver {solver!r} is unknown to the engine 'sundials'; it has {sorted(SOLVERS)}")
         n, n_fluxes = system.n_states, system.n_fluxes
         self.n_parameters, self.nodes, self.n_forcings = system.n_parameters, nodes, system.n_forcings
         self.options, self.n_states, self.watch = options, n, watch
@@ -88,7 +74,7 @@ class Interval:
         # round-off. Backward, they are quadratures, which keeps the adjoint system small.
         self._closed = partial(with_fluxes, self._symbols, n_fluxes, ode=total)
         self._lean = {"x": y, "p": par, "t": s, "ode": total[:n], "quad": total[n:]}
-        self._setup = cvodes_settings(options, bool(system.guards), self.falls_back)
+        self._setup = method.cvodes_settings(options, bool(system.guards), self.falls_back)
         self.compiler = Compiler(options.compiled and shutil.which("cc") is not None)
         self._fallback: Rosenbrock | None = None
         self._guarded = with_fluxes(self._symbols, n_fluxes, ode=guarded(system, total, run, options))
@@ -96,6 +82,8 @@ class Interval:
         self._zeros = np.zeros(n_fluxes)
         self._forward: Call | None = None
         self._values = v
+        # Where factors fill up, another method is far quicker, in its own steps.
+        self.large = self.falls_back and kind is Scalars and is_large_grid(system, ca.jacobian_sparsity(total[:n], y))
         self._locator: Call | None = None
         self._turning: dict[tuple[tuple[int, tuple[int, ...]], ...], Turning] = {}
         self._backward: Call | None = None
@@ -118,6 +106,11 @@ class Interval:
             )
         finally:
             self.watch.uncounted(time.perf_counter() - started)
+
+    @property
+    def method(self) -> method.Method:
+        """What solves an interval first."""
+        return method.FEW if self.few is not None else method.LARGE if self.large else method.CVODES
 
     def twin(self) -> Interval:
         """Another one for another thread, with the same functions and memory of its own."""
@@ -156,6 +149,9 @@ class Interval:
     def _advance(self, y: Array, par: Array) -> tuple[Array, Array, str]:
         start, n = np.concatenate([y, self._zeros]), self.n_states
         self.sizes, self.left = [], ""
+        if self.large:
+            end = self.fallback.forward(start, par, self.watch, self._look)
+            return end[:n], end[n:], ""
         if self.few is not None:
             try:
                 end = self.few.forward(start, par, self.watch, self._look if self.guards else None)
@@ -187,15 +183,17 @@ class Interval:
     def _locate(self, start: Array, par: Array) -> None:
         """Raises `Failure` if it was a range that stopped CVODES: how far it came, and a method to be watched, tell."""
         if self._locator is None:
-            grid = self._integrator("locator", self._guarded, np.linspace(0.0, 1.0, PLACES + 1)[1:].tolist())
-            self._locator = Call(grid, {0: len(start), 2: self._size}, {0: len(start) * PLACES})
+            grid = self._integrator("locator", self._guarded, np.linspace(0.0, 1.0, method.PLACES + 1)[1:].tolist())
+            self._locator = Call(grid, {0: len(start), 2: self._size}, {0: len(start) * method.PLACES})
         reached = self._locator.outputs[0]
         reached[:] = np.nan
         with suppress(Failure):
             self._locator(start, par)
-        rows = np.vstack([start, reached.reshape(PLACES, -1)])
+        rows = np.vstack([start, reached.reshape(method.PLACES, -1)])
         last = int(np.isfinite(rows).all(axis=1).sum()) - 1
-        self.fallback.walk(rows[last], par, self.watch, self._look, last / PLACES, min(1.0, (last + 2) / PLACES))
+        self.fallback.walk(
+            rows[last], par, self.watch, self._look, last / method.PLACES, min(1.0, (last + 2) / method.PLACES)
+        )
 
     def turned(self, functions: Sequence[Jumping], y: Array, end: Array, par: Array) -> bool:
         """Has a decision of one of these functions turned within the interval, from `y` to `end`, with a jump of the rates?"""
@@ -232,11 +230,13 @@ class Interval:
         """What solves an interval, states and fluxes together, where CVODES gave up."""
         if self._fallback is None:
             started, most = time.perf_counter(), self.options.max_steps
-            tight = tolerances(self.options, FALLBACK_FACTOR)
             steep = ca.vertcat(self._steepness(), type(self._values).zeros(len(self._zeros)))
-            self._fallback = Rosenbrock(
-                self._closed(steepness=steep), tight["reltol"], tight["abstol"], most - int(FORWARD_SHARE * most)
-            )
+            tight = method.tolerances(self.options, self.method.share)
+            problem, rtol, atol = self._closed(steepness=steep), tight["reltol"], tight["abstol"]
+            if self.large:
+                self._fallback = SparseRosenbrock(problem, len(self._zeros), rtol, atol, most)
+            else:
+                self._fallback = Rosenbrock(problem, rtol, atol, most - int(method.FORWARD_SHARE * most))
             self.watch.uncounted(time.perf_counter() - started)
         return self._fallback
 
@@ -257,7 +257,7 @@ class Interval:
 
         if sizes and self.few is not None:
             moved, why = self.few.tangent(start, par, sizes, x_dot, par_dot), ""
-        elif again:
+        elif again or self.large:
             moved, why = instead(), ""
         else:
             moved, why = self._or_fallback(lambda: self._push(y, par, y_dot, par_dot), instead)
@@ -269,7 +269,7 @@ class Interval:
         count = len(y_dot)
         if count not in self._tangents:
             # Derivatives count in the error test, and so do those of the integrated fluxes.
-            tight = tolerances(self.options, SENSITIVITY_FACTOR)
+            tight = method.tolerances(self.options, method.SENSITIVITY_FACTOR)
             beside = self._function(
                 count, lambda: self._integrator("tangent", self._lean, nfwd=count, quad_err_con=True, **tight)
             )
@@ -301,14 +301,14 @@ class Interval:
             self.watch.look()
             x_bar, par_bar = self.few.backward(start, par, sizes, bar)
             return x_bar[: self.n_states], par_bar, ""
-        share = BACKWARD_SHARE if self.falls_back else 1.0
-        self._calls_left = max(1, int(share * self.options.max_steps) // BACKWARD_STEPS)
+        share = method.BACKWARD_SHARE if self.falls_back else 1.0
+        self._calls_left = max(1, int(share * self.options.max_steps) // method.BACKWARD_STEPS)
 
         def instead() -> tuple[Array, Array]:
             x_bar, par_bar = self.fallback.backward(start, par, bar, self.watch)
             return x_bar[: self.n_states], par_bar
 
-        if again:
+        if again or self.large:
             return *instead(), ""
         (start_bar, par_bar), why = self._or_fallback(lambda: self._back(y, par, y_bar, q_bar), instead)
         return start_bar, par_bar, why
@@ -317,7 +317,7 @@ class Interval:
         self.watch.look()
         if self._backward is None:
             # Gradients to parameters and forcings are quadratures: they count in the error test.
-            tight = tolerances(self.options, SENSITIVITY_FACTOR)
+            tight = method.tolerances(self.options, method.SENSITIVITY_FACTOR)
             adjoint = self._function(
                 "backward", lambda: self._integrator("backward", self._lean, nadj=1, quad_err_con=True, **tight)
             )

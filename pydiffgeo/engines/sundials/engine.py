@@ -139,13 +139,11 @@ class SundialsEngine:
             steps = tape.steps.setdefault(m, Steps())
             with self._interval(problem, watch) as interval:
                 interval.begin()
-                stats["compiled"] = interval.compiler.compiled
-                if interval.few is not None:
-                    stats["solver"], stats["solver_why"] = "Rodas5P", "its steps are cheapest for few states"
-                    stats["sensitivity"], stats["sensitivity_why"] = (
-                        "discrete",
-                        "the exact derivatives of steps of Rodas5P",
-                    )
+                method = interval.method
+                stats["compiled"], stats["linear_solver"] = interval.compiler.compiled, method.linear_solver
+                if method.solver:
+                    stats["solver"], stats["solver_why"] = method.solver, method.why
+                    stats["sensitivity"], stats["sensitivity_why"] = "discrete", method.sensitivity_why
                 stats["setup_seconds"], interval.setup_seconds = stats["setup_seconds"] + interval.setup_seconds, 0.0
                 for j, par in enumerate(_parameters(problem, m)):
                     watch.look()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ...arrays import Json
+from ...errors import InputError
 from ..base import Options
 from .rosenbrock import SHORTEST
 
@@ -24,6 +27,35 @@ FORWARD_SHARE, BACKWARD_SHARE = 0.2, 0.1
 PLACES = 64
 # The fallback's own tolerances, as a share of those asked for.
 FALLBACK_FACTOR = 0.005
+# And those of the method for large grids, whose discrete gradients follow them closely.
+LARGE_FACTOR = 0.5
+
+
+@dataclass(frozen=True)
+class Method:
+    """What solves intervals, and with what, as statistics call it: empty where it is what was asked for.
+
+    `share` of the tolerances is for the Rosenbrock method of whole intervals.
+    """
+
+    linear_solver: str
+    solver: str = ""
+    why: str = ""
+    sensitivity_why: str = ""
+    share: float = FALLBACK_FACTOR
+
+
+CVODES = Method("sparse direct (QR)")
+FEW = Method(
+    "dense (unrolled)", "Rodas5P", "its steps are cheapest for few states", "the exact derivatives of steps of Rodas5P"
+)
+LARGE = Method(
+    "sparse direct (SuperLU)",
+    "Rodas5P",
+    "least time on a large grid, whose factors fill up",
+    "exact for the steps taken, at a cost that does not grow with the number of inputs",
+    LARGE_FACTOR,
+)
 
 
 def solver_of(options: Options) -> str:
@@ -37,12 +69,19 @@ def tolerances(options: Options, factor: float) -> dict[str, float]:
 
 
 def cvodes_settings(options: Options, guards: bool, falls_back: bool) -> dict[str, Json]:
-    """Settings of CasADi's integrator; `guards` says whether the model has limits, `falls_back` whether others are tried."""
+    """Settings of CasADi's integrator; `guards` says whether the model has limits, `falls_back` whether others are tried.
+
+    Raises:
+        InputError: there is no such method.
+    """
+    solver = solver_of(options)
+    if solver not in SOLVERS:
+        raise InputError(f"solver {solver!r} is unknown to the engine 'sundials'; it has {sorted(SOLVERS)}")
     return {
         **tolerances(options, TOLERANCE_FACTOR),
         "max_num_steps": max(1, int(FORWARD_SHARE * options.max_steps)) if falls_back else options.max_steps,
         "steps_per_checkpoint": STEPS_PER_CHECKPOINT,
-        "linear_multistep_method": SOLVERS[solver_of(options)],
+        "linear_multistep_method": SOLVERS[solver],
         "disable_internal_warnings": True,
         # A value that is not finite is met with a smaller step, or told by the status.
         "show_eval_warnings": False,

@@ -87,7 +87,7 @@ class Rosenbrock:
             right = (value(at, P, T + time * h) if stages else first) + h * d * ca.densify(trend)
             stages.append(solver.solve(matrix, right + sum((w / h * k for w, k in zip(c, stages, strict=True)), 0)))
         self._next = X + sum(w * k for w, k in zip(A[-1], stages[:-1], strict=True)) + stages[-1]
-        self._step = ca.Function("step", [X, P, T, h], [self._next, stages[-1], ca.densify(steep)])
+        self._function = ca.Function("step", [X, P, T, h], [self._next, stages[-1], ca.densify(steep)])
         self._back: ca.Function | None = None
         self._push: ca.Function | None = None
 
@@ -125,16 +125,25 @@ class Rosenbrock:
             )
         return _finite(x_dot)
 
+    def _step(self, x: Array, par: Array, t: float, h: float) -> tuple[Array, Array, Array]:
+        """The end of a step, its error, and by what that counts."""
+        after, error, steep = (np.array(v).ravel() for v in self._function(x, par, t, h))
+        return after, error, steep
+
+    def _first(self, x: Array, par: Array) -> float:
+        """The step to begin with."""
+        return FIRST
+
     def _march(
         self, x: Array, par: Array, watch: Watch, look: Look = lambda x, par, t: None, t: float = 0.0, end: float = 1.0
     ) -> tuple[list[tuple[Array, float, float]], Array]:
         """Start, time and size of each step, and the end."""
         taken: list[tuple[Array, float, float]] = []
-        h = FIRST
+        h = self._first(x, par)
         for _ in range(self.max_steps):
             watch.look()
             h = min(h, end - t)
-            after, error, steep = (np.array(v).ravel() for v in self._step(x, par, t, h))
+            after, error, steep = self._step(x, par, t, h)
             relative = 1 / (self.atol + self.rtol * np.maximum(np.abs(x), np.abs(after)))
             with np.errstate(over="ignore", invalid="ignore"):  # a step that is far too long is refused
                 size = float(np.sqrt(np.mean((error * np.maximum(relative, steep / self.rtol)) ** 2)))
