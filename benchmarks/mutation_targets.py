@@ -278,9 +278,6 @@ NAMED = [(name, file, *change) for file, changes in MISTAKES.items() for name, c
 
 # Of survivors: why no test can or need notice.
 REASONS: dict[str, str] = {
-    "processes/soil/retention.py _brooks_corey_water_content: 1 - NEAR -> 1": (
-        "the branch in which the head is held is not used beyond it"
-    ),
     "losses/measures.py Measure.badness: value - best -> value + best": (
         "all measures of which less is better are zero at best"
     ),

@@ -13,15 +13,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1] / "pydiffgeo"
 # A module may import from its own layer and those before it. What is read first lies at the bottom of the picture.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "arrays", "checks", "copies", "days", "fingerprint", "html", "looking"),
+    ("errors", "arrays", "checks", "copies", "days", "fingerprint", "html", "looking", "toml_table"),
     ("model",),
+    ("engines",),
     ("processes",),
     ("models",),
-    ("engines",),
-    ("inputs", "jacobian", "solution", "solve", "steady", "tensors", "check"),
-    ("losses", "observe", "transforms", "bridge", "__init__"),
+    ("hessian", "inputs", "jacobian", "solution", "solve", "stability", "steady", "tensors", "tolerances", "check"),
+    ("losses", "observe", "transforms", "groundwater", "bridge", "__init__"),
     ("io", "plots"),
-    ("calibration", "nn"),
+    ("calibration", "nn", "simulation"),
     ("hydrology",),
     ("report", "verification"),
     ("commands", "__main__"),
@@ -29,22 +29,25 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 # The four parts of the package, by its layers.
 PARTS = (
     ("core", "what a model is, and its solution", {"model", "engines", "solve", "check", "bridge"}),
-    ("library", "processes and ready models", {"processes", "models"}),
-    ("tools", "for any model", {"losses", "observe", "transforms", "io", "plots", "calibration", "nn"}),
+    ("library", "processes and ready models", {"processes", "models", "groundwater"}),
+    ("tools", "for any model", {"losses", "observe", "transforms", "io", "plots", "calibration", "nn", "simulation"}),
     ("hydrology", "basins and their daily runoff", {"hydrology"}),
     ("front", "what people read and type", {"report", "verification", "commands"}),
 )
 COLOURS = {"core": "#dbe7f3", "library": "#e2efda", "tools": "#fdf1d6", "hydrology": "#f6dcd6", "front": "#e9e3f1"}
 # The verbs on a model are one box; what all modules use, errors and types, is none.
-TOGETHER = dict.fromkeys(("inputs", "jacobian", "solution", "steady", "tensors"), "solve")
+TOGETHER = dict.fromkeys(
+    ("inputs", "jacobian", "solution", "stability", "steady", "tensors", "tolerances"), "solve"
+) | {"hessian": "check"}
 NOT_DRAWN = {*LAYERS[0], "__init__", "__main__"}
 # Where boxes stand: rows from the ground up, and places from left to right.
 ROWS: tuple[dict[str, float], ...] = (
     {"model": 0.5},
-    {"processes": 0.2, "engines": 0.6},
-    {"models": 0.2, "losses": 0.4, "solve": 0.6, "transforms": 0.8},
-    {"plots": 0.1, "observe": 0.4, "check": 0.56, "bridge": 0.72, "io": 0.88},
-    {"calibration": 0.5, "nn": 0.88},
+    {"engines": 0.6},
+    {"processes": 0.2, "losses": 0.4, "solve": 0.6, "transforms": 0.8},
+    {"models": 0.2},
+    {"plots": 0.1, "groundwater": 0.25, "observe": 0.4, "check": 0.56, "bridge": 0.72, "io": 0.88},
+    {"simulation": 0.12, "calibration": 0.5, "nn": 0.88},
     {"hydrology": 0.66},
     {"verification": 0.2, "report": 0.5},
     {"commands": 0.35},

@@ -9,6 +9,7 @@ left to two networks. The runoff to learn from is that of EXP-HYDRO itself, so t
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -55,12 +56,10 @@ def exphydro_with_networks(evaporation: nn.Module, discharge: nn.Module) -> dg.M
             "runoff": runoff,
         }
 
-    return dg.Model(
+    return replace(
+        plain,
         name="ExpHydroWithNetworks",
-        graph=plain.graph,
-        states=plain.states,
         parameters=tuple(p for p in plain.parameters if p.name in ("D_f", "T_max", "T_min")),
-        forcings=plain.forcings,
         fluxes=tuple(q for q in plain.fluxes if q.name in ("precipitation", "evapotranspiration", "runoff")),
         source=source,
         networks={"evaporation": evaporation, "discharge": discharge},

@@ -7,10 +7,11 @@ SciML solvers or in embedded SUNDIALS and hands adjoint gradients back to PyTorc
 from importlib import import_module
 from types import ModuleType
 
-from . import errors, losses, models, observe, processes
+from . import errors, groundwater, losses, models, observe, processes
 from .check import GradientReport, check_gradients
 from .engines.base import Status
 from .engines.ir.implicit import implicit
+from .hessian import HessianVectorProduct, gauss_newton_vector_product, hessian_vector_product
 from .jacobian import jacobian
 from .model import (
     Boundary,
@@ -44,6 +45,7 @@ __all__ = [
     "ForcingVariable",
     "GradientReport",
     "Graph",
+    "HessianVectorProduct",
     "IntegratedFlux",
     "Layer",
     "Limit",
@@ -62,6 +64,9 @@ __all__ = [
     "column",
     "couple",
     "errors",
+    "gauss_newton_vector_product",
+    "groundwater",
+    "hessian_vector_product",
     "implicit",
     "jacobian",
     "losses",
@@ -78,16 +83,6 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     # These bring xarray, pandas and matplotlib along: they are loaded when first asked for.
-    if name == "calibration":
-        return import_module(".calibration", __name__)
-    if name == "hydrology":
-        return import_module(".hydrology", __name__)
-    if name == "io":
-        return import_module(".io", __name__)
-    if name == "nn":
-        return import_module(".nn", __name__)
-    if name == "plots":
-        return import_module(".plots", __name__)
-    if name == "report":
-        return import_module(".report", __name__)
+    if name in ("calibration", "hydrology", "io", "nn", "plots", "report", "simulation"):
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -38,6 +38,7 @@ from .model import (
 )
 from .model.networks import pack_weights
 from .tensors import as_tensor, check_entries, check_range, check_shape, flat_field, flat_forcing, listed, unit_after
+from .tolerances import USUAL, Tolerances
 
 V = TypeVar("V")
 
@@ -78,11 +79,11 @@ def check_inputs(
     forcing: Mapping[str, Numbers | TimeSeries] | None,
     times: Numbers,
     initial: Mapping[str, Numbers] | None,
-    tolerance: tuple[float, float] = (1e-6, 1e-8),
+    tolerance: Tolerances = USUAL,
 ) -> Inputs:
     """Raises an `InputError` that names the culprit, or returns inputs that an engine can solve.
 
-    `tolerance` is that of the solve, relative and absolute: what one solve ends with another may begin with.
+    `tolerance` is that of the solve: what one solve ends with another may begin with.
     """
     if not isinstance(model, Model):
         raise InputError(f"model must be a pydiffgeo.Model, got {model!r}")
@@ -153,7 +154,7 @@ def _parameter(model: Model, parameter: Parameter, chosen: Mapping[str, Numbers]
     return tensor.reshape(-1) if tensor.ndim < 2 else tensor
 
 
-def _initial(model: Model, name: str, value: Numbers, tolerance: tuple[float, float]) -> Tensor:
+def _initial(model: Model, name: str, value: Numbers, tolerance: Tolerances) -> Tensor:
     """`(1 or cells,)`, or `(batch, 1 or cells)`."""
     what = f"initial {name!r}"
     states = {s.name: s for s in model.all_states}
@@ -161,7 +162,7 @@ def _initial(model: Model, name: str, value: Numbers, tolerance: tuple[float, fl
     tensor = given if grid is None else flat_field(grid, given, what)
     check_shape(tensor, model.state_cells(name), what, grid=None if grid is None else grid.shape)
     shown = None if tensor is given else grid
-    check_range(tensor, states.get(name, State(name, "1", "")), what, shown, tolerance)
+    check_range(tensor, states.get(name, State(name, "1", "")), what, shown, (tolerance.rtol, tolerance.of(name)))
     return tensor.reshape(-1) if tensor.ndim < 2 else tensor
 
 
@@ -255,7 +256,7 @@ def _see_constraint(constraint: Constraint, holds: Tensor, *values: Tensor) -> N
 
 
 def _check_limits(
-    model: Model, states: Mapping[str, Tensor], parameters: Mapping[str, Tensor], tolerance: tuple[float, float]
+    model: Model, states: Mapping[str, Tensor], parameters: Mapping[str, Tensor], tolerance: Tolerances
 ) -> None:
     """Raises `BoundsError` where an initial state is out of the range that the parameters of its cell allow."""
     if isinstance(model, CoupledModel):
@@ -277,8 +278,8 @@ def _check_limits(
         look(partial(_see_limit, limit, tolerance), low, value, high)
 
 
-def _see_limit(limit: Limit, tolerance: tuple[float, float], low: Tensor, value: Tensor, high: Tensor) -> None:
-    slack = [SLACK * (tolerance[0] * bound.abs() + tolerance[1]) for bound in (low, high)]
+def _see_limit(limit: Limit, tolerance: Tolerances, low: Tensor, value: Tensor, high: Tensor) -> None:
+    slack = [SLACK * (tolerance.rtol * bound.abs() + tolerance.largest) for bound in (low, high)]
     within = (value >= low - slack[0]) & (value <= high + slack[1])
     if not within.all():
         where = tuple(int(i) for i in (~within).nonzero()[0])

@@ -2,54 +2,24 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from .arrays import Array, Numbers
 from .engines.base import Forward, Stats, Status
 from .engines.ir.evaluation import evaluate_outputs
 from .engines.ir.kernels import System
 from .engines.ir.traced_model import Programs
-from .errors import InputError, UnknownNameError
+from .errors import InputError, SolverError, UnknownNameError
+from .inputs import Inputs
 from .model import CoupledModel, IntegratedFlux, Model, Quantity, quantities, single
-
-
-def outputs_of(
-    model: Model,
-    programs: Programs,
-    states: Mapping[str, Tensor],
-    parameters: Mapping[str, Tensor],
-    forcing: Mapping[str, Tensor],
-    networks: Mapping[str, Tensor],
-    instead: Callable[[Tensor], Tensor],
-) -> dict[str, Tensor]:
-    """Algebraic outputs `(..., cell)` where states are `(..., cell)` and parameters broadcast to them; NaN in failed members."""
-    coupled = isinstance(model, CoupledModel)
-    if not model.outputs and model.output is None:
-        return {}
-    shown = {p.name for p in model.parameters if coupled or model.stages or p.on == "cell"}
-    values = {k: v for k, v in parameters.items() if k in shown}
-    seen = {s.name: states[s.name] for s in (model.all_states if model.stages else model.states)}
-    # NaN in a failed member would reach parameters through 0 * NaN: outputs are taken somewhere else instead.
-    solved = torch.stack([torch.isfinite(v).all(-1, keepdim=True) for v in seen.values()]).all(0)
-    values |= {k: torch.where(solved, v, instead(v)) for k, v in seen.items()}
-    outputs = evaluate_outputs(model, programs, values, forcing, networks)
-    return {k: torch.where(solved, v, np.nan) for k, v in outputs.items()}
-
-
-def fluxes_of(model: Model, system: System, q: Tensor) -> dict[str, Tensor]:
-    """Integrated fluxes by name of those side by side: `(...)`, or `(..., items)` of those on cells, faces or boundaries."""
-    return {
-        f.name: q[..., int(system.fluxes[f.name][0])]
-        if f.on == "total"
-        else q.index_select(-1, torch.from_numpy(system.fluxes[f.name]))
-        for f in model.fluxes
-    }
 
 
 def total(flux: IntegratedFlux, amounts: Tensor) -> Tensor:
@@ -58,7 +28,153 @@ def total(flux: IntegratedFlux, amounts: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Solution:
+class Solved(ABC):
+    """What a `Solution` and a `SteadySolution` have in common.
+
+    Pickled, saved by `torch.save`, or sent to another process, they take their values along as tensors without
+    gradients: those need the solver, which stays where it is. `copy.deepcopy` keeps them.
+    """
+
+    model: Model
+    states: Mapping[str, Tensor]
+    fluxes: Mapping[str, Tensor]
+    parameters: Mapping[str, Tensor]
+    report: Forward
+    batched: bool
+    programs: Programs
+    forcing: Mapping[str, Tensor]
+    networks: Mapping[str, Tensor]
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        programs: Programs,
+        system: System,
+        inputs: Inputs,
+        found: tuple[Tensor, Tensor, Forward],
+        forcing: Mapping[str, Tensor],
+        *more: object,
+    ) -> Self:
+        """What has been found: states `(members, ..., states)`, fluxes `(members, ..., fluxes)`, and the report.
+
+        `more` are the fields that only this kind of solution has.
+        """
+        y, q, report = found
+        batched = inputs.batch is not None
+        if not batched:
+            y, q = y[0], q[0]
+        states = {name: y.index_select(-1, torch.from_numpy(at)) for name, at in system.states.items()}
+        fluxes = {name: q.index_select(-1, torch.from_numpy(at)) for name, at in system.fluxes.items()}
+        fluxes = {f.name: fluxes[f.name].squeeze(-1) if f.on == "total" else fluxes[f.name] for f in model.fluxes}
+        return cls(model, states, fluxes, inputs.parameters, report, batched, programs, forcing, inputs.networks, *more)
+
+    @property
+    def status(self) -> list[Status]:
+        return self.report.status
+
+    @property
+    def reasons(self) -> Mapping[int, str]:
+        return self.report.reasons
+
+    @property
+    @abstractmethod
+    def balances(self) -> Mapping[str, Tensor]: ...
+
+    @property
+    def balance(self) -> Tensor:
+        """The only one of `balances`.
+
+        Raises:
+            InputError: no flux of the model declares a balance, or fluxes of several units do.
+        """
+        errors, name = self.balances, self.model.name
+        if len(errors) > 1:
+            raise InputError(f"{name} has balances in {', '.join(errors)}: take one of `balances`")
+        if not errors:
+            raise InputError(
+                f"no flux of {name} declares a balance; give those that add to what is stored balance=+1, and those "
+                "that take away -1"
+            )
+        return next(iter(errors.values()))
+
+    def failures(self) -> Iterator[str]:
+        """One sentence per failed member."""
+        for member, status in enumerate(self.status):
+            if not status.ok:
+                yield f"member {member}: {status.value} {self.reasons.get(member, '')}".rstrip()
+
+    def or_error(self, fate: str, engine: str) -> Self:
+        """The solution itself.
+
+        Raises:
+            SolverError: members failed; says how many met which fate, and the first few by number.
+        """
+        if failed := list(self.failures()):
+            raise SolverError(
+                f"{len(failed)} of {len(self.status)} members {fate}; {'; '.join(failed[:3])}"
+                f"{'; ...' if len(failed) > 3 else ''} (engine {engine!r}; throw=False keeps the others)",
+                self,
+            )
+        return self
+
+    def _outputs(self, parameters: Mapping[str, Tensor], instead: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """Algebraic outputs, shaped as states; NaN in failed members. Parameters broadcast to states."""
+        model = self.model
+        if not model.outputs and model.output is None:
+            return {}
+        beside = isinstance(model, CoupledModel) or model.stages
+        shown = {p.name for p in model.parameters if beside or p.on == "cell"}
+        values = {k: v for k, v in parameters.items() if k in shown}
+        seen = {s.name: self.states[s.name] for s in (model.all_states if model.stages else model.states)}
+        # NaN in a failed member would reach parameters through 0 * NaN: outputs are taken somewhere else instead.
+        solved = torch.stack([torch.isfinite(v).all(-1, keepdim=True) for v in seen.values()]).all(0)
+        values |= {k: torch.where(solved, v, instead(v)) for k, v in seen.items()}
+        outputs = evaluate_outputs(model, self.programs, values, self.forcing, self.networks)
+        return {k: torch.where(solved, v, np.nan) for k, v in outputs.items()}
+
+    def _with(self, change: Callable[[Tensor], Tensor], networks: bool = True) -> Self:
+        """The solution with each tensor changed; with `networks`, the weights of networks too."""
+
+        def changed(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: change(v) for name, v in values.items()}
+
+        return replace(
+            self,
+            states=changed(self.states),
+            fluxes=changed(self.fluxes),
+            parameters=changed(self.parameters),
+            forcing=changed(self.forcing),
+            networks=changed(self.networks) if networks else self.networks,
+        )
+
+    def _bare(self) -> Forward:
+        """The report without what only derivatives need."""
+        nothing = np.empty((0, 0, 0))
+        return replace(self.report, y=nothing, q=nothing, tape=None)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        values = replace(self._with(Tensor.detach), report=self._bare())
+        return type(self), tuple(getattr(values, f.name) for f in fields(values))
+
+    def __copy__(self) -> Self:
+        return replace(self)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        # Of a tensor that has a history, a clone is the copy. The report learns of an adjoint that fails later.
+        return self._with(Tensor.clone)
+
+    def _described(self, how: str) -> str:
+        shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in self.states.items())
+        good = sum(s.ok for s in self.status)
+        return (
+            f"{type(self).__name__}({self.model.name}: {shapes}; fluxes {', '.join(self.fluxes) or 'none'}; "
+            f"{good} of {len(self.status)} {how})"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution(Solved):
     """What a solve returns. Leading dimensions are the batch, absent where nothing was batched.
 
     What follows from states and fluxes (`outputs`, `storage`, `balances`) is computed when it is asked for, and not
@@ -77,20 +193,11 @@ class Solution:
         stats: engine, solver, sensitivity, and why each was chosen; tolerances; time spent; members that another
             method solved, "fallbacks"; see `help(pydiffgeo.engines.base.Stats)`.
 
-    A solution that is pickled, saved by `torch.save`, or sent to another process takes its values along, as tensors
-    without gradients: those need the solver, which stays where it is. `copy.deepcopy` keeps them.
+    Pickled, saved by `torch.save`, or sent to another process, it takes its values along, as tensors without gradients:
+    those need the solver, which stays where it is. `copy.deepcopy` keeps them.
     """
 
-    model: Model
     grid: Array
-    states: Mapping[str, Tensor]
-    fluxes: Mapping[str, Tensor]
-    parameters: Mapping[str, Tensor]
-    report: Forward
-    batched: bool
-    programs: Programs
-    forcing: Mapping[str, Tensor] = field(default_factory=dict)
-    networks: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def times(self) -> Tensor:
@@ -101,14 +208,6 @@ class Solution:
     def end(self) -> Mapping[str, Tensor]:
         """States at the last time, `(..., cell)`, differentiable: `solve(..., initial=solution.end)` goes on from there."""
         return {name: values[..., -1, :] for name, values in self.states.items()}
-
-    @property
-    def status(self) -> list[Status]:
-        return self.report.status
-
-    @property
-    def reasons(self) -> Mapping[int, str]:
-        return self.report.reasons
 
     @property
     def stats(self) -> Stats:
@@ -129,8 +228,7 @@ class Solution:
         """Algebraic outputs at `times`: name -> `(..., time, cell)`, differentiable."""
         values = {k: v.unsqueeze(-2) if self.batched else v[0] for k, v in self.parameters.items()}
         start = partial(torch.narrow, dim=-2, start=0, length=1)
-        fields = self.forcing, self.networks
-        return outputs_of(self.model, self.programs, self.states, values, *fields, lambda v: start(v).detach())
+        return self._outputs(values, lambda v: start(v).detach())
 
     @property
     def storage(self) -> Tensor:
@@ -166,23 +264,6 @@ class Solution:
                 change = storage[..., 1:] - storage[..., :1]
                 errors[quantity.unit] = (change - net.cumsum(-1)).abs().amax(-1)
         return errors
-
-    @property
-    def balance(self) -> Tensor:
-        """Closure error of each member, of the only one of `balances`.
-
-        Raises:
-            InputError: no flux of the model declares a balance, or fluxes of several units do.
-        """
-        errors, name = self.balances, self.model.name
-        if len(errors) > 1:
-            raise InputError(f"{name} has balances in {', '.join(errors)}: take one of `balances`")
-        if not errors:
-            raise InputError(
-                f"no flux of {name} declares a balance; give those that add to what is stored balance=+1, and those "
-                "that take away -1"
-            )
-        return next(iter(errors.values()))
 
     def _stored(self, quantity: Quantity) -> Tensor:
         total = torch.zeros((), dtype=torch.float64)
@@ -225,7 +306,7 @@ class Solution:
         if not self.batched:
             raise InputError("select chooses members of a batch, and nothing was batched")
         at = self._members(members)
-        return replace(self._with(lambda values: values[at]), report=self.report.report_of(at.tolist()))
+        return replace(self._with(lambda values: values[at], networks=False), report=self.report.report_of(at.tolist()))
 
     def _members(self, members: Numbers) -> Tensor:
         """The numbers, from zero on, of members given by a mask or by numbers, which may count from the last."""
@@ -245,40 +326,8 @@ class Solution:
             raise InputError(f"member {int(chosen[outside][0])} is not one of {count}")
         return torch.where(chosen < 0, chosen + count, chosen)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        nothing = np.empty((0, 0, 0))
-        report = replace(self.report, y=nothing, q=nothing, tape=None)
-        values = replace(self._with(Tensor.detach), report=report, networks=self._weights(Tensor.detach))
-        return type(self), tuple(getattr(values, f.name) for f in fields(values))
-
-    def __copy__(self) -> Solution:
-        return replace(self)
-
     def __deepcopy__(self, memo: dict[int, object]) -> Solution:
-        # Of a tensor that has a history, a clone is the copy. The report learns of an adjoint that fails later.
-        return replace(self._with(Tensor.clone), grid=self.grid.copy(), networks=self._weights(Tensor.clone))
-
-    def _with(self, change: Callable[[Tensor], Tensor]) -> Solution:
-        """The solution with each tensor changed."""
-        states, fluxes, parameters, forcing = (
-            {name: change(v) for name, v in values.items()}
-            for values in (self.states, self.fluxes, self.parameters, self.forcing)
-        )
-        return replace(self, states=states, fluxes=fluxes, parameters=parameters, forcing=forcing)
-
-    def _weights(self, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        return {name: change(weights) for name, weights in self.networks.items()}
+        return replace(super().__deepcopy__(memo), grid=self.grid.copy())
 
     def __repr__(self) -> str:
-        shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in self.states.items())
-        good = sum(s.ok for s in self.status)
-        return (
-            f"Solution({self.model.name}: {shapes}; fluxes {', '.join(self.fluxes) or 'none'}; "
-            f"{good} of {len(self.status)} solved by {self.stats['engine']}, {self.stats['solver']})"
-        )
-
-    def failures(self) -> Iterator[str]:
-        """One sentence per failed member."""
-        for member, status in enumerate(self.status):
-            if not status.ok:
-                yield f"member {member}: {status.value} {self.reasons.get(member, '')}".rstrip()
+        return self._described(f"solved by {self.stats['engine']}, {self.stats['solver']}")

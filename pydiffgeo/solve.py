@@ -18,10 +18,11 @@ from .engines.ir.kernels import System
 from .engines.ir.structure import system_of
 from .engines.ir.traced_model import Programs
 from .engines.registry import choose_engine
-from .errors import InputError, SolverError
+from .errors import InputError
 from .inputs import Inputs, check_inputs
 from .model import Model, TimeSeries
-from .solution import Solution, fluxes_of
+from .solution import Solution
+from .tolerances import tolerances
 
 __all__ = ["Layer", "Sensitivity", "Solution", "solve"]
 
@@ -34,7 +35,7 @@ class Method(TypedDict, total=False):
     engine: str
     solver: str | None
     rtol: float
-    atol: float
+    atol: float | Mapping[str, float]
     sensitivity: Sensitivity
     max_steps: int
     threads: int
@@ -67,7 +68,7 @@ def solve(
     engine: str = "auto",
     solver: str | None = None,
     rtol: float = 1e-6,
-    atol: float = 1e-8,
+    atol: float | Mapping[str, float] = Options.atol,
     sensitivity: Sensitivity = "auto",
     max_steps: int = 100_000,
     threads: int = 0,
@@ -78,9 +79,9 @@ def solve(
 ) -> Solution:
     """Solves `model` and returns states, outputs and integrated fluxes as differentiable tensors.
 
-    Gradients come from an adjoint, by `backward()` or `torch.func.grad`, `vjp` and `jacrev`; derivatives along directions
-    in forward mode, by `torch.autograd.forward_ad`, `torch.func.jvp`, `jacfwd` or `jacobian`. Second derivatives are
-    refused. What `torch.vmap` maps over is solved together, as a batch is.
+    Gradients come from an adjoint, by `backward()`, `torch.autograd.grad` or `torch.func.grad`, `vjp` and `jacrev`;
+    derivatives along directions in forward mode, by `torch.autograd.forward_ad`, `torch.func.jvp` or `jacfwd`; either way
+    by `jacobian`. Second derivatives are refused. What `torch.vmap` maps over is solved together, as a batch is.
 
     Args:
         model: what to solve; `print(model.describe())` lists its names, units and bounds.
@@ -96,11 +97,14 @@ def solve(
         initial: name -> initial state, shaped like a parameter; missing ones take defaults.
         engine: "julia", "sundials", or "auto": Julia where it is ready to use, else SUNDIALS.
         solver: a name the engine knows; None or "auto" leaves the choice to it, and lets it try others where that
-            fails: in Julia Rodas5P, then Rodas5P and FBDF at a hundredth of the tolerances; in SUNDIALS CVODES, and
-            Rodas5P for the intervals in which it gives up. `stats["fallbacks"]` names what solved which member.
+            fails: in Julia Rodas5P, then Rodas5P and FBDF at a hundredth of the tolerances; in SUNDIALS Rodas5P where
+            there are few states, else CVODES, and the other for the intervals in which one gives up. `stats["fallbacks"]` names what solved which member.
         rtol, atol: relative and absolute tolerance of states, integrated fluxes and adjoints. Where an input needs a
-            gradient, steps may be shorter (`stats["tolerance_shares"]`), so that it is as accurate as asked too.
-        sensitivity: how gradients are found; "auto" lets the engine choose.
+            gradient, steps may be shorter (`stats["tolerance_shares"]`), so that it is as accurate as asked too. `atol` may be a mapping from names of states, and of integrated fluxes, to
+            their own: `{"water": 1e-6, "heat": 1e-2}`, in their units. Other states then have 1e-8, and other fluxes
+            the largest of the states that they balance. With SUNDIALS other ones are functions built anew.
+        sensitivity: how gradients are found; "auto" lets the engine choose. With "adjoint" the SUNDIALS engine solves
+            few states by CVODES as well.
         max_steps: solver steps allowed in one interval between breaks, to each method that is tried.
         threads: how many members of a batch are solved at a time; 0 is the engine's choice.
         memory: bytes that may be kept for the adjoint, of all members together, each of which has the same share. What
@@ -122,31 +126,27 @@ def solve(
         AdjointError: from `backward()`, where an adjoint solve fails and `throw` is set, or a second derivative is asked.
         TangentError: in forward mode, where the derivatives of a member fail and `throw` is set.
     """
-    check_positive(rtol=rtol, atol=atol, memory=memory)
+    asked = tolerances(model, rtol, atol, Options.atol)
+    check_positive(memory=memory)
     if max_seconds is not None:
         check_positive(max_seconds=max_seconds)
     check_whole(1, max_steps=max_steps)
     check_whole(0, threads=threads)
     check_switch(compiled=compiled, throw=throw)
-    rtol, atol = float(rtol), float(atol)
-    inputs = check_inputs(model, parameters, forcing, times, initial, (rtol, atol))
+    inputs = check_inputs(model, parameters, forcing, times, initial, asked)
     chosen, why = choose_engine(engine)
     _check_method(chosen.name, solver, sensitivity)
     system, programs = system_of(model, inputs.layout)
     seconds = float("inf") if max_seconds is None else float(max_seconds)
-    options = Options(rtol, atol, solver, sensitivity, int(max_steps), int(threads), compiled, memory, seconds)
+    options = Options(
+        *(asked.rtol, asked.atol, solver, sensitivity, int(max_steps), int(threads), compiled, memory, seconds),
+        atols=asked.by_name,
+    )
     y0 = pack_states(system, inputs)
     y, q, report = differentiable_solve(chosen, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
-    report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, rtol, atol
+    report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, asked.rtol, asked.asked
     solution = _unpack(model, programs, system, inputs, y, q, report)
-    failed = list(solution.failures())
-    if failed and throw:
-        raise SolverError(
-            f"{len(failed)} of {len(report.status)} members failed; {'; '.join(failed[:3])}"
-            f"{'; ...' if len(failed) > 3 else ''} (engine {chosen.name!r}; throw=False keeps the others)",
-            solution,
-        )
-    return solution
+    return solution.or_error("failed", chosen.name) if throw else solution
 
 
 def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
@@ -158,9 +158,9 @@ def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:
 
         solvers, sensitivities = julia.SOLVERS, julia.SENSITIVITIES
     else:
-        from .engines.sundials import cvodes
+        from .engines.sundials import method
 
-        solvers, sensitivities = cvodes.SOLVERS, ("auto", "adjoint")
+        solvers, sensitivities = method.SOLVERS, ("auto", "adjoint")
     for what, value, names in (("solver", solver, solvers), ("sensitivity", sensitivity, sensitivities)):
         free = what == "solver" and (value is None or (isinstance(value, str) and value == "auto"))
         if not free and not (isinstance(value, str) and value in names):
@@ -183,21 +183,8 @@ def _unpack(
         # Several intervals between two output times: their integrals add up.
         total = torch.cat([torch.zeros_like(q[:, :1]), q.cumsum(1)], dim=1)
         q = total.index_select(1, torch.from_numpy(at)).diff(dim=1)
-    batched = inputs.batch is not None
-    if not batched:
-        kept, q = kept[0], q[0]
-    return Solution(
-        model=model,
-        grid=inputs.times,
-        states={k: kept.index_select(-1, torch.from_numpy(v)) for k, v in system.states.items()},
-        fluxes=fluxes_of(model, system, q),
-        parameters=inputs.parameters,
-        report=report,
-        batched=batched,
-        programs=programs,
-        forcing=forcing_at(system, inputs, at) if programs.take_forcing else {},
-        networks=inputs.networks,
-    )
+    forcing = forcing_at(system, inputs, at) if programs.take_forcing else {}
+    return Solution.of(model, programs, system, inputs, (kept, q, report), forcing, inputs.times)
 
 
 def forcing_at(system: System, inputs: Inputs, at: Indices) -> dict[str, Tensor]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,22 +13,26 @@ from torch import Tensor
 from .arrays import Array, Numbers
 from .checks import check_positive, check_switch, check_whole
 from .engines.autograd import differentiable_solve
-from .engines.base import Forward, Options, Status
+from .engines.base import Forward, Options
 from .engines.ir.kernels import System
 from .engines.ir.structure import system_of
-from .engines.ir.traced_model import Programs
 from .engines.registry import choose_engine
 from .engines.steady import SteadyEngine, SteadyStats, steady_stats
-from .errors import InputError, ShapeError, SolverError
+from .errors import InputError, ShapeError
 from .inputs import Inputs, check_inputs
 from .model import ForcingVariable, Model, TimeSeries, quantities
-from .solution import fluxes_of, outputs_of, total
+from .solution import Solved, total
 from .solve import forcing_at, pack_states
+from .stability import growth_rates
 from .tensors import as_tensor, check_shape
+from .tolerances import tolerances
+
+# Where no absolute tolerance is given.
+ATOL = 1e-10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SteadySolution:
+class SteadySolution(Solved):
     """What `steady` returns. The leading dimension is the batch, absent where nothing was batched.
 
     Attributes:
@@ -39,24 +44,6 @@ class SteadySolution:
 
     Pickled, it takes its values along as tensors without gradients, as `Solution` does.
     """
-
-    model: Model
-    states: Mapping[str, Tensor]
-    fluxes: Mapping[str, Tensor]
-    parameters: Mapping[str, Tensor]
-    report: Forward
-    batched: bool
-    programs: Programs
-    forcing: Mapping[str, Tensor] = field(default_factory=dict)
-    networks: Mapping[str, Tensor] = field(default_factory=dict)
-
-    @property
-    def status(self) -> list[Status]:
-        return self.report.status
-
-    @property
-    def reasons(self) -> Mapping[int, str]:
-        return self.report.reasons
 
     @property
     def stats(self) -> SteadyStats:
@@ -72,11 +59,37 @@ class SteadySolution:
             good = good & torch.tensor([s.ok for s in self.status]).reshape(good.shape)
         return good
 
+    @cached_property
+    def _growth(self) -> tuple[Array, Array]:
+        return growth_rates(self.report)
+
+    @property
+    def growth(self) -> Tensor:
+        """The fastest rate, per unit of time, at which a small perturbation grows, `(batch,)` or `()`; NaN in a failed member.
+
+        It is the largest real part of an eigenvalue of the Jacobian of the rates, and negative where all perturbations
+        decay. Computed when first asked for; of more than 1000 states by iterations of SciPy's, see `pydiffgeo.stability`.
+
+        Raises:
+            InputError: the solution was pickled.
+            MissingPackageError: there are many states, and SciPy is not installed.
+            EngineError: there are many states, and the iterations for their eigenvalues do not converge.
+        """
+        growth = torch.from_numpy(self._growth[0].copy())
+        return growth if self.batched else growth[0]
+
+    @property
+    def stable(self) -> Tensor:
+        """Whether small perturbations decay: `growth` is below zero by more than rounding. Raises as that does."""
+        growth, rounding = self._growth
+        stable = torch.from_numpy(growth < -rounding)
+        return stable if self.batched else stable[0]
+
     @property
     def outputs(self) -> Mapping[str, Tensor]:
         """Algebraic outputs: name -> `(..., cell)`, differentiable."""
         values = {k: v if self.batched else v[0] for k, v in self.parameters.items()}
-        return outputs_of(self.model, self.programs, self.states, values, self.forcing, self.networks, torch.ones_like)
+        return self._outputs(values, torch.ones_like)
 
     @property
     def balances(self) -> Mapping[str, Tensor]:
@@ -93,42 +106,12 @@ class SteadySolution:
                 for quantity in quantities(self.model)
             }
 
-    @property
-    def balance(self) -> Tensor:
-        """The only one of `balances`.
-
-        Raises:
-            InputError: no flux of the model declares a balance, or fluxes of several units do.
-        """
-        nets = self.balances
-        if len(nets) != 1:
-            have = f"balances in {', '.join(nets)}: take one of `balances`" if nets else "no flux that declares one"
-            raise InputError(f"{self.model.name} has {have}")
-        return next(iter(nets.values()))
-
-    def failures(self) -> Iterator[str]:
-        """One sentence per failed member."""
-        for member, status in enumerate(self.status):
-            if not status.ok:
-                yield f"member {member}: {status.value} {self.reasons.get(member, '')}".rstrip()
-
-    def __reduce__(self) -> tuple[object, ...]:
-        nothing = np.empty((0, 0, 0))
-        plain = {
-            name: {k: v.detach() for k, v in getattr(self, name).items()}
-            for name in ("states", "fluxes", "parameters", "forcing", "networks")
-        }
-        values = {f.name: getattr(self, f.name) for f in fields(self)} | plain
-        values["report"] = replace(self.report, y=nothing, q=nothing)
-        return type(self), tuple(values.values())
+    def _bare(self) -> Forward:
+        # Statistics are taken from what was found.
+        return replace(super()._bare(), tape=replace(self.report.tape, problem=None))
 
     def __repr__(self) -> str:
-        shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in self.states.items())
-        good = sum(s.ok for s in self.status)
-        return (
-            f"SteadySolution({self.model.name}: {shapes}; fluxes {', '.join(self.fluxes) or 'none'}; "
-            f"{good} of {len(self.status)} found by {self.stats['engine']})"
-        )
+        return self._described(f"found by {self.stats['engine']}")
 
 
 def steady(
@@ -139,7 +122,7 @@ def steady(
     initial: Mapping[str, Numbers] | None = None,
     engine: str = "auto",
     rtol: float = 1e-8,
-    atol: float = 1e-10,
+    atol: float | Mapping[str, float] = ATOL,
     max_iterations: int = 1000,
     threads: int = 0,
     max_seconds: float | None = None,
@@ -154,8 +137,8 @@ def steady(
     rates fall (switched evolution relaxation: Kelley and Keyes 1998, SIAM J. Numer. Anal. 35), until Newton's method
     succeeds from where they have led.
 
-    Where a model has several steady states, `initial` decides which is found. It need not be a stable one: solve on from
-    it to see. Gradients are those of the implicit function theorem, by one solve with the transposed Jacobian, in
+    Where a model has several steady states, `initial` decides which is found. It need not be a stable one: the solution's
+    `stable` and `growth` say. Gradients are those of the implicit function theorem, by one solve with the transposed Jacobian, in
     backward and in forward mode; a steady state can be differentiated once.
 
     Args:
@@ -166,7 +149,7 @@ def steady(
         initial: name -> where to begin, shaped like a parameter; missing ones take defaults. It has no gradient.
         engine: "julia", "sundials", or "auto": Julia where it is ready to use, else SUNDIALS.
         rtol, atol: a state is found where the last step of Newton's method was no longer than `atol + rtol * |state|`.
-            That step is taken, so that its error is far smaller.
+            That step is taken, so that its error is far smaller. `atol` may be a mapping from states to their own.
         max_iterations: Jacobians that may be factorised for each member.
         threads: how many members are searched for at a time; 0 is the engine's choice.
         max_seconds: time that the search, and each pass for derivatives, may take; None allows any.
@@ -180,45 +163,32 @@ def steady(
             where it is outside of a limit of the model, `Status.NOT_FINITE` where rates are not finite.
         AdjointError: from `backward()`, where an adjoint solve fails and `throw` is set, or a second derivative is asked.
     """
-    check_positive(rtol=rtol, atol=atol)
+    asked = tolerances(model, rtol, atol, ATOL)
     if max_seconds is not None:
         check_positive(max_seconds=max_seconds)
     check_whole(1, max_iterations=max_iterations)
     check_whole(0, threads=threads)
     check_switch(throw=throw)
-    rtol, atol = float(rtol), float(atol)
     if not isinstance(model, Model):
         raise InputError(f"model must be a pydiffgeo.Model, got {model!r}")
-    inputs = check_inputs(model, parameters, _constant(model, forcing), [0.0, 1.0], initial, (rtol, atol))
+    inputs = check_inputs(model, parameters, _constant(model, forcing), [0.0, 1.0], initial, asked)
     chosen, why = choose_engine(engine)
     system, programs = system_of(model, inputs.layout)
     seconds = float("inf") if max_seconds is None else float(max_seconds)
-    options = Options(rtol, atol, max_steps=int(max_iterations), threads=int(threads), max_seconds=seconds)
+    options = Options(
+        *(asked.rtol, asked.atol),
+        max_steps=int(max_iterations),
+        threads=int(threads),
+        max_seconds=seconds,
+        atols=asked.by_name,
+    )
     search = SteadyEngine(chosen, *_bounds(model, system))
     y0 = pack_states(system, inputs)
     y, q, report = differentiable_solve(search, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
-    report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, rtol, atol
-    batched = inputs.batch is not None
-    y, q = (y[:, 1], q[:, 0]) if batched else (y[0, 1], q[0, 0])
-    solution = SteadySolution(
-        model=model,
-        states={k: y.index_select(-1, torch.from_numpy(v)) for k, v in system.states.items()},
-        fluxes=fluxes_of(model, system, q),
-        parameters=inputs.parameters,
-        report=report,
-        batched=batched,
-        programs=programs,
-        forcing=_now(system, inputs) if programs.take_forcing else {},
-        networks=inputs.networks,
-    )
-    failed = list(solution.failures())
-    if failed and throw:
-        raise SolverError(
-            f"{len(failed)} of {len(report.status)} members have no steady state that was found; {'; '.join(failed[:3])}"
-            f"{'; ...' if len(failed) > 3 else ''} (engine {chosen.name!r}; throw=False keeps the others)",
-            solution,
-        )
-    return solution
+    report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, asked.rtol, asked.asked
+    now = _now(system, inputs) if programs.take_forcing else {}
+    solution = SteadySolution.of(model, programs, system, inputs, (y[:, 1], q[:, 0], report), now)
+    return solution.or_error("have no steady state that was found", chosen.name) if throw else solution
 
 
 def _now(system: System, inputs: Inputs) -> dict[str, Tensor]:

@@ -20,6 +20,14 @@ from .model import Parameter
 
 # Values stay this part of the range away from the bounds, so that rounding never puts them on an open one.
 MARGIN = 1e-9
+# A value this near to a bound, as a part of the range, is held there by it more likely than by the data.
+NEAR = 0.01
+
+
+def nearest_bound(value: float, low: float, high: float) -> str | None:
+    """ "lower" or "upper" where a value lies within a hundredth of its range of that bound; else None."""
+    near = NEAR * (high - low)
+    return "lower" if value - low <= near else "upper" if high - value <= near else None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,25 @@ def test_many_basins_learns_for_basins_held_out(usual_engine: str, tmp_path: Pat
     assert 1 - found["after"] < 0.5 * (1 - found["before"])
 
 
+def test_hbv_is_found_again_with_its_unit_hydrograph(usual_engine: str) -> None:
+    found = load(ROOT / "examples" / "hbv.py").main(days=365, steps=20, engine=usual_engine)
+    assert max(found.values()) < 0.05
+
+
+def test_gr4j_says_what_its_parameters_do(engine: str) -> None:
+    effects = load(ROOT / "examples" / "gr4j.py").main(days=200, engine=engine)
+    # A larger loss to groundwater, a larger production store: less runoff. The time base moves it within the year only.
+    assert effects["X2"][0] > 0
+    assert effects["X1"][0] < 0
+    assert abs(effects["X4"][0]) < 0.02
+    assert effects["X4"][1] < 0
+
+
+@pytest.mark.parametrize("name", ["simhyd", "hymod", "vic"])
+def test_bucket_models_are_short(name: str) -> None:
+    assert len((ROOT / "examples" / "buckets" / f"{name}.py").read_text().splitlines()) < 60
+
+
 def test_soil_probes_find_both_horizons(usual_engine: str) -> None:
     found = load(ROOT / "examples" / "soil_probes.py").main(days=40, cells=20, engine=usual_engine)
     assert found.pop("fit") < 1.2
@@ -50,6 +69,35 @@ def test_own_model_finds_its_values(engine: str) -> None:
     assert found["gradient"] < 1e-5
     assert found["K"] < 0.05
     assert found["specific_yield"] < 0.05
+
+
+def test_inversions_find_what_can_be_found(usual_engine: str, shared_data: Path) -> None:
+    inversions = load(ROOT / "examples" / "inversions.py")
+    bed = inversions.streambed(engine=usual_engine, steps=8)
+    assert bed["flux"] < 0.004
+    assert bed["conductivity"] < 0.02
+    river = inversions.river(engine=usual_engine, steps=4, hours=60, storms=4)
+    assert river["off"] < 0.08
+    # Real gauges tell much of the roughness of known channels, and next to nothing of the channels.
+    assert river["n, where the channel is known"] < 0.55
+    assert river["width"] > 0.85
+    assert river["width exponent"] > 0.75
+    file = shared_data / "models" / "observations" / "uscrn_manhattan_ks_2013_2016.csv"
+    if file.is_file():
+        soil = inversions.soil(file, engine=usual_engine, days=120, steps=5)
+        assert soil["rmse"] < 0.35 < soil["first"]
+        assert 0.8 < soil["shallow"] < 2.0
+
+
+def test_aquifer_is_found_from_thirty_heads_and_a_base_flow(engine: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    figure = tmp_path / "aquifer.png"
+    found = load(ROOT / "examples" / "aquifer.py").main(n=20, engine=engine, figure=str(figure))
+    assert found["correlation"] > 0.8
+    assert found["misfit"] < 2
+    assert 0.8 < found["inside"] <= 1
+    assert found["balance"] < 1e-9
+    assert figure.stat().st_size > 20_000
 
 
 def test_catchment_is_one_system_with_gradients_from_rain_to_river(engine: str, tmp_path: Path) -> None:
@@ -67,10 +115,21 @@ def test_learnt_processes_learn(usual_engine: str) -> None:
     assert 1 - found["after"] < 0.4 * (1 - found["before"])
 
 
+def test_code_of_the_guide_to_basin_models_runs() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "basins.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    space: dict = {}
+    exec(blocks[1].replace("times=range(3)", 'times=range(3), engine="sundials"'), space)
+    space |= {"solution": space["sol"], "shape": torch.tensor(2.5), "scale": torch.tensor(1.0)}
+    exec(blocks[0], space)
+    assert 0 < space["runoff"].sum() < space["sol"].fluxes["runoff"].sum()
+    assert space["sol"].balance.item() < 1e-10
+
+
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its result is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 11
+    assert len(blocks) == 14
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.
@@ -83,11 +142,22 @@ def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     assert 0.01 < space["found"].values("plot")["K_s"] < 1.0
     assert space["report"].ok, space["report"]
     assert (tmp_path / "network.npz").exists()
+    assert space["curvature"] > 0
+    assert space["product"].error < 1e-3 * abs(space["product"].value)
     assert dg.io.read_dataset(tmp_path / "result.nc").attrs["engine"] == "sundials"
     unit = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
     sol = dg.solve(space["cascade"], times=[0.0, 100.0], initial={"storage": unit}, engine="sundials")
     # All of the water leaves in the end.
     assert abs(sol.fluxes["discharge"].item() - 1) < 1e-6
+
+
+def test_code_of_models_runs() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
+    space: dict = {}
+    exec(block.replace("times=range(4))", 'times=range(4), engine="sundials")'), space)
+    assert space["gauge"].argmax() == 1
+    # Rougher beds hold a flood up.
+    assert (space["n"].grad < 0).all()
 
 
 def test_code_of_grids_runs() -> None:

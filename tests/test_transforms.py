@@ -8,7 +8,7 @@ import torch
 from pydiffgeo.errors import BoundsError, MissingNameError, UnknownNameError
 from pydiffgeo.model import Parameter
 from pydiffgeo.models import ExpHydro
-from pydiffgeo.transforms import Bounded, Transforms, bounded, transforms
+from pydiffgeo.transforms import Bounded, Transforms, bounded, nearest_bound, transforms
 
 RANGES = [
     Bounded("a", 0.0, 0.1),
@@ -101,3 +101,10 @@ def test_wrong_names_are_named():
         two.pack({"a": half})
     with pytest.raises(UnknownNameError, match="'c'"):
         two.pack({"a": half, "b": half, "c": half})
+
+
+@pytest.mark.parametrize(
+    ("value", "bound"), [(0.0, "lower"), (0.99, "lower"), (1.1, None), (50.0, None), (99.1, "upper"), (100.0, "upper")]
+)
+def test_a_value_is_near_a_bound_within_a_hundredth_of_the_range(value: float, bound: str | None) -> None:
+    assert nearest_bound(value, 0.0, 100.0) == bound

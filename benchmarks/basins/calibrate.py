@@ -1,6 +1,6 @@
-"""EXP-HYDRO for each of 60 basins by itself, by gradient: scores in evaluation, and what they cost.
+"""A basin model for each of 60 basins by itself, by gradient: scores in evaluation, and what they cost.
 
-    python benchmarks/basins/calibrate.py DATA --output calibrated.nc [--engine E] [--basins ID ...]
+    python benchmarks/basins/calibrate.py DATA --output calibrated.nc [--model hbv] [--engine E] [--basins ID ...]
 
 DATA is a folder with `camels_us_60.nc` and, for the comparison, `exphydro_peer_metrics_60.csv`. The search is that
 of `pydiffgeo calibrate` with the configuration printed below; a run that is interrupted goes on from its checkpoint.
@@ -30,7 +30,22 @@ evaluation = [2000-10-01, 2010-09-30]
 warmup = 365
 warmup_from = "repeat"
 
-[model.bounds]
+{model}
+[solve]
+engine = {engine}
+rtol = 1e-3
+atol = 1e-3
+
+[optimiser]
+{search}even_years = 0.5
+seed = 0
+
+[output]
+file = {output}
+"""
+
+MODELS = {
+    "exphydro": """[model.bounds]
 f = [0.0, 0.3]
 S_max = [20.0, 5000.0]
 Q_max = [0.5, 300.0]
@@ -41,29 +56,39 @@ T_min = [-6.0, 2.0]
 [model.initial]
 snow_storage = 0.0
 water_storage = [0.0, 5000.0]
+""",
+    # Bounds are the usual ranges, those of parameter learning.
+    "hbv": """[model]
+name = "HBV"
+options = { routing = 2 }
 
-[solve]
-engine = {engine}
-rtol = 1e-3
-atol = 1e-3
+[model.initial]
+soil_moisture = 100.0
+lower_zone = [0.0, 200.0]
+""",
+    "gr4j": """[model]
+name = "GR4J"
 
-[optimiser]
-starts = 16
-window_steps = 10
-finalists = 5
-steps = 12
-even_years = 0.5
-seed = 0
-
-[output]
-file = {output}
-"""
+[model.bounds]
+X1 = [10.0, 3000.0]
+X2 = [-5.0, 3.0]
+X3 = [1.0, 500.0]
+X4 = [0.5, 10.0]
+""",
+}
+# The search is shorter where there are more parameters, whose solves take longer.
+SEARCHES = {
+    "exphydro": "starts = 16\nwindow_steps = 10\nfinalists = 5\nsteps = 12\n",
+    "hbv": "candidates = 96\nstarts = 6\nwindow_steps = 7\nfinalists = 2\nsteps = 6\n",
+    "gr4j": "starts = 8\nwindow_steps = 10\nfinalists = 3\nsteps = 12\n",
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--output", type=Path, default=Path("calibrated.nc"))
+    parser.add_argument("--model", choices=MODELS, default="exphydro")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--basins", nargs="+", default=[])
     options = parser.parse_args()
@@ -76,6 +101,8 @@ def main() -> None:
         basins=json.dumps(basins),
         engine=json.dumps(options.engine),
         output=json.dumps(str(output)),
+        model=MODELS[options.model],
+        search=SEARCHES[options.model],
     )
     print(text)
     config = output.with_suffix(".toml")

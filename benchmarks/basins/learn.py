@@ -59,7 +59,7 @@ INITIAL = {"water_storage": (0.0, 5000.0)}
 Scores = dict[str, float]
 
 
-def read(folder: Path, attributes: tuple[str, ...] = ATTRIBUTES) -> dg.nn.SiteData:
+def read(folder: Path, attributes: tuple[str, ...] = ATTRIBUTES, model: dg.Model | None = None) -> dg.nn.SiteData:
     """The 60 basins with their attributes."""
     data = dg.hydrology.open_cf(
         folder / "camels_us_60.nc",
@@ -69,7 +69,7 @@ def read(folder: Path, attributes: tuple[str, ...] = ATTRIBUTES) -> dg.nn.SiteDa
         table = {row["gauge_id"].zfill(8): row for row in csv.DictReader(file)}
     for name in attributes:
         data[name] = ("basin", np.array([float(table[str(b)][name] or "nan") for b in data.basin.values]))
-    return dg.hydrology.site_data(data, attributes)
+    return dg.hydrology.site_data(data, attributes, model=model)
 
 
 def calibrated(path: Path) -> tuple[dict[str, dict[str, float]], Scores, Scores]:

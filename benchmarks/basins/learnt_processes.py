@@ -14,27 +14,19 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import learn
 import numpy as np
 import torch
 from torch import nn
 
 import pydiffgeo as dg
-from pydiffgeo.processes import reservoir
-from pydiffgeo.processes.evaporation import from_store, hamon
-from pydiffgeo.processes.snow import degree_day_melt, partition
 
 TRAIN, TUNING, EVALUATION = ("1990-10-01", "1997-09-30"), ("1997-10-01", "2000-09-30"), ("2000-10-01", "2010-09-30")
 START, WARMUP = "1989-10-01", 365
-BOUNDS = {
-    "f": (0.001, 0.3),
-    "S_max": (20.0, 5000.0),
-    "Q_max": (0.5, 300.0),
-    "D_f": (0.01, 15.0),
-    "T_max": (-2.0, 5.0),
-    "T_min": (-6.0, 2.0),
-}
+BOUNDS = {**learn.BOUNDS, "f": (0.001, 0.3)}
 SNOW = ("D_f", "T_max", "T_min")
 SETTINGS = {"rtol": 1e-3, "atol": 1e-3}
 
@@ -52,30 +44,19 @@ def learnt(evaporation: nn.Module, discharge: nn.Module) -> dg.Model:
     plain = dg.models.ExpHydro()
 
     def source(cell, forcing):
-        snow, water = cell.snow_storage, cell.water_storage
-        rainfall, snowfall = partition(forcing.precipitation, forcing.temperature, cell.T_min)
-        melt = degree_day_melt(snow, forcing.temperature, cell.D_f, cell.T_max)
-        demand = hamon(forcing.temperature, forcing.daylength)
-        filled, warm = water / cell.S_max, forcing.temperature / 10
-        factor = 2 * torch.sigmoid(cell.evaporation(filled, warm, snow / 100, forcing.daylength / 12))
-        evapotranspiration = factor * from_store(water, demand, cell.S_max)
-        base_flow = reservoir.exponential_base_flow(water, cell.f, cell.S_max, cell.Q_max)
-        flow = base_flow + reservoir.overflow(water, cell.S_max)
-        runoff = flow * torch.exp(cell.discharge(filled, warm, snow / 100, forcing.precipitation / 20))
-        return {
-            "snow_storage": snowfall - melt,
-            "water_storage": rainfall + melt - evapotranspiration - runoff,
-            "precipitation": snowfall + rainfall,
-            "evapotranspiration": evapotranspiration,
-            "runoff": runoff,
-        }
+        rates = plain.source(cell, forcing)
+        snow, filled, warm = cell.snow_storage / 100, cell.water_storage / cell.S_max, forcing.temperature / 10
+        factor = 2 * torch.sigmoid(cell.evaporation(filled, warm, snow, forcing.daylength / 12))
+        evapotranspiration = factor * rates["evapotranspiration"]
+        runoff = rates["runoff"] * torch.exp(cell.discharge(filled, warm, snow, forcing.precipitation / 20))
+        # What falls, and is not kept as snow, reaches the water.
+        inflow = rates["precipitation"] - rates["snow_storage"]
+        changed = {"water_storage": inflow - evapotranspiration - runoff, "evapotranspiration": evapotranspiration}
+        return {k: rates[k] for k in ("snow_storage", "precipitation")} | changed | {"runoff": runoff}
 
-    return dg.Model(
+    return replace(
+        plain,
         name="LearntExpHydro",
-        graph=plain.graph,
-        states=plain.states,
-        parameters=plain.parameters,
-        forcings=plain.forcings,
         fluxes=tuple(q for q in plain.fluxes if q.name in ("precipitation", "evapotranspiration", "runoff")),
         source=source,
         networks={"evaporation": evaporation, "discharge": discharge},

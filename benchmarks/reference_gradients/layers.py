@@ -119,6 +119,8 @@ MODELS: dict[str, Callable[[Problem], dg.Model]] = {
     "srivastava_yeh": _column(top="flux", bottom="head", closure="gardner", face_conductivity="cell_arithmetic"),
     "van_genuchten": _column(top="flux", bottom="free_drainage", face_conductivity="cell_arithmetic"),
     "exphydro": lambda problem: dg.models.ExpHydro(),
+    "hbv": lambda problem: dg.models.HBV(),
+    "gr4j": lambda problem: dg.models.GR4J(),
 }
 
 
@@ -164,6 +166,16 @@ OUTPUTS: dict[str, Callable[[Any, Any, Any], dict[str, torch.Tensor]]] = {
         "misfit": (flux["runoff"] - 2).square().mean(),
         "runoff": flux["runoff"].sum(),
         "final_storage": _end(y["water_storage"]),
+    },
+    "hbv": lambda y, out, flux: {
+        "misfit": (flux["runoff"] - 2).square().mean(),
+        "runoff": flux["runoff"].sum(),
+        "soil": _end(y["soil_moisture"]),
+    },
+    "gr4j": lambda y, out, flux: {
+        "misfit": (flux["runoff"] - 2).square().mean(),
+        "runoff": flux["runoff"].sum(),
+        "stored": _end(y["production_store"]) + _end(y["routing_store"]),
     },
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from basins import gr4j, hbv
 from kinetics import pollu, robertson, van_der_pol
 from soil_columns import celia, srivastava_yeh, van_genuchten
 from statement import Input, Problem
@@ -121,4 +122,6 @@ PROBLEMS: dict[str, Problem] = {
     "srivastava_yeh": srivastava_yeh(),
     "van_genuchten": van_genuchten(),
     "exphydro": _exphydro(),
+    "hbv": hbv(),
+    "gr4j": gr4j(),
 }

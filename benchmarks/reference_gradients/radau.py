@@ -17,6 +17,7 @@ import numpy as np
 from numpy.polynomial import legendre
 
 TINY = 1e-30  # the complex step
+AWAY = 1e-12  # how far beyond zero a switch has turned
 SMALL = 1500  # entries of a Jacobian that is not worth a pattern
 
 
@@ -28,16 +29,17 @@ class System:
 
     Attributes:
         initial: `z -> y` at the first time.
-        rates: `(y, q, j, branch) -> dy/dt` in the interval `j`, with its own inputs `q = z[local(j)]`.
+        rates: `(y, q, j, branch) -> dy/dt` in the interval `j`, with its own inputs `q = z[local(j)]`; `branch` has the
+            sign of each switch.
         local: `j ->` positions in `z` of the inputs that act in the interval `j`.
         times: the ends of the intervals.
         outputs: `(y at all times (time, state, batch), z) -> {name: (batch,)}`.
         scale: size of each state, for error norms.
-        switch: `(y, q, j) -> g`; `branch` is the sign of `g`, and steps end where it changes.
+        switch: `(y, q, j) -> g`, one value or several; steps end where the sign of one changes.
     """
 
     initial: Callable[[Any], Any]
-    rates: Callable[[Any, Any, int, float], Any]
+    rates: Callable[[Any, Any, int, Any], Any]
     local: Callable[[int], Any]
     times: Any
     outputs: Callable[[Any, Any], dict[str, Any]]
@@ -119,7 +121,7 @@ class Integrator:
             positions = s.local(j)
             q = self.z[positions]
             if j == 0:
-                self.colours = Colours(self._rates(j, len(y), 1.0), np.concatenate([generic, q]))
+                self.colours = Colours(self._rates(j, len(y), self._signs(j, y, q)), np.concatenate([generic, q]))
             y, own = self._interval(j, y, q)
             total = own[:, : len(y)] @ total
             total[:, positions] += own[:, len(y) :]
@@ -129,7 +131,14 @@ class Integrator:
         found = s.outputs(states, unit)
         return {k: v.real.flat[0] for k, v in found.items()}, {k: v.imag / TINY for k, v in found.items()}
 
-    def _rates(self, j: int, n: int, branch: float) -> Callable[[Any], Any]:
+    def _switches(self, j: int, y: Any, q: Any) -> Any:
+        switch = self.system.switch
+        return np.zeros(0) if switch is None else np.atleast_1d(np.asarray(switch(y, q, j), float))
+
+    def _signs(self, j: int, y: Any, q: Any) -> Any:
+        return np.where(self._switches(j, y, q) >= 0, 1.0, -1.0)
+
+    def _rates(self, j: int, n: int, branch: Any) -> Callable[[Any], Any]:
         return lambda v: self.system.rates(v[:n], v[n:], j, branch)
 
     def _interval(self, j: int, y: Any, q: Any) -> tuple[Any, Any]:
@@ -137,13 +146,13 @@ class Integrator:
         s, n = self.system, len(y)
         time, end = s.times[j], s.times[j + 1]
         sensitivity = np.concatenate([np.eye(n), np.zeros((n, len(q)))], axis=1)
-        branch = 1.0 if s.switch is None or s.switch(y, q, j) >= 0 else -1.0
+        branch = self._signs(j, y, q)
         h = min(self.first, end - time)
         while time < end:
             h = min(h, end - time)
             last = h >= (end - time) * (1 - 1e-14)
             try:
-                new, tangent, error = self._step(j, y, q, sensitivity, h, branch)
+                new, tangent, error, within = self._step(j, y, q, sensitivity, h, branch)
             except ArithmeticError:
                 h /= 4
                 continue
@@ -151,16 +160,29 @@ class Integrator:
             if error > self.tolerance:
                 h *= max(0.2, factor)
                 continue
-            if s.switch is not None and branch * s.switch(new, q, j) < 0:
-                h = self._locate(j, y, q, h, branch)
-                new, tangent, _ = self._step(j, y, q, sensitivity, h, branch)
-                branch, last, factor = -branch, False, 1.0
+            # A switch that turns and turns back within the step is not seen at its end.
+            passed = [
+                c
+                for c, stage in zip(self.nodes[:-1], within, strict=True)
+                if (branch * self._switches(j, stage, q) < -AWAY).any()
+            ]
+            if passed:
+                h *= passed[0]
+                continue
+            turned = np.flatnonzero(branch * self._switches(j, new, q) < 0)
+            if len(turned):
+                places = [self._locate(j, y, q, h, branch, which) for which in turned]
+                h = min(places)
+                new, tangent, _, _ = self._step(j, y, q, sensitivity, h, branch)
+                branch = branch.copy()
+                branch[turned[int(np.argmin(places))]] *= -1
+                last, factor = False, 1.0
             self.steps += 1
             y, sensitivity, time = new, tangent, end if last else time + h
             h *= min(4.0, max(0.2, factor))
         return y, sensitivity
 
-    def _solve_stages(self, j: int, y: Any, q: Any, h: float, branch: float) -> tuple[Any, Any, Any]:
+    def _solve_stages(self, j: int, y: Any, q: Any, h: float, branch: Any) -> tuple[Any, Any, Any]:
         """Increments of the stages, the matrix of Newton's method there, and the slopes to `q`."""
         n, s = len(y), self.stages
         function = self._rates(j, n, branch)
@@ -187,8 +209,8 @@ class Integrator:
                 return z, newton, jacobians[:, :, n:]
         raise ArithmeticError("Newton's method does not converge")
 
-    def _step(self, j: int, y: Any, q: Any, tangent: Any, h: float, branch: float) -> Any:
-        """State and sensitivities after one step, and their estimated error."""
+    def _step(self, j: int, y: Any, q: Any, tangent: Any, h: float, branch: Any) -> Any:
+        """State and sensitivities after one step, their estimated error, and the states of the stages before its end."""
         n, s, scale = len(y), self.stages, self.system.scale
         z, newton, to_q = self._solve_stages(j, y, q, h, branch)
         forced = np.zeros((s, n, tangent.shape[1]))
@@ -210,17 +232,16 @@ class Integrator:
         column = size.max(0)
         relative = np.abs(filtered[:, 1:]) / scale[:, None] / np.where(column > 0, column, 1.0)
         error = max(np.abs(filtered[:, 0] / scale).max(), relative.max(initial=0.0))
-        return y + z[-1], stages[-1], error
+        return y + z[-1], stages[-1], error, y + z[:-1]
 
-    def _locate(self, j: int, y: Any, q: Any, h: float, branch: float) -> float:
-        """The step that ends where the switch is zero: regula falsi (Illinois)."""
-        assert self.system.switch is not None
+    def _locate(self, j: int, y: Any, q: Any, h: float, branch: Any, which: int) -> float:
+        """The step that ends where a switch is zero: regula falsi (Illinois)."""
 
         def g(step: float) -> float:
             z, _, _ = self._solve_stages(j, y, q, step, branch)
-            return float(self.system.switch(y + z[-1], q, j))
+            return float(self._switches(j, y + z[-1], q)[which])
 
-        low, high, g_low, g_high = 0.0, h, float(self.system.switch(y, q, j)), g(h)
+        low, high, g_low, g_high = 0.0, h, float(self._switches(j, y, q)[which]), g(h)
         for _ in range(60):
             middle = high - g_high * (high - low) / (g_high - g_low)
             value = g(middle)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from basins import gr4j_system, hbv_system
 from kinetics import POLLU_REACTIONS
 from radau import Integrator, System
 from statement import Problem
 
 ALL = slice(None)
+WEATHER = ("forcing.precipitation", "forcing.temperature", "forcing.potential_evapotranspiration")
 
 
 def _positions(problem: Problem, each_interval: tuple[str, ...]) -> Callable[[int], Any]:
@@ -21,7 +23,7 @@ def _positions(problem: Problem, each_interval: tuple[str, ...]) -> Callable[[in
 
 
 def robertson(problem: Problem) -> System:
-    def rates(y: Any, q: Any, j: int, branch: float) -> Any:
+    def rates(y: Any, q: Any, j: int, branch: Any) -> Any:
         slow, fast, back = q[0] * y[0], q[1] * y[1] ** 2, q[2] * y[1] * y[2]
         return np.stack([back - slow, slow - fast - back, fast])
 
@@ -37,7 +39,7 @@ def pollu(problem: Problem) -> System:
         for species, count in effect.items():
             change[species - 1, i] = count
 
-    def rates(y: Any, q: Any, j: int, branch: float) -> Any:
+    def rates(y: Any, q: Any, j: int, branch: Any) -> Any:
         events = [
             k * np.prod([y[s - 1] for s in reactants], axis=0)
             for k, (reactants, _) in zip(q, POLLU_REACTIONS, strict=True)
@@ -56,7 +58,7 @@ def pollu(problem: Problem) -> System:
 
 
 def van_der_pol(problem: Problem) -> System:
-    def rates(y: Any, q: Any, j: int, branch: float) -> Any:
+    def rates(y: Any, q: Any, j: int, branch: Any) -> Any:
         return np.stack([y[1], q[0] * (1 - y[0] ** 2) * y[1] - y[0]])
 
     def outputs(y: Any, z: Any) -> dict[str, Any]:
@@ -74,12 +76,26 @@ def _darcy(h: Any, K: Any, dx: float) -> Any:
     return 0.5 * (K[:-1] + K[1:]) * ((h[:-1] - h[1:]) / dx + 1)
 
 
+def _column(
+    problem: Problem,
+    state: str,
+    each_interval: tuple[str, ...],
+    rates: Callable[..., Any],
+    outputs: Callable[..., Any],
+    scale: tuple[float, float],
+) -> System:
+    """A column: a state of each cell, and after them what has flowed through one of its ends; `scale` has their sizes."""
+    at = problem.layout()[f"initial.{state}"]
+    sizes = np.array([scale[0]] * (at.stop - at.start) + [scale[1]])
+    local = _positions(problem, each_interval)
+    return System(lambda z: np.concatenate([z[at], 0 * z[:1]]), rates, local, problem.times, outputs, sizes)
+
+
 def celia(problem: Problem) -> System:
     """Head form: C(h) dh/dt = -dq/dz with the capacity C = dtheta/dh; then infiltration."""
     n, dx = len(problem.inputs["initial.head"].value), problem.constants["dx"]
-    where = problem.layout()
 
-    def rates(y: Any, q: Any, j: int, branch: float) -> Any:
+    def rates(y: Any, q: Any, j: int, branch: Any) -> Any:
         theta_r, theta_s, A, B, C, D, K_s, top, bottom = q
         h = y[:n]
         power = (-h) ** B
@@ -90,23 +106,18 @@ def celia(problem: Problem) -> System:
         change = _divergence(into, _darcy(h, conductivity, dx), out, dx) / capacity
         return np.concatenate([change, into[None]])
 
-    def initial(z: Any) -> Any:
-        return np.concatenate([z[where["initial.head"]], 0 * z[:1]])
-
     def outputs(y: Any, z: Any) -> dict[str, Any]:
         theta_r, theta_s, A, B = z[:4]
         theta = theta_r + (theta_s - theta_r) * A / (A + (-y[1:, :n]) ** B)
         return {"infiltration": y[-1, n], "front": y[-1, 12], "wetness": (theta**2).mean(1).sum(0)}
 
-    local = _positions(problem, ("forcing.head", "forcing.bottom_head"))
-    return System(initial, rates, local, problem.times, outputs, np.array([10.0] * n + [1.0]))
+    return _column(problem, "head", ("forcing.head", "forcing.bottom_head"), rates, outputs, (10.0, 1.0))
 
 
 def srivastava_yeh(problem: Problem) -> System:
     n, dx = len(problem.inputs["initial.head"].value), problem.constants["dx"]
-    where = problem.layout()
 
-    def rates(y: Any, q: Any, j: int, branch: float) -> Any:
+    def rates(y: Any, q: Any, j: int, branch: Any) -> Any:
         theta_r, theta_s, alpha, K_s, flux, bottom = q[0], q[1], q[2], q[3 : 3 + n], q[-2], q[-1]
         h = y[:n]
         falling = np.exp(alpha * h)
@@ -119,18 +130,13 @@ def srivastava_yeh(problem: Problem) -> System:
         theta = z[0] + (z[1] - z[0]) * np.exp(z[2] * y[-1, :n])
         return {"drainage": y[-1, n], "suction": (y[2, :n] ** 2).mean(0), "wetness": (theta**2).mean(0)}
 
-    def initial(z: Any) -> Any:
-        return np.concatenate([z[where["initial.head"]], 0 * z[:1]])
-
-    local = _positions(problem, ("forcing.flux", "forcing.bottom_head"))
-    return System(initial, rates, local, problem.times, outputs, np.array([10.0] * n + [1.0]))
+    return _column(problem, "head", ("forcing.flux", "forcing.bottom_head"), rates, outputs, (10.0, 1.0))
 
 
 def van_genuchten(problem: Problem) -> System:
     n, dx = len(problem.inputs["initial.theta"].value), problem.constants["dx"]
-    where = problem.layout()
 
-    def rates(y: Any, q: Any, j: int, branch: float) -> Any:
+    def rates(y: Any, q: Any, j: int, branch: Any) -> Any:
         theta_r, theta_s, alpha, index, K_s = (q[i * n : (i + 1) * n] for i in range(5))
         m = 1 - 1 / index
         S = (y[:n] - theta_r) / (theta_s - theta_r)
@@ -139,14 +145,10 @@ def van_genuchten(problem: Problem) -> System:
         K = K_s * np.sqrt(S) * (1 - (1 - x) ** m) ** 2
         return np.concatenate([_divergence(q[-1], _darcy(h, K, dx), K[-1], dx), K[-1:]])
 
-    def initial(z: Any) -> Any:
-        return np.concatenate([z[where["initial.theta"]], 0 * z[:1]])
-
     def outputs(y: Any, z: Any) -> dict[str, Any]:
         return {"loss": ((y[1:, :n] - 0.25) ** 2).mean(1).sum(0), "drainage": y[-1, n]}
 
-    local = _positions(problem, ("forcing.flux",))
-    return System(initial, rates, local, problem.times, outputs, np.array([0.1] * n + [0.01]))
+    return _column(problem, "theta", ("forcing.flux",), rates, outputs, (0.1, 0.01))
 
 
 def exphydro(problem: Problem) -> System:
@@ -157,7 +159,7 @@ def exphydro(problem: Problem) -> System:
     def step(x: Any) -> Any:
         return 0.5 * (np.tanh(5 * x) + 1)
 
-    def rates(y: Any, q: Any, j: int, branch: float) -> Any:
+    def rates(y: Any, q: Any, j: int, branch: Any) -> Any:
         f, full, Q_max, D_f, T_max, T_min, P, T = q
         snow, water = y[0], y[1]
         melt = step(T - T_max) * step(snow) * (D_f * (T - T_max) if branch > 0 else snow)
@@ -191,6 +193,8 @@ SYSTEMS = {
     "srivastava_yeh": srivastava_yeh,
     "van_genuchten": van_genuchten,
     "exphydro": exphydro,
+    "hbv": lambda problem: hbv_system(problem, _positions(problem, WEATHER)),
+    "gr4j": lambda problem: gr4j_system(problem, _positions(problem, (WEATHER[0], WEATHER[2]))),
 }
 
 

@@ -6,7 +6,8 @@ together (`model.jl`). It is solved interval by interval between the breaks of i
 with the linear algebra of `elimination.jl`, of large systems of `fronts.jl`, `multifrontal.jl` and `triangular.jl`), with gradients by the discrete adjoint of Rodas5P
 (`discrete_adjoint.jl`; where rates jump with `jumps.jl`), for other solvers by a Gauss adjoint (`gauss_adjoint.jl`), or by forward mode in each interval
 (`forward_sensitivity.jl`), and with derivatives along given directions by the tangent of Rodas5P (`tangent.jl`).
-`batch.jl` runs many members in one call. States at which nothing changes are found in `steady.jl`, and differentiated in
+`batch.jl` runs many members in one call. Systems of few states have steps of their own (`rosenbrock.jl`), and several members
+of them are solved in lockstep on numbers of lanes (`lanes.jl`, `lockstep.jl`). States at which nothing changes are found in `steady.jl`, and differentiated in
 `steady_derivatives.jl`. The extension `PydiffgeoBridge` differentiates any `ODEProblem`
 with SciMLSensitivity.
 """
@@ -19,7 +20,7 @@ using LinearAlgebra
 using LinearSolve: LinearSolve, KLUFactorization, LinearCache, SciMLLinearSolveAlgorithm
 using OrdinaryDiffEqBDF: FBDF, QNDF
 using OrdinaryDiffEqCore: OrdinaryDiffEqCore
-using OrdinaryDiffEqRosenbrock: Rodas5P
+using OrdinaryDiffEqRosenbrock: OrdinaryDiffEqRosenbrock, Rodas5P
 using OrdinaryDiffEqSDIRK: KenCarp4, TRBDF2
 using PrecompileTools: @compile_workload, @setup_workload
 using SciMLBase: SciMLBase, ODEFunction, ODEProblem, init, solve, step!
@@ -27,16 +28,19 @@ using SciMLLogging: SciMLLogging
 using SparseArrays
 
 include("interrupts.jl")
+include("lanes.jl")
 include("elementary.jl")
 include("special.jl")
 include("kernels.jl")
 include("derive.jl")
 include("activations.jl")
 include("networks.jl")
+include("network_kinks.jl")
 include("model.jl")
 include("discontinuities.jl")
 include("error_norm.jl")
 include("elimination.jl")
+include("small_elimination.jl")
 include("forward.jl")
 include("fronts.jl")
 include("multifrontal.jl")
@@ -44,12 +48,16 @@ include("triangular.jl")
 include("jumps.jl")
 include("guards.jl")
 include("steps.jl")
+include("rosenbrock.jl")
+include("small_switches.jl")
+include("small_members.jl")
 include("step_matrix.jl")
 include("discrete_adjoint.jl")
 include("tangent.jl")
 include("gauss_adjoint.jl")
 include("forward_sensitivity.jl")
 include("batch.jl")
+include("lockstep.jl")
 include("steady.jl")
 include("steady_derivatives.jl")
 include("bridge.jl")

@@ -19,6 +19,7 @@ struct ForwardResult
     steps::Vector{Int}
     rejections::Vector{Int}
     shares::Vector{Float64} # of the tolerances, the smallest that a step of a member was taken with
+    lockstep::Int           # members that were solved in lockstep
     tape::Tape
 end
 
@@ -57,21 +58,16 @@ function each_member(work, set_up, members, n::Int, clock::Clock)
             end
         end
     end
-    helpers = [Threads.@spawn run() for _ in 2:min(Threads.nthreads(), length(members))]
-    try
-        run()
-        # This task alone hears of Ctrl-C, so it goes on listening while others work.
-        while !all(istaskdone, helpers)
-            listen(clock, 0.001)
-            yield()
-        end
-    catch
-        clock.stopped[] = true
-        rethrow()
-    finally
-        foreach(fetch, helpers)
-    end
+    in_tasks(run, length(members), clock)
     return codes
+end
+
+"Zeros for the members that failed; in the arrays, so many axes follow that of the members."
+function clear_failed!(codes, after, arrays...)
+    for m in eachindex(codes), x in arrays
+        codes[m] == "Success" || fill!(selectdim(x, ndims(x) - after, m), 0)
+    end
+    return nothing
 end
 
 # The door: whatever Python hands over is one long vector, and becomes a plain array here, once.
@@ -120,14 +116,20 @@ end
 
 function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::Matrix{Float64},
                  f::Array{Float64,4}, settings::Settings, sensitivity::String, seconds = Inf)
-    ready!(model; adjoint = sensitivity)
     members, intervals = size(y0, 2), length(breaks) - 1
     y = fill(NaN, model.n_states, intervals + 1, members)
     q = fill(NaN, model.n_fluxes, intervals, members)
     y[:, 1, :] .= y0
     kept = Vector{Any}(nothing, members)
-    counts, clock = [Counts() for _ in 1:members], Clock(seconds)
+    counts = [Counts() for _ in 1:members]
     stepping = settings.solver == "Rodas5P" && sensitivity in ("none", "discrete")
+    T = stepping ? number_type(model, members) : Float64
+    ready!(model, T, sensitivity)
+    clock = Clock(seconds)
+    if stepping && is_small(model)
+        codes = solve_small!(T, model, Batch(breaks, p, f, y, q, 1:intervals), settings, kept, counts, clock; keeps = sensitivity == "discrete")
+        return results(y, q, codes, counts, T === Lanes ? members : 0, Tape(breaks, p, f, y, settings, kept))
+    end
     set_up() = stepping ? Workspace(model, size(f, 2) == 2, settings, clock) : model
     codes = each_member(set_up, 1:members, members, clock) do workspace, m
         into, given = (view(y, :, :, m), view(q, :, :, m)), (workspace, breaks, view(p, :, m), view(f, :, :, :, m), settings)
@@ -135,10 +137,12 @@ function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::
                   sensitivity == "forward" ? forward_transitions!(into..., given..., counts[m], clock) :
                   forward!(into..., given..., sensitivity == "gauss", counts[m], clock)
     end
-    tape = Tape(breaks, p, f, y, settings, kept)
-    return ForwardResult(y, q, join(codes, ","), [c.steps for c in counts], [c.rejections for c in counts],
-                         [c.share for c in counts], tape)
+    return results(y, q, codes, counts, 0, Tape(breaks, p, f, y, settings, kept))
 end
+
+results(y, q, codes, counts, lockstep, tape) =
+    ForwardResult(y, q, join(codes, ","), [c.steps for c in counts], [c.rejections for c in counts], [c.share for c in counts],
+                  lockstep, tape)
 
 """
     backward(model, tape, y_bar, q_bar, good, seconds = Inf)
@@ -153,9 +157,18 @@ end
 
 function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Array{Float64,3}, good::Vector{Int}, seconds = Inf)
     y0_bar, p_bar, f_bar = zeros(model.n_states, size(y_bar, 3)), zero(tape.p), zero(tape.f)
-    stepping, clock = any(kept -> kept isa MemberRecord, tape.kept), Clock(seconds)
+    stepping = any(kept -> kept isa MemberRecord, tape.kept)
+    straight_on = runs_in_lanes(model) ? filter(m -> straight(model, tape.kept[m], tape.breaks, tape.settings.rtol), good) : Int[]
+    length(straight_on) < FEW[] && empty!(straight_on)
+    rest, all_codes = setdiff(good, straight_on), fill("Success", size(y_bar, 3))
+    isempty(straight_on) || ready_lanes!(model; adjoint = true)
+    isempty(rest) || ready!(model; adjoint = stepping ? "discrete" : "gauss")
+    clock = Clock(seconds)
     set_up() = stepping ? Workspace(model, size(tape.f, 2) == 2, tape.settings, clock; adjoint = true) : model
-    codes = each_member(set_up, good, size(y_bar, 3), clock) do workspace, m
+    if !isempty(straight_on)
+        all_codes = pull_small!(Lanes, model, tape, Bars(y_bar, q_bar, y0_bar, p_bar, f_bar), straight_on, clock)
+    end
+    codes = each_member(set_up, rest, size(y_bar, 3), clock) do workspace, m
         into = (view(y0_bar, :, m), view(p_bar, :, m), view(f_bar, :, :, :, m))
         bars, kept = (view(y_bar, :, :, m), view(q_bar, :, :, m)), tape.kept[m]
         given = (workspace, tape.breaks, view(tape.p, :, m), view(tape.f, :, :, :, m), kept)
@@ -167,13 +180,8 @@ function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Arra
             adjoint!(into..., given..., bars..., tape.settings, clock)
         end
     end
-    for m in eachindex(codes)
-        if codes[m] != "Success"
-            y0_bar[:, m] .= 0
-            p_bar[:, m] .= 0
-            f_bar[:, :, :, m] .= 0
-        end
-    end
+    codes[straight_on] .= all_codes[straight_on]
+    clear_failed!(codes, 0, y0_bar, p_bar, f_bar)
     return BackwardResult(y0_bar, p_bar, f_bar, join(codes, ","))
 end
 
@@ -194,6 +202,7 @@ end
 function tangent(model::Model, tape::Tape, y0_dot::Array{Float64,3}, p_dot::Array{Float64,3}, f_dot::Array{Float64,5},
                  good::Vector{Int}, seconds = Inf)
     ready!(model; adjoint = "forward")
+    ready!(model)
     directions = size(y0_dot, 3)
     y_dot = zeros(size(tape.y)..., directions)
     q_dot = zeros(model.n_fluxes, size(tape.y, 2) - 1, size(tape.y, 3), directions)
@@ -210,11 +219,6 @@ function tangent(model::Model, tape::Tape, y0_dot::Array{Float64,3}, p_dot::Arra
             push_transitions!(into..., dots..., model, kept::Array{Float64,3})
         end
     end
-    for m in eachindex(codes)
-        if codes[m] != "Success"
-            y_dot[:, :, m, :] .= 0
-            q_dot[:, :, m, :] .= 0
-        end
-    end
+    clear_failed!(codes, 1, y_dot, q_dot)
     return TangentResult(y_dot, q_dot, join(codes, ","))
 end

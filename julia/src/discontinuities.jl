@@ -20,7 +20,7 @@ mark!(w::Work, t) = nothing
 function mark!(k::Kernel, s::Space, looked)
     k.branches > 0 || return nothing
     # At the end of the step before, which is here, it was seen on which side they are.
-    looked ? keep!(s.marks, s.marks_then) : k.branch!(s.marks, s.x)
+    looked ? keep!(s.marks, s.marks_then) : branch!(k, s.marks, s.x)
     keep!(s.x_start, s.x)
     keep!(s.out_start, s.out)
     return nothing
@@ -33,8 +33,20 @@ function keep!(kept, x)
     return kept
 end
 
+"The same for lanes, each at the start of a step of its own."
+function note_sides!(w::Work)
+    w.model.switches || return nothing
+    for (k, s) in zip(w.model.stages, w.stages)
+        mark!(k, s, w.looked)
+    end
+    for (k, s) in zip(w.model.kernels, w.kernels)
+        mark!(k, s, w.looked)
+    end
+    return nothing
+end
+
 "May a step of size `h` cross a jump?"
-short(w::Work, h) = h <= w.resolution * w.length
+short(w::Work, h) = h <= w.resolution * length_of(w)
 
 "Has a step, now at `t` and `u`, crossed a jump while longer than the resolution?"
 function switched(u, w::Work{Float64}, t)
@@ -55,23 +67,28 @@ function switched(u, w::Work{Float64}, t)
 end
 
 function switched(k::Kernel, s::Space)
-    k.branch!(s.marks_then, s.x)
+    branch!(k, s.marks_then, s.x)
     s.marks_then == s.marks && return false
-    k.slopes!(s.out, s.slopes_then, s.x)
+    slopes!(k, s.out, s.slopes_then, s.x)
     return any(i -> jumped(s, k, i), 1:items(k))
 end
 
-function jumped(s::Space, k::Kernel, i)
-    any(j -> s.marks[i, j] != s.marks_then[i, j], axes(s.marks, 2)) || return false
-    largest = change = 0.0
+"Whether, or in which lanes, a switch of an item has turned and slopes or results have jumped."
+function jumped(s::Space{T}, k::Kernel, i) where {T}
+    turned = leaped = mask_type(T)(false)
+    for j in axes(s.marks, 2)
+        turned |= s.marks[i, j] != s.marks_then[i, j]
+    end
+    any_lane(turned) || return turned
+    largest = change = zero(T)
     for o in 1:outputs(k)
         leap = s.out[i, o] - s.out_start[i, o]
         for j in 1:k.active
             a, b = s.slopes[i, (o-1)*k.along+j], s.slopes_then[i, (o-1)*k.along+j]
-            largest, change = max(largest, abs(a), abs(b)), max(change, abs(b - a))
+            largest, change = greater(largest, greater(abs(a), abs(b))), greater(change, abs(b - a))
             leap -= 0.5 * (a + b) * (s.x[i, j] - s.x_start[i, j])
         end
-        abs(leap) > LEAP * max(abs(s.out[i, o]), abs(s.out_start[i, o])) && return true
+        leaped |= LEAP * greater(abs(s.out[i, o]), abs(s.out_start[i, o])) < abs(leap)
     end
-    return change > JUMP * largest
+    return turned & (leaped | (JUMP * largest < change))
 end

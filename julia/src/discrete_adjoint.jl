@@ -9,36 +9,38 @@
 # depends on u and on the parameters, the gradient of sum_i nu_i' J k_i for all stages at once.
 
 "What going back through a step reads and overwrites."
-struct StepAdjoint{S}
-    work::Work{Float64}
+struct StepAdjoint{T,S}
+    work::Work{T}
     solver::S                     # with the matrix of the step and its transpose (`step_matrix.jl`)
-    k::Matrix{Float64}            # (stages, states): of a step whose stages are computed again
-    k_bar::Matrix{Float64}        # (states, stages)
-    nu::Matrix{Float64}           # (stages, rates): gradients to the right-hand sides of the stages
-    value_k::Matrix{Float64}      # (stages, assigned values): how they move along k
-    value_nu::Matrix{Float64}     # and the gradients to that
-    border::Vector{Float64}       # gradient to the states through the integrated fluxes
-    u::Vector{Float64}
-    rates_bar::Vector{Float64}
-    bar::Vector{Float64}
-    forcing_rate::Vector{Float64}
-    forcing_rate_bar::Vector{Float64}
+    k::Matrix{T}                  # (stages, states): of a step whose stages are computed again
+    k_bar::Matrix{T}              # (states, stages)
+    nu::Matrix{T}                 # (stages, rates): gradients to the right-hand sides of the stages
+    value_k::Matrix{T}            # (stages, assigned values): how they move along k
+    value_nu::Matrix{T}           # and the gradients to that
+    border::Vector{T}             # gradient to the states through the integrated fluxes
+    u::Vector{T}
+    rates_bar::Vector{T}
+    bar::Vector{T}
+    forcing_rate::Vector{T}
+    forcing_rate_bar::Vector{T}
 end
 
-function StepAdjoint(w::Work{Float64}, solver)
+function StepAdjoint(w::Work{T}, solver) where {T}
     m = w.model
     assigned = m.n_values - m.base
-    return StepAdjoint(w, solver, zeros(STAGES, m.n_states), zeros(m.n_states, STAGES), zeros(STAGES, size_of(m)),
-                       zeros(STAGES, assigned), zeros(STAGES, assigned), zeros(m.n_states), zeros(m.n_states),
-                       zeros(size_of(m)), zeros(m.n_values), zeros(m.n_forcings), zeros(m.n_forcings))
+    return StepAdjoint(w, solver, zeros(T, STAGES, m.n_states), zeros(T, m.n_states, STAGES), zeros(T, STAGES, size_of(m)),
+                       zeros(T, STAGES, assigned), zeros(T, STAGES, assigned), zeros(T, m.n_states), zeros(T, m.n_states),
+                       zeros(T, size_of(m)), zeros(T, m.n_values), zeros(T, m.n_forcings), zeros(T, m.n_forcings))
 end
+
+set_matrix!(s::SmallSolver, w::Work, shift) = factorise!(set_matrix!(s.space.factors, w, shift))
 
 "Sets the matrix `J - I shift` of a step, and what integrated fluxes give to the states."
 function set_matrix!(a::StepAdjoint, q_bar, shift)
     w, m = a.work, a.work.model
     set_matrix!(a.solver, w, shift)
     rows = rowvals(m.pattern)
-    fill!(a.border, 0.0)
+    fill!(a.border, zero(eltype(a.border)))
     @inbounds for column in 1:m.n_states, at in nzrange(m.pattern, column)
         rows[at] > m.n_states && (a.border[column] += w.entries[at] * q_bar[rows[at]-m.n_states])
     end
@@ -62,6 +64,7 @@ function begin_step!(a::StepAdjoint, q_bar, tab, start, t, h)
 end
 
 "Computes the stages of a step that has begun."
+stages_again!(a::StepAdjoint{T,<:SmallSolver}, tab, start, t, h) where {T} = stages!(a.k, a.solver.space, a.work, tab, start, t, h)
 function stages_again!(a::StepAdjoint, tab, start, t, h)
     w, rates, trend = a.work, a.rates_bar, a.bar
     trend = view(a.bar, 1:size_of(w.model))
@@ -89,11 +92,13 @@ end
 function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint, tab, beta, start, k, t, h)
     w, m, n = a.work, a.work.model, a.work.model.n_states
     gamma_h = tab.gamma * h
-    for i in 1:STAGES
-        a.k_bar[:, i] .= tab.b[i] .* lambda
+    @inbounds for i in 1:STAGES, l in 1:n
+        a.k_bar[l, i] = tab.b[i] * lambda[l]
     end
     for i in STAGES:-1:1
-        a.u .= (-gamma_h * beta[i]) .* a.border .- view(a.k_bar, :, i)
+        @inbounds for l in 1:n
+            a.u[l] = (-gamma_h * beta[i]) * a.border[l] - a.k_bar[l, i]
+        end
         nu = divide_transposed_step!(a.solver, a.u)
         @inbounds for l in 1:n
             a.nu[i, l] = a.rates_bar[l] = nu[l]
@@ -103,16 +108,18 @@ function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint, tab, beta, start, k
         end
         stage_point!(a.u, start, k, tab.A, i)
         pull!(a.bar, set_point!(w, a.u, t + tab.c[i] * h), a.rates_bar)
-        add_rows!(lambda, a.k_bar, nu, a.bar, tab, i, h)
-        add_forcing!(f_bar, view(a.bar, forcings(m)), (t + tab.c[i] * h) / w.length)
+        add_rows!(lambda, a.k_bar, a.nu, a.bar, tab, i, h)
+        add_forcing!(f_bar, a.bar, forcings(m), (t + tab.c[i] * h) / length_of(w))
     end
     # The last point was the start of the step again: what is bent is evaluated there.
     bend!(a.bar, a, k, h, tab.d)
-    lambda .+= view(a.bar, 1:n)
-    add_forcing!(f_bar, view(a.bar, forcings(m)), t / w.length)
+    @inbounds for l in 1:n
+        lambda[l] += a.bar[l]
+    end
+    add_forcing!(f_bar, a.bar, forcings(m), t / length_of(w))
     if w.linear
-        f_bar[:, 1] .-= a.forcing_rate_bar ./ w.length
-        f_bar[:, 2] .+= a.forcing_rate_bar ./ w.length
+        f_bar[:, 1] .-= a.forcing_rate_bar ./ length_of(w)
+        f_bar[:, 2] .+= a.forcing_rate_bar ./ length_of(w)
     end
     return nothing
 end
@@ -122,7 +129,7 @@ function add_rows!(lambda, k_bar, nu, u_bar, tab, i, h)
     for j in 1:i-1
         c, a = tab.C[i, j] / h, tab.A[i, j]
         @inbounds @simd for l in eachindex(lambda)
-            k_bar[l, j] += muladd(c, nu[l], a * u_bar[l])
+            k_bar[l, j] += muladd(c, nu[i, l], a * u_bar[l])
         end
     end
     @inbounds @simd for l in eachindex(lambda)
@@ -135,14 +142,14 @@ function stage_point!(u, start, k, A, i)
     @inbounds for l in eachindex(u)
         sum = start[l]
         for j in 1:i-1
-            sum = muladd(A[i, j], k[j, l], sum)
+            sum = fused(A[i, j], k[j, l], sum)
         end
         u[l] = sum
     end
     return u
 end
 
-const Stages = NTuple{STAGES,Float64}
+const Stages = NTuple{STAGES,Number8}
 @inline stages(x, l) = ntuple(i -> @inbounds(x[i, l]), Val(STAGES))
 @inline along(a::Stages, b::Stages) = sum(a .* b)
 @inline function add!(x, l, amount::Stages)
@@ -160,14 +167,15 @@ must be those at the start of the step, and so must be the point set in the work
 function bend!(bar, a::StepAdjoint, k, h, d)
     w, m = a.work, a.work.model
     weights = ntuple(i -> h * d[i], Val(STAGES))
-    fill!(a.value_k, 0.0)
-    fill!(a.value_nu, 0.0)
-    fill!(a.forcing_rate_bar, 0.0)
-    w.linear && (a.forcing_rate .= (w.finish .- w.start) ./ w.length)
+    nothing_yet = zero(eltype(bar))
+    fill!(a.value_k, nothing_yet)
+    fill!(a.value_nu, nothing_yet)
+    fill!(a.forcing_rate_bar, nothing_yet)
+    w.linear && (a.forcing_rate .= (w.finish .- w.start) ./ length_of(w))
     for (kernel, s) in zip(m.stages, w.stages)
         move!(a, kernel, s, k, weights)
     end
-    fill!(bar, 0.0)
+    fill!(bar, nothing_yet)
     for (kernel, s) in zip(m.kernels, w.kernels)
         bend!(bar, a, kernel, s, a.nu, 0, k, weights)
     end
@@ -198,7 +206,7 @@ end
 function bend!(bar, a::StepAdjoint, kernel::Kernel, s::Space, nu_of, before, k, weights)
     m = a.work.model
     first_forcing = m.n_states + m.n_parameters
-    fill!(s.bent, 0.0)
+    fill!(s.bent, zero(eltype(s.bent)))
     for scatter in axes(kernel.targets, 2), j in 1:(a.work.linear ? kernel.along : kernel.active)
         column = (kernel.output[scatter] - 1) * kernel.along + j
         @inbounds for i in 1:items(kernel)
@@ -216,7 +224,7 @@ function bend!(bar, a::StepAdjoint, kernel::Kernel, s::Space, nu_of, before, k, 
             end
         end
     end
-    kernel.bend!(s.bars, s.bent, s.x)
+    bend!(kernel, s.bars, s.bent, s.x)
     scatter_bars!(bar, s.bars, kernel, 1:kernel.along)
     return nothing
 end
@@ -253,7 +261,7 @@ function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_
                     end
                 end
                 begin_step!(a, seeds, tab, start, t, h)
-                k = spared(record) ? stages_again!(a, tab, start, t, h) : stages_of(record, step)
+                k = record isa SmallRecord || spared(record) ? stages_again!(a, tab, start, t, h) : stages_of(record, step)
                 step_adjoint!(lambda, seeds, view(f_bar, :, :, j), a, tab, beta, start, k, t, h)
             end
         end

@@ -11,27 +11,46 @@ Sets how much the error of each state counts in the step that starts at `u`, whe
 are steep, the step is taken with a share of the tolerances: its error there changes with the parameters far faster
 than itself, and gradients of the steps taken would be twenty to two hundred times further off than asked.
 """
-function emphasise!(w::Work{Float64}, u)
-    isempty(w.model.controls) && return nothing
-    fill!(w.emphasis, 1.0)
-    steepest = 0.0
+function emphasise!(w::Work{T}, u) where {T<:Number8}
+    isempty(w.model.controls) && isempty(w.atols) && return nothing
+    fill!(w.emphasis, one(T))
+    steepest = zero(T)
     @inbounds for c in w.model.controls
-        usual = w.atol + w.rtol * abs(u[c.state])
+        usual = atol_of(w, c.state) + w.rtol * abs(u[c.state])
         if c.value == 0
-            w.emphasis[c.state] = max(w.emphasis[c.state], usual / (w.rtol * c.size))
+            w.emphasis[c.state] = greater(w.emphasis[c.state], usual / (w.rtol * c.size))
             continue
         end
-        value, slope = w.v[w.model.base+c.value], c.slope == 0 ? 0.0 : abs(w.slopes[c.slope])
+        value, slope = w.v[w.model.base+c.value], c.slope == 0 ? zero(T) : abs(w.slopes[c.slope])
         steepness = usual * slope / (w.rtol * (abs(value) + c.size))
-        steepest = max(steepest, steepness)
-        w.emphasis[c.state] = max(w.emphasis[c.state], steepness)
+        steepest = greater(steepest, steepness)
+        w.emphasis[c.state] = greater(w.emphasis[c.state], steepness)
     end
-    if steepest > STEEP && w.steep_share < 1
-        w.emphasis ./= w.steep_share
-        w.share = w.steep_share
+    steep = STEEP < steepest
+    if any_lane(steep) && w.steep_share < 1
+        w.emphasis ./= pick(steep, T(w.steep_share), one(T))
+        note_share!(w, steep)
+    end
+    isempty(w.atols) || balance!(w, u)
+    return nothing
+end
+
+atol_of(w::Work, state) = isempty(w.atols) ? w.atol : w.atols[state]
+
+"""
+Lets the error of each state count by its own absolute tolerance, where the solver was given the largest of all: with the
+size of the state at the start of the step, so that no step is allowed more than both tolerances say.
+"""
+function balance!(w::Work, u)
+    largest = maximum(w.atols)
+    @inbounds for i in eachindex(u)
+        w.emphasis[i] *= (largest + w.rtol * abs(u[i])) / (w.atols[i] + w.rtol * abs(u[i]))
     end
     return nothing
 end
+
+note_share!(w::Work, steep) = (w.share = w.steep_share; nothing)
+note_share!(w::Work{Lanes}, steep) = (w.shares[1] = pick(steep, Lanes(w.steep_share), w.shares[1]); nothing)
 
 emphasise!(w::Work, u) = nothing
 

@@ -2,7 +2,8 @@
 
 """
 How to solve; `memory` bounds what is kept for the discrete adjoint of a member, in bytes. `steep_share` is the share of
-the tolerances with which Rodas5P takes steps from where values that control the error are steep.
+the tolerances with which Rodas5P takes steps from where values that control the error are steep. `atols` are absolute
+tolerances of each state and integrated flux, of which `atol` is the least; none where that is the one of all.
 """
 struct Settings
     solver::String
@@ -11,9 +12,21 @@ struct Settings
     max_steps::Int
     memory::Float64
     steep_share::Float64
+    atols::Vector{Float64}
 end
 
-Settings(solver, rtol, atol, max_steps, memory = 1e9) = Settings(solver, rtol, atol, max_steps, memory, 1.0)
+Settings(solver, rtol, atol, max_steps, memory = 1e9, steep_share = 1.0) =
+    Settings(solver, rtol, atol, max_steps, memory, steep_share, Float64[])
+
+"The absolute tolerance that a solver is given: where the norm of its errors knows of each state, the largest of all."
+abstol_of(w::Work{Float64}, s::Settings) = isempty(s.atols) ? s.atol : maximum(s.atols)
+abstol_of(w::Work, s::Settings) = s.atol
+
+"Tells the work what it is solved with."
+function set_tolerances!(w::Work, s::Settings)
+    w.rtol, w.atol, w.atols, w.steep_share = s.rtol, s.atol, s.atols, s.steep_share
+    return w
+end
 
 "Work done: accepted and rejected steps, and the smallest share of the tolerances that one was taken with."
 mutable struct Counts
@@ -66,7 +79,7 @@ function add_drift!(rates, before, w::Work, k::Kernel, space::Space)
             position = k.gather[i, j]
             position <= m.n_states && continue
             at = position - first
-            rate = position > m.base ? w.drift[position-m.base] : (w.finish[at] - w.start[at]) / w.length
+            rate = position > m.base ? w.drift[position-m.base] : (w.finish[at] - w.start[at]) / length_of(w)
             rates[k.targets[i, s]-before] += k.weights[i, s] * space.slopes[i, column] * rate
         end
     end
@@ -145,7 +158,7 @@ clock_only(u, w::Work, t) = (tick!(w); false)
 "Solves the interval set in `w`, from `u0`, and keeps a dense solution."
 function solve_interval(w::Work, u0, alg, J, s::Settings, dense::Bool, counts::Counts)
     look!(w, u0, 0.0)
-    sol = solve(ode_problem(w, u0, J), alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
+    sol = solve(ode_problem(w, u0, J), alg; reltol = s.rtol, abstol = abstol_of(w, s), maxiters = s.max_steps,
                 save_everystep = dense, dense, save_start = dense, verbose = QUIET, isoutofdomain = clock_only,
                 callback = watched(w, s), internalnorm = norm_of(w))
     counts.steps += sol.stats.naccept
@@ -168,7 +181,7 @@ end
 
 function forward!(y, q, model, breaks, p, f, s, dense, counts, clock, alg, J)
     w = set_parameters!(Work{Float64}(model, size(f, 2) == 2; clock), p)
-    w.rtol, w.atol, w.steep_share, w.share = s.rtol, s.atol, s.steep_share, 1.0
+    set_tolerances!(w, s).share = 1.0
     n = model.n_states
     kept = nothing
     for j in 1:length(breaks)-1

@@ -17,7 +17,7 @@ inputs_of(model::Model, nodes::Int) = model.n_states + model.n_parameters + node
 function forward_transitions!(y, q, model, breaks, p, f, s, counts, clock, alg, J)
     n, total, nodes = model.n_states, size_of(model), size(f, 2)
     inputs = inputs_of(model, nodes)
-    w = Work{DualNumber}(model, nodes == 2; clock)
+    w = set_tolerances!(Work{DualNumber}(model, nodes == 2; clock), s)
     transitions = zeros(total, inputs, length(breaks) - 1)
     for j in 1:length(breaks)-1, low in 0:PARTIALS:inputs-1
         point = vcat(y[:, j], p, vec(view(f, :, :, j)))

@@ -26,14 +26,32 @@ Lazy{W}(source) where {W} = Lazy{W}(source, nothing)
 
 function ready!(f::Lazy{W}) where {W}
     if f.wrapper === nothing
-        made = f.source isa AbstractString ? compile(f.source) : f.source
+        made = f.source isa AbstractString ? compile(f.source) : prepared(f.source, W)
         f.wrapper = Base.invokelatest(W, made)
     end
     return nothing
 end
 
+# Over lanes, what is not written as source is a function of plain numbers, and applied lane by lane.
+prepared(source, ::Type{W}) where {W} = source
+prepared(source::Function, ::Type{<:FunctionWrapper{Nothing,<:Tuple{Matrix{Lanes},Vararg}}}) = ByLane(source)
+
 const Two{T} = FunctionWrapper{Nothing,Tuple{Block{T},Block{T}}}
 const Three{T} = FunctionWrapper{Nothing,Tuple{Block{T},Block{T},Block{T}}}
+
+"The functions of a kernel that solve and differentiate on numbers of lanes: those of the same name."
+struct LaneFunctions
+    value!::Lazy{Two{Lanes}}
+    slopes!::Lazy{Three{Lanes}}
+    pull!::Lazy{Three{Lanes}}
+    partials!::Lazy{Three{Lanes}}
+    bend!::Lazy{Three{Lanes}}
+    branch!::Lazy{Two{Lanes}}
+
+    LaneFunctions(value, slopes, pull, partials, bend, branch) =
+        new(Lazy{Two{Lanes}}(value), Lazy{Three{Lanes}}(slopes), Lazy{Three{Lanes}}(pull), Lazy{Three{Lanes}}(partials),
+            Lazy{Three{Lanes}}(bend), Lazy{Two{Lanes}}(branch))
+end
 
 """
     Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0, decisions = 0; adds, partials, columns)
@@ -68,6 +86,7 @@ struct Kernel
     pull_event!::Lazy{Three{Float64}}
     dual_value!::Lazy{Two{DualNumber}}
     dual_slopes!::Lazy{Three{DualNumber}}
+    lanes::LaneFunctions
     gather::Matrix{Int}
     output::Vector{Int}
     targets::Matrix{Int}
@@ -91,7 +110,7 @@ function Kernel(sources, gather, output, targets, weights, active, along, variab
     return Kernel(Lazy{Two{Float64}}(value), Lazy{Three{Float64}}(slopes), Lazy{Three{Float64}}(pull),
                   Lazy{Three{Float64}}(partials), Lazy{Three{Float64}}(bend), Lazy{Two{Float64}}(branch), Lazy{Three{Float64}}(sided), Lazy{Two{Float64}}(event),
                   Lazy{Three{Float64}}(pull_event), Lazy{Two{DualNumber}}(value), Lazy{Three{DualNumber}}(slopes),
-                  gather, output, targets, weights, active, along, variable, branches, decisions, adds, columns)
+                  LaneFunctions(value, slopes, pull, partials, bend, branch), gather, output, targets, weights, active, along, variable, branches, decisions, adds, columns)
 end
 
 items(k::Kernel) = size(k.gather, 1)
@@ -101,8 +120,16 @@ outputs(k::Kernel) = maximum(k.output; init = 0)
 
 @inline value!(k::Kernel, out::Block{Float64}, x) = k.value!(out, x)
 @inline value!(k::Kernel, out::Block{DualNumber}, x) = k.dual_value!(out, x)
+@inline value!(k::Kernel, out::Block{Lanes}, x) = k.lanes.value!(out, x)
 @inline slopes!(k::Kernel, out::Block{Float64}, slopes, x) = k.slopes!(out, slopes, x)
 @inline slopes!(k::Kernel, out::Block{DualNumber}, slopes, x) = k.dual_slopes!(out, slopes, x)
+@inline slopes!(k::Kernel, out::Block{Lanes}, slopes, x) = k.lanes.slopes!(out, slopes, x)
+for f in (:pull!, :partials!, :bend!)
+    @eval @inline $f(k::Kernel, a::Block{Float64}, b, x) = k.$f(a, b, x)
+    @eval @inline $f(k::Kernel, a::Block{Lanes}, b, x) = k.lanes.$f(a, b, x)
+end
+@inline branch!(k::Kernel, marks::Block{Float64}, x) = k.branch!(marks, x)
+@inline branch!(k::Kernel, marks::Block{Lanes}, x) = k.lanes.branch!(marks, x)
 
 "What one kernel reads and writes; `seeds`, `bent` and `bars` serve adjoints only."
 struct Space{T}
@@ -231,7 +258,7 @@ end
 
 "Sets the seeds of a kernel from the gradient to the rates, or of a stage from that to its values."
 function seed!(seeds, bar, k::Kernel)
-    fill!(seeds, 0.0)
+    fill!(seeds, zero(eltype(seeds)))
     @inbounds for s in axes(k.targets, 2)
         o = k.output[s]
         for i in axes(k.targets, 1)
@@ -245,7 +272,7 @@ end
 function scatter_bars!(bar, bars, k::Kernel, columns)
     @inbounds for j in columns, i in axes(bars, 1)
         bar[k.gather[i, j]] += bars[i, j]
-        bars[i, j] = 0.0
+        bars[i, j] = zero(eltype(bars))
     end
     return nothing
 end

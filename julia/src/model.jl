@@ -82,6 +82,22 @@ function ready!(m::Model; adjoint = "none")
     return m
 end
 
+"The same for numbers of lanes."
+function ready_lanes!(m::Model; adjoint::Bool)
+    lock(m.lock) do
+        for k in Iterators.flatten((m.stages, m.kernels))
+            ready!(k.lanes.value!)
+            ready!(k.lanes.slopes!)
+            !adjoint && k.branches > 0 && ready!(k.lanes.branch!)
+            adjoint && isempty(k.columns) && ready!(k.lanes.pull!)
+            adjoint && prepares(k) && ready!(k.lanes.partials!)
+            adjoint && ready!(k.lanes.bend!)
+        end
+        adjoint || foreach(k -> ready!(k.lanes.value!), m.guards)
+    end
+    return m
+end
+
 "The pattern of the Jacobian and, for each list of contributions, where these go in the pattern's values."
 function sparsity(n_states, n_fluxes, lists)
     n = n_states + n_fluxes
@@ -122,9 +138,12 @@ mutable struct Work{T}
     length::Float64             # of the interval; time counts from its start
     time::Float64               # of the point that is set
     step_start::Float64
-    const emphasis::Vector{Float64}   # by how much more the error of each rate counts
+    const lengths::Vector{T}    # of the intervals of lanes, one number of all; and the smallest share of these: fields of
+    const shares::Vector{T}     # their own are not aligned as numbers of lanes are to be
+    const emphasis::Vector{T}   # by how much more the error of each rate counts
     rtol::Float64
-    atol::Float64
+    atol::Float64               # the least of all
+    atols::Vector{Float64}      # of each state and integrated flux, where they differ
     steep_share::Float64        # of the tolerances, for steps from where values are steep
     share::Float64              # the smallest share that a step of this member was taken with
     resolution::Float64         # how closely switches are located, as a share of the interval
@@ -140,7 +159,7 @@ function Work{T}(m::Model, linear::Bool; adjoint = false, clock = Clock()) where
     return Work{T}(m, v, spaces(m.stages), spaces(m.kernels), Space{T}[Space{T}(k, false) for k in m.guards],
                    forcing(), forcing(), zeros(T, nnz(m.pattern)),
                    zeros(T, length(m.depends.states)), zeros(T, m.n_values - m.base), NOTHING, false, false, linear, 1.0, 0.0, 0.0,
-                   ones(size_of(m)), 0.0, 0.0, 1.0, 1.0,
+                   ones(T, 1), ones(T, 1), ones(T, size_of(m)), 0.0, 0.0, Float64[], 1.0, 1.0,
                    0.0, clock, next_look(clock))
 end
 
@@ -149,8 +168,12 @@ end
 
 "Calls `f(kernel, space)` for all stages and kernels."
 @inline function each(f, w::Work)
-    foreach(f, w.model.stages, w.stages)
-    foreach(f, w.model.kernels, w.kernels)
+    for (k, s) in zip(w.model.stages, w.stages)
+        f(k, s)
+    end
+    for (k, s) in zip(w.model.kernels, w.kernels)
+        f(k, s)
+    end
 end
 
 forget!(w::Work) = (w.known = NOTHING; w.partial = w.looked = false; nothing)
@@ -186,12 +209,17 @@ function set_forcing!(w::Work, fraction)
     return w
 end
 
+@inline length_of(w::Work) = w.length
+@inline length_of(w::Work{Lanes}) = @inbounds w.lengths[1]
+@inline set_time!(w::Work, t) = (w.time = t; nothing)
+@inline set_time!(w::Work{Lanes}, t) = nothing      # known only to tell whether a point was set before
+
 "Sets the states, and the forcing at time `t` after the start of the interval; what is known stays known at the same point."
 @inline function set_point!(w::Work, u, t)
     w.known != NOTHING && here(w, u, t) && return w
     copyto!(w.v, 1, u, 1, w.model.n_states)
-    w.linear && set_forcing!(w, t / w.length)
-    w.time = t
+    w.linear && set_forcing!(w, t / length_of(w))
+    set_time!(w, t)
     forget!(w)
     return w
 end
@@ -229,6 +257,15 @@ function rates!(rates, w::Work)
     return nothing
 end
 
+"The same where the slopes are known: their kernels have computed them as well."
+function known_rates!(rates, w::Work)
+    fill!(rates, zero(eltype(rates)))
+    for (k, s) in zip(w.model.kernels, w.kernels)
+        add_rates!(rates, s.out, k)
+    end
+    return nothing
+end
+
 "Values of the Jacobian of all rates to the states at the point set in `w`, in the order of the pattern."
 function jacobian!(w::Work)
     w.known == SLOPES && return w.entries
@@ -252,12 +289,12 @@ end
 Gradient of `rates_bar' * rates` at the point set in `w`: assigned to `bar`, shaped like `v`, for states
 and forcings; added up in `w` for parameters, until `collect_parameters!` is called.
 """
-function pull!(bar, w::Work{Float64}, rates_bar)
+function pull!(bar, w::Work, rates_bar)
     m = w.model
     partials!(w)
-    fill!(bar, 0.0)
+    fill!(bar, zero(eltype(bar)))
     for (k, s) in zip(m.kernels, w.kernels)
-        k.pull!(s.bars, seed!(s.seeds, rates_bar, k), gather!(s.x, w.v, k, 1:k.active))
+        pull!(k, s.bars, seed!(s.seeds, rates_bar, k), gather!(s.x, w.v, k, 1:k.active))
         scatter_bars!(bar, s.bars, k, 1:k.along)
     end
     for at in reverse(eachindex(m.stages))
@@ -267,11 +304,11 @@ function pull!(bar, w::Work{Float64}, rates_bar)
 end
 
 "Computes the partial derivatives of all stages at the point set in `w`, and what they assign."
-function partials!(w::Work{Float64})
+function partials!(w::Work)
     w.partial && return nothing
     for (k, s) in zip(w.model.stages, w.stages)
         gather!(s.x, w.v, k, 1:k.active)
-        prepares(k) ? k.partials!(s.out, s.partials, s.x) : w.known == NOTHING && value!(k, s.out, s.x)
+        prepares(k) ? partials!(k, s.out, s.partials, s.x) : w.known == NOTHING && value!(k, s.out, s.x)
         w.known == NOTHING && assign!(w.v, s.out, k)
     end
     w.known == NOTHING && (w.known = VALUES)
@@ -280,10 +317,10 @@ function partials!(w::Work{Float64})
 end
 
 "Moves the gradients of what a stage has assigned, in `bar`, on to what it was computed from; later stages come before."
-function pull_stage!(bar, w::Work{Float64}, at)
+function pull_stage!(bar, w::Work, at)
     k, s = w.model.stages[at], w.stages[at]
     seed!(s.seeds, bar, k)
-    isempty(k.columns) ? k.pull!(s.bars, s.seeds, s.x) : multiply!(s.bars, s.seeds, s.partials, k)
+    isempty(k.columns) ? pull!(k, s.bars, s.seeds, s.x) : multiply!(s.bars, s.seeds, s.partials, k)
     scatter_bars!(bar, s.bars, k, 1:k.along)
     return nothing
 end

@@ -316,7 +316,7 @@ end
 "What solves the linear systems of the steps of a solver, in words."
 function linear_solver(m::Model, solver, sensitivity)
     core = core_of(m.pattern)
-    size_of(m) <= DENSE && return "dense"
+    (is_small(m) || size_of(m) <= DENSE) && return "dense"
     tridiagonal(m.pattern, core) && return "banded"
     multifrontal = solver == "Rodas5P" && sensitivity != "forward" && fronts_of(m) !== nothing
     return multifrontal ? "sparse direct (multifrontal)" : "sparse direct (KLU)"

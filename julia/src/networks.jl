@@ -166,6 +166,14 @@ function through!(net::Network, m, before, count, derivatives::Val{D}, ::Val{T})
     return nothing
 end
 
+"One of the functions below, of a network, as a kernel calls it."
+struct OfNetwork{F}
+    function_of::F
+    net::Network
+end
+
+(f::OfNetwork)(arguments::Vararg{Any,N}) where {N} = f.function_of(f.net, arguments...)
+
 "Calls `f(before, count)` for each group of items."
 @inline function groups(f, net::Network)
     for before in 0:GROUP:net.items-1
@@ -173,14 +181,14 @@ end
     end
 end
 
-struct Value
-    net::Network
-end
+value!(net::Network, out, x) = results!(net, out, x, Val(0))
 
-function (f::Value)(out, x)
-    net = f.net
+# Of `partials!` of a stage nothing but the results is wanted: what the layers made of them stays in the workspace, for `pull!`.
+partials!(net::Network, out, partials, x) = results!(net, out, x, Val(1))
+
+function results!(net::Network, out, x, derivatives)
     groups(net) do before, count
-        through!(net, x, before, count, Val(0), Val(false))
+        through!(net, x, before, count, derivatives, Val(false))
         take_results!(out, net, x, before, count)
     end
     return nothing
@@ -194,62 +202,54 @@ function take_results!(out, net::Network, x, before, count)
     return nothing
 end
 
-# Of `partials!` of a stage nothing but the results is wanted: what the layers made of them stays in the workspace, for `pull!`.
-struct Kept
-    net::Network
-end
-
-function (f::Kept)(out, partials, x)
-    net = f.net
-    groups(net) do before, count
-        through!(net, x, before, count, Val(1), Val(false))
-        take_results!(out, net, x, before, count)
-    end
-    return nothing
-end
-
-struct Slopes
-    net::Network
-end
-
-function (f::Slopes)(out, slopes, x)
-    net = f.net
+function slopes!(net::Network, out, slopes, x)
     groups(net) do before, count
         through!(net, x, before, count, Val(1), Val(true))
+        take_results!(out, net, x, before, count)
         last, o, n = net.results[end], results(net), features(net)
-        @inbounds for c in 1:count, j in 1:o
-            out[before+c, j] = x[last+(c-1)*o+j]
-            for i in 1:n
-                slopes[before+c, (j-1)*n+i] = x[last+(i*count+c-1)*o+j]
-            end
+        @inbounds for c in 1:count, j in 1:o, i in 1:n
+            slopes[before+c, (j-1)*n+i] = x[last+(i*count+c-1)*o+j]
         end
     end
     return nothing
 end
 
 # At the point of the last `partials!`, or `bend!`: the workspace is that of the only group of items, or of the last one.
-struct Pull
-    net::Network
-end
-
-function (f::Pull)(bars, seeds, x)
-    net = f.net
+function pull!(net::Network, bars, seeds, x)
     groups(net) do before, count
         net.items > GROUP && through!(net, x, before, count, Val(1), Val(false))
-        here, there = net.going
-        o = results(net)
+        here, o = first(net.going), results(net)
         @inbounds for c in 1:count, j in 1:o
             x[here+(c-1)*o+j] = seeds[before+c, j]
         end
-        for l in reverse(eachindex(net.layers))
-            layer = net.layers[l]
-            @inbounds @simd ivdep for i in 1:count*layer.outputs
-                x[here+i] *= x[net.slopes[l]+i]
-            end
-            back!(bars, net, x, l, here, there, count, 0)
-            here, there = there, here
+        pull_layers!(bars, net, x, before, count, 0)
+    end
+    return nothing
+end
+
+"Takes gradients to the results of `count` items after `before`, and to their derivatives in `ways` ways, to weights and features."
+function pull_layers!(bars, net::Network, x, before, count, ways)
+    here, there = net.going
+    for l in reverse(eachindex(net.layers))
+        beyond = count * net.layers[l].outputs
+        slopes, bends, sums = net.slopes[l], net.bends[l], net.sums[l]
+        @inbounds @simd ivdep for i in 1:beyond
+            x[here+i] *= x[slopes+i]
         end
-        add_features!(bars, net, x, here, before, count)
+        @inbounds for way in 1:ways
+            at = way * beyond
+            @simd ivdep for i in 1:beyond
+                bar = x[here+at+i]
+                x[here+i] = muladd(bar * x[bends+i], x[sums+at+i], x[here+i])
+                x[here+at+i] = bar * x[slopes+i]
+            end
+        end
+        back!(bars, net, x, l, here, there, count, ways)
+        here, there = there, here
+    end
+    n = features(net)
+    @inbounds for c in 1:count, i in 1:n
+        bars[before+c, i] += x[here+(c-1)*n+i]
     end
     return nothing
 end
@@ -282,48 +282,18 @@ function back!(bars, net::Network, x, l, here, there, count, ways)
     return nothing
 end
 
-function add_features!(bars, net::Network, x, here, before, count)
-    n = features(net)
-    @inbounds for c in 1:count, i in 1:n
-        bars[before+c, i] += x[here+(c-1)*n+i]
-    end
-    return nothing
-end
-
-struct Bend
-    net::Network
-end
-
-function (f::Bend)(bars, bent, x)
-    net = f.net
+function bend!(net::Network, bars, bent, x)
     n, o = features(net), results(net)
     groups(net) do before, count
         through!(net, x, before, count, Val(2), Val(true))
-        here, there = net.going
+        here = first(net.going)
         @inbounds for c in 1:count, j in 1:o
             x[here+(c-1)*o+j] = 0.0
             for way in 1:n
                 x[here+(way*count+c-1)*o+j] = bent[before+c, (j-1)*n+way]
             end
         end
-        for l in reverse(eachindex(net.layers))
-            beyond = count * net.layers[l].outputs
-            first, second, sums = net.slopes[l], net.bends[l], net.sums[l]
-            @inbounds @simd ivdep for i in 1:beyond
-                x[here+i] *= x[first+i]
-            end
-            @inbounds for way in 1:n
-                at = way * beyond
-                @simd ivdep for i in 1:beyond
-                    bar = x[here+at+i]
-                    x[here+i] = muladd(bar * x[second+i], x[sums+at+i], x[here+i])
-                    x[here+at+i] = bar * x[first+i]
-                end
-            end
-            back!(bars, net, x, l, here, there, count, n)
-            here, there = there, here
-        end
-        add_features!(bars, net, x, here, before, count)
+        pull_layers!(bars, net, x, before, count, n)
     end
     return nothing
 end
@@ -340,6 +310,8 @@ function network_stage(items, widths, biases, activations, shapes, first, gather
     rest = fill(first, items * (net.columns - features(net)))
     rest[1:net.weights] .= first .+ (0:net.weights-1)
     along, variable = features(net), features(net) + weight_columns(net)
-    return Kernel((Value(net), Slopes(net), Pull(net), Bend(net)), hcat(gather, reshape(rest, items, :)),
-                  collect(1:results(net)), targets, ones(size(targets)), along, along, variable; partials = Kept(net))
+    sources = map(f -> OfNetwork(f, net), (value!, slopes!, pull!, bend!, sides!))
+    return Kernel(sources, hcat(gather, reshape(rest, items, :)),
+                  collect(1:results(net)), targets, ones(size(targets)), along, along, variable, located_units(net);
+                  partials = OfNetwork(partials!, net))
 end

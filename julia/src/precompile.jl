@@ -41,5 +41,11 @@
                 tangent(model, result.tape, y0, p, f, [1])
             end
         end
+        # In lockstep.
+        for nodes in 1:2
+            model, settings = chain(3), Settings("Rodas5P", 1e-4, 1e-6, 1000)
+            result = forward(model, breaks, fill(0.3, 9), fill(2.0, 3), fill(0.5, 6nodes), nodes, settings, "discrete")
+            backward(model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1, 2, 3])
+        end
     end
 end

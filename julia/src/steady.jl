@@ -38,7 +38,7 @@ mutable struct Search{L,M}
     const residual::Vector{Float64}
     const terms::Vector{Float64}
     rtol::Float64
-    atol::Float64
+    const atol::Vector{Float64}                 # of each state
     left::Int                                   # factorisations that are still allowed
     pivots::Int                                 # matrices that were factorised with the same pivots
     broken::Symbol                              # which range a steady state was out of, the last that was
@@ -46,13 +46,14 @@ end
 
 function Search(w::Work{Float64}, J, linsolve, values, places, low, high, s::Settings)
     n = w.model.n_states
+    set_tolerances!(w, s)
     # Its diagonal makes the first, never used, matrix regular.
     foreach(i -> J[i, i] = 1.0, 1:n)
     linear = init(SciMLBase.LinearProblem(J, zeros(n)), linsolve; verbose = QUIET)
     states() = zeros(n)
     rates() = zeros(size_of(w.model))
     return Search(w, linear, J, copy(values), places, low, high, states(), rates(), states(), rates(), states(), states(),
-                  states(), states(), states(), s.rtol, s.atol, 0, 0, :OutOfRange)
+                  states(), states(), states(), s.rtol, isempty(s.atols) ? fill(s.atol, n) : s.atols[1:n], 0, 0, :OutOfRange)
 end
 
 "The pattern of the Jacobian of the states alone, and which entry of the whole each of its values is."
@@ -84,7 +85,8 @@ largest(s::Search, x) = maximum(i -> abs(x[i]) * s.weights[i], eachindex(s.weigh
 "Whether all states are within their bounds, but for what the tolerance allows."
 inside(s::Search, y) = all(eachindex(y)) do i
     low, high = s.low[i], s.high[i]
-    (low == -Inf || y[i] >= low - s.atol - s.rtol * abs(low)) && (high == Inf || y[i] <= high + s.atol + s.rtol * abs(high))
+    slack = s.atol[i]
+    (low == -Inf || y[i] >= low - slack - s.rtol * abs(low)) && (high == Inf || y[i] <= high + slack + s.rtol * abs(high))
 end
 
 "Sets the matrix `I shift - J` at `y`; whether it is finite."
@@ -194,7 +196,7 @@ function arrive!(y, s::Search)
     evaluate!(s.trial_rates, s, s.trial) || return :NotFinite
     polish!(s)
     try
-        guard!(s.work, s.trial, 0.0, s.rtol, s.atol)
+        guard!(s.work, s.trial, 0.0)
     catch failure
         failure isa Failure || rethrow()
         s.broken = failure.code

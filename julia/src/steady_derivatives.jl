@@ -48,12 +48,7 @@ function steady_adjoint(model::Model, y::Matrix{Float64}, p::Matrix{Float64}, f:
                             view(y_bar, :, m), view(q_bar, :, m))
         end
     end
-    for m in eachindex(codes)
-        if codes[m] != "Success"
-            p_bar[:, m] .= 0
-            f_bar[:, m] .= 0
-        end
-    end
+    clear_failed!(codes, 0, p_bar, f_bar)
     return (; p = p_bar, f = f_bar, codes = join(codes, ","))
 end
 
@@ -107,8 +102,6 @@ function steady_tangent(model::Model, y, p, f, p_dot, f_dot, good, seconds = Inf
                             p_dot[:, m, :], f_dot[:, m, :])
         end
     end
-    for m in eachindex(codes)
-        codes[m] == "Success" || (y_dot[:, m, :] .= 0; q_dot[:, m, :] .= 0)
-    end
+    clear_failed!(codes, 1, y_dot, q_dot)
     return (; y = y_dot, q = q_dot, codes = join(codes, ","))
 end

@@ -2,6 +2,8 @@
 
 const STAGES = 8
 
+include("small_records.jl")
+
 "The accepted steps of consecutive intervals: their sizes, and states and stages k of each, or no stages (`Sparing`)."
 struct StepRecord
     n::Int
@@ -36,17 +38,18 @@ What is kept of one member: its record, or where that grew too large, the number
 and the size of the step that it began with.
 """
 struct MemberRecord
-    record::Union{Nothing,StepRecord}
+    record::Union{Nothing,StepRecord,SmallRecord}
     counts::Vector{Int}
     initial_steps::Vector{Float64}
 end
 
 "States at the end of a step of the interval `j`, the one numbered `at` in the record."
-finish_of(r::StepRecord, step, at, y, j) = step + 1 < r.first[at+1] ? point(r, step + 1) : view(y, :, j + 1)
+finish_of(r, step, at, y, j) = step + 1 < r.first[at+1] ? point(r, step + 1) : view(y, :, j + 1)
 
 # The two places that know how the solver keeps its numbers.
 stage_vectors(integrator) = integrator.cache.ks
 tableau(integrator) = integrator.cache.tab
+work_of(integrator) = integrator.p
 
 function remember!(sparing::Sparing, integrator, t, h)
     r = sparing.record
@@ -74,8 +77,8 @@ close_interval!(r::StepRecord) = push!(r.first, steps(r) + 1)
 close_interval!(r::Sparing) = close_interval!(r.record)
 
 function stepper(w::Work{Float64}, alg, J, s::Settings)
-    w.resolution, w.rtol, w.atol, w.steep_share = s.rtol, s.rtol, s.atol, s.steep_share
-    return init(ode_problem(w, zeros(size_of(w.model)), J), alg; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
+    set_tolerances!(w, s).resolution = s.rtol
+    return init(ode_problem(w, zeros(size_of(w.model)), J), alg; reltol = s.rtol, abstol = abstol_of(w, s), maxiters = s.max_steps,
                 save_everystep = false, save_start = false, save_end = false, dense = false, verbose = QUIET,
                 isoutofdomain = switched, internalnorm = EmphasisNorm(w))
 end
@@ -104,7 +107,7 @@ function march!(record, initial_steps, y, q, w::Work{Float64}, breaks, f, interv
             tick!(w)
             step!(integrator)
             check(SciMLBase.check_error(integrator))
-            guard!(w, integrator.u, integrator.t, s.rtol, s.atol)
+            guard!(w, integrator.u, integrator.t)
             record === nothing || remember!(record, integrator, t, integrator.dt)
             longest = max(longest, integrator.t - t)
         end
@@ -130,6 +133,13 @@ mutable struct Workspace{I,A}
 end
 
 function Workspace(model::Model, linear::Bool, s::Settings, clock = Clock(); adjoint = false, directions = 0)
+    if is_small(model)
+        # What is taken again is a block of intervals that fits into memory.
+        free = Settings(s.solver, s.rtol, s.atol, s.max_steps, Inf, s.steep_share, s.atols)
+        integrator = Stepper{Float64}(model, linear, free, clock; adjoint, keeps = true)
+        along = adjoint ? StepAdjoint(integrator.work, SmallSolver(integrator.space)) : directions > 0 ? StepTangent(model, linear, directions) : nothing
+        return Workspace(integrator, along, StepRecord(model.n_states))
+    end
     return with_solver(s.solver, step_prototype(model)...) do alg, J
         w = Work{Float64}(model, linear; adjoint, clock)
         integrator = stepper(w, alg, J, s)

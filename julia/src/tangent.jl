@@ -105,13 +105,13 @@ Pushes the directions of one member through the steps that were kept, or are tak
 `y_dot` `(states, breaks, directions)`, given its first column, and `q_dot` `(fluxes, intervals, directions)`.
 """
 function tangent!(y_dot, q_dot, p_dot, f_dot, workspace::Workspace, breaks, p, f, kept::MemberRecord, y, s::Settings)
-    set_parameters!(workspace.integrator.p, p)
+    set_parameters!(work_of(workspace.integrator), p)
     push_steps!(y_dot, q_dot, p_dot, f_dot, workspace.along, workspace.integrator, breaks, p, f, kept, y, s)
 end
 
 function push_steps!(y_dot, q_dot, p_dot, f_dot, a, integrator, breaks, p, f, kept, y, s)
     n, total, tab = a.work.model.n_states, size_of(a.work.model), tableau(integrator)
-    w = integrator.p
+    w = work_of(integrator)
     sides = w.model.decisions ? Sides(w.model) : nothing
     for block in Iterators.reverse(blocks(kept, n, s.memory))
         record = kept.record === nothing || spared(kept.record) ? again(integrator, breaks, f, kept, y, block, s) : kept.record
@@ -125,7 +125,7 @@ function push_steps!(y_dot, q_dot, p_dot, f_dot, a, integrator, breaks, p, f, ke
                 for step in record.first[at]:record.first[at+1]-1
                     tick!(w)
                     t, h, start = record.starts[step], record.sizes[step], point(record, step)
-                    step_tangent!(a, tab, start, stages_of(record, step), t, h)
+                    step_tangent!(a, tab, start, record isa SmallRecord ? stages_of(record, step, integrator) : stages_of(record, step), t, h)
                     if sides !== nothing && short(w, h)
                         for turn in turns(w, sides, start, finish_of(record, step, at, y, j), t, h)
                             push_turn!(a.u, turn, a.work, start, t)

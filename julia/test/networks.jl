@@ -1,6 +1,6 @@
 # The four functions of a network against its values by dual numbers, for every activation, for few items and several groups.
 
-using PydiffgeoSolvers: Network, Value, Slopes, Pull, Bend, Kept, weight_columns
+using PydiffgeoSolvers: Network, value!, slopes!, partials!, pull!, bend!, weight_columns
 
 @testset "networks: activation $code, $items items" for code in 0:7, items in (1, 3, 35)
     widths, shapes = [3, 9, 4, 2], [1.0, 1.7, 1.0]
@@ -14,12 +14,12 @@ using PydiffgeoSolvers: Network, Value, Slopes, Pull, Bend, Kept, weight_columns
     end
     function values(x)
         out = zeros(eltype(x), items, o)
-        Value(net)(out, filled(x))
+        value!(net, out, filled(x))
         return out
     end
     function slopes(x)
         out, found = zeros(eltype(x), items, o), zeros(eltype(x), items, o * n)
-        Slopes(net)(out, found, filled(x))
+        slopes!(net, out, found, filled(x))
         @test out == values(x)
         return found
     end
@@ -39,16 +39,16 @@ using PydiffgeoSolvers: Network, Value, Slopes, Pull, Bend, Kept, weight_columns
     end
     seeds, bent = cos.(reshape(1.0:items*o, items, o)), cos.(reshape(1.0:items*o*n, items, o * n))
     x, bars = filled(given), zeros(items, n + weight_columns(net))
-    Kept(net)(zeros(items, o), zeros(items, 0), x)
-    Pull(net)(bars, seeds, x)
+    partials!(net, zeros(items, o), zeros(items, 0), x)
+    pull!(net, bars, seeds, x)
     @test bars[1:used] ≈ jacobian' * vec(seeds) rtol = 1e-10
     bars .= 0
-    Bend(net)(bars, bent, x)
+    bend!(net, bars, bent, x)
     expected = ForwardDiff.gradient(x -> sum(bent .* slopes(x)), given)
     @test bars[1:used] ≈ expected rtol = 1e-9 atol = 1e-12
     # What bending leaves behind serves the transposed product.
     bars .= 0
-    Pull(net)(bars, seeds, x)
+    pull!(net, bars, seeds, x)
     @test bars[1:used] ≈ jacobian' * vec(seeds) rtol = 1e-10
     @test all(iszero, bars[used+1:end])
 end

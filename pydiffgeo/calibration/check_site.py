@@ -17,6 +17,7 @@ from ..checks import check_positive
 from ..engines.base import Options
 from ..observe import SAME
 from ..solve import Solution
+from ..tolerances import times_atol, tolerances
 from ..transforms import Bounded
 from .objective import Prior
 from .site import Site
@@ -50,8 +51,9 @@ def check_site(
         end = site.times[0] + site.warmup + duration
         slack = SAME * (site.times[-1] - site.times[0])
         site = site.between(0, min(int(np.searchsorted(site.times, end - slack)), len(site.times) - 1))
-    rtol = float(site.settings.get("rtol", Options.rtol))
-    ratio = float(site.settings.get("atol", Options.atol)) / rtol
+    rtol = first = float(site.settings.get("rtol", Options.rtol))
+    asked = site.settings.get("atol", Options.atol)
+    ratio = tolerances(site.model, rtol, asked, Options.atol).atol / rtol
     if rtols is None:
         rtols = [max(part * rtol, min(rtol, TIGHTEST)) for part in PARTS]
     random = torch.Generator().manual_seed(seed)
@@ -62,7 +64,8 @@ def check_site(
 
     def evaluate(moved: Mapping[str, Tensor], rtol: float, atol: float) -> tuple[Tensor, Solution]:
         x = torch.cat([moved.get(g.name, g.value) for g in groups], dim=1)
-        loss, solution = replace(site, settings={**site.settings, "rtol": rtol, "atol": atol}).objective(x)
+        own = times_atol(asked, rtol / first) if isinstance(asked, Mapping) else atol
+        loss, solution = replace(site, settings={**site.settings, "rtol": rtol, "atol": own}).objective(x)
         return loss.sum(), solution
 
     name = f"{site.loss} of {site.name}{' with priors' if site.priors else ''}"

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..arrays import Array, Indices, Json
+from ..engines.interrupts import saved_when_stopped
 from ..errors import DataError, InputError, PydiffgeoError, SolverError
 from ..observe import SAME
 from .checkpoint import Checkpoint
@@ -79,7 +80,7 @@ def calibrate(
     )
     report = Progress(progress, 0.0, callback)
     mistakes: dict[str, InputError] = {}
-    try:
+    with saved_when_stopped(keep.save, keep.where, report.close):
         searches = {
             name: _Search(site, strategy, keep, report, number, len(named))
             for number, (name, site) in enumerate(named.items(), 1)
@@ -106,14 +107,6 @@ def calibrate(
         if len(mistakes) < len(named):
             # Else nothing has been found that would be lost.
             keep.save()
-    except BaseException as error:
-        # An error of the callback, say, must not cost what has been found.
-        keep.save()
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(keep.where()) from None
-        raise
-    finally:
-        report.close()
     why = {**keep.now.failed, **{name: _of_site(name, error) for name, error in mistakes.items()}}
     failures = {name: why[name] for name in named if name in why}
     if not keep.now.finished:

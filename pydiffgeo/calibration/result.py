@@ -12,6 +12,7 @@ from torch import Tensor
 from ..arrays import Array
 from ..errors import InputError
 from ..solve import Solution
+from ..transforms import nearest_bound
 from .objective import LIKELIHOODS, POWERS, count
 from .search import State
 from .site import Site
@@ -72,6 +73,15 @@ class CalibrationResult:
     def values(self, site: str) -> dict[str, float]:
         """The best values found: name -> number."""
         return {k: float(v) for k, v in self.sites[site].values(self.x(site)).items()}
+
+    def on_bounds(self, site: str) -> dict[str, str]:
+        """Of the best values, those within a hundredth of their range of a bound: name -> "lower" or "upper".
+
+        There the bound decides, not the data: widen it, or ask whether the process is there at all.
+        """
+        values, items = self.values(site), self.sites[site].transforms.items
+        near = {item.name: nearest_bound(values[item.name], item.low, item.high) for item in items}
+        return {name: bound for name, bound in near.items() if bound is not None}
 
     def standard_errors(self, site: str) -> dict[str, float]:
         """How well the best values are known: name -> standard error, in the unit of the value.

@@ -20,6 +20,7 @@ from ..jacobian import jacobian
 from ..model import Model, TimeSeries, check_times
 from ..observe import Observation
 from ..solve import Method, Solution, solve
+from ..tolerances import times_atol
 from ..transforms import Bounded, Transforms, bounded
 from .objective import (
     LIKELIHOODS,
@@ -220,9 +221,9 @@ class Site(Made):
 
     def coarse(self) -> Site:
         """The site with tolerances that are enough to compare candidates, both looser by the same factor."""
-        rtol, atol = float(self.settings.get("rtol", Options.rtol)), float(self.settings.get("atol", Options.atol))
+        rtol, atol = float(self.settings.get("rtol", Options.rtol)), self.settings.get("atol", Options.atol)
         looser = max(SCREENING / rtol, 1.0)
-        return replace(self, settings={**self.settings, "rtol": looser * rtol, "atol": looser * atol})
+        return replace(self, settings={**self.settings, "rtol": looser * rtol, "atol": times_atol(atol, looser)})
 
     def evaluate(self, x: Array, *, gradient: bool = True, normal: bool = False) -> Evaluation:
         """Loss and derivatives at the rows of `x`, `(members, n)`. A member that cannot be solved has an infinite loss.
@@ -323,7 +324,7 @@ class Site(Made):
             parts.append(residuals(solved[-1], self.tuning, self.loss) if self.tuning else variable[:, :0])
             return torch.cat(parts, dim=1)
 
-        value, derivative = jacobian(of, torch.from_numpy(np.array(x)))
+        value, derivative = jacobian(of, torch.from_numpy(np.array(x)), mode="forward")
         good = solved[-1].ok.reshape(-1, 1)
         value, derivative = torch.where(good, value, 0.0), torch.where(good.unsqueeze(-1), derivative, 0.0)
         lengths = [sum(o.values.shape[-1] for o in self.observations), len(self.priors)]

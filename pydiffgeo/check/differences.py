@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import Array, Indices
 from ..errors import BoundsError
 
 # The largest step, relative to the size of the inputs; steps are halved from there.
@@ -56,7 +57,7 @@ def difference(
             values[step] = at(step)
         return values[step]
 
-    first = _first(value, one_sided)
+    first = within_bounds(value, LARGEST, one_sided)
     rounding = float(np.finfo(float).eps)
     best = _sweep(value, first, one_sided, rounding)
     for k in range(1, SWEEPS):
@@ -76,23 +77,37 @@ def _sweep(value: Callable[[float], float], first: float, one_sided: bool, noise
     right = [(value(h) - centre) / h for h in steps]
     left = right if one_sided else [(centre - value(-h)) / h for h in steps]
     slopes = [(a + b) / 2 for a, b in zip(left, right, strict=True)]
-    base = 2 if one_sided else 4
-    entries, row = list[tuple[float, float, float]](), slopes[:1]
-    for k in range(1, LEVELS):
-        above, row = row, [slopes[k]]
-        for j in range(1, k + 1):
-            row.append(row[j - 1] + (row[j - 1] - above[j - 1]) / (base**j - 1))
-            entries.append((max(abs(row[j] - row[j - 1]), abs(row[j] - above[j - 1])), row[j], steps[k]))
-    (error, best, step), *others = sorted(entries)[:3]
-    error = max(error, *(abs(entry - best) for _, entry, _ in others))
+    values, errors, levels = extrapolated(np.array(slopes)[:, None], 2 if one_sided else 4)
+    best, error, step = float(values[0]), float(errors[0]), steps[levels[0]]
     if any(left) or any(right):  # entries that agree by chance are as noisy as others
         error = max(error, noise * abs(centre) / step)
-    return Difference(float(best), float(error), None if one_sided else _sides(left, right))
+    return Difference(best, float(error), None if one_sided else _sides(left, right))
 
 
-def _first(value: Callable[[float], float], one_sided: bool) -> float:
-    """The largest step that stays within bounds, which constraints between inputs may narrow."""
-    step = LARGEST
+def extrapolated(slopes: Array, base: int) -> tuple[Array, Array, Indices]:
+    """Slopes at a step of zero from those over halved steps `(steps, values)`, their errors, and the steps they rest on.
+
+    `base` is by how much their error shrinks when the step is halved: 4 of central differences, 2 of forward ones. Of
+    each value its own entry of Neville's table is taken, as `difference` says.
+    """
+    row, columns = slopes[:1], np.arange(slopes.shape[1])
+    entries, changes, levels = list[Array](), list[Array](), list[int]()
+    for k in range(1, len(slopes)):
+        above, row = row, slopes[k : k + 1]
+        for j in range(1, k + 1):
+            row = np.vstack([row, row[j - 1] + (row[j - 1] - above[j - 1]) / (base**j - 1)])
+            entries.append(row[j])
+            changes.append(np.maximum(abs(row[j] - row[j - 1]), abs(row[j] - above[j - 1])))
+            levels.append(k)
+    table = np.array(entries)
+    best, *others = np.argsort(changes, axis=0, kind="stable")[:3]
+    value = table[best, columns]
+    error = np.max([np.array(changes)[best, columns], *(abs(table[i, columns] - value) for i in others)], axis=0)
+    return value, error, np.array(levels)[best]
+
+
+def within_bounds(value: Callable[[float], object], step: float, one_sided: bool = False) -> float:
+    """The largest of `step` and its halves that stays within bounds, which constraints between inputs may narrow."""
     for _ in range(TRIALS):
         try:
             value(step)

@@ -1,4 +1,4 @@
-"""The command line: `pydiffgeo demo | doctor | calibrate CONFIG | check CONFIG | report RESULT | verify`."""
+"""The command line: `pydiffgeo demo | doctor | models | init | run | calibrate | check | report | verify`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,21 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--steps", type=int, default=50, help="training steps")
     doctor = commands.add_parser("doctor", help="show what is installed, what works, and how to mend the rest")
     doctor.add_argument("--install", action="store_true", help="let juliapkg install the Julia packages")
+    commands.add_parser("models", help="list the ready models")
+    init = commands.add_parser("init", help="write an annotated configuration of a model, to start from")
+    init.add_argument("model", help="a ready model, see `pydiffgeo models`, or my_package:MyModel")
+    init.add_argument("file", nargs="?", help="where to write it; to the console where left out")
+    code = "let a model that is no ready one be imported, which runs the code of its package"
+    init.add_argument("--run-code", action="store_true", help=code)
+    run = commands.add_parser("run", help="solve any model as a TOML file says, and write NetCDF")
+    run.add_argument("config", help="path of the configuration, as `init` writes it")
+    run.add_argument("--run-code", action="store_true", help=code)
+    override = "a key of the configuration and another value, such as solve.rtol=1e-6; may be repeated"
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=override)
     calibrate = commands.add_parser("calibrate", help="calibrate a basin as a TOML file says")
     calibrate.add_argument("config", help="path of the configuration, see examples/calibrate_basin.toml")
     calibrate.add_argument("--restart", action="store_true", help="ignore a checkpoint of an earlier run")
+    calibrate.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=override)
     text = "compare the gradients of a calibration with forward mode and differences"
     check = commands.add_parser("check", help=text)
     check.add_argument("config", help="the configuration of the calibration, see examples/calibrate_basin.toml")
@@ -57,6 +69,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .doctor import examine
 
             return examine(install=options.install)
+        elif options.command in ("models", "init"):
+            from .ready_models import list_models, write_template
+
+            if options.command == "models":
+                print(list_models())
+            else:
+                write_template(options.model, options.file, code=options.run_code)
+        elif options.command == "run":
+            from ..simulation import run_file
+
+            print(f"wrote {run_file(options.config, overrides=options.overrides, code=options.run_code)}")
         elif options.command == "check":
             from ..hydrology import check_file
 
@@ -76,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             from ..hydrology import calibrate_file
 
-            print(f"wrote {calibrate_file(options.config, resume=not options.restart)}")
+            print(f"wrote {calibrate_file(options.config, resume=not options.restart, overrides=options.overrides)}")
     except PydiffgeoError as error:
         print(f"pydiffgeo: {error}", file=sys.stderr)
         return 1

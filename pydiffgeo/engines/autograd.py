@@ -19,12 +19,14 @@ from ..looking import Mapped
 from .base import Forward, Gradients, Options, Problem, Solver, Status, Tangents, add_stats
 from .ir.hoisted import prepare, pull_prepared, push_prepared
 from .ir.kernels import System
+from .older_vmap import over_leading_axes
+from .reuse import solved_once
 
 ONCE = (
     "a solve can be differentiated once, and second derivatives were asked for: by a derivative of a derivative, such as "
-    "torch.func.hessian or what follows create_graph=True. Difference the gradients of two solves; or take the product of "
-    "two Jacobians (pydiffgeo.jacobian) for the Hessian of a sum of squares; or torch.func.jvp, which needs first "
-    "derivatives only, for torch.autograd.functional.jvp"
+    "torch.func.hessian or what follows create_graph=True. Use pydiffgeo.gauss_newton_vector_product or "
+    "pydiffgeo.hessian_vector_product, which differences gradients; or torch.func.jvp, which needs first derivatives only, "
+    "for torch.autograd.functional.jvp"
 )
 
 
@@ -32,10 +34,10 @@ F = TypeVar("F", bound=Callable[..., tuple[Tensor, ...]])
 # For each argument of a function that is mapped over: along which axis, or None for the same in all.
 Axes = tuple[int | None, ...]
 
-# The older of PyTorch's two kinds of `vmap` serves these, and passes by what a function says of mapping over it.
+# What is seen of a tensor by the older of PyTorch's two kinds of `vmap`, where `over_leading_axes` does not know it.
 OLD_VMAP = (
-    "is_grads_batched=True, and vectorize=True of torch.autograd.functional, cannot pass through a solve; "
-    "use torch.func.jacrev or torch.func.jacfwd, or leave them out"
+    "is_grads_batched=True, and vectorize=True of torch.autograd.functional, cannot pass through a solve with this "
+    "version of PyTorch; use torch.func.jacrev or torch.func.jacfwd, or leave them out"
 )
 
 
@@ -110,7 +112,9 @@ class _Solve(torch.autograd.Function):
     def forward(y0: Tensor, p: Tensor, f: Tensor, call: _Call) -> tuple[Tensor, Tensor]:
         full = prepare(call.system, _array(p))
         call.problem = Problem(call.system, call.options, call.breaks, _array(y0), full, _array(f))
-        call.result = call.engine.forward(call.problem, call.differentiate)
+        call.result = solved_once(
+            call.engine, call.problem, lambda: call.engine.forward(call.problem, call.differentiate)
+        )
         return torch.from_numpy(call.result.y), torch.from_numpy(call.result.q)
 
     @staticmethod
@@ -121,13 +125,15 @@ class _Solve(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: _Context, y_bar: Tensor, q_bar: Tensor) -> tuple[Tensor | None, ...]:
-        return (*_Pull.apply(y_bar, q_bar, *ctx.saved_tensors, ctx.call), None)
+        inputs = ctx.saved_tensors
+        return (*over_leading_axes(lambda *bars: _Pull.apply(*bars, *inputs, ctx.call), y_bar, q_bar), None)
 
     @staticmethod
     def jvp(ctx: _Context, *dots: Tensor | None) -> tuple[Tensor, Tensor]:
         inputs = ctx.saved_tensors
         directions = [torch.zeros_like(x) if dot is None else dot for x, dot in zip(inputs, dots[:3], strict=True)]
-        return _Push.apply(*directions, *inputs, ctx.call)
+        y_dot, q_dot = over_leading_axes(lambda *dots: _Push.apply(*dots, *inputs, ctx.call), *directions)
+        return y_dot, q_dot
 
     @staticmethod
     def vmap(info: Mapped, in_dims: Axes, *arguments: Unpack[Arguments]) -> Results:
@@ -151,6 +157,10 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor | _Call, ...], output: tuple[Tensor, ...]) -> None:
         pass
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *bars: Tensor) -> NoReturn:
+        raise AdjointError(ONCE)
 
     @classmethod
     def map_over(cls, info: Mapped, in_dims: Axes, linear: tuple[Tensor, ...], arguments: Arguments) -> Results:
@@ -200,10 +210,6 @@ class _Pull(_Linear):
         return y0_bar, p_bar, f_bar
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *dots: Tensor) -> NoReturn:
-        raise AdjointError(ONCE)
-
-    @staticmethod
     def jvp(ctx: FunctionCtx, *dots: Tensor | None) -> NoReturn:
         raise AdjointError(ONCE)
 
@@ -233,10 +239,6 @@ class _Push(_Linear):
         call.check(tangents, Status.TANGENT, TangentError, "tangent")
         y_dot, q_dot = torch.from_numpy(tangents.y), torch.from_numpy(tangents.q)
         return y_dot.reshape(*leading, *y_dot.shape[1:]), q_dot.reshape(*leading, *q_dot.shape[1:])
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, *bars: Tensor) -> NoReturn:
-        raise AdjointError(ONCE)
 
     @staticmethod
     def jvp(ctx: FunctionCtx, *dots: Tensor | None) -> NoReturn:

@@ -42,6 +42,7 @@ FINAL = (Status.TIME_LIMIT, Status.OUT_OF_RANGE)
 class Options:
     """How to solve. `solver` is a name that the engine knows, or None for its own choice.
 
+    `atols` are absolute tolerances of states and integrated fluxes by name, none where `atol`, the least, is that of all.
     `memory` bounds, in bytes, what is kept for the adjoint, all members together; beyond it, steps are taken again.
     `max_seconds` bounds each call of `forward`, `backward` and `tangent`, all members together.
     """
@@ -55,6 +56,12 @@ class Options:
     compiled: bool = False
     memory: float = 4e8
     max_seconds: float = float("inf")
+    atols: tuple[tuple[str, float], ...] = ()
+
+    def tighter(self, share: float) -> Options:
+        """The same with a share of all tolerances."""
+        atols = tuple((name, share * atol) for name, atol in self.atols)
+        return replace(self, rtol=share * self.rtol, atol=share * self.atol, atols=atols)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +110,8 @@ class Stats(TypedDict):
     sensitivity_why: str
     rtol: float
     """Relative tolerance asked for."""
-    atol: float
-    """Absolute tolerance asked for."""
+    atol: float | Mapping[str, float]
+    """Absolute tolerance asked for, or those by name."""
     tolerance_shares: list[float] | None
     """The smallest share of both that a step of each member was chosen with, below 1 where a gradient as accurate as
     asked takes it; None where all are taken with both as they are (SUNDIALS)."""
@@ -120,6 +127,8 @@ class Stats(TypedDict):
     """Steps of each member; None where the engine does not count them (SUNDIALS)."""
     rejections: list[int] | None
     """Steps of each member that were taken again, smaller."""
+    lockstep: int
+    """Members that were solved in lockstep, as those of small models are in Julia; of the others each went by itself."""
     kept_bytes: float
     """Memory kept for the derivatives, all members together."""
     fallbacks: dict[int, str]
@@ -167,6 +176,7 @@ def make_stats(
         tangent_seconds=0.0,
         steps=None,
         rejections=None,
+        lockstep=0,
         kept_bytes=0.0,
         fallbacks={},
         adjoint_fallbacks={},
@@ -269,6 +279,10 @@ class Steady:
     iterations: list[int]
     continuation: list[bool]
     setup_seconds: float = 0.0
+    scale: Array | float = 0.0
+    """The least size by which each state's rate of change is measured."""
+    problem: Problem | None = None
+    """What was asked; None once pickled."""
 
 
 class Solver(Protocol):

@@ -50,7 +50,7 @@ def jumping(system: System, y: Array, p: Array, f: Array, linear: bool) -> list[
         y: `(samples, states)` that a solution went through; p: `(samples, parameters)`; f: `(samples, forcings)`.
         linear: whether forcings change within intervals.
     """
-    candidates = [(k, moving) for k, moving in _movable(system, linear) if decisions(k.program, moving)]
+    candidates = [(k, moving) for k, moving in movable(system, linear) if decisions(k.program, moving)]
     if not candidates:
         return []
     samples = len(y)
@@ -98,7 +98,7 @@ def message(functions: Sequence[Jumping], method: str) -> str:
     )
 
 
-def _movable(system: System, linear: bool) -> list[tuple[Kernel, tuple[str, ...]]]:
+def movable(system: System, linear: bool) -> list[tuple[Kernel, tuple[str, ...]]]:
     """Each local function with the inputs that change during a solve."""
     first_f, first_c = (system.n_states + system.n_parameters + n for n in (0, system.n_forcings))
     base = first_c + len(system.constants)

@@ -62,14 +62,7 @@ class Fallback:
         return result
 
     def _try(self, method: Method, problem: Problem, members: Indices, seconds: float, differentiate: bool) -> Part:
-        asked = problem.options
-        options = replace(
-            asked,
-            solver=method.solver,
-            rtol=method.share * asked.rtol,
-            atol=method.share * asked.atol,
-            max_seconds=seconds,
-        )
+        options = replace(problem.options.tighter(method.share), solver=method.solver, max_seconds=seconds)
         again = replace(problem, options=options, y0=problem.y0[members], p=problem.p[members], f=problem.f[members])
         return Part(members, again, self.engine.forward(again, differentiate))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -62,3 +62,22 @@ def held_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
         if seen:
             previous(signal.SIGINT, None)
+
+
+@contextmanager
+def saved_when_stopped(
+    save: Callable[[], object], where: Callable[[], str], close: Callable[[], object]
+) -> Iterator[None]:
+    """Saves what has been found, whatever stops the work: Ctrl-C, or an error of a callback, say; and closes in any case.
+
+    What Ctrl-C raises says where the work stands.
+    """
+    try:
+        yield
+    except BaseException as error:
+        save()
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(where()) from None
+        raise
+    finally:
+        close()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 from typing_extensions import TypedDict
 
 from ..arrays import Array, Indices, Mask
+from .absolute import absolute
 from .base import Engine, Forward, Gradients, Problem, Status, Steady, Tangents, make_stats
 from .ir.kernels import System
 
@@ -22,11 +24,11 @@ class SteadyStats(TypedDict):
     """Name of the engine; `why` says how it was chosen."""
     why: str
     rtol: float
-    atol: float
+    atol: float | Mapping[str, float]
     iterations: list[int]
     """Jacobians that were factorised."""
     residual: list[float]
-    """Largest rate of change per unit of time, as a share of the state, which counts as `atol / rtol` at least."""
+    """Largest rate of change per unit of time, as a share of the state, which counts as its `atol / rtol` at least."""
     continuation: list[bool]
     """Whether Newton's method alone failed and pseudo-transient continuation was needed."""
     setup_seconds: float
@@ -46,7 +48,7 @@ def steady_stats(report: Forward) -> SteadyStats:
         rtol=stats["rtol"],
         atol=stats["atol"],
         iterations=found.iterations,
-        residual=speeds(found.rates, found.y, stats["atol"] / stats["rtol"]).max(axis=1).tolist(),
+        residual=speeds(found.rates, found.y, found.scale).max(axis=1).tolist(),
         continuation=found.continuation,
         setup_seconds=stats["setup_seconds"],
         forward_seconds=stats["forward_seconds"],
@@ -72,10 +74,11 @@ class SteadyEngine:
         n_states = problem.system.n_states
         y = np.stack([problem.y0, np.where(good, result.y, np.nan)], axis=1)
         q = np.where(good, result.rates[:, n_states:], np.nan)[:, None]
+        result.problem = problem
         stats = make_stats(self.name, solver="newton", sensitivity="adjoint")
         stats["setup_seconds"] = result.setup_seconds
         stats["forward_seconds"] = time.perf_counter() - started - result.setup_seconds
-        scale = problem.options.atol / problem.options.rtol
+        scale = result.scale = absolute(problem.system, problem.options)[:n_states] / problem.options.rtol
         reasons = {
             m: _reason(problem.system, result, m, scale, result.reasons.get(m, ""))
             for m, status in enumerate(result.status)
@@ -96,14 +99,14 @@ def _good(forward: Forward) -> Indices:
     return np.flatnonzero([s.ok for s in forward.status])
 
 
-def speeds(rates: Array, y: Array, scale: float) -> Array:
+def speeds(rates: Array, y: Array, scale: Array | float) -> Array:
     """How fast states change, `(members, states)`, as a share of their size, which is `scale` at least, per time."""
     with np.errstate(invalid="ignore", over="ignore"):
         speed: Array = np.abs(rates[:, : y.shape[1]]) / (np.abs(y) + scale)
     return speed
 
 
-def _reason(system: System, result: Steady, member: int, scale: float, said: str) -> str:
+def _reason(system: System, result: Steady, member: int, scale: Array, said: str) -> str:
     """What is known of a member that failed: which state is to blame."""
     status, y, rates = result.status[member], result.y[member], result.rates[member]
     if status is Status.NOT_FINITE and not np.isfinite(rates).all():
@@ -124,7 +127,7 @@ def _flux(system: System, position: int) -> str:
     return next(name for name, at in system.fluxes.items() if position in at)
 
 
-def _fastest(system: System, y: Array, rates: Array, scale: float) -> str:
+def _fastest(system: System, y: Array, rates: Array, scale: Array) -> str:
     """Which state changes fastest, of those whose value is a number."""
     worst = int(np.nanargmax(np.where(np.isnan(y), -1.0, speeds(rates[None], y[None], scale)[0])))
     if rates[worst] == 0:

@@ -7,6 +7,7 @@ dg.hydrology.calibrate_file("basin.toml")
 """
 
 from . import baselines
+from .base_flow import base_flow_index
 from .basin import BasinData
 from .calibrate.check_toml import check_file
 from .calibrate.from_toml import calibrate_file
@@ -16,13 +17,16 @@ from .data.basins_as_sites import site_data
 from .data.camels import open_camels
 from .data.caravan import open_caravan
 from .data.cf import open_cf
+from .named_models import basin_model
 from .prediction_dataset import predictions
 from .years import even_years
 
 __all__ = [
     "BasinData",
+    "base_flow_index",
     "baselines",
     "basin_data",
+    "basin_model",
     "calibrate_file",
     "check_file",
     "daily",

@@ -7,12 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from ..arrays import Array, Dates
 from ..days import check_calendar, day
-from ..errors import DataError, UnknownSiteError
+from ..errors import DataError, InputError, UnknownSiteError
+from ..model import Model
+from ..processes.evaporation import hamon
 
 FORCINGS = ("precipitation", "temperature", "daylength")
+# What basin models may be forced with: measured, or computed of what is.
+DRIVERS = (*FORCINGS, "potential_evapotranspiration")
 QUANTITIES = (*FORCINGS, "runoff")
 # What a daily value can be; observed runoff may be missing, forcing may not.
 RANGES = {
@@ -58,6 +63,23 @@ class BasinData:
 
     def __len__(self) -> int:
         return len(self.dates)
+
+    @property
+    def potential_evapotranspiration(self) -> Array:
+        """By Hamon's formula from temperature and daylength, mm/d, as EXP-HYDRO has it."""
+        temperature, hours = torch.from_numpy(self.temperature.copy()), torch.from_numpy(self.daylength.copy())
+        return hamon(temperature, hours).numpy()
+
+    def forcing(self, model: Model) -> dict[str, Array]:
+        """The series that `model` is forced with, name -> `(days,)`.
+
+        Raises:
+            InputError: it wants one that basins do not have.
+        """
+        for name in (wanted := [f.name for f in model.forcings]):
+            if name not in DRIVERS:
+                raise InputError(f"{model.name} is forced with {name!r}; basins have {', '.join(DRIVERS)}")
+        return {name: getattr(self, name) for name in wanted}
 
     def between(self, start: object, end: object) -> BasinData:
         """The days from `start` to `end`, both included.

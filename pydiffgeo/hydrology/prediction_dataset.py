@@ -19,7 +19,7 @@ from ..nn.predict import predict
 from ..nn.sites import SiteData
 from ..nn.training import Keywords, TrainingHistory
 from ..transforms import Bounded
-from .basin import BasinData
+from .basin import FORCINGS, BasinData
 from .scores import BASELINES, SCORES, UNITS, baseline_scores, scores
 
 # First and last day.
@@ -131,5 +131,5 @@ def _days(data: SiteData, period: Period) -> slice:
 
 
 def _basin(data: SiteData, site: int) -> BasinData:
-    forcing = {k: v[site].numpy() for k, v in data.forcing.items()}
+    forcing = {k: v[site].numpy() for k, v in data.forcing.items() if k in FORCINGS}
     return BasinData(data.names[site], data.dates, runoff=data.observed[site].numpy(), source="the sites", **forcing)

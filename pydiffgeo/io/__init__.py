@@ -7,11 +7,14 @@ dg.io.write_dataset("result.nc", dg.io.solution_dataset(sol), dg.io.provenance(s
 """
 
 from .archive import read_archive, write_archive
+from .modflow import ModflowAquifer, open_modflow
 from .results import Variable, provenance, read_dataset, write_dataset, write_netcdf, write_whole
 from .solutions import solution_dataset
 
 __all__ = [
+    "ModflowAquifer",
     "Variable",
+    "open_modflow",
     "provenance",
     "read_archive",
     "read_dataset",

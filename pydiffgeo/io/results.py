@@ -85,7 +85,7 @@ def provenance(
     solution: Solution | None = None,
     *,
     rtol: float | None = None,
-    atol: float | None = None,
+    atol: float | Mapping[str, float] | None = None,
     seed: int | None = None,
     configuration: str | None = None,
     action: str = "written",

@@ -20,11 +20,12 @@ The same functions are traced for the engines and called on plain tensors for th
 """
 
 from .balance import Quantity, quantities, single
-from .coupling import CoupledModel, Link, couple
+from .coupling import CoupledModel, couple
 from .declaration import Model
 from .forcing import Times, TimeSeries, align, check_times, interval_values, merge_breaks
 from .graph import Graph, column, single_cell
 from .grid import raster
+from .links import Link
 from .reaches import network
 from .stages import Reduction, Stage
 from .variables import (

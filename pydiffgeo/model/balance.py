@@ -17,8 +17,9 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import InputError
-from .coupling import CoupledModel, Link, unit_of
+from .coupling import CoupledModel, unit_of
 from .declaration import Model
+from .links import Link
 from .variables import IntegratedFlux, State
 
 Unit = frozenset[tuple[str, int]]

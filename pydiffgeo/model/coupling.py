@@ -19,69 +19,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 
-from ..arrays import Array, Indices
-from ..copies import Made
+from ..arrays import Array
 from ..errors import ModelError
 from .declaration import Model
 from .graph import Graph
-from .variables import Constraint, ForcingVariable, IntegratedFlux, Local, State, Values
+from .links import Link
+from .variables import Constraint, ForcingVariable, IntegratedFlux, State, Values
 
 ARROW = re.compile(r"(\w+) *-> *(\w+)")
-
-
-@dataclass(frozen=True, eq=False)
-class Link(Made):
-    """A flux between cells of two regions.
-
-    Attributes:
-        name: of the link.
-        left, right: names of the regions.
-        pairs: numbers of the cells that are joined, `(left, right)`.
-        function: `function(left, right, face)`, or with `forcing` after it, returns flux densities from left to right:
-            `{"theta->head": q}` leaves the state `theta` of the left cell and enters `head` of the right one.
-        area: of each pair, a number or one for each. right_area: where what leaves one kind of cell enters the other in
-            another unit or per another area, such as mm of a basin and m3 of a river; `area` where not given.
-        geometry: further values of each pair, names of `face`.
-    """
-
-    name: str
-    left: str
-    right: str
-    pairs: Sequence[tuple[int, int]]
-    function: Local
-    area: ArrayLike = 1.0
-    right_area: ArrayLike | None = None
-    geometry: Mapping[str, ArrayLike] = field(default_factory=dict)
-
-    def _functions(self) -> Mapping[str, Local]:
-        return {"its function": self.function}
-
-    @property
-    def cells(self) -> tuple[Indices, Indices]:
-        """Numbers of the cells on the left and on the right, `(pairs,)` each."""
-        left, right = np.asarray(self.pairs, np.int64).reshape(-1, 2).T
-        return left, right
-
-    @property
-    def areas(self) -> tuple[Array, Array]:
-        """Areas on the left and on the right, `(pairs,)` each."""
-        left = self._spread(self.area)
-        return left, left if self.right_area is None else self._spread(self.right_area)
-
-    @property
-    def values(self) -> dict[str, Array]:
-        """What `face` shows besides: geometry of each pair."""
-        return {"area": self.areas[0], **{k: self._spread(v) for k, v in self.geometry.items()}}
-
-    def _spread(self, values: ArrayLike) -> Array:
-        return np.broadcast_to(np.asarray(values, np.float64), (len(self.pairs),))
-
-    @property
-    def fluxes(self) -> tuple[str, str]:
-        """Names of the amounts that have left the one region and entered the other, which a solution has."""
-        return f"{self.name}_from_{self.left}", f"{self.name}_to_{self.right}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +58,14 @@ class CoupledModel(Model):
         # What there is to check was checked by the regions and by `couple`.
         pass
 
+    def _home(self, name: str) -> tuple[Model, str]:
+        """The region of a state or another initial condition, and what it is called there."""
+        homes = ((r, own) for r in self.regions.values() for own in _starts(r.model))
+        return next((r.model, own) for r, own in homes if r.names[own] == name)
+
     def state_cells(self, name: str) -> int:
-        for region in self.regions.values():
-            own = {region.names[s.name]: s.name for s in region.model.all_states}
-            if name in own:
-                return region.model.state_cells(own[name])
-            if name in (region.names[k] for k in region.model.initial_names):
-                return region.model.graph.cells
-        return self.graph.cells
+        model, own = self._home(name)
+        return model.state_cells(own)
 
     def items(self, on: str) -> int:
         region, _, place = on.partition("/")
@@ -130,11 +76,8 @@ class CoupledModel(Model):
         return self.regions[region].model.grid(place) if place else None
 
     def state_grid(self, name: str) -> Graph | None:
-        for region in self.regions.values():
-            own = {v: k for k, v in region.names.items()}
-            if name in own:
-                return region.model.state_grid(own[name])
-        return None
+        model, own = self._home(name)
+        return model.state_grid(own)
 
     def storage_weights(self) -> dict[str, Array]:
         return {
@@ -197,7 +140,7 @@ def couple(name: str, regions: Mapping[str, Model], links: Sequence[Link] = (), 
         fluxes=tuple(fluxes),
         outputs=tuple(outputs),
         constraints=tuple(constraints),
-        networks={r.networks[k]: module for r in made.values() for k, module in r.model.networks.items()},
+        networks=_all_networks(name, made, links),
         initial=_Start(made),
         initial_names=tuple(r.names[k] for r in made.values() for k in r.model.initial_names),
         time_unit=next(iter(units)),
@@ -277,12 +220,46 @@ def unit_of(model: Model) -> str:
 
 
 def _check_link(name: str, regions: Mapping[str, Region], link: Link) -> None:
-    for side, cells in zip((link.left, link.right), link.cells, strict=True):
+    for side, boundary, cells in link.sides:
         if side not in regions:
             raise ModelError(f"{name}: link {link.name!r} joins {side!r}; the regions are {[*regions]}")
-        count = regions[side].model.graph.cells
+        model, what, where = regions[side].model, "cells", repr(side)
+        if boundary:
+            known = [b.name for b in model.boundaries]
+            if boundary not in known:
+                raise ModelError(
+                    f"{name}: link {link.name!r} is at {boundary!r} of {side!r}, whose boundaries are {known}"
+                )
+            what, where = "places", f"{boundary!r} of {side!r}"
+        count = model.items(f"boundary:{boundary}") if boundary else model.graph.cells
         if len(cells) == 0 or cells.min() < 0 or cells.max() >= count:
-            raise ModelError(f"{name}: link {link.name!r} names cells outside 0..{count - 1} of {side!r}")
+            raise ModelError(f"{name}: link {link.name!r} names {what} outside 0..{count - 1} of {where}")
+    for network in link.networks:
+        if not isinstance(network, str) or not network.isidentifier() or network in link.values:
+            raise ModelError(
+                f"{name}: link {link.name!r} has a network {network!r}; its name must be an identifier and none of "
+                f"{[*link.values]}"
+            )
+
+
+def networks_of(link: Link, regions: Mapping[str, Region]) -> dict[str, dict[str, str]]:
+    """What a link may call as `left.name`, `right.name` and `face.name`: name there -> name in the coupled model."""
+    own = {name: f"{link.name}_{name}" for name in link.networks}
+    return {"left": dict(regions[link.left].networks), "right": dict(regions[link.right].networks), "face": own}
+
+
+def _all_networks(name: str, regions: Mapping[str, Region], links: Sequence[Link]) -> dict[str, torch.nn.Module]:
+    """Those of the regions, then those of the links."""
+    networks = {r.networks[k]: module for r in regions.values() for k, module in r.model.networks.items()}
+    for link in links:
+        for own, module in link.networks.items():
+            called = networks_of(link, regions)["face"][own]
+            if called in networks:
+                raise ModelError(
+                    f"{name}: the network {own!r} of link {link.name!r} is {called!r}, which is there already"
+                )
+            networks[called] = module
+    return networks
 
 
 def ends(link: Link, key: str, regions: Mapping[str, Region]) -> tuple[str, str]:
@@ -296,8 +273,10 @@ def ends(link: Link, key: str, regions: Mapping[str, Region]) -> tuple[str, str]
         raise ModelError(
             f"link {link.name!r} returns {key!r}; it must be called 'state of {link.left}->state of {link.right}'"
         )
-    for state, side in zip(match.groups(), (link.left, link.right), strict=True):
-        known = [s.name for s in regions[side].model.states]
+    for state, (side, boundary, _) in zip(match.groups(), link.sides, strict=True):
+        model = regions[side].model
+        known = [s.name for s in model.states]
+        known += [s.name for b in model.boundaries if b.name == boundary for s in b.states]
         if state not in known:
             raise ModelError(f"link {link.name!r} returns {key!r}, and {side!r} has no state {state!r}; it has {known}")
     return match[1], match[2]

@@ -56,6 +56,8 @@ def _key(value: object) -> object:
         return np.ndarray, value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, (list, tuple)):
         return type(value), tuple(map(_key, value))
+    if isinstance(value, dict):
+        return dict, tuple((name, _key(entry)) for name, entry in value.items())
     return type(value), value
 
 
@@ -67,4 +69,6 @@ def _own(value: object) -> object:
         return np.array(value)
     if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
         return type(value)(map(_own, value))
+    if isinstance(value, dict):
+        return {name: _own(entry) for name, entry in value.items()}
     return value

@@ -16,7 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+from ..arrays import Array
 from ..copies import Made
+from ..errors import ModelError
 from .variables import Local
 
 Sides = Literal["both", "into", "out_of", "net"]
@@ -66,6 +70,20 @@ class Reduction:
     of: str
     sides: Sides = "both"
     weight: str = ""
+
+    def weights(self, geometry: Mapping[str, Array], where: str) -> Array:
+        """What values are multiplied with on faces, or at a boundary, `(items,)`; one where no geometry is named.
+
+        Raises:
+            ModelError: there is no such geometry.
+        """
+        if not self.weight:
+            return np.ones_like(geometry["area"])
+        if self.weight not in geometry:
+            raise ModelError(
+                f"{self.name} has the weight {self.weight!r}, which is no geometry of {where}: {sorted(geometry)}"
+            )
+        return geometry[self.weight].copy()
 
 
 def takes_forcing(function: Callable[..., object], places: int) -> bool:

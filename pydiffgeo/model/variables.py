@@ -29,7 +29,25 @@ inf = float("inf")
 
 
 @dataclass(frozen=True)
-class State:
+class Named:
+    """What all that a model has names of share."""
+
+    name: str
+    unit: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Bounded(Named):
+    """What may be given: a default, None where it has to be, and physical bounds."""
+
+    default: float | None = None
+    low: float = -inf
+    high: float = inf
+
+
+@dataclass(frozen=True)
+class State(Bounded):
     """A quantity per unit volume that the model carries through time.
 
     `low` and `high` bound what may be given as an initial value; the solve itself is not clipped.
@@ -41,19 +59,13 @@ class State:
     solver Rodas5P; others go by `rtol` and `atol` alone.)
     """
 
-    name: str
-    unit: str
-    description: str
-    default: float | None = None
-    low: float = -inf
-    high: float = inf
     stored: bool = True
     nominal: float = inf
     error_control: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True)
-class Parameter:
+class Parameter(Bounded):
     """A parameter with its physical bounds and the range it usually takes.
 
     Attributes:
@@ -65,12 +77,6 @@ class Parameter:
         source: where range or definition come from.
     """
 
-    name: str
-    unit: str
-    description: str
-    default: float | None = None
-    low: float = -inf
-    high: float = inf
     open_low: bool = False
     open_high: bool = False
     typical: tuple[float, float] | None = None
@@ -93,14 +99,11 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class ForcingVariable:
+class ForcingVariable(Named):
     """A given time series. `on="cell"` lets it vary over the cells as well, "boundary:<name>" over the places of a
     boundary, whose function alone sees it.
     """
 
-    name: str
-    unit: str
-    description: str
     low: float = -inf
     high: float = inf
     on: str = "model"
@@ -108,7 +111,7 @@ class ForcingVariable:
 
 
 @dataclass(frozen=True)
-class IntegratedFlux:
+class IntegratedFlux(Named):
     """A named flux that is integrated exactly over each output interval.
 
     `balance` is +1 where it adds to what the model stores, -1 where it takes away, 0 where it is
@@ -116,20 +119,13 @@ class IntegratedFlux:
     face, or place of the boundaries that return it, one boundary after the other: `(..., intervals, items)`.
     """
 
-    name: str
-    unit: str
-    description: str
     balance: Literal[-1, 0, 1] = 0
     on: Literal["total", "cell", "face", "boundary"] = "total"
 
 
 @dataclass(frozen=True)
-class Output:
+class Output(Named):
     """An algebraic output, computed from states and parameters at the output times."""
-
-    name: str
-    unit: str
-    description: str
 
 
 @dataclass(frozen=True)

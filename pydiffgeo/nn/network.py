@@ -275,7 +275,7 @@ class ParameterNetwork(torch.nn.Module):
         """Solves the model of each place with the values the network gives; differentiable.
 
         Args:
-            forcing: name -> `(places, intervals)`, or one for all `(intervals,)`.
+            forcing: name -> `(places, intervals)`, or one for all `(intervals,)`; names that the model lacks are left out.
             times: `(intervals + 1,)`. weather: one entry per interval. climate, noise: see `forward`.
             initial: initial values that the network does not give. settings: keywords of `solve`.
         """
@@ -293,10 +293,10 @@ class ParameterNetwork(torch.nn.Module):
     ) -> Solution:
         """Solves the model of each place with given values, as `forward` returns them; else like `simulate`."""
         start, course = ({k: values[k] for k in names} for names in (self.initial, self.varying))
-        constant = {k: v for k, v in values.items() if k not in start and k not in course}
-        forcing, initial = {**forcing, **course}, {**(initial or {}), **start}
-        parameters: dict[str, Numbers] = {**self.fixed, **constant}
-        return solve(self.model, parameters, forcing=forcing, times=times, initial=initial, **settings)
+        constant: dict[str, Numbers] = {k: v for k, v in values.items() if k not in start and k not in course}
+        driven = {f.name: forcing[f.name] for f in self.model.forcings if f.name in forcing} | course
+        constant, begin = {**self.fixed, **constant}, {**(initial or {}), **start}
+        return solve(self.model, constant, forcing=driven, times=times, initial=begin, **settings)
 
     def _check(self, attributes: Tensor, weather: Tensor | None) -> None:
         check_tensor("attributes", self.inputs, attributes, ("places",))

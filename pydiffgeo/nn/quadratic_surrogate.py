@@ -98,7 +98,7 @@ def quadratic_surrogate(
         error = seen[-1].fluxes[batch.flux][:, training.warmup :] - torch.nan_to_num(observed)
         return torch.where(valid, error, 0.0) / scale
 
-    r, j = jacobian(residuals, x)
+    r, j = jacobian(residuals, x, mode="forward")
     usable = seen[-1].ok & valid.any(1)
     r, j = torch.where(usable.reshape(-1, 1), r, 0.0), torch.where(usable.reshape(-1, 1, 1), j, 0.0)
     loss, slope = (r**2).sum(1), 2 * torch.einsum("srn,sr->sn", j, r)

@@ -30,7 +30,7 @@ class SiteData(torch.utils.data.Dataset[Entry]):
     Attributes:
         names: of the sites.
         dates: consecutive days, `(days,)`.
-        forcing: name -> `(sites, days)`.
+        forcing: name -> `(sites, days)`; a network takes those of its model.
         observed: daily means of a flux, `(sites, days)`; NaN where missing.
         attributes: `(sites, inputs)`; NaN where unknown. inputs: their names.
         flux: name of the integrated flux that was observed.

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..arrays import Json
-from ..engines.interrupts import held_interrupts
+from ..engines.interrupts import held_interrupts, saved_when_stopped
 from ..engines.ir.structure import fingerprint
 from ..errors import DataError, InputError, SolverError, UnknownNameError
 from ..fingerprint import digest
@@ -84,7 +84,7 @@ def train(
     bar = tqdm(
         desc="training", total=training.steps, initial=run.state.step, unit="step", disable=None if progress else True
     )
-    try:
+    with saved_when_stopped(run.keep, run.where, bar.close):
         while not run.done:
             run.advance()
             bar.set_postfix_str(f"loss {run.state.seen.loss[-1]:.4g}", refresh=False)
@@ -92,16 +92,6 @@ def train(
             if callback is not None:
                 callback(run.state.step, run.state.seen.loss[-1])
         run.save()
-    except BaseException as error:
-        # What interrupts a commit or the last write leaves them half done; a second Ctrl-C has to wait.
-        with held_interrupts():
-            run.commit(run.state)
-            run.save()
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(run.where()) from None
-        raise
-    finally:
-        bar.close()
     return run.state.seen
 
 
@@ -170,6 +160,13 @@ class _Run:
             shown = self.shown.state_dict()
             for name, value in state.result.items():
                 shown[name].copy_(value)
+
+    def keep(self) -> None:
+        """Commits and saves: what interrupts a commit or the last write leaves them half done."""
+        # A second Ctrl-C has to wait.
+        with held_interrupts():
+            self.commit(self.state)
+            self.save()
 
     def _check(self) -> None:
         self.commit(self._checked(self.state))

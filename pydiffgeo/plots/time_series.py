@@ -186,6 +186,10 @@ def moisture_profile(
     field = numbers("values", values, 2)
     if field.shape != (len(times), len(depths)):
         raise wrong_shape("values", field, (len(times), len(depths)))
+    if len(depths) == 1:
+        # A single cell reaches from the surface to as far below its centre; it is drawn as two of the same value.
+        half = depths[0] / 2 if depths[0] > 0 else 0.5
+        depths, field = np.array([depths[0] - half, depths[0] + half]), field.repeat(2, axis=1)
     order = np.argsort(depths)
     when = times if probe_time is None else instants(probe_time)
     measured = None if probe_values is None else numbers("probe_values", probe_values, 2)
@@ -205,7 +209,7 @@ def moisture_profile(
             axis.legend(loc="upper left", bbox_to_anchor=(0.0, 1.12))
         if len(times) > 1:
             axis.set_xlim(times[0], times[-1])
-        half = np.diff(depths[order])[[0, -1]] / 2 if len(depths) > 1 else np.zeros(2)
+        half = np.diff(depths[order])[[0, -1]] / 2
         axis.set_ylim(depths.max() + half[1], max(0.0, depths.min() - half[0]) if depths.min() >= 0 else depths.min())
         axis.set_ylabel(label("depth", depth_unit))
         axis.set_title(plain(title), loc="left")

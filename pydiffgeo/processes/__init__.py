@@ -1,5 +1,5 @@
 """Processes and relations, one to a file, in plain PyTorch: `models` are composed of them, and so are models of users."""
 
-from . import evaporation, heat, reservoir, smoothing, snow, soil, solute
+from . import evaporation, groundwater, heat, reservoir, smoothing, snow, soil, solute
 
-__all__ = ["evaporation", "heat", "reservoir", "smoothing", "snow", "soil", "solute"]
+__all__ = ["evaporation", "groundwater", "heat", "reservoir", "smoothing", "snow", "soil", "solute"]

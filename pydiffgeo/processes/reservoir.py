@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,25 @@ from .smoothing import smooth_step
 def linear(storage: Tensor, k: Tensor) -> Tensor:
     """Outflow of a linear reservoir of residence time `k` (Maillet 1905): storage / k."""
     return storage / k
+
+
+def power(storage: Tensor, k: Tensor, alpha: Tensor) -> Tensor:
+    """Outflow `k` storage^`alpha` of a nonlinear reservoir (the power reservoir of Fenicia et al. 2011)."""
+    return k * torch.clamp(storage, min=0.0) ** alpha
+
+
+def cascade(inflow: Tensor, stores: Sequence[Tensor], k: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Linear reservoirs in a row, each of residence time `k` (Nash 1957).
+
+    Returns:
+        The rate of change of each store, and the outflow of the last one: `inflow` itself where there is none.
+    """
+    rates: list[Tensor] = []
+    for store in stores:
+        out = linear(store, k)
+        rates.append(inflow - out)
+        inflow = out
+    return rates, inflow
 
 
 def exponential_base_flow(water: Tensor, f: Tensor, S_max: Tensor, Q_max: Tensor) -> Tensor:

@@ -32,3 +32,13 @@ def smooth_ramp(x: Tensor, width: float) -> Tensor:
     """Zero for negative `x`, `x - width / 2` above `width`, a parabola between: exact at rest."""
     inside = torch.clamp(x, 0.0, width)
     return inside**2 / (2 * width) + torch.clamp(x - width, min=0.0)
+
+
+def smooth_maximum(a: Tensor, b: Tensor, width: float) -> Tensor:
+    """The greater of `a` and `b`: exact where they differ by half a `width`, with a continuous slope between."""
+    return a + smooth_ramp(b - a + width / 2, width)
+
+
+def smooth_clip(x: Tensor, high: float, width: float) -> Tensor:
+    """`x` between 0 and `high`, exact but within half a `width` of either, with a continuous slope."""
+    return smooth_ramp(x + width / 2, width) - smooth_ramp(x - high + width / 2, width)

@@ -8,11 +8,14 @@ import numpy as np
 
 from ..html import table
 from ..plots import loss_curves, parameter_ranges
-from .content import FOUND, Content, title_of, unit_of
-from .parts import NONE, figure, median, number, of_unit, plural, wide
+from ..transforms import nearest_bound
+from .content import FOUND, Content, Fitted, title_of, unit_of
+from .parts import COLUMNS, NONE, figure, median, number, of_unit, plural
 
 # With more sites the table of parameters shows their spread instead of each.
 FEW = 6
+# Sites that are named where a value lies on a bound.
+NAMED = 10
 DAYS = 365.25
 
 
@@ -32,7 +35,9 @@ def parameters(content: Content) -> str:
         shown = p.values if few else np.array(spread)
         bounds = f"{p.bounds[0]:.4g} to {p.bounds[1]:.4g}" if p.bounds else NONE
         before = [] if not prior else [NONE if p.prior is None else number(median(p.prior))]
-        rows.append([f"{escape(name)}{of_unit(p.unit)}", escape(p.text), bounds, *before, *map(number, shown)])
+        rows.append(
+            [f"{escape(name)}{of_unit(p.unit)}", escape(p.text), bounds, *before, *(_value(v, p) for v in shown)]
+        )
     parts = []
     if fitted:
         bounded = {k: p.bounds for k, p in fitted.items() if p.bounds}
@@ -47,8 +52,39 @@ def parameters(content: Content) -> str:
         hollow = "; hollow: before calibration" if prior else ""
         sites = plural(len(content.sites), "site")
         parts.append(figure(drawn, f"Calibrated values of {sites} between the {ends}{hollow}."))
-    parts.append(wide(table(head, rows, left=2)))
+    if near := _on_bounds(content):
+        parts.append(
+            f"<p><b>On a bound</b>, within a hundredth of the range: {near}. There the bound decides, not the data: widen it, "
+            "or ask whether the data know of the process.</p>"
+        )
+    parts.append(table(head, rows, left=2, most=COLUMNS + 2))
     return "\n".join(parts)
+
+
+def _on_bounds(content: Content) -> str:
+    """Found values that lie on the bounds of the search, and where, as HTML."""
+    found = []
+    for name, p in content.parameters.items():
+        if p.bounds is None or not p.text.endswith(FOUND):
+            continue
+        low, high = p.bounds
+        of_sites = [nearest_bound(v, low, high) if np.isfinite(v) else None for v in p.values]
+        for end, value in (("lower", low), ("upper", high)):
+            sites = [site for site, bound in zip(content.sites, of_sites, strict=True) if bound == end]
+            if sites:
+                named = ", ".join(sites[:NAMED]) + (", ..." if len(sites) > NAMED else "")
+                where = f" in {plural(len(sites), 'site')} of {len(content.sites)} ({escape(named)})"
+                found.append(
+                    f"{escape(name)} on its {end} one, {value:.4g}{of_unit(p.unit)}{where if len(content.sites) > 1 else ''}"
+                )
+    return "; ".join(found)
+
+
+def _value(value: float, parameter: Fitted) -> str:
+    """A number, with a mark where it was found on a bound."""
+    found = parameter.bounds is not None and parameter.text.endswith(FOUND) and np.isfinite(value)
+    near = nearest_bound(value, *parameter.bounds) if found and parameter.bounds is not None else None
+    return number(value) + ("" if near is None else f' <span title="on its {near} bound">&#9888;</span>')
 
 
 def losses(content: Content) -> str:
@@ -86,4 +122,4 @@ def balance(content: Content) -> str:
         columns.append([number(v, ".1f" if rate else ".4g") for v in np.broadcast_to(total, len(content.sites))])
     rows = [[escape(site), *(c[i] for c in columns)] for i, site in enumerate(content.sites)]
     caption = "largest closure error of the balance; fluxes over the whole series, observed ones over the days observed"
-    return wide(table(head, rows, caption=caption))
+    return table(head, rows, caption=caption, most=COLUMNS)

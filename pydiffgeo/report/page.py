@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from ..errors import DataError
-from ..html import page, table
+from ..html import page, prose
 from ..io import read_dataset, write_whole
 from .content import Content, text_of
 from .fitting import balance, losses, parameters
@@ -15,7 +15,7 @@ from .score_tables import score_section, summary
 from .series_figures import profiles, series
 
 STYLE = """
-body { max-width: 1000px } nav { margin: 1em 0 } nav a { margin-right: 1.2em } .wide { overflow-x: auto }
+body { max-width: 1000px } nav { margin: 1em 0 } nav a { margin-right: 1.2em }
 pre { background: var(--head); padding: .8em; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12.5px }
 .summary { font-size: 1.1em } figure { margin: 1em 0 } figcaption { color: var(--note); font-size: 13.5px }
 @media print { nav { display: none } }
@@ -105,4 +105,4 @@ def _provenance(content: Content) -> str:
     names = [*(n for n in FIRST if n in attributes), *(n for n in attributes if n not in (*FIRST, *OWN))]
     rows = [["file", escape(Path(content.file).name)]]
     rows += [[escape(n.replace("_", " ")), escape(attributes[n])] for n in names]
-    return table(("what", "value"), rows, left=2)
+    return prose(("what", "value"), rows)

@@ -11,16 +11,13 @@ from ..html import image
 from ..plots.style import Figure, svg
 
 NONE = "&ndash;"
+# Columns that fit the page beside each other.
+COLUMNS = 8
 
 
 def figure(drawn: Figure, caption: str) -> str:
     """A matplotlib figure with a caption, which is text."""
     return f"<figure>{image(svg(drawn), 'image/svg+xml', caption)}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-def wide(content: str) -> str:
-    """Something that may be wider than the page."""
-    return f'<div class="wide">{content}</div>'
 
 
 def of_unit(unit: str) -> str:

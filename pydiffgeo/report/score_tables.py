@@ -13,7 +13,7 @@ from ..hydrology.baselines import Comparison, compare
 from ..losses.measures import MEASURES
 from ..plots import score_cdf, score_map
 from .content import Content, short_name, title_of, unit_of
-from .parts import NONE, count, figure, median, of_unit, plural, wide
+from .parts import COLUMNS, NONE, count, figure, median, of_unit, plural
 
 FEWEST = 2  # sites that have a distribution
 # Failed sites that the summary names; the table names all.
@@ -59,7 +59,10 @@ def score_section(content: Content) -> str:
     if seeds > 1:
         legend += f". Scores are the mean &plusmn; the standard deviation over {seeds} seeds"
     parts = [f'<p class="note">{legend}.</p>', *_distributions(content), _map(content), _comparison(content, seeds)]
-    parts += [_table(content, i, name) for i, name in enumerate(content.periods)]
+    if len(content.sites) == 1 and not content.failed:
+        parts.append(_of_one(content))
+    else:
+        parts += [_table(content, i, name) for i, name in enumerate(content.periods)]
     return "\n".join(p for p in parts if p)
 
 
@@ -69,7 +72,7 @@ def _spread(values: Sequence[float] | Array, digits: int = 2) -> str:
     finite = finite[np.isfinite(finite)]
     if not len(finite):
         return NONE
-    spread = f" &plusmn; {finite.std(ddof=1):.{digits}f}" if len(finite) > 1 else ""
+    spread = f"&nbsp;&plusmn;&nbsp;{finite.std(ddof=1):.{digits}f}" if len(finite) > 1 else ""
     return f"{finite.mean():.{digits}f}{spread}"
 
 
@@ -96,7 +99,23 @@ def _table(content: Content, period: int, name: str) -> str:
         rows[-1] += [""] * (len(head) - len(rows[-1]))
     ends = content.periods[name]
     days = f", {ends[0]} to {ends[1]}" if ends else ""
-    return wide(table(head, rows, caption=f"<b>{escape(name)}</b>{days}"))
+    return table(head, rows, caption=f"<b>{escape(name)}</b>{days}", most=COLUMNS)
+
+
+def _of_one(content: Content) -> str:
+    """The scores of a single site, periods beside each other."""
+    rows = []
+    for measure, array in content.scores.items():
+        values = [_spread(v, 3) for v in content.score(measure)[:, 0].T]
+        rows.append([f"{escape(short_name(measure))}{of_unit(unit_of(array))}", *values])
+    for measure, baselines in content.baselines.items():
+        for baseline, of_site in baselines.items():
+            rows.append(
+                [f"{escape(short_name(measure))} of {escape(baseline)}", *(_spread([v], 3) for v in of_site[0])]
+            )
+    ends = (f"<br>{days[0]} to {days[1]}" if days else "" for days in content.periods.values())
+    head = ["measure", *(f"{escape(name)}{days}" for name, days in zip(content.periods, ends, strict=True))]
+    return table(head, rows, caption=f"<b>{escape(content.sites[0])}</b>")
 
 
 def _comparison(content: Content, seeds: int) -> str:
@@ -131,7 +150,7 @@ def _comparison(content: Content, seeds: int) -> str:
     intro = f"Against baselines in {escape(name)}, medians over sites. {better}"
     lines = "".join(f"<li>{sentence}</li>" for sentence in sentences)
     caption = f"<b>model against baselines</b>, {escape(name)}"
-    return f"<p>{intro}</p><ul>{lines}</ul>" + wide(table(head, rows, caption=caption))
+    return f"<p>{intro}</p><ul>{lines}</ul>" + table(head, rows, caption=caption, most=COLUMNS)
 
 
 def _verdict(measure: str, scores: Array, baseline: str, against: float) -> Comparison:

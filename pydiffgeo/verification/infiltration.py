@@ -39,7 +39,8 @@ class Infiltration:
         column: cells -> model; `head0` its initial head from the depth of the cells (m).
         times: of the output (d).
         depths: where heads are compared (m); `level` the water content at the front.
-        cells: number of cells in the small and in the full form; `grids` of the convergence study.
+        cells: number of cells in the small and in the full form.
+        grids: of the convergence study; None takes half of the small form, and both. `rtols` likewise, for the error in time.
         tolerances: name -> tolerance: "head" (m), "front", "inflow", "outflow" (shares).
         measure: what the convergence studies are about: "inflow" or "front".
         small_factor: by which tolerances are wider in the small form; `small_rtol` and `rtol` of the two forms.
@@ -56,8 +57,8 @@ class Infiltration:
     level: float
     cells: tuple[int, int]
     tolerances: Mapping[str, float]
-    grids: tuple[int, ...] = ()
-    rtols: tuple[float, ...] = ()
+    grids: tuple[int, ...] | None = None
+    rtols: tuple[float, ...] = RTOLS
     measure: str = "inflow"
     small_factor: float = 1.0
     small_rtol: float = 1e-8
@@ -114,9 +115,10 @@ class Infiltration:
 
     def convergence(self, solve: Callable[[int, float], Solution], expected: Mapping[str, Array]) -> Iterator[Study]:
         """Studies over `grids` and over `rtols`, where there are some."""
-        if self.grids:
+        grids = (self.cells[0] // 2, *self.cells) if self.grids is None else self.grids
+        if grids:
             true = (expected["inflow"] if self.measure == "inflow" else expected["fronts"])[-1]
-            sizes = {float(self.column(c).graph.cell["thickness"][0]): c for c in self.grids}
+            sizes = {float(self.column(c).graph.cell["thickness"][0]): c for c in grids}
 
             def error(size: float) -> float:
                 return abs(self.number(solve(sizes[size], self.rtol)) - true)
@@ -164,8 +166,6 @@ CELIA_1 = Infiltration(
     level=0.18,
     cells=(160, 320),
     tolerances={"head": 2e-3, "inflow": 2e-3, "outflow": 2e-3, "front": 1e-3},
-    grids=(80, 160, 320),
-    rtols=RTOLS,
 )
 CELIA_2 = Infiltration(
     key="celia_2",
@@ -178,8 +178,6 @@ CELIA_2 = Infiltration(
     level=0.15,
     cells=(200, 400),
     tolerances={"head": 5e-3, "inflow": 3e-3, "front": 2e-3},
-    grids=(100, 200, 400),
-    rtols=RTOLS,
 )
 HAVERKAMP = Infiltration(
     key="haverkamp_sand",
@@ -192,8 +190,6 @@ HAVERKAMP = Infiltration(
     level=0.18,
     cells=(140, 280),
     tolerances={"head": 5e-4, "front": 1e-3, "outflow": 1e-3},
-    grids=(70, 140, 280),
-    rtols=RTOLS,
     measure="front",
 )
 
@@ -221,6 +217,7 @@ def _miller(
         cells=(small[0], 200),
         tolerances={"inflow": inflow, "front": front, "published": 1e-2},
         grids=grids,
+        rtols=(),
         small_factor=small[1],
         small_rtol=1e-7,
         rtol=1e-7,

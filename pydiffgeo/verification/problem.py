@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from typing_extensions import Unpack
 
-from ..arrays import Array
+from ..arrays import Array, Numbers
 from ..model import Model
 from ..solve import Question, Solution, solve
+from ..steady import SteadySolution, steady
 from .convergence import Convergence, Study
 
 Form = TypeVar("Form")
@@ -171,11 +172,23 @@ class Bench:
 
         `atol` is a hundredth of `rtol` where it is not given.
         """
+        whole: Question = {"atol": question["rtol"] * 1e-2, **question, "engine": self.engine}
+        return solve(model, self._changed(model, parameters), **whole)
+
+    def steady(
+        self,
+        model: Model,
+        parameters: Mapping[str, float | Tensor],
+        forcing: Mapping[str, Numbers],
+        initial: Mapping[str, Numbers],
+    ) -> SteadySolution:
+        """The same of `pydiffgeo.steady`, with its own tolerances."""
+        return steady(model, self._changed(model, parameters), forcing=forcing, initial=initial, engine=self.engine)
+
+    def _changed(self, model: Model, parameters: Mapping[str, float | Tensor]) -> dict[str, float | Tensor]:
         if unknown := set(self.disturbed) - set(parameters):
             raise KeyError(f"{model.name}: no parameters {sorted(unknown)} to disturb")
-        changed = {k: v * self.disturbed.get(k, 1.0) for k, v in parameters.items()}
-        whole: Question = {"atol": question["rtol"] * 1e-2, **question, "engine": self.engine}
-        return solve(model, changed, **whole)
+        return {k: v * self.disturbed.get(k, 1.0) for k, v in parameters.items()}
 
     def pick(self, small: Form, full: Form) -> Form:
         """What belongs to the form of this bench."""
@@ -221,13 +234,17 @@ class Problem:
     run: Callable[[Bench], Outcome]
 
 
-def balance_of(solution: Solution, bound: float = 1e-8) -> Balance:
+def balance_of(solution: Solution | SteadySolution, bound: float = 1e-8) -> Balance:
     """Closure error as a share of all signed fluxes, or of the storage, which is to stay, where there are none."""
+    if isinstance(solution, SteadySolution):
+        moved = sum(float(v.detach().abs().sum()) for v in solution.fluxes.values())
+        return Balance(abs(float(solution.balance)) / moved, bound)
     signed = [f for f in solution.model.fluxes if f.balance]
     if not signed:
         storage = solution.storage
         return Balance(float((storage - storage[0]).abs().max() / storage.abs().max()), bound)
-    return Balance(float(solution.balance) / sum(float(solution.fluxes[f.name].abs().sum()) for f in signed), bound)
+    passed = sum(float(solution.fluxes[f.name].detach().abs().sum()) for f in signed)
+    return Balance(float(solution.balance.detach()) / passed, bound)
 
 
 def worst_balance(solutions: Sequence[Solution], bound: float = 1e-8) -> Balance:
@@ -250,3 +267,10 @@ def reference(key: str) -> Mapping[str, Array]:
     whole = json.loads((Path(__file__).parent / "references" / "numbers.json").read_text())[key]
     named = whole if isinstance(whole, dict) else {"value": whole}
     return {k: np.atleast_1d(np.asarray(v, np.float64)) for k, v in named.items() if not isinstance(v, dict)}
+
+
+@cache
+def modflow(name: str) -> Mapping[str, NDArray[Any]]:
+    """Arrays of a problem that MODFLOW 6 has solved, from `references/modflow`; its README says whose they are."""
+    with np.load(Path(__file__).parent / "references" / "modflow" / f"{name}.npz") as file:
+        return {key: file[key] for key in file.files}

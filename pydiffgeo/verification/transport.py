@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from ..solve import Solution
 from . import exact
 from .convergence import in_space, in_time
 from .problem import Bench, Check, Line, Outcome, Panel, balance_of, check, labels
+
+Scheme: TypeAlias = Literal["central", "upwind"]
 
 
 def diffusion_raster(bench: Bench) -> Outcome:
@@ -139,12 +142,12 @@ def advection_dispersion(bench: Bench) -> Outcome:
     def true(z: Array) -> Array:
         return exact.ogata_banks(z, end, flow["velocity"], flow["dispersion"])
 
-    def solve(cells: int, scheme: str) -> tuple[Solution, Array]:
+    def solve(cells: int, scheme: Scheme) -> tuple[Solution, Array]:
         model = SoluteColumn(2.0, cells, scheme)
         sol = bench.solve(model, flow, forcing={"inlet": [1.0]}, times=[0.0, end], rtol=1e-9)
         return sol, model.graph.coordinates["depth"]
 
-    def error(cells: int, scheme: str) -> float:
+    def error(cells: int, scheme: Scheme) -> float:
         sol, z = solve(cells, scheme)
         return float(np.abs(sol.states["c"][-1].numpy() - true(z)).max())
 

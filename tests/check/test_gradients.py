@@ -49,7 +49,7 @@ def test_the_table_and_the_dictionary_hold_everything(tmp_path: Path) -> None:
     report = check("river", "sundials", rtols=(1e-8, 1e-4))
     text = str(report)
     lines = text.splitlines()
-    assert lines[0] == "Gradients of River by sundials, cvodes-bdf, adjoint; loss: weighted sum of states and fluxes"
+    assert lines[0] == "Gradients of River by sundials, Rodas5P, discrete; loss: weighted sum of states and fluxes"
     assert lines[-1] == report.verdict == "OK: gradients agree for 3 of 3 groups"
     row = next(line for line in lines if line.startswith("  forcing inflow"))
     assert row.split()[2:6] == [

@@ -23,6 +23,9 @@ def solve(name: str, engine: str = "sundials", **settings: Any) -> tuple[dg.Solu
     """A case of the table and the gradient of its loss."""
     case = CASES[name]
     leaves = {k: v.requires_grad_() for k, v in case.tensors().items()}
+    if engine == "sundials":
+        # By CVODES, small cases too.
+        settings = {"sensitivity": "adjoint", **settings}
     solution = case.solve(leaves, case.model(), engine=engine, **TOLERANCES, **settings)
     gradient = torch.autograd.grad(loss(solution), list(leaves.values())) if solution.ok else ()
     return solution, dict(zip(leaves, gradient, strict=False))
@@ -84,7 +87,9 @@ def test_tangents_that_cvodes_gives_up_are_found(request: pytest.FixtureRequest)
     values, model = case.tensors(), case.model()
 
     def moved(K_s: torch.Tensor) -> torch.Tensor:
-        found = case.solve(values | {"parameters.K_s": K_s}, model, engine="sundials", **TOLERANCES)
+        found = case.solve(
+            values | {"parameters.K_s": K_s}, model, engine="sundials", sensitivity="adjoint", **TOLERANCES
+        )
         return found.states["theta"][-1]
 
     direction = torch.ones_like(values["parameters.K_s"])
@@ -109,7 +114,14 @@ def test_all_methods_that_failed_are_named(no_cvodes: None) -> None:
 def test_the_fallback_has_the_time_that_is_left(no_cvodes: None) -> None:
     case = CASES["richards-weather"]
     solution = case.solve(
-        case.tensors(), case.model(), engine="sundials", max_seconds=0.05, rtol=1e-12, atol=1e-14, throw=False
+        case.tensors(),
+        case.model(),
+        engine="sundials",
+        sensitivity="adjoint",
+        max_seconds=0.05,
+        rtol=1e-12,
+        atol=1e-14,
+        throw=False,
     )
     assert solution.status == [Status.TIME_LIMIT]
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from one_state import one_state
 
 import pydiffgeo as dg
 from pydiffgeo import Status
@@ -16,14 +17,7 @@ from pydiffgeo.errors import SolverError
 
 def single(rate: Callable[[Any], Any], start: float = 0.0, **more: Any) -> dg.Model:
     """One state that changes at a given rate."""
-    low = more.pop("low", -float("inf"))
-    return dg.Model(
-        name="Single",
-        graph=dg.single_cell(),
-        states=(dg.State("y", "1", "y", default=start, low=low),),
-        source=lambda cell, forcing: {"y": rate(cell.y)},
-        **more,
-    )
+    return one_state(lambda cell, forcing: {"y": rate(cell.y)}, start=start, **more)
 
 
 def search(model: dg.Model, engine: str, **more: Any) -> dg.SteadySolution:
@@ -97,13 +91,11 @@ def test_time_that_is_over_is_told(engine: str) -> None:
 
 
 def test_members_that_fail_leave_the_others_alone(engine: str) -> None:
-    model = dg.Model(
-        name="Roots",
-        graph=dg.single_cell(),
-        states=(dg.State("y", "1", "y", default=1.0),),
-        parameters=(dg.Parameter("a", "1", "a"),),
+    model = one_state(
+        lambda cell, forcing: {"y": torch.sqrt(cell.a) - cell.y, "through": cell.y},
+        "a",
+        start=1.0,
         fluxes=(dg.IntegratedFlux("through", "1", "through"),),
-        source=lambda cell, forcing: {"y": torch.sqrt(cell.a) - cell.y, "through": cell.y},
         outputs=(dg.Output("twice", "1", "twice"),),
         output=lambda cell: {"twice": 2 * torch.log(cell.y)},
     )

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES, Case, loss
+from decays import RESERVOIR
+from decays import TIGHT as DECAY_TIGHT
 from derivatives import RESOLVED, TIGHT, TIGHTER, directional
 from torch.autograd import forward_ad
 
@@ -190,7 +192,7 @@ def test_jacobian_of_runoff_equals_finite_differences(engine: str) -> None:
 
 def test_jacobian_solves_once(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kind, calls = type(choose_engine(engine)[0]), list[str]()
-    for name in ("forward", "tangent"):
+    for name in ("forward", "backward", "tangent"):
         original = getattr(kind, name)
 
         def counted(*args: Any, name: str = name, original: Any = original) -> Any:
@@ -198,8 +200,95 @@ def test_jacobian_solves_once(engine: str, monkeypatch: pytest.MonkeyPatch) -> N
             return original(*args)
 
         monkeypatch.setattr(kind, name, counted)
-    dg.jacobian(lambda x: runoff(x, engine=engine), CATCHMENT[None])
-    assert calls == ["forward", "tangent"]
+
+    def whole(x: torch.Tensor) -> torch.Tensor:
+        return runoff(x, engine=engine)
+
+    def sums(x: torch.Tensor) -> torch.Tensor:
+        return runoff(x, engine=engine).unflatten(1, (3, -1)).sum(2)
+
+    for function, mode, expected in (
+        (whole, "auto", ["forward", "tangent"]),
+        (whole, "forward", ["forward", "tangent"]),
+        (sums, "auto", ["forward", "backward", "backward", "backward"]),
+        (sums, "forward", ["forward", "tangent"]),
+    ):
+        calls.clear()
+        dg.jacobian(function, CATCHMENT[None], mode=mode)
+        assert calls == expected, mode
+
+
+def test_jacobian_is_that_of_each_solve_within(engine: str) -> None:
+    # Two solves of the same model, the second with inputs that follow from the first; the last is not asked for again.
+    asked = list[int]()
+
+    def results(x: torch.Tensor) -> torch.Tensor:
+        asked.append(1)
+        first = runoff(x, engine=engine)[:, -5:]
+        later = torch.cat([x[:, :6], 100 + 10 * first[:, -1:]], dim=1)
+        if len(asked) > 1:
+            runoff(CATCHMENT[None] * 1.01, engine=engine)
+        return torch.cat([first, runoff(later, engine=engine)[:, -5:]], dim=1)
+
+    x = CATCHMENT[None]
+    value, found = dg.jacobian(results, x)
+    assert len(asked) == 2
+    expected_value, expected = dg.jacobian(results, x, mode="reverse")
+    torch.testing.assert_close(value, expected_value, rtol=1e-12, atol=0)
+    tolerance = 1e-6 * expected.abs().amax((0, 1))
+    assert ((found - expected).abs() <= tolerance).all()
+
+
+@pytest.mark.parametrize("name", ["basin", "column"])
+def test_both_modes_of_jacobian_give_the_same_numbers(name: str, engine: str) -> None:
+    case, cells = CASES["richards-linear-forcing"], 10
+    model, forcing = dg.models.RichardsColumn(0.6, cells), {"forcing.flux": case.tensors()["forcing.flux"]}
+
+    def of_basin(x: torch.Tensor) -> torch.Tensor:
+        return runoff(x, engine=engine).unflatten(1, (4, -1)).sum(2)
+
+    def of_column(x: torch.Tensor) -> torch.Tensor:
+        tensors = forcing | {"parameters.K_s": x[:, :cells], "parameters.n": x[:, cells:]}
+        return everything(case.solve(tensors | {"initial.theta": torch.tensor(0.22)}, model, engine=engine))[:, -4:]
+
+    x = {
+        "basin": CATCHMENT * torch.tensor([[1.0], [1.1]]),
+        "column": torch.cat([torch.linspace(0.3, 0.1, cells), torch.tensor([1.6])])[None],
+    }[name]
+    function = {"basin": of_basin, "column": of_column}[name]
+    (value, forward), (again, reverse) = (dg.jacobian(function, x, mode=mode) for mode in ("forward", "reverse"))
+    torch.testing.assert_close(again, value, rtol=1e-5, atol=1e-8)
+    size = forward.abs().amax((0, 1))
+    assert (size > 0).all()
+    assert not reverse.requires_grad
+    # Julia's engine transposes the steps taken; CVODES solves for either at a thousandth of the tolerance.
+    tolerance = {"julia": 1e-10, "sundials": 1e-5}[engine]
+    assert ((forward - reverse).abs() <= tolerance * (size + 0.01 * size.max())).all()
+
+
+def test_jacobian_of_what_does_not_depend_on_its_inputs_is_zero() -> None:
+    x, constant = torch.ones(2, 3), torch.ones(2, 1)
+    assert (dg.jacobian(lambda x: constant, x, mode="reverse")[1] == 0).all()
+    assert dg.jacobian(lambda x: x.detach(), x, mode="auto")[1].shape == (2, 3, 3)
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_jacobian_of_a_failed_member_is_zero(mode: Any, engine: str) -> None:
+    def outflow(x: torch.Tensor) -> torch.Tensor:
+        solution = dg.solve(
+            RESERVOIR, {"k": x}, times=[0.0, 0.5, 2.0], engine=engine, max_steps=25, throw=False, **DECAY_TIGHT
+        )
+        return solution.states["water"][:, -1]
+
+    value, found = dg.jacobian(outflow, torch.tensor([[1e-9], [4.9]]), mode=mode)
+    assert value.isnan()[:, 0].tolist() == [False, True]
+    torch.testing.assert_close(found[:, 0, 0], torch.tensor([-20.0, 0.0]), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("mode", ["backward", None, 1])
+def test_unknown_modes_are_refused(mode: Any) -> None:
+    with pytest.raises(InputError, match=r"mode must be one of \['auto', 'forward', 'reverse'\], got "):
+        dg.jacobian(lambda x: x, torch.ones(1, 1), mode=mode)
 
 
 def test_jacobian_goes_through_what_surrounds_the_solve(engine: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from one_state import one_state
 
 import pydiffgeo as dg
 
@@ -24,12 +25,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 def test_what_is_undefined_is_a_failed_member(name: str, engine: str) -> None:
     function = FUNCTIONS[name]
     assert not torch.isfinite(function(torch.tensor(1.0, dtype=torch.float64)))
-    model = dg.Model(
-        name="Edge",
-        graph=dg.single_cell(),
-        states=(dg.State("y", "1", "y"),),
-        source=lambda cell, forcing: {"y": 0.0 * cell.y + 1e-3 * function(cell.y)},
-    )
+    model = one_state(lambda cell, forcing: {"y": 0.0 * cell.y + 1e-3 * function(cell.y)})
     start = torch.tensor([[0.1], [1.0], [0.2]], dtype=torch.float64, requires_grad=True)
     solution = dg.solve(model, initial={"y": start}, times=[0.0, 0.1], engine=engine, throw=False)
     assert solution.ok.tolist() == [True, False, True]
@@ -41,13 +37,7 @@ def test_what_is_undefined_is_a_failed_member(name: str, engine: str) -> None:
 
 def test_a_parameter_that_nothing_is_defined_for_has_no_gradient(engine: str) -> None:
     # What follows from parameters alone is computed before a solve, and has a slope there that is none either.
-    model = dg.Model(
-        name="Root",
-        graph=dg.single_cell(),
-        states=(dg.State("y", "1", "y", default=0.0),),
-        parameters=(dg.Parameter("a", "1", "a"),),
-        source=lambda cell, forcing: {"y": torch.sqrt(cell.a) + 0.0 * cell.y},
-    )
+    model = one_state(lambda cell, forcing: {"y": torch.sqrt(cell.a) + 0.0 * cell.y}, "a", start=0.0)
     a = torch.tensor([[4.0], [-1.0], [9.0]], dtype=torch.float64, requires_grad=True)
     solution = dg.solve(model, {"a": a}, times=[0.0, 1.0], engine=engine, throw=False)
     assert solution.ok.tolist() == [True, False, True]

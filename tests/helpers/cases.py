@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 import pydiffgeo as dg
+from pydiffgeo.groundwater import Drain, Evapotranspiration, GeneralHead, GivenHead, Recharge, River, Well
 from pydiffgeo.processes.smoothing import smooth_ramp
 
 
@@ -172,6 +173,22 @@ def layered_aquifer() -> dg.Model:
     )
 
 
+def water_table() -> dg.Model:
+    """A convertible layer over a confined one, with every kind of boundary, and flow through every face."""
+    conditions = (
+        GivenHead([(1, 0, 0)]),
+        GeneralHead([(1, 1, 2)]),
+        River([(0, 0, 2), (0, 1, 2)]),
+        Drain([(0, 1, 1)]),
+        Well([(1, 0, 1), (0, 1, 0)]),
+        Recharge(each=True, highest_wet=True),
+        Evapotranspiration(segments=((0.3, 0.4),)),
+    )
+    grid = dg.raster((2, 2, 3), (40.0, [50.0, 70.0, 60.0]), layers=[6.0, 10.0])
+    kinds = ["convertible", "confined"]
+    return dg.models.Aquifer(grid, kinds, top=16.0, boundaries=conditions, vertical="saturated", face_flows=True)
+
+
 def river_network() -> dg.Model:
     """Reaches that join: nonlinear reservoirs on a directed network."""
     return dg.Model(
@@ -196,6 +213,31 @@ def river_network() -> dg.Model:
                 },
             ),
         ),
+    )
+
+
+REACHES = {
+    "id": [1, 2, 3, 4],
+    "downstream": [3, 3, 4, 0],
+    "length": [2000.0, 3000.0, 2500.0, 4000.0],
+    "slope": [0.003, 0.002, 0.001, 0.0008],
+}
+
+
+def real_river(routing: str, forcing: dict[str, Any], temperature: str = "none") -> Case:
+    """Reaches of unlike size under inflow that rises and falls, in a time of a few hours."""
+    water = {"storage": np.array([3.0, 4.0, 9.0, 20.0]) * 1e3}
+    return Case(
+        lambda: dg.models.River(REACHES, routing=routing, temperature=temperature),
+        np.array([0.0, 0.1, 0.2, 0.4]),
+        {
+            "manning_n": np.linspace(0.03, 0.06, 4),
+            "width": np.array([6.0, 8.0, 10.0, 15.0]),
+            "width_exponent": np.array(0.2),
+        }
+        | ({"shade": np.array(0.4)} if temperature == "weather" else {}),
+        {"lateral_inflow": np.array([[1.0], [3.0], [0.5]]) * np.array([[1.0, 0.7, 0.3, 0.2]]), **forcing},
+        water | ({"heat": water["storage"] * 4.18 * 12} if temperature != "none" else {}),
     )
 
 
@@ -286,12 +328,91 @@ CASES: dict[str, Case] = {
         },
         {"snow_storage": np.array(15.0), "water_storage": np.array(250.0)},
     ),
+    "hbv": Case(
+        lambda: dg.models.HBV(routing=2),
+        DAYS,
+        {
+            **{"BETA": np.array(2.0), "FC": np.array(160.0), "LP": np.array(0.7), "BETAET": np.array(1.5)},
+            **{
+                "K0": np.array(0.2),
+                "K1": np.array(0.1),
+                "K2": np.array(0.02),
+                "C": np.array(0.1),
+                "tau": np.array(0.6),
+            },
+            **{"PERC": np.array(1.5), "UZL": np.array(20.0), "TT": np.array(0.2), "CFMAX": np.array(3.0)},
+            **{"CFR": np.array(0.05), "CWH": np.array(0.1)},
+        },
+        {
+            "precipitation": [5.0, 12.0, 0.5, 30.0, 2.0],
+            "temperature": [-2.0, 0.4, 4.0, 6.0, -0.3],
+            "potential_evapotranspiration": [0.3, 0.8, 1.0, 2.0, 0.9],
+        },
+        {
+            **{"snow_storage": np.array(15.0), "snow_water": np.array(2.0), "soil_moisture": np.array(100.0)},
+            **{"upper_zone": np.array(12.0), "lower_zone": np.array(40.0), "routing_1": np.array(1.0)},
+        },
+    ),
+    "gr4j": Case(
+        dg.models.GR4J,
+        DAYS,
+        {"X1": np.array(320.0), "X2": np.array(-1.5), "X3": np.array(70.0), "X4": np.array(1.4)},
+        {"precipitation": [5.0, 12.0, 1.0, 40.0, 2.0], "potential_evapotranspiration": [0.3, 0.8, 3.0, 2.0, 2.5]},
+        {"production_store": np.array(220.0), "routing_store": np.array(45.0), "hydrograph_1": np.array(2.0)},
+    ),
+    "snow17": Case(
+        dg.models.Snow17,
+        DAYS,
+        {
+            **{"SCF": np.array(1.2), "MFMAX": np.array(1.0), "MFMIN": np.array(0.3), "UADJ": np.array(0.05)},
+            **{"PXTEMP": np.array(0.8), "NMF": np.array(0.15), "TIPM": np.array(0.15), "PLWHC": np.array(0.05)},
+            **{"DAYGM": np.array(0.2)},
+        },
+        {
+            "precipitation": [5.0, 12.0, 9.0, 1.0, 2.0],
+            "temperature": [-6.0, 0.9, 4.0, 7.0, -0.6],
+            "day_of_year": [98.0, 99.0, 100.0, 101.0, 102.0],
+        },
+        {
+            **{"ice": np.array(90.0), "liquid": np.array(2.0), "heat_deficit": np.array(1.5)},
+            **{"temperature_index": np.array(-2.0), "largest": np.array(150.0), "fresh": np.array(0.5)},
+        },
+    ),
     "heat": Case(
         lambda: dg.models.HeatColumn(1.0, 6),
         DAYS,
         {"conductivity": np.full(6, 0.12), "capacity": np.array(2.1)},
         {"surface_temperature": [12.0, 3.0, -2.0, 8.0, 15.0]},
         {"heat": np.full(6, 10.0)},
+    ),
+    "heat-flow-freezing": Case(
+        lambda: dg.models.HeatColumn(1.0, 6, base=True, flow="parameter", freezing="linear"),
+        DAYS,
+        {"conductivity": np.full(6, 0.12), "water_flux": np.array(0.05), "latent_heat": np.array(60.0)},
+        {"surface_temperature": [2.0, -3.0, -6.0, -1.0, 3.0], "base_temperature": [4.0, 4.5, 5.0, 5.0, 4.0]},
+        {"heat": np.linspace(1.0, 8.0, 6)},
+    ),
+    "water-heat": Case(
+        lambda: dg.models.WaterHeatColumn(0.6, 5, root_depth=0.3, base_temperature=True),
+        DAYS[:3],
+        loam(5) | {"quartz": np.array(0.5)},
+        {
+            "flux": [0.02, 0.001],
+            "potential_transpiration": [0.003] * 2,
+            "surface_temperature": [15.0, 6.0],
+            "base_temperature": [9.0] * 2,
+        },
+        {"theta": np.full(5, 0.2), "heat": np.full(5, 20.0)},
+    ),
+    "section": Case(
+        lambda: dg.models.RichardsSection((2, 3), (0.3, 0.5), right="head", bottom="free_drainage"),
+        DAYS[:3],
+        {"K_s": np.linspace(0.2, 0.4, 6), "alpha": np.array(3.0), "n": np.array(1.6)},
+        {
+            "top_flux": np.array([[0.02, 0.01, 0.0], [0.001, 0.0, 0.003]]),
+            "right_head": np.array([[-0.5, -0.2], [-0.6, -0.3]]),
+        },
+        {"theta": np.linspace(0.25, 0.36, 6)},
     ),
     "aquifer": Case(
         aquifer,
@@ -306,6 +427,61 @@ CASES: dict[str, Case] = {
         {"K": np.array([5.0, 0.1, 8.0])[:, None, None] * np.ones((3, 3, 4)), "anisotropy": np.array(0.2)},
         {"recharge": np.full((2, 3, 3, 4), 0.001), "stage": [19.0, 20.0]},
         {"water": np.linspace(0.018, 0.022, int(OUTLINE.sum()))},
+    ),
+    "river-kinematic-warm": real_river(
+        "kinematic",
+        {
+            "radiation": [100.0, 500.0, 20.0],
+            "air_temperature": [12.0, 20.0, 9.0],
+            "humidity": [0.8, 0.5, 0.9],
+            "wind": [1.0, 3.0, 2.0],
+        },
+        "weather",
+    ),
+    "solute-chain": Case(
+        lambda: dg.models.SoluteColumn(
+            1.0, 6, "exponential", inlet="flux", sorption="langmuir", decay="total", species=("a", "b")
+        ),
+        np.array([0.0, 1.0, 4.0]),
+        {"velocity": np.array(0.1), "dispersion": np.array(0.02), "K_L_a": np.array(1.5), "decay_a": np.array(0.2)},
+        {"inlet_a": [1.0, 0.3]},
+        {"total_a": np.linspace(1.0, 0.2, 6)},
+    ),
+    "solute-freundlich": Case(
+        lambda: dg.models.SoluteColumn(1.0, 5, "exponential", sorption="freundlich", decay="dissolved"),
+        np.array([0.0, 1.0, 4.0]),
+        {"velocity": np.array(0.1), "K_F": np.linspace(0.3, 0.8, 5), "exponent": np.array(0.8), "decay": np.array(0.1)},
+        {"inlet": [1.0, 0.3]},
+        {"total": np.linspace(1.0, 0.2, 5)},
+    ),
+    "river-diffusive": real_river("diffusive", {}),
+    "river-muskingum-cunge": real_river("muskingum_cunge", {}),
+    "water-table": Case(
+        water_table,
+        np.array([0.0, 2.0, 10.0]),
+        {
+            "K": np.linspace(3.0, 8.0, 12).reshape(2, 2, 3),
+            "horizontal_anisotropy": np.array(0.5),
+            "vertical_anisotropy": np.full((2, 2, 3), 0.02),
+            "S_s": np.array(1e-3),
+            "S_y": np.linspace(0.1, 0.2, 12),
+            "general_conductance": np.array(8.0),
+            "river_conductance": np.array([20.0, 30.0]),
+            "river_bed": np.array(11.0),
+            "drain_conductance": np.array(15.0),
+            "drain_elevation": np.array(12.0),
+            "evapotranspiration_surface": np.array(16.0),
+            "evapotranspiration_depth": np.array(5.0),
+        },
+        {
+            "given_head": [12.0, 14.0],
+            "general_head": [13.0, 11.5],
+            "river_stage": [[13.0, 12.5], [14.0, 13.0]],
+            "well_rate": [[-40.0, 0.0], [-40.0, -10.0]],
+            "recharge_rate": np.full((2, 6), 2e-3),
+            "evapotranspiration_rate": [3e-3, 5e-3],
+        },
+        {"head": np.linspace(12.5, 13.5, 12)},
     ),
     "river": Case(
         river_network,

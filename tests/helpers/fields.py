@@ -29,4 +29,6 @@ def made_up(theta: torch.Tensor, drainage: torch.Tensor, failed: tuple[int, ...]
         report=Forward(np.empty(0), np.empty(0), status, {}),
         batched=batched,
         programs=trace_model(COLUMN),
+        forcing={},
+        networks={},
     )

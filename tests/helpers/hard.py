@@ -71,6 +71,12 @@ def weather(precipitation: Any, evaporation: Any, transpiration: Any = None) -> 
     return given | ({} if transpiration is None else {"potential_transpiration": transpiration})
 
 
+def five_days(
+    soils: tuple[str, ...], rain: list[float], evaporation: list[float], head: float, *rtol: float, **choices: Any
+) -> Hard:
+    return Hard(column(**choices), soils, np.arange(6.0), weather(rain, evaporation), head, *rtol)
+
+
 def showers(days: int) -> dict[str, Any]:
     """Days with and without showers, and evaporation that follows the season."""
     random, day = np.random.default_rng(0), np.arange(days)
@@ -90,39 +96,26 @@ HARD = {
     "drier than the curve": Hard(
         column(top="head"), ("gravel",), [0.0, 0.01, 0.5, 1.0], {"head": [-0.5, -3.0, -0.1]}, -1e5, 1e-4
     ),
-    "ponding on clay above rock": Hard(
-        column(bottom="no_flow", max_ponding=0.01),
-        ("clay",),
-        np.arange(6.0),
-        weather([0.2, 0.5, 0.1, 0.0, 0.0], [0.0, 0.0, 0.0, 0.005, 0.005]),
-        -2.0,
+    "ponding on clay above rock": five_days(
+        ("clay",), [0.2, 0.5, 0.1, 0.0, 0.0], [0.0, 0.0, 0.0, 0.005, 0.005], -2.0, bottom="no_flow", max_ponding=0.01
     ),
-    "loam filled to the surface": Hard(
-        column(bottom="no_flow", max_ponding=0.05),
-        ("loam",),
-        np.arange(6.0),
-        weather([0.2, 1.0, 0.1, 0.0, 0.0], [0.0, 0.0, 0.0, 0.005, 0.005]),
-        -1.0,
+    "loam filled to the surface": five_days(
+        ("loam",), [0.2, 1.0, 0.1, 0.0, 0.0], [0.0, 0.0, 0.0, 0.005, 0.005], -1.0, bottom="no_flow", max_ponding=0.05
     ),
     "head on dry sand": Hard(column(top="head"), ("sand",), [0.0, 0.02, 0.05], {"head": [0.0, 0.0]}, -10.0, 1e-5),
     "sharp front in coarse sand": Hard(
         column(top="flux"), ("sand",), [0.0, 0.05, 0.1, 1.0], {"flux": [5.0, 5.0, 0.0]}, -100.0
     ),
-    "clay over sand": Hard(
-        column(max_ponding=0.02),
+    "clay over sand": five_days(
         ("clay", "sand", "sand"),
-        np.arange(6.0),
-        weather([0.05, 0.3, 0.0, 0.0, 0.6], [0.0, 0.0, 0.006, 0.006, 0.0]),
+        [0.05, 0.3, 0.0, 0.0, 0.6],
+        [0.0, 0.0, 0.006, 0.006, 0.0],
         -5.0,
         1e-5,
+        max_ponding=0.02,
     ),
-    "sand over clay": Hard(
-        column(max_ponding=0.02),
-        ("sand", "clay"),
-        np.arange(6.0),
-        weather([0.05, 0.6, 0.0, 0.0, 0.6], [0.0, 0.0, 0.006, 0.006, 0.0]),
-        -5.0,
-        1e-5,
+    "sand over clay": five_days(
+        ("sand", "clay"), [0.05, 0.6, 0.0, 0.0, 0.6], [0.0, 0.0, 0.006, 0.006, 0.0], -5.0, 1e-5, max_ponding=0.02
     ),
     "forcing that jumps": Hard(
         column(),
@@ -131,21 +124,17 @@ HARD = {
         weather(np.where(DOWNPOUR, 2.0, 0.0), np.where(DOWNPOUR, 0.0, 0.01)),
         -3.0,
     ),
-    "months without rain on loam": Hard(
-        column(2.0, root_depth=0.3),
-        ("loam",),
-        np.arange(MONTHS + 1.0),
-        weather(np.zeros(MONTHS), np.full(MONTHS, 0.004), np.full(MONTHS, 0.006)),
-        -0.5,
-    ),
-    "months without rain on sand": Hard(
-        column(2.0, root_depth=0.3),
-        ("sand",),
-        np.arange(MONTHS + 1.0),
-        weather(np.zeros(MONTHS), np.full(MONTHS, 0.004), np.full(MONTHS, 0.006)),
-        -0.5,
-        1e-4,
-    ),
+    **{
+        f"months without rain on {soil}": Hard(
+            column(2.0, root_depth=0.3),
+            (soil,),
+            np.arange(MONTHS + 1.0),
+            weather(np.zeros(MONTHS), np.full(MONTHS, 0.004), np.full(MONTHS, 0.006)),
+            -0.5,
+            *tolerance,
+        )
+        for soil, tolerance in (("loam", ()), ("sand", (1e-4,)))
+    },
     "ten years": Hard(column(2.0, root_depth=0.3), ("loam",), np.arange(3653.0), showers(3652), -2.0, 1e-4),
     "showers on clay": Hard(column(2.0, root_depth=0.3), ("clay",), np.arange(31.0), showers(30), -2.0, 1e-4),
 }

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +74,8 @@ def rewrite(kind: str, folder: str) -> None:
 
 def train(path: Path) -> list[Any]:
     """A short training that writes its checkpoint after each step; what it comes to."""
-    training = dg.nn.Training(
-        steps=12,
-        batch=4,
-        window=60,
-        warmup=10,
-        tuning=40,
-        check_every=2,
-        average=0.9,
-        noise=0.3,
-        learning_rate=0.05,
-        settings={**learning.SETTINGS, "rtol": 1e-3, "atol": 1e-3},
+    training = replace(
+        learning.BRIEF, steps=12, batch=4, window=60, warmup=10, tuning=40, measure="scaled", learning_rate=0.05
     )
     net = learning.network()
     seen = dg.nn.train(net, learning.make_sites(), training, checkpoint=path, progress=False)

@@ -60,3 +60,9 @@ def make_sites():
     attributes = torch.from_numpy(np.stack([slope, random.normal(size=count)], axis=1))
     names = tuple(f"site {i}" for i in range(count))
     return dg.nn.SiteData(names, DAYS, forcing, observed, attributes, ("slope", "noise"), "runoff")
+
+
+def held_out(sites):
+    """Six sites to learn from, and three between them that are left out."""
+    out = ["site 1", "site 4", "site 7"]
+    return sites.take([name for name in sites.names if name not in out]), sites.take(out)

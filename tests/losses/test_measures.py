@@ -6,30 +6,22 @@ import numpy as np
 import pytest
 import torch
 
+from pydiffgeo import losses
 from pydiffgeo.errors import InputError, ShapeError
 from pydiffgeo.hydrology.scores import UNITS
-from pydiffgeo.losses.measures import (
-    LOSSES,
-    bias,
-    fhv,
-    flv,
-    fms,
-    gaussian_log_likelihood,
-    heteroscedastic_log_likelihood,
-    kge,
-    kge_2012,
-    kge_components,
-    log_nse,
-    mae,
-    mse,
-    nse,
-    percent_bias,
-    rmse,
-)
-from pydiffgeo.losses.measures import MEASURES as REGISTRY
 
-MEASURES = [nse, kge, bias, rmse, mse, mae, percent_bias, log_nse, kge_2012]
-CURVES = [fhv, fms, flv]
+MEASURES = [
+    losses.nse,
+    losses.kge,
+    losses.bias,
+    losses.rmse,
+    losses.mse,
+    losses.mae,
+    losses.percent_bias,
+    losses.log_nse,
+    losses.kge_2012,
+]
+CURVES = [losses.fhv, losses.fms, losses.flv]
 # Arguments that some measures need.
 EXTRA = {"sigma": 0.7, "sigma_0": 0.5, "sigma_1": 0.2}
 NAN = float("nan")
@@ -41,28 +33,28 @@ def series(*values: float) -> torch.Tensor:
 
 def test_values_worked_out_by_hand():
     s, o = series(1, 2, 3, 6), series(1, 3, 3, 5)
-    assert mse(s, o).item() == pytest.approx(0.5)
-    assert rmse(s, o).item() == pytest.approx(0.5**0.5)
-    assert nse(s, o).item() == pytest.approx(1 - 2 / 8)
-    assert bias(series(2, 4), series(1, 4)).item() == pytest.approx(0.2)
+    assert losses.mse(s, o).item() == pytest.approx(0.5)
+    assert losses.rmse(s, o).item() == pytest.approx(0.5**0.5)
+    assert losses.nse(s, o).item() == pytest.approx(1 - 2 / 8)
+    assert losses.bias(series(2, 4), series(1, 4)).item() == pytest.approx(0.2)
 
 
 def test_kge_is_made_of_correlation_spread_and_mean():
     random = np.random.default_rng(1)
     o, s = random.gamma(1.0, 2.0, 200), random.gamma(2.0, 1.5, 200)
     parts = np.corrcoef(s, o)[0, 1] - 1, s.std() / o.std() - 1, s.mean() / o.mean() - 1
-    assert kge(torch.from_numpy(s), o).item() == pytest.approx(1 - np.linalg.norm(parts), rel=1e-12)
+    assert losses.kge(torch.from_numpy(s), o).item() == pytest.approx(1 - np.linalg.norm(parts), rel=1e-12)
 
 
 def test_reference_points():
     o = series(1, 4, 2, 8)
-    assert nse(o, o).item() == 1
-    assert kge(o, o).item() == pytest.approx(1, abs=1e-12)
+    assert losses.nse(o, o).item() == 1
+    assert losses.kge(o, o).item() == pytest.approx(1, abs=1e-12)
     mean = torch.full_like(o, o.mean().item())
-    assert nse(mean, o).item() == pytest.approx(0, abs=1e-15)
+    assert losses.nse(mean, o).item() == pytest.approx(0, abs=1e-15)
     # A constant simulation with the right mean: no correlation, no spread (Knoben et al. 2019).
-    assert kge(mean, o).item() == pytest.approx(1 - 2**0.5)
-    assert bias(1.1 * o, o).item() == pytest.approx(0.1)
+    assert losses.kge(mean, o).item() == pytest.approx(1 - 2**0.5)
+    assert losses.bias(1.1 * o, o).item() == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -131,27 +123,27 @@ def test_at_least_two_observations_are_needed(measure):
 def test_undefined_measures_say_so():
     flat = series(2, 2, 2)
     with pytest.raises(InputError, match="all equal"):
-        nse(series(1, 2, 3), flat)
+        losses.nse(series(1, 2, 3), flat)
     with pytest.raises(InputError, match="all equal"):
-        kge(series(1, 2, 3), flat)
+        losses.kge(series(1, 2, 3), flat)
     with pytest.raises(InputError, match="mean zero"):
-        kge(series(1, 2, 3), series(-1, 0, 1))
+        losses.kge(series(1, 2, 3), series(-1, 0, 1))
     with pytest.raises(InputError, match="add up to zero"):
-        bias(series(1, 2, 3), series(-1, 0, 1))
+        losses.bias(series(1, 2, 3), series(-1, 0, 1))
     with pytest.raises(InputError, match="infinite"):
-        mse(series(1, 2, 3), series(1, 2, float("inf")))
+        losses.mse(series(1, 2, 3), series(1, 2, float("inf")))
 
 
 def test_shapes_must_fit():
     with pytest.raises(ShapeError, match="same number of times"):
-        nse(torch.ones(3), torch.ones(4))
+        losses.nse(torch.ones(3), torch.ones(4))
     with pytest.raises(ShapeError, match="does not broadcast"):
-        nse(torch.ones(3), torch.ones(2, 3))
+        losses.nse(torch.ones(3), torch.ones(2, 3))
 
 
 def test_losses_are_small_for_good_simulations():
     o = series(1, 4, 2, 8)
-    for name, loss in LOSSES.items():
+    for name, loss in losses.LOSSES.items():
         assert loss(o + 0.01, o) < loss(o + 1.0, o), name
         assert loss(o, o).item() == pytest.approx(0, abs=1e-12), name
 
@@ -162,7 +154,7 @@ def flows(seed: int, n: int, members: int | None = None) -> np.ndarray:
 
 
 def extra(name: str) -> dict[str, float]:
-    return {k: EXTRA[k] for k in REGISTRY[name].needs}
+    return {k: EXTRA[k] for k in losses.MEASURES[name].needs}
 
 
 def with_gaps(values: np.ndarray, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -204,14 +196,14 @@ def by_numpy(name: str, s: np.ndarray, o: np.ndarray) -> float:
     }[name]()
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", losses.MEASURES)
 def test_every_measure_agrees_with_numpy(name):
     s, (o, kept) = flows(1, 130), with_gaps(flows(2, 130))
-    value = REGISTRY[name].function(torch.from_numpy(s), o, **extra(name))
+    value = losses.MEASURES[name].function(torch.from_numpy(s), o, **extra(name))
     assert value.item() == pytest.approx(by_numpy(name, s[kept], o[kept]), rel=1e-11)
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", losses.MEASURES)
 def test_every_gradient_is_finite_and_right_with_gaps_and_batches(name):
     s, o = flows(3, 60, 2), np.stack([flows(4, 60), with_gaps(flows(6, 60))[0]])
     o[:, 58:] = np.nan
@@ -223,9 +215,9 @@ def test_every_gradient_is_finite_and_right_with_gaps_and_batches(name):
 
     def inner(part: torch.Tensor) -> torch.Tensor:
         x = torch.cat([part, torch.full((2, 1), NAN, dtype=torch.float64)], dim=1)
-        return REGISTRY[name].function(x, o, **extra(name))
+        return losses.MEASURES[name].function(x, o, **extra(name))
 
-    value = REGISTRY[name].function(whole, o, **extra(name))
+    value = losses.MEASURES[name].function(whole, o, **extra(name))
     assert value.shape == (2,)
     (gradient,) = torch.autograd.grad(value.sum(), whole)
     assert torch.isfinite(gradient).all()
@@ -233,9 +225,9 @@ def test_every_gradient_is_finite_and_right_with_gaps_and_batches(name):
     assert torch.autograd.gradcheck(inner, whole[:, :59].detach().requires_grad_())
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", losses.MEASURES)
 def test_a_perfect_simulation_has_the_perfect_value_and_a_finite_gradient(name):
-    measure, o = REGISTRY[name], torch.from_numpy(with_gaps(flows(7, 130))[0])
+    measure, o = losses.MEASURES[name], torch.from_numpy(with_gaps(flows(7, 130))[0])
     s = torch.nan_to_num(o, nan=3.0).requires_grad_()
     loss = measure.loss(s, o, **extra(name))
     (gradient,) = torch.autograd.grad(loss, s)
@@ -248,46 +240,46 @@ def test_a_perfect_simulation_has_the_perfect_value_and_a_finite_gradient(name):
 
 
 def test_the_registry_says_how_to_read_a_measure():
-    assert REGISTRY["nse"].better == "higher"
-    assert REGISTRY["nse"].badness(0.75) == 0.25
-    assert REGISTRY["rmse"].badness(2.0) == 2.0
-    assert REGISTRY["fhv"].badness(-12.0) == REGISTRY["fhv"].badness(12.0) == 12.0
-    assert REGISTRY["gaussian_log_likelihood"].badness(-3.0) == 3.0
-    assert all(name == m.name and m.better in ("higher", "lower", "target") for name, m in REGISTRY.items())
-    assert not {"bias", "percent_bias", "flv", "gaussian_log_likelihood"} & {*LOSSES}
+    assert losses.MEASURES["nse"].better == "higher"
+    assert losses.MEASURES["nse"].badness(0.75) == 0.25
+    assert losses.MEASURES["rmse"].badness(2.0) == 2.0
+    assert losses.MEASURES["fhv"].badness(-12.0) == losses.MEASURES["fhv"].badness(12.0) == 12.0
+    assert losses.MEASURES["gaussian_log_likelihood"].badness(-3.0) == 3.0
+    assert all(name == m.name and m.better in ("higher", "lower", "target") for name, m in losses.MEASURES.items())
+    assert not {"bias", "percent_bias", "flv", "gaussian_log_likelihood"} & {*losses.LOSSES}
     # A result states the unit of its loss.
-    assert {REGISTRY[name].unit for name in LOSSES} <= {*UNITS}
+    assert {losses.MEASURES[name].unit for name in losses.LOSSES} <= {*UNITS}
 
 
 def test_components_say_what_is_wrong():
     o = torch.from_numpy(flows(1, 40))
-    wet = kge_components(1.2 * o, o)
+    wet = losses.kge_components(1.2 * o, o)
     assert [round(x.item(), 12) for x in wet] == [1, 1.2, 1.2]
-    assert kge_components(1.2 * o, o, version=2012).variability.item() == pytest.approx(1)
-    assert kge_components(-o, o).correlation.item() == pytest.approx(-1)
+    assert losses.kge_components(1.2 * o, o, version=2012).variability.item() == pytest.approx(1)
+    assert losses.kge_components(-o, o).correlation.item() == pytest.approx(-1)
     with pytest.raises(InputError, match="2009 and 2012"):
-        kge_components(o, o, version=2010)
+        losses.kge_components(o, o, version=2010)
 
 
 def test_logarithms_of_low_flows():
     s, o = series(0, 1, 2, 3), series(0, 2, 1, 5)
-    assert torch.isfinite(log_nse(s, o))
-    assert log_nse(s, o).item() == pytest.approx(log_nse(1000 * s, 1000 * o).item(), rel=1e-12)
+    assert torch.isfinite(losses.log_nse(s, o))
+    assert losses.log_nse(s, o).item() == pytest.approx(losses.log_nse(1000 * s, 1000 * o).item(), rel=1e-12)
     negative = series(-1, 1, 2, 3).requires_grad_()
-    assert log_nse(negative, o).item() == log_nse(s, o).item()
-    (gradient,) = torch.autograd.grad(log_nse(negative, o), negative)
+    assert losses.log_nse(negative, o).item() == losses.log_nse(s, o).item()
+    (gradient,) = torch.autograd.grad(losses.log_nse(negative, o), negative)
     assert torch.isfinite(gradient).all()
     for wrong, message in ((series(0, 0, 0, 0), "not all zero"), (series(-1, 1, 2, 3), "negative")):
-        for measure in (log_nse, fms, flv):
+        for measure in (losses.log_nse, losses.fms, losses.flv):
             with pytest.raises(InputError, match=message):
                 measure(s, wrong)
     with pytest.raises(InputError, match="fraction"):
-        log_nse(s, o, fraction=0.0)
+        losses.log_nse(s, o, fraction=0.0)
 
 
 def test_a_dry_simulation_has_every_score_and_a_finite_gradient():
     o = torch.from_numpy(flows(1, 80))
-    for name, m in REGISTRY.items():
+    for name, m in losses.MEASURES.items():
         s = torch.zeros(80, dtype=torch.float64, requires_grad=True)
         value = m.function(s, o, **extra(name))
         (gradient,) = torch.autograd.grad(value, s)
@@ -295,7 +287,7 @@ def test_a_dry_simulation_has_every_score_and_a_finite_gradient():
         assert torch.isfinite(gradient).all(), name
 
 
-@pytest.mark.parametrize("measure", [kge, kge_2012])
+@pytest.mark.parametrize("measure", [losses.kge, losses.kge_2012])
 def test_round_off_in_a_constant_simulation_is_no_variation(measure):
     s, o = torch.full((60,), 0.1, dtype=torch.float64).requires_grad_(), flows(1, 60)
     value = measure(s, o)
@@ -307,38 +299,38 @@ def test_round_off_in_a_constant_simulation_is_no_variation(measure):
 def test_constant_observations_are_named_even_where_round_off_hides_them():
     flat = torch.full((60,), 0.1, dtype=torch.float64)
     s = torch.from_numpy(flows(1, 60))
-    for measure in (nse, log_nse, kge, kge_2012):
+    for measure in (losses.nse, losses.log_nse, losses.kge, losses.kge_2012):
         with pytest.raises(InputError, match="all equal"):
             measure(s, flat)
     with pytest.raises(InputError, match="low flows are all equal"):
-        flv(s, flat)
+        losses.flv(s, flat)
     with pytest.raises(InputError, match="slope"):
-        fms(s, flat)
+        losses.fms(s, flat)
     with pytest.raises(InputError, match="50 valid observations, not 49"):
-        fhv(s[:49], s[:49])
+        losses.fhv(s[:49], s[:49])
 
 
 def test_plain_numbers_are_not_rounded_to_single_precision():
     s, o = flows(1, 20), flows(2, 20)
-    assert mse(torch.from_numpy(s), o.tolist()).item() == pytest.approx(((s - o) ** 2).mean(), rel=1e-14)
+    assert losses.mse(torch.from_numpy(s), o.tolist()).item() == pytest.approx(((s - o) ** 2).mean(), rel=1e-14)
 
 
 def test_likelihoods_reach_their_error_model():
     s, o = torch.from_numpy(flows(1, 30, 2)), flows(2, 30)
     sigma = torch.tensor([[0.5], [2.0]], dtype=torch.float64, requires_grad=True)
     growth = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: gaussian_log_likelihood(s, o, x), sigma)
-    assert torch.autograd.gradcheck(lambda a, b: heteroscedastic_log_likelihood(s, o, a, b), (sigma, growth))
-    same = heteroscedastic_log_likelihood(s, o, sigma, 0.0)
-    assert torch.allclose(same, gaussian_log_likelihood(s, o, sigma), rtol=1e-14)
+    assert torch.autograd.gradcheck(lambda x: losses.gaussian_log_likelihood(s, o, x), sigma)
+    assert torch.autograd.gradcheck(lambda a, b: losses.heteroscedastic_log_likelihood(s, o, a, b), (sigma, growth))
+    same = losses.heteroscedastic_log_likelihood(s, o, sigma, 0.0)
+    assert torch.allclose(same, losses.gaussian_log_likelihood(s, o, sigma), rtol=1e-14)
     # One observation is enough where the error is known.
-    one = gaussian_log_likelihood(series(1, 2), series(NAN, 2), 1.0)
+    one = losses.gaussian_log_likelihood(series(1, 2), series(NAN, 2), 1.0)
     assert one.item() == pytest.approx(-0.5 * np.log(2 * np.pi))
     with pytest.raises(InputError, match=r"at least 1 valid observation is needed; there are 0"):
-        gaussian_log_likelihood(series(1, 2), series(NAN, NAN), 1.0)
+        losses.gaussian_log_likelihood(series(1, 2), series(NAN, NAN), 1.0)
     with pytest.raises(InputError, match="sigma must be positive"):
-        gaussian_log_likelihood(s, o, 0.0)
+        losses.gaussian_log_likelihood(s, o, 0.0)
     with pytest.raises(InputError, match="sigma_1 must be zero or more"):
-        heteroscedastic_log_likelihood(s, o, 1.0, -0.1)
+        losses.heteroscedastic_log_likelihood(s, o, 1.0, -0.1)
     with pytest.raises(ShapeError, match="sigma"):
-        gaussian_log_likelihood(s, o, torch.ones(3))
+        losses.gaussian_log_likelihood(s, o, torch.ones(3))

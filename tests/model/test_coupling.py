@@ -39,25 +39,16 @@ def store(name: str, unit: str = "m", *, rain: bool = False, leaves: bool = Fals
 
 def cascade() -> dg.CoupledModel:
     """Three stores of different makers, one after the other: a Nash cascade."""
-    drains = {"storage->storage": None}
+
+    def drains(left: dg.model.Place, right: dg.model.Place, face: dg.model.Place) -> dict[str, torch.Tensor]:
+        return {"storage->storage": left.k * left.storage}
+
     return dg.couple(
         "Cascade",
         {"upper": store("Upper", rain=True), "middle": store("Middle"), "lower": store("Lower", leaves=True)},
         links=(
-            dg.Link(
-                "first",
-                "upper",
-                "middle",
-                [(0, 0)],
-                lambda left, right, face: dict.fromkeys(drains, left.k * left.storage),
-            ),
-            dg.Link(
-                "second",
-                "middle",
-                "lower",
-                [(0, 0)],
-                lambda left, right, face: dict.fromkeys(drains, left.k * left.storage),
-            ),
+            dg.Link("first", "upper", "middle", [(0, 0)], drains),
+            dg.Link("second", "middle", "lower", [(0, 0)], drains),
         ),
     )
 

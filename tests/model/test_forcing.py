@@ -7,17 +7,16 @@ import math
 import numpy as np
 import pytest
 import torch
+from one_state import one_state
 
 import pydiffgeo as dg
 from pydiffgeo.errors import TimeError
 from pydiffgeo.model import align
 
-STORE = dg.Model(
-    name="Store",
-    graph=dg.single_cell(),
-    states=(dg.State("y", "1", "y", default=1.0),),
+STORE = one_state(
+    lambda cell, forcing: {"y": forcing.u + forcing.w - cell.y},
+    start=1.0,
     forcings=(dg.ForcingVariable("u", "1", "u"), dg.ForcingVariable("w", "1", "w", default=0.0)),
-    source=lambda cell, forcing: {"y": forcing.u + forcing.w - cell.y},
 )
 SUMS = np.concatenate([[0.0], np.cumsum([0.1] * 10)])
 

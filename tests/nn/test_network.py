@@ -7,16 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from learning import BOUNDS, FIXED, MODEL, SETTINGS, make_sites, network
+from learning import BOUNDS, FIXED, MODEL, SETTINGS, network
 
 import pydiffgeo as dg
 from pydiffgeo.errors import BoundsError, DataError, InputError, ModelError, ShapeError, UnknownNameError
-
-
-@pytest.fixture(scope="module")
-def sites():
-    return make_sites()
-
 
 # --- the network ---------------------------------------------------------------------------------
 

@@ -6,15 +6,10 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from learning import DAYS, SETTINGS, make_sites, network
+from learning import DAYS, SETTINGS, network
 
 import pydiffgeo as dg
 from pydiffgeo.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def sites():
-    return make_sites()
 
 
 def test_predictions_hold_scores_over_seeds_beside_baselines(sites, tmp_path):

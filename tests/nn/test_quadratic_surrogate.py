@@ -7,25 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from learning import SETTINGS, TRAINING, efficiency, make_sites, network
+from learning import SETTINGS, TRAINING, efficiency, held_out, network
 
 import pydiffgeo as dg
 from pydiffgeo.errors import InputError
 from pydiffgeo.nn.quadratic_surrogate import quadratic_surrogate
 
 
-@pytest.fixture(scope="module")
-def sites():
-    return make_sites()
-
-
 def test_training_on_quadratic_surrogates_needs_fewer_solves(sites):
-    out = ["site 1", "site 4", "site 7"]
-    kept = [name for name in sites.names if name not in out]
-    net, apart = network(seed=0), sites.take(out)
-    before = efficiency(net.normalise(sites.take(kept).attributes), apart)
+    kept, apart = held_out(sites)
+    net = network(seed=0)
+    before = efficiency(net.normalise(kept.attributes), apart)
     training = replace(TRAINING, steps=12, inner_steps=60, learning_rate=0.02)
-    seen = dg.nn.train(net, sites.take(kept), training)
+    seen = dg.nn.train(net, kept, training)
     assert seen.solves == 72
     assert len(seen.loss) == 12
     assert (1 - efficiency(net, apart)).mean() < 0.5 * (1 - before).mean()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from learning import BRIEF, make_sites, network
+from learning import BRIEF, network
 from stopping import equal, stopped_at, weights
 
 import pydiffgeo as dg
@@ -16,11 +16,6 @@ from pydiffgeo.errors import DataError
 
 # `dg.nn.train` is the function.
 module = importlib.import_module("pydiffgeo.nn.train")
-
-
-@pytest.fixture(scope="module")
-def sites():
-    return make_sites()
 
 
 @pytest.mark.parametrize("inner_steps", [1, 4])

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from learning import DAYS, SETTINGS, TRAINING, efficiency, make_sites, network, true_f
+from learning import DAYS, SETTINGS, TRAINING, efficiency, held_out, network, true_f
 from stopping import weights
 from terminal import Terminal
 
@@ -21,20 +21,14 @@ from pydiffgeo.errors import InputError, SolverError
 module = importlib.import_module("pydiffgeo.nn.train")
 
 
-@pytest.fixture(scope="module")
-def sites():
-    return make_sites()
-
-
 # --- training ------------------------------------------------------------------------------------
 
 
 def test_training_learns_what_holds_where_nothing_was_seen(sites):
-    out = ["site 1", "site 4", "site 7"]
-    kept = [name for name in sites.names if name not in out]
-    net, apart = network(seed=0), sites.take(out)
-    before = efficiency(net.normalise(sites.take(kept).attributes), apart)
-    seen = dg.nn.train(net, sites.take(kept), TRAINING)
+    kept, apart = held_out(sites)
+    net = network(seed=0)
+    before = efficiency(net.normalise(kept.attributes), apart)
+    seen = dg.nn.train(net, kept, TRAINING)
     assert (1 - efficiency(net, apart)).mean() < 0.5 * (1 - before).mean()
     assert seen.solves == 240
     assert not seen.failures
@@ -154,16 +148,8 @@ def test_noise_is_normal_with_the_spread_given(sites, monkeypatch):
 
 
 def test_days_held_back_choose_the_weights(sites):
-    training = dg.nn.Training(
-        steps=60,
-        batch=9,
-        window=40,
-        warmup=20,
-        tuning=60,
-        check_every=2,
-        patience=1,
-        learning_rate=1.0,
-        settings=SETTINGS,
+    training = replace(
+        TRAINING, steps=60, batch=9, window=40, warmup=20, tuning=60, check_every=2, patience=1, learning_rate=1.0
     )
     net = network()
     seen = dg.nn.train(net, sites, training)

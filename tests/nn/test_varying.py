@@ -7,15 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from learning import BOUNDS, DAYS, MODEL, SETTINGS, make_sites, network
+from learning import BOUNDS, DAYS, MODEL, SETTINGS, network
 
 import pydiffgeo as dg
 from pydiffgeo.errors import DataError, InputError
-
-
-@pytest.fixture(scope="module")
-def sites():
-    return make_sites()
 
 
 def climatic(**settings):

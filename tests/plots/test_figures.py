@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -107,6 +109,13 @@ def test_moisture_profile():
     np.testing.assert_array_equal(np.asarray(mesh.get_array()).reshape(4, 3), field[:, ::-1].T)
     np.testing.assert_array_equal(dots.get_offsets(), [[1.0, 0.2]])
     assert bar.get_ylabel() == "water content (-)"
+    # A column of one cell is drawn from top to bottom.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        alone = dg.plots.moisture_profile([0, 1], [0.5], [[0.2], [0.3]])
+        alone.canvas.draw()
+    assert alone.axes[0].get_ylim() == pytest.approx((1.0, 0.0))
+    np.testing.assert_allclose(alone.axes[0].collections[0].get_coordinates()[:, 0, 1], [0.0, 0.5, 1.0])
     with pytest.raises(ShapeError, match=r"values must have the shape \(3, 4\)"):
         dg.plots.moisture_profile([0, 1, 2], [0.1, 0.3, 0.5, 0.7], field.T)
     with pytest.raises(ShapeError, match="probe_values"):

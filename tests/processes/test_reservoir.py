@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from pydiffgeo.processes.reservoir import exponential_base_flow, linear, overflow
+from pydiffgeo.processes.reservoir import cascade, exponential_base_flow, linear, overflow, power
 
 
 def of(value: float) -> torch.Tensor:
@@ -16,6 +16,18 @@ def of(value: float) -> torch.Tensor:
 
 def test_a_linear_reservoir_empties_in_its_residence_time() -> None:
     assert linear(of(12.0), of(3.0)).item() == 4.0
+
+
+def test_a_power_reservoir_and_an_empty_one() -> None:
+    assert power(of(4.0), of(0.01), of(2.5)).item() == pytest.approx(0.32)
+    assert power(of(-1e-12), of(0.01), of(2.5)).item() == 0.0
+
+
+def test_a_cascade_hands_on_what_it_gets() -> None:
+    rates, out = cascade(of(5.0), [of(6.0), of(3.0), of(0.0)], of(2.0))
+    assert [r.item() for r in rates] == [2.0, 1.5, 1.5]
+    assert out.item() == 0.0
+    assert cascade(of(5.0), [], of(2.0)) == ([], of(5.0))
 
 
 @pytest.mark.parametrize("water", [100.0, 600.0, 899.0])

@@ -10,7 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from pydiffgeo.processes.smoothing import smooth_minimum, smooth_ramp, smooth_step, withdrawal
+from pydiffgeo.processes.smoothing import (
+    smooth_clip,
+    smooth_maximum,
+    smooth_minimum,
+    smooth_ramp,
+    smooth_step,
+    withdrawal,
+)
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -70,3 +77,17 @@ def test_smooth_ramp() -> None:
     fine = torch.linspace(-WIDTH, 2 * WIDTH, 3001, dtype=torch.float64)
     slope = slopes(lambda x: smooth_ramp(x, WIDTH), fine)
     torch.testing.assert_close(slope, torch.clamp(fine / WIDTH, 0, 1), rtol=0, atol=1e-12)
+
+
+def test_smooth_maximum_and_clip_are_exact_away_from_their_kinks() -> None:
+    zero = torch.zeros_like(A)
+    for rounded, exact in (
+        (smooth_maximum(A, zero, WIDTH), torch.maximum(A, zero)),
+        (smooth_clip(A, 0.5, WIDTH), A.clamp(0, 0.5)),
+    ):
+        near = torch.minimum(A.abs(), (A - 0.5).abs()) < WIDTH / 2
+        torch.testing.assert_close(rounded[~near], exact[~near], rtol=0, atol=1e-15)
+        assert (rounded - exact).abs().max().item() == pytest.approx(WIDTH / 8)
+    slope = slopes(lambda a: smooth_clip(a, 0.5, WIDTH), A)
+    assert slope[400].item() == pytest.approx(0.5)
+    assert slope[600].item() == pytest.approx(0.5)

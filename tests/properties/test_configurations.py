@@ -18,7 +18,7 @@ from properties import attempt
 
 import pydiffgeo as dg
 from pydiffgeo.errors import DataError
-from pydiffgeo.hydrology.calibrate.settings import MODELS, Settings, read_settings, tomllib
+from pydiffgeo.hydrology.calibrate.settings import Settings, read_settings, tomllib
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = st.one_of(st.text(max_size=8), st.sampled_from(["", " ", "\0", "nan", "../x", "x" * 300, "µ", "1"]))
@@ -193,7 +193,7 @@ def test_no_name_of_a_file_gives_anything_but_an_error_of_data(folder: Path, nam
         dg.io.read_dataset,
         dg.hydrology.open_camels,
         dg.hydrology.open_caravan,
-        lambda p: dg.nn.ParameterNetwork.load(p, MODELS["ExpHydro"]()),
+        lambda p: dg.nn.ParameterNetwork.load(p, dg.models.ExpHydro()),
     ):
         with pytest.raises(DataError):
             read(absent)

@@ -156,7 +156,7 @@ def solution(count: int) -> dg.Solution:
     storage = torch.arange(float(count)).reshape(count, 1, 1)
     fields = {"storage": storage}, {"discharge": storage[..., 0]}, {"k": storage[..., 0]}
     model = BASES["network"].model
-    return dg.Solution(model, np.arange(2.0), *fields, report, True, trace_model(model))
+    return dg.Solution(model, *fields, report, True, trace_model(model), {}, {}, np.arange(2.0))
 
 
 @given(st.integers(2, 6), st.data())

@@ -132,7 +132,7 @@ def test_better_is_said_only_where_seeds_say_so(tmp_path, undrawn):
         in (page.sections["Scores"])
     )
     assert "is no different from persistence (0.617); of 3 sites 3 no different" in page.sections["Scores"]
-    assert "0.822 ± 0.010" in page.sections["Scores"]
+    assert "0.822\xa0±\xa00.010" in page.sections["Scores"]
     assert [
         s
         for s in figures(page)
@@ -182,8 +182,11 @@ def test_a_calibration(tmp_path, capsys):
     assert {"Scores", "Series", "Parameters", "Water balance", "Provenance", "Configuration"} <= {*page.sections}
     with xr.open_dataset(result) as data:
         nse = data.nse.values
-    rows = [row for row in page.rows if row[0] == "01000002"]
-    assert [row[1] for row in rows[:2]] == [f"{v:.3f}" for v in nse[1]]
+    heads = [max((i for i in range(at) if page.rows[i][0] == "site"), default=0) for at in range(len(page.rows))]
+    rows = [
+        row for row, head in zip(page.rows, heads, strict=True) if row[0] == "01000002" and page.rows[head][1] == "NSE"
+    ]
+    assert [row[1] for row in rows] == [f"{v:.3f}" for v in nse[1]]
     # The same result gives the same page.
     again = dg.report.write_report(result, tmp_path / "again.html", sites=["01000002"])
     assert again.read_bytes() == (tmp_path / "r.html").read_bytes()
@@ -292,3 +295,13 @@ for name in ("plots", "report"):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "figures need matplotlib: pip install 'pydiffgeo[plots]'\n" * 2
     assert issubclass(MissingPackageError, PydiffgeoError)
+
+
+def test_values_on_their_bounds_are_told(tmp_path, undrawn):
+    data = made_up()
+    assert "On a bound" not in report(tmp_path, data).sections["Parameters"]
+    data["K"][:] = [0.126, 0.5, 1.374, 0.8]  # of 0.125 to 1.375
+    text = report(tmp_path, data).sections["Parameters"]
+    one, other = (SITES[i] for i in (0, 2))
+    assert f"K on its lower one, 0.125 (mm d-1) in 1 site of 4 ({one})" in text
+    assert f"K on its upper one, 1.375 (mm d-1) in 1 site of 4 ({other})" in text

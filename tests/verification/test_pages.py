@@ -31,4 +31,4 @@ def test_reports_escape_what_they_show(tmp_path):
     parser.feed(write_report(results, tmp_path, small=True).read_text())
     assert "table" in parser.tags
     assert not parser.tags & {"script", "img"}
-    assert parser.attributes <= {"class", "href", "id", "lang", "charset", "name", "content", "http-equiv"}
+    assert parser.attributes <= {"class", "href", "id", "lang", "charset", "name", "content", "http-equiv", "data-of"}

@@ -10,9 +10,10 @@ import numpy as np
 from ...arrays import Indices
 from ...model import CoupledModel, Model
 from ...model.coupling import Region, ends
+from .gathering import Values, called, gathered, spread
 from .hoisting import hoist
-from .kernels import Kernel, Scatter, System
-from .region import Assembly, Values, gathered, places_at, spread
+from .kernels import Assigning, Kernel, Scatter, System
+from .region import Assembly
 from .traced_model import Programs
 
 
@@ -61,11 +62,11 @@ class Places:
         self.n_parameters = values.size - self.n_states
         self.forcings = {f.name: values.take(model.items(f.on)) for f in model.forcings}
         self.n_forcings = values.size - self.n_states - self.n_parameters
-        self.fluxes, self.regions = dict[str, Indices](), list[Assembly]()
+        self.fluxes, self.regions, self.read = dict[str, Indices](), list[Assembly](), programs.read
         for region, order, program in zip(own, orders, traced, strict=True):
             self.regions.append(Assembly(self, region, program, order))
         if coupled:
-            self.links = [(k, {n: values.constant(v) for n, v in k.values.items()}) for k in coupled.links]
+            self.links = [(k, values.constants_of(k.values, self.read)) for k in coupled.links]
             for link in coupled.links:
                 size = sum(map(len, self.fluxes.values()))
                 self.fluxes |= {name: np.array([size + i]) for i, name in enumerate(link.fluxes)}
@@ -75,8 +76,9 @@ class Places:
             region.add_stages()
         first = self.n_states + self.n_parameters
         kernels = [k for region in self.regions for k in region.kernels()]
+        stages = [k for region in self.regions for k in region.stages]
         if isinstance(self.model, CoupledModel):
-            kernels += self._linked(self.model)
+            kernels += self._linked(self.model, stages)
         return System(
             name=self.model.name,
             n_states=self.n_states,
@@ -85,7 +87,7 @@ class Places:
             n_fluxes=sum(map(len, self.fluxes.values())),
             n_values=self.values.size,
             constants=np.concatenate([*self.values.constants, np.empty(0)]),
-            stages=tuple(k for region in self.regions for k in region.stages),
+            stages=tuple(stages),
             kernels=tuple(kernels),
             states=self.states,
             parameters={k: slice(v[0] - self.n_states, v[-1] + 1 - self.n_states) for k, v in self.parameters.items()},
@@ -95,8 +97,8 @@ class Places:
             guards=tuple(g for region in self.regions for g in region.guards()),
         )
 
-    def _linked(self, model: CoupledModel) -> list[Kernel]:
-        """The flows between regions: what leaves a cell of the one enters one of the other."""
+    def _linked(self, model: CoupledModel, stages: list[Assigning]) -> list[Kernel]:
+        """The flows between regions: what leaves a cell of the one enters one of the other. Adds networks to the stages."""
         assemblies = dict(zip(model.regions, self.regions, strict=True))
         kernels = []
         for (link, geometry), program in zip(self.links, self.programs.links, strict=True):
@@ -104,18 +106,24 @@ class Places:
             scatter = list[Scatter]()
             for name in program.outputs:
                 states = ends(link, name, model.regions)
-                for side, state, cells, area, sign, flux in zip(
-                    sides, states, link.cells, link.areas, (-1.0, 1.0), link.fluxes, strict=True
+                for side, (_, boundary, at), state, area, sign, flux in zip(
+                    sides, link.sides, states, link.areas, (-1.0, 1.0), link.fluxes, strict=True
                 ):
-                    weight = sign * area / side.graph.cell["volume"][cells]
-                    scatter.append(Scatter(name, side.states[state][cells], weight))
-                    scatter.append(Scatter(name, np.full(len(cells), self.n_states + self.fluxes[flux][0]), area))
+                    target, size = side.linked(state, boundary, at)
+                    scatter.append(Scatter(name, target, sign * area / size))
+                    scatter.append(Scatter(name, np.full(len(at), self.n_states + self.fluxes[flux][0]), area))
             count, common = len(link.pairs), dict[str, Indices]()
             for region in self.regions:
                 common |= {f: spread(region.forcings[f], count) for f in region.on_model}
-            left, right = (places_at(side.cell, cells) for side, cells in zip(sides, link.cells, strict=True))
-            spaces = {"left": left, "right": right, "face": geometry, "forcing": common}
-            kernels.append(gathered(program, spaces, tuple(scatter), count))
+            left, right = (side.beside_link(b, at) for side, (_, b, at) in zip(sides, link.sides, strict=True))
+            seen: Mapping[str, Mapping[str, Indices]] = {
+                "left": left,
+                "right": right,
+                "face": geometry,
+                "forcing": common,
+            }
+            seen = called(self.values, stages, self.programs.networks, self.weights, program, seen, count)
+            kernels.append(gathered(program, seen, tuple(scatter), count))
         return kernels
 
 

@@ -31,8 +31,8 @@ FROZEN = attrgetter("__dataclass_params__.frozen")
 FIXED = {type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device}
 # Packages that stay what they are.
 LASTING = ("torch", "math", "operator", "builtins", "_operator")
-# So does this module of our own; what its function calls is given by the user, and in sight as well.
-IMPLICIT = "pydiffgeo.engines.ir.implicit"
+# So do these modules of our own; what their functions call or read is given by the user, and in sight as well.
+OWN = ("pydiffgeo.engines.ir.implicit", "pydiffgeo.model.by_name")
 # Functions of Python through which anything may be read, or called another time with another result.
 OPEN = {
     *("globals", "locals", "vars", "getattr", "setattr", "delattr", "next", "iter"),
@@ -189,10 +189,11 @@ def _lasting(value: object) -> bool:
         return False
     if isinstance(value, types.BuiltinFunctionType) and value.__name__ in OPEN:
         return False
-    if isinstance(value, type) and issubclass(value, BaseException):
+    # Named tuples hold what they are given.
+    if isinstance(value, type) and (issubclass(value, BaseException) or hasattr(value, "_fields")):
         return True
     home = getattr(value, "__module__", None) or getattr(getattr(value, "__self__", None), "__name__", "") or ""
-    return value is types.SimpleNamespace or home.split(".")[0] in LASTING or home == IMPLICIT
+    return value is types.SimpleNamespace or home.split(".")[0] in LASTING or home in OWN
 
 
 @functools.lru_cache(maxsize=4096)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,30 +31,44 @@ class _Fields:
         self, model: Model, values: Mapping[str, Tensor], forcing: Mapping[str, Tensor], networks: Mapping[str, Network]
     ) -> None:
         self.model, self.forcing, self.networks = model, dict(forcing), networks
-        self.left, self.right = (torch.from_numpy(side.copy()) for side in model.graph.faces.T)
-        on_face = {p.name for p in model.parameters if p.on == "face"}
-        places = {p.name: p.on.removeprefix("boundary:") for p in model.parameters if p.on.startswith("boundary:")}
-        stores = {s.name for b in model.boundaries for s in b.states}
-        self.cell = _tensors(model.graph.cell) | {
-            k: v for k, v in values.items() if k not in on_face | stores | {*places}
-        }
-        self.face = _tensors(model.graph.face) | {k: v for k, v in values.items() if k in on_face}
-        self.outside = {b.name: _tensors(b.geometry) for b in model.boundaries}
-        for name in places.keys() & values.keys():
-            self.outside[places[name]][name] = values[name]
+        self.boundaries = {b.name: b for b in model.boundaries}
+        self.values = values
+        elsewhere = {p.name for p in model.parameters if p.on != "cell"}
+        elsewhere |= {s.name for b in model.boundaries for s in b.states}
+        self.cell = _tensors(model.graph.cell) | {k: v for k, v in values.items() if k not in elsewhere}
         self.own = {f.name: f.on for f in model.forcings if f.on.startswith("boundary:")}
-        self.stores = {b.name: {s.name: values[s.name] for s in b.states if s.name in values} for b in model.boundaries}
+
+    # Only stages look at these.
+
+    @cached_property
+    def face(self) -> Space:
+        return _tensors(self.model.graph.face) | self._given("face")
+
+    @cached_property
+    def sides(self) -> tuple[Tensor, Tensor]:
+        """The cells on the left and on the right of each face."""
+        left, right = (torch.from_numpy(side.copy()) for side in self.model.graph.faces.T)
+        return left, right
+
+    @cached_property
+    def outside(self) -> dict[str, Space]:
+        return {b.name: _tensors(b.geometry) | self._given(f"boundary:{b.name}") for b in self.model.boundaries}
+
+    def _given(self, on: str) -> Space:
+        names = [p.name for p in self.model.parameters if p.on == on]
+        return {name: self.values[name] for name in names if name in self.values}
 
     def within(self) -> dict[str, Space]:
         return {"cell": self.cell, "forcing": self.forcing}
 
     def across(self) -> dict[str, Space]:
-        sides = {"left": _at(self.cell, self.left), "right": _at(self.cell, self.right)}
+        sides = {name: _at(self.cell, side) for name, side in zip(("left", "right"), self.sides, strict=True)}
         return {**sides, "face": self.face, "forcing": self.forcing}
 
     def beyond(self, boundary: str) -> dict[str, Space]:
-        cells = next(torch.tensor(b.cells) for b in self.model.boundaries if b.name == boundary)
-        seen = _at(self.cell, cells) | self.stores[boundary]
+        side = self.boundaries[boundary]
+        cells = torch.tensor(side.cells)
+        seen = _at(self.cell, cells) | {s.name: self.values[s.name] for s in side.states if s.name in self.values}
         inside = {k: v for k, v in self.forcing.items() if k not in self.own}
         own = {k: v for k, v in self.forcing.items() if self.own.get(k) == f"boundary:{boundary}"}
         return {"cell": seen, "forcing": _at(inside, cells) | own, "face": self.outside[boundary]}
@@ -71,11 +85,11 @@ class _Fields:
         graph, onto = self.model.graph, SIDES[stage.sides]
         pieces: list[tuple[Tensor, Tensor]] = []
         if stage.of in self.face:
-            amounts = self.face[stage.of] * _weight(graph.face, stage)
-            pieces = [(side, factor * amounts) for side, factor in zip((self.left, self.right), onto, strict=True)]
+            amounts = self.face[stage.of] * torch.from_numpy(stage.weights(graph.face, "faces"))
+            pieces = [(side, factor * amounts) for side, factor in zip(self.sides, onto, strict=True)]
         for b in self.model.boundaries:
             if stage.of in self.outside[b.name] and stage.of not in b.geometry:
-                amounts = self.outside[b.name][stage.of] * _weight(b.geometry, stage)
+                amounts = self.outside[b.name][stage.of] * torch.from_numpy(stage.weights(b.geometry, b.name))
                 pieces.append((torch.tensor(b.cells), onto[1] * amounts))
         total = torch.zeros((*pieces[0][1].shape[:-1], graph.cells), dtype=torch.float64)
         for cells, amounts in pieces:
@@ -100,7 +114,17 @@ def evaluate_outputs(
         ModelError: a function that cannot be traced closes over something that has changed since.
     """
     if isinstance(model, CoupledModel):
-        return _of_regions(model, programs, values, forcing, weights)
+        outputs: Space = {}
+        for region, own in zip(model.regions.values(), programs.regions, strict=True):
+            here, moving, learnt = (
+                {k: given[v] for k, v in names.items() if v in given}
+                for names, given in ((region.names, values), (region.forcings, forcing), (region.networks, weights))
+            )
+            found = evaluate_outputs(region.model, own, here, moving, learnt)
+            outputs |= {region.outputs[k]: v for k, v in found.items()}
+        return outputs
+    if model.output is None:
+        return {}
     networks = {name: partial(_called, a, weights[name]) for name, a in programs.networks.items()}
     fields = _Fields(model, values, forcing, networks)
     if programs.closure is not None:
@@ -112,33 +136,13 @@ def evaluate_outputs(
             fields.assign(stage, program)
     if programs.output is not None:
         return _run(programs.output, fields.within(), networks)
-    if model.output is None:
-        return {}
     if digest(model.output) != programs.untraced:
         raise ModelError(
             f"{model.name}.output closes over something that has changed since the solve; look at outputs before, "
             "or declare it as a Parameter of the model"
         )
-    outputs = model.output(SimpleNamespace(**networks | fields.cell))
-    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in outputs.items()}
-
-
-def _of_regions(
-    model: CoupledModel,
-    programs: Programs,
-    values: Mapping[str, Tensor],
-    forcing: Mapping[str, Tensor],
-    weights: Mapping[str, Tensor],
-) -> dict[str, Tensor]:
-    outputs: dict[str, Tensor] = {}
-    for region, own in zip(model.regions.values(), programs.regions, strict=True):
-        if region.model.output is None:
-            continue
-        here = {k: values[v] for k, v in region.names.items() if v in values}
-        moving = {k: forcing[v] for k, v in region.forcings.items() if v in forcing}
-        learnt = {k: weights[v] for k, v in region.networks.items()}
-        outputs |= {region.outputs[k]: v for k, v in evaluate_outputs(region.model, own, here, moving, learnt).items()}
-    return outputs
+    plain = model.output(SimpleNamespace(**networks | fields.cell))
+    return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in plain.items()}
 
 
 def _called(architecture: Architecture, weights: Tensor, *features: Tensor | float) -> Tensor | tuple[Tensor, ...]:
@@ -169,9 +173,3 @@ def _tensors(arrays: Mapping[str, Array]) -> Space:
 def _at(space: Space, where: Tensor) -> Space:
     """Values at some places; what is the same everywhere stays as it is."""
     return {k: v if v.ndim == 0 or v.shape[-1] == 1 else v.index_select(-1, where) for k, v in space.items()}
-
-
-def _weight(geometry: Mapping[str, Array], stage: Reduction) -> Tensor:
-    return torch.from_numpy(
-        np.array(geometry[stage.weight] if stage.weight else np.ones_like(geometry["area"]), np.float64)
-    )

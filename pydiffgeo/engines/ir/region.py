@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 
 from ...arrays import Array, Indices
 from ...errors import ModelError
-from ...model import Boundary, Reduction
+from ...model import Reduction
 from ...model.coupling import Region
 from ...model.stages import SIDES
-from .kernels import Assigning, Guard, Kernel, NetworkStage, Scatter
+from .gathering import Values, called, gathered, places_at, spread
+from .kernels import Assigning, Guard, Kernel, Scatter
 from .program import Builder, Program
 from .traced_model import Programs
-
-
-class Values:
-    """Hands out positions in the vector of values; the parts are laid out one after the other."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.constants: list[Array] = []
-
-    def take(self, count: int) -> Indices:
-        start, self.size = self.size, self.size + count
-        return np.arange(start, self.size)
-
-    def constant(self, values: Array) -> Indices:
-        self.constants.append(np.asarray(values, np.float64))
-        return self.take(len(values))
 
 
 class Places(Protocol):
@@ -42,6 +27,7 @@ class Places(Protocol):
     forcings: dict[str, Indices]
     fluxes: dict[str, Indices]
     weights: dict[str, Indices]
+    read: frozenset[str]
 
 
 class Assembly:
@@ -58,15 +44,16 @@ class Assembly:
         self.values, self.stages, self.states, self.n_states = values, list[Assigning](), states, places.n_states
         self.left, self.right = graph.faces.T
         self.weights = {name: places.weights[region.networks[name]] for name in programs.networks}
+        read = places.read | {stage.of for stage in model.stages if isinstance(stage, Reduction)}
         parameters = {p.name: places.parameters[self.names[p.name]] for p in model.parameters}
         forcings = {f.name: places.forcings[region.forcings[f.name]] for f in model.forcings}
         self.cell = {s.name: self.states[s.name] for s in model.states}
         self.cell |= {p.name: spread(parameters[p.name], graph.cells) for p in model.parameters if p.on == "cell"}
-        self.cell |= {k: values.constant(v) for k, v in graph.cell.items()}
+        self.cell |= values.constants_of(graph.cell, read)
         faces = len(graph.faces)
         self.face = {p.name: spread(parameters[p.name], faces) for p in model.parameters if p.on == "face"}
-        self.face |= {k: values.constant(v) for k, v in graph.face.items()}
-        self.outside = {b.name: {k: values.constant(v) for k, v in b.geometry.items()} for b in model.boundaries}
+        self.face |= values.constants_of(graph.face, read)
+        self.outside = {b.name: values.constants_of(b.geometry, read) for b in model.boundaries}
         for b in model.boundaries:
             own = [p.name for p in model.parameters if p.on == f"boundary:{b.name}"]
             self.outside[b.name] |= {name: spread(parameters[name], len(b.cells)) for name in own}
@@ -86,15 +73,11 @@ class Assembly:
         for flux in self.model.fluxes:
             count = {"total": 1, "cell": self.graph.cells, "face": len(self.graph.faces)}.get(flux.on)
             if count is None:
-                count = sum(len(b.cells) for b, returned in self._returning(flux.name) if returned)
+                pairs = zip(self.model.boundaries, self.programs.boundaries, strict=True)
+                count = sum(len(b.cells) for b, program in pairs if flux.name in program.outputs)
             places[flux.name] = np.arange(size, size + count)
             size += count
         return places
-
-    def _returning(self, flux: str) -> list[tuple[Boundary, bool]]:
-        """The boundaries, and whether their functions return an integrated flux."""
-        pairs = zip(self.model.boundaries, self.programs.boundaries, strict=True)
-        return [(boundary, flux in program.outputs) for boundary, program in pairs]
 
     # What local functions see.
 
@@ -118,50 +101,61 @@ class Assembly:
         self, program: Program, spaces: Mapping[str, Mapping[str, Indices]], items: int
     ) -> Mapping[str, Mapping[str, Indices]]:
         """Adds stages for the networks that a program calls; the spaces with their outputs beside."""
-        net: dict[str, Indices] = {}
-        spaces = {**spaces, "net": net}
-        for k, call in enumerate(program.calls):
-            architecture, block = self.programs.networks[call.network], self.weights[call.network]
-            features = np.array([self.values.take(items) for _ in range(architecture.features)])
-            scatter = tuple(Scatter(str(i), at, np.ones(items)) for i, at in enumerate(features))
-            self.stages.append(gathered(call.features, spaces, scatter, items))
-            outputs = np.array([self.values.take(items) for _ in range(architecture.outputs)])
-            place = slice(int(block[0]), int(block[-1]) + 1)
-            self.stages.append(NetworkStage(call.features.name, architecture, place, features, outputs))
-            net |= {f"{k}.{j}": at for j, at in enumerate(outputs)}
-        return spaces
+        return called(self.values, self.stages, self.programs.networks, self.weights, program, spaces, items)
 
-    def assign(
-        self, program: Program, spaces: Mapping[str, Mapping[str, Indices]], into: dict[str, Indices], items: int
-    ) -> None:
-        """Adds a stage, whose results are names of `into` from then on."""
-        spaces = self.called(program, spaces, items)
+    def beside_link(self, boundary: str, at: Indices) -> dict[str, Indices]:
+        """What a side of a link shows of cells, or of places of a boundary."""
+        if not boundary:
+            return places_at(self.cell, at)
+        seen = places_at(self.beyond(boundary, self.cell)["cell"], at)
+        return seen | places_at(self.outside[boundary], at)
+
+    def linked(self, state: str, boundary: str, at: Indices) -> tuple[Indices, Array]:
+        """Where the rates of a state are that a link leads to, and what makes amounts of its values there."""
+        if not boundary:
+            return self.states[state][at], self.graph.cell["volume"][at]
+        side = self.sides[boundary]
+        if any(s.name == state for s in side.states):
+            return self.states[state][at], side.geometry["area"][at]
+        touched = np.asarray(side.cells)[at]
+        return self.states[state][touched], self.graph.cell["volume"][touched]
+
+    def assign(self, program: Program, on: str) -> None:
+        """Adds a stage on cells, on faces or at a boundary, whose results are names there from then on."""
+        graph = self.graph
+        if on == "cell":
+            spaces, into, items, geometry = self.within(), self.cell, graph.cells, graph.cell
+        elif on == "face":
+            spaces, into, items, geometry = self.across(), self.face, len(graph.faces), graph.face
+        else:
+            spaces, into, side = self.beyond(on, self.cell), self.outside[on], self.sides[on]
+            items, geometry = len(side.cells), side.geometry
+        given = self.called(program, spaces, items)
         at = {name: self.values.take(items) for name in program.outputs}
-        if clash := set(at) & (set(into) | set(self.programs.networks)):
-            raise ModelError(
-                f"{program.name} returns {sorted(clash)}, which {'are' if clash != {*list(clash)[:1]} else 'is'} there already"
-            )
+        if clash := set(at) & {*into, *geometry, *self.programs.networks}:
+            are = "are" if len(clash) > 1 else "is"
+            raise ModelError(f"{program.name} returns {sorted(clash)}, which {are} there already")
         scatter = tuple(Scatter(name, where, np.ones(items)) for name, where in at.items())
-        self.stages.append(gathered(program, spaces, scatter, items))
+        self.stages.append(gathered(program, given, scatter, items))
         into |= at
 
     def reduce(self, stage: Reduction) -> None:
         """Adds a stage that sums values of faces and boundaries into cells."""
         name = f"{self.model.name}.{stage.name}"
-        if stage.name in self.cell:
+        if stage.name in {*self.cell, *self.graph.cell}:
             raise ModelError(f"{name} is there already")
         gather, left, right, weights = list[Indices](), list[Indices](), list[Indices](), list[Array]()
         onto = SIDES[stage.sides]
         if stage.of in self.face:
             gather, left, right = [self.face[stage.of]], [self.left], [self.right]
-            weights = [_weight(self.graph.face, stage, "faces")]
+            weights = [stage.weights(self.graph.face, "faces")]
         factors = [np.full(len(w), onto[0]) for w in weights]
         for boundary in self.model.boundaries:
             if stage.of in self.outside[boundary.name] and stage.of not in boundary.geometry:
                 gather.append(self.outside[boundary.name][stage.of])
                 left.append(np.asarray(boundary.cells))
                 right.append(np.asarray(boundary.cells))
-                weights.append(_weight(boundary.geometry, stage, f"boundary {boundary.name!r}"))
+                weights.append(stage.weights(boundary.geometry, f"boundary {boundary.name!r}"))
                 factors.append(np.zeros(len(boundary.cells)))
         if not gather:
             raise ModelError(f"{name} sums {stage.of!r}, which no stage assigns on faces or boundaries before it")
@@ -274,50 +268,15 @@ class Assembly:
         return controls
 
     def add_stages(self) -> None:
-        programs, graph = self.programs, self.graph
-        if programs.closure is not None:
-            self.assign(programs.closure, self.within(), self.cell, graph.cells)
-        for stage, program in zip(self.model.stages, programs.stages, strict=True):
+        if self.programs.closure is not None:
+            self.assign(self.programs.closure, "cell")
+        for stage, program in zip(self.model.stages, self.programs.stages, strict=True):
             if isinstance(stage, Reduction):
                 self.reduce(stage)
-            elif program is not None and stage.on == "cell":
-                self.assign(program, self.within(), self.cell, graph.cells)
-            elif program is not None and stage.on == "face":
-                self.assign(program, self.across(), self.face, len(graph.faces))
             elif program is not None:
-                spaces, items = self.beyond(stage.on, self.cell), len(self.sides[stage.on].cells)
-                self.assign(program, spaces, self.outside[stage.on], items)
+                self.assign(program, stage.on)
 
 
 def _identity(name: str) -> Program:
     builder = Builder(name)
     return builder.finish({"value": builder.input("value")})
-
-
-def _weight(geometry: Mapping[str, Array], stage: Reduction, where: str) -> Array:
-    if not stage.weight:
-        return np.ones_like(geometry["area"])
-    if stage.weight not in geometry:
-        raise ModelError(
-            f"{stage.name} has the weight {stage.weight!r}, which is no geometry of {where}: {sorted(geometry)}"
-        )
-    return np.asarray(geometry[stage.weight], np.float64)
-
-
-def spread(positions: Indices, count: int) -> Indices:
-    return np.broadcast_to(positions, (count,)) if len(positions) == 1 else positions
-
-
-def places_at(space: Mapping[str, Indices], where: Indices) -> dict[str, Indices]:
-    return {k: v[where] for k, v in space.items()}
-
-
-def gathered(
-    program: Program, spaces: Mapping[str, Mapping[str, Indices]], scatter: Iterable[Scatter], items: int
-) -> Kernel:
-    rows = []
-    for name in program.inputs:
-        prefix, _, key = name.partition(".")
-        rows.append(spaces[prefix][key])
-    gather = np.array(rows, np.int64).reshape(len(rows), items)
-    return Kernel(program, gather, tuple(scatter))

@@ -21,15 +21,11 @@ class Writer(Protocol[S]):
     def fail(self, why: str) -> NoReturn: ...
 
 
-class Stack(Generic[S]):
-    """Values of a local function in a row; sums, products and the like of them become nodes."""
+class Traced:
+    """What functions of PyTorch are called with while a local function is traced."""
 
-    __slots__ = ("symbols", "tracer")
-    __array_ufunc__ = None
+    __slots__ = ()
     __hash__ = None  # type: ignore[assignment]
-
-    def __init__(self, tracer: Writer[S], symbols: Sequence[S]) -> None:
-        self.tracer, self.symbols = tracer, tuple(symbols)
 
     @classmethod
     def __torch_function__(
@@ -38,12 +34,29 @@ class Stack(Generic[S]):
         types: tuple[type, ...],
         args: tuple[object, ...] = (),
         kwargs: Mapping[str, object] | None = None,
-    ) -> S:
-        named = dict(kwargs or {})
+    ) -> object:
+        return cls._called(getattr(function, "__name__", str(function)), args, dict(kwargs or {}))
+
+    @classmethod
+    def _called(cls, name: str, args: tuple[object, ...], named: dict[str, object]) -> object:
+        raise NotImplementedError
+
+
+class Stack(Traced, Generic[S]):
+    """Values of a local function in a row; sums, products and the like of them become nodes."""
+
+    __slots__ = ("symbols", "tracer")
+    __array_ufunc__ = None
+
+    def __init__(self, tracer: Writer[S], symbols: Sequence[S]) -> None:
+        self.tracer, self.symbols = tracer, tuple(symbols)
+
+    @classmethod
+    def _called(cls, name: str, args: tuple[object, ...], named: dict[str, object]) -> S:
+        every = (*args, *named.values())
         stack, *others = args or (named.pop("input", None), None)
-        name = getattr(function, "__name__", str(function))
         if not isinstance(stack, Stack):
-            tracer = next(a.tracer for a in (*args, *(kwargs or {}).values()) if isinstance(a, Stack))
+            tracer = next(a.tracer for a in every if isinstance(a, Stack))
             tracer.fail(f"torch.{name} does not take a stack of values here; take them one by one")
         return stack._reduce(name, *others, **named)
 

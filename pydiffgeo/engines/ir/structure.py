@@ -41,7 +41,7 @@ def fingerprint(model: Model, programs: Programs | None = None) -> str:
             (key, fingerprint(region.model, own), region.names, region.forcings, region.fluxes, region.outputs)
             for (key, region), own in pairs
         ]
-        parts += [(k.left, k.right, k.cells, k.areas, k.values, k.fluxes) for k in model.links]
+        parts += [(k.sides, k.areas, k.values, k.fluxes) for k in model.links]
     return digest(
         programs.key,
         parts,

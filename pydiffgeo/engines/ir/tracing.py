@@ -1,8 +1,7 @@
 """Local functions in plain PyTorch, traced into straight-line programs.
 
-A local function is called once on `Symbol`s, which stand for the values of one cell, face or boundary
-cell. What it does to them is written down by a `Builder` as it happens. Everything else that the
-function meets, numbers and tensors that it closes over, is a constant of the program.
+A local function is called once on `Symbol`s, which stand for the values of one cell, face or boundary cell. What it does
+to them is written down by a `Builder` as it happens. All else that it meets, numbers and tensors, are constants of the program.
 
 The function may close over something that changes, so engines ask for the program anew at every solve
 (`structure.py`). A tensor that asks for a gradient is refused: as a constant, it would not get one.
@@ -28,33 +27,24 @@ from .operations import CONDITIONS, REFUSED, RULES
 from .places import expression, users_frame, users_step
 from .program import LOGICAL, Builder, Call, Program, Ref
 from .reductions import Reduction
-from .stacks import Stack
+from .stacks import Stack, Traced
 from .surroundings import called_module, closed_over
 
 # Namespaces through which networks are called.
 CALLING = ("cell", "left", "right", "face")
 
 
-class Symbol:
+class Symbol(Traced):
     """Stands for one value while a local function is traced; what is done to it becomes a node."""
 
     __slots__ = ("ref", "tracer")
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, tracer: Tracer, ref: Ref) -> None:
         self.tracer, self.ref = tracer, ref
 
     @classmethod
-    def __torch_function__(
-        cls,
-        function: Callable[..., object],
-        types: tuple[type, ...],
-        args: tuple[object, ...] = (),
-        kwargs: Mapping[str, object] | None = None,
-    ) -> Symbol | Stack[Symbol]:
-        named = kwargs or {}
+    def _called(cls, name: str, args: tuple[object, ...], named: dict[str, object]) -> Symbol | Stack[Symbol]:
         tracer = next(a.tracer for a in _flat((*args, *named.values())) if isinstance(a, Symbol))
-        name = getattr(function, "__name__", str(function))
         if name == "stack" and isinstance(values := named.get("tensors", args[0] if args else None), tuple | list):
             return Stack(tracer, [tracer.symbol(v) for v in values])
         return tracer.apply(name, *args, **named)
@@ -282,6 +272,7 @@ def trace(
     function: Callable[..., Mapping[str, object]],
     spaces: Sequence[tuple[str, Sequence[str]]],
     networks: Mapping[str, Architecture] | None = None,
+    called: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Program:
     """Traces a local function.
 
@@ -290,6 +281,7 @@ def trace(
         function: takes one namespace per entry of `spaces` and returns a dictionary.
         spaces: (prefix, names) per namespace; the program's inputs are called `prefix.name`.
         networks: those that the function may call, as `cell.name(x, ...)`, and so from both sides of a face.
+        called: name in each namespace -> network, where they are not called by their own names in all.
 
     Raises:
         UnsupportedOperationError: an operation without a rule, or a value that is no scalar; the message names
@@ -299,10 +291,10 @@ def trace(
             than it takes, or returns no dictionary of values.
     """
     tracer = Tracer(name, function, networks)
-    callable_there = {n: partial(tracer.call, n) for n in tracer.networks}
+    called = {prefix: {n: n for n in tracer.networks} for prefix in CALLING} if called is None else called
     arguments = [
         SimpleNamespace(
-            **(callable_there if prefix in CALLING else {})
+            **{n: partial(tracer.call, network) for n, network in called.get(prefix, {}).items()}
             | {n: Symbol(tracer, tracer.builder.input(f"{prefix}.{n}")) for n in names}
         )
         for prefix, names in spaces

@@ -79,8 +79,8 @@ def _expression(node: Node, names: Sequence[str], program: Program, uses: Mappin
                 a, b = (names[r] for r in inner.args)
                 other = arguments[1 - k]
                 if node.op == "add":
-                    return f"muladd({a}, {b}, {other})"
-                return f"muladd({a}, {b}, -{other})" if k == 0 else f"muladd(-{a}, {b}, {other})"
+                    return f"fused({a}, {b}, {other})"
+                return f"fused({a}, {b}, -{other})" if k == 0 else f"fused(-{a}, {b}, {other})"
     if node.op in ("pow", "raise"):
         exponent = arguments[1].strip("()")
         # A whole constant power is a few products.

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...arrays import Array, Indices
 from ...errors import InputError
+from ..absolute import absolute
 from ..base import Forward, Gradients, Problem, Status, Steady, Tangents, make_stats
 from ..discontinuities import jumping_along, message
 from ..fallback import Method
@@ -82,9 +83,12 @@ class JuliaEngine:
         def call(package: JuliaValue) -> Forward:
             model, least = self._model(package, problem.system)
             share, steep = _shares(least, asked.rtol) if differentiate else (1.0, 1.0)
-            rtol, atol = share * asked.rtol, share * asked.atol
+            how = asked.tighter(share)
+            atols = (flat(absolute(problem.system, how)),) if how.atols else ()
             share_of_memory = asked.memory / problem.members
-            settings = package.Settings(chosen["solver"], rtol, atol, asked.max_steps, share_of_memory, steep)
+            settings = package.Settings(
+                chosen["solver"], how.rtol, how.atol, how.max_steps, share_of_memory, steep, *atols
+            )
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
             inputs = flat(problem.y0), flat(problem.p), flat(f), f.shape[2]
@@ -97,6 +101,7 @@ class JuliaEngine:
                 [int(n) for n in counts] for counts in (result.steps, result.rejections)
             )
             stats["tolerance_shares"] = [share * float(s) for s in result.shares]
+            stats["lockstep"] = int(result.lockstep)
             stats["linear_solver"] = str(package.linear_solver(model.values[0], chosen["solver"], kind))
             stats["compiled"], stats["kept_bytes"] = True, float(package.kept_bytes(result.tape))
             stats["setup_seconds"], stats["forward_seconds"] = built - started, time.perf_counter() - built

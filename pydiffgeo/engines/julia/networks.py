@@ -14,7 +14,7 @@ ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu", "softplus", "silu", "gelu"
 
 
 def kinks(system: System) -> bool:
-    """May slopes of a network jump? Where they do is not located, as the switches of local functions are."""
+    """May slopes of a network jump? Where they do is located while there are few units (`network_kinks.jl`)."""
     return any(stage.architecture.kinks for stage in system.stages if isinstance(stage, NetworkStage))
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
 from ...arrays import Array, Indices
-from ..base import Gradients, Problem, Steady, Tangents
+from ..absolute import absolute
+from ..base import Gradients, Problem, Status, Steady, Tangents
 from ..ir.kernels import System
 from .conversion import array_of, flat, status_of
 from .session import JuliaValue, Owned, in_julia
 
+T = TypeVar("T")
 # Builds the model of a system, or gives the one that was built before.
 Build = Callable[[JuliaValue, System], tuple[Owned, float]]
 
@@ -23,7 +26,8 @@ def find_steady(build: Build, problem: Problem, low: Array, high: Array) -> Stea
 
     def call(package: JuliaValue) -> Steady:
         model = build(package, problem.system)[0].values[0]
-        settings = package.Settings("Newton", options.rtol, options.atol, options.max_steps)
+        atols = (1e9, 1.0, flat(absolute(problem.system, options))) if options.atols else ()
+        settings = package.Settings("Newton", options.rtol, options.atol, options.max_steps, *atols)
         built = time.perf_counter()
         inputs = (flat(x) for x in (problem.y0, problem.p, problem.f, low, high))
         result = package.steady(model, *inputs, settings, options.max_seconds)
@@ -46,31 +50,41 @@ def find_steady(build: Build, problem: Problem, low: Array, high: Array) -> Stea
 
 def pull_steady(build: Build, problem: Problem, y: Array, good: Indices, y_bar: Array, q_bar: Array) -> Gradients:
     """As `Engine.steady_adjoint`."""
-    started = time.perf_counter()
 
-    def call(package: JuliaValue) -> Gradients:
-        model = build(package, problem.system)[0].values[0]
-        inputs = (flat(x) for x in (y, problem.p, problem.f, y_bar, q_bar))
-        result = package.steady_adjoint(model, *inputs, good + 1, problem.options.max_seconds)
-        status, reasons = status_of(str(result.codes))
-        p, f = array_of(result.p), array_of(result.f).reshape(problem.f.shape)
-        seconds = time.perf_counter() - started
+    def gradients(found: JuliaValue, status: list[Status], reasons: dict[int, str], seconds: float) -> Gradients:
+        p, f = array_of(found.p), array_of(found.f).reshape(problem.f.shape)
         return Gradients(np.zeros_like(problem.y0), p, f, status, reasons, {"backward_seconds": seconds})
 
-    return in_julia(call)
+    return _derivatives("steady_adjoint", gradients, build, problem, y, good, y_bar, q_bar)
 
 
 def push_steady(build: Build, problem: Problem, y: Array, good: Indices, p_dot: Array, f_dot: Array) -> Tangents:
     """As `Engine.steady_tangent`."""
+
+    def tangents(found: JuliaValue, status: list[Status], reasons: dict[int, str], seconds: float) -> Tangents:
+        y_dot, q_dot = (array_of(x)[:, :, None] for x in (found.y, found.q))
+        return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": seconds})
+
+    return _derivatives("steady_tangent", tangents, build, problem, y, good, p_dot, f_dot)
+
+
+def _derivatives(
+    function: str,
+    made: Callable[[JuliaValue, list[Status], dict[int, str], float], T],
+    build: Build,
+    problem: Problem,
+    y: Array,
+    good: Indices,
+    *given: Array,
+) -> T:
+    """What is `made` of the result of a function of the Julia package at steady states `y`."""
     started = time.perf_counter()
 
-    def call(package: JuliaValue) -> Tangents:
+    def call(package: JuliaValue) -> T:
         model = build(package, problem.system)[0].values[0]
-        inputs = (flat(x) for x in (y, problem.p, problem.f, p_dot, f_dot))
-        result = package.steady_tangent(model, *inputs, good + 1, problem.options.max_seconds)
-        status, reasons = status_of(str(result.codes))
-        y_dot, q_dot = (array_of(x)[:, :, None] for x in (result.y, result.q))
-        return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
+        inputs = (flat(x) for x in (y, problem.p, problem.f, *given))
+        found = getattr(package, function)(model, *inputs, good + 1, problem.options.max_seconds)
+        return made(found, *status_of(str(found.codes)), time.perf_counter() - started)
 
     return in_julia(call)
 

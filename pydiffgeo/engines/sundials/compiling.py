@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
+import casadi as ca
+
 from ...arrays import Json
+
+
+class Compiler:
+    """Makes functions, compiled to C as long as that works.
+
+    Attributes:
+        compiled: whether it does. Without a compiler that works, CasADi interprets.
+    """
+
+    def __init__(self, compiled: bool) -> None:
+        self.compiled = compiled
+
+    def make(self, make: Callable[[dict[str, Json]], ca.Function]) -> ca.Function:
+        """What `make` returns with further settings of CasADi."""
+        if self.compiled:
+            try:
+                with compiling() as jit:
+                    return make(jit)
+            except RuntimeError:
+                self.compiled = False
+        return make({})
+
+    def function(self, name: str, inputs: Sequence[ca.SX], results: Sequence[ca.SX]) -> ca.Function:
+        """A function of symbols; of common subexpressions one is kept."""
+        return self.make(lambda jit: ca.Function(name, inputs, results, {"cse": True, **jit}))
 
 
 @contextmanager

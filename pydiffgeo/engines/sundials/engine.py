@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import time
+from array import array
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Lock
 from weakref import WeakKeyDictionary
 
@@ -21,7 +23,8 @@ from ..base import Forward, Gradients, PassStats, Problem, Status, Steady, Tange
 from ..batch import Failure, Watch, each_member
 from ..discontinuities import jumping_along, message
 from ..ir.kernels import System
-from .cvodes import Interval, solver_of
+from .cvodes import Interval
+from .method import solver_of
 from .steady import search_of
 
 # Settings (tolerances and the like) of which built functions are kept for each system.
@@ -37,7 +40,34 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
 
 
-_Settings = tuple[float, float, str | None, int, bool, int]
+class Steps:
+    """Sizes of the steps that Rodas5P for few states took in each interval of a member."""
+
+    def __init__(self) -> None:
+        self._sizes, self._ends = array("d"), array("q", [0])
+
+    def keep(self, sizes: Sequence[float]) -> None:
+        """Those of the next interval; none where another method solved it."""
+        self._sizes.extend(sizes)
+        self._ends.append(len(self._sizes))
+
+    def of(self, interval: int) -> array[float]:
+        return self._sizes[self._ends[interval] : self._ends[interval + 1]]
+
+
+@dataclass(frozen=True, eq=False)
+class Tape:
+    """How intervals were solved: what derivatives need to know."""
+
+    rescued: Rescued
+    steps: dict[int, Steps]
+
+    def of(self, member: int, interval: int) -> tuple[bool, array[float]]:
+        """Whether the fallback solved it, and the sizes of steps of Rodas5P for few states."""
+        return (member, interval) in self.rescued, self.steps[member].of(interval)
+
+
+_Settings = tuple[float, float, tuple[tuple[str, float], ...], str | None, str, int, bool, int]
 
 
 class _Built:
@@ -63,7 +93,16 @@ class SundialsEngine:
     def _interval(self, problem: Problem, watch: Watch) -> Iterator[Interval]:
         """Lends an interval solver to one thread; makes one where all are in use."""
         asked, nodes = problem.options, problem.f.shape[2]
-        key = (asked.rtol, asked.atol, asked.solver, asked.max_steps, asked.compiled, nodes)
+        key = (
+            asked.rtol,
+            asked.atol,
+            asked.atols,
+            asked.solver,
+            asked.sensitivity,
+            asked.max_steps,
+            asked.compiled,
+            nodes,
+        )
         with _building:
             kept = self._built.setdefault(problem.system, OrderedDict())
             if key not in kept:
@@ -93,32 +132,34 @@ class SundialsEngine:
             sensitivity="adjoint",
             sensitivity_why="the adjoint of CVODES is what this engine has",
         )
-        rescued: Rescued = {}
+        tape = Tape({}, {})
+        rescued, left = tape.rescued, Rescued()
 
         def solve(m: int, watch: Watch) -> None:
+            steps = tape.steps.setdefault(m, Steps())
             with self._interval(problem, watch) as interval:
-                stats["compiled"], stats["linear_solver"] = interval.compiled, interval.linear_solver
-                if interval.large:
-                    stats["solver"], stats["solver_why"] = (
-                        "Rodas5P",
-                        "least time on a large grid, whose factors fill up",
-                    )
-                    stats["sensitivity"] = "discrete"
-                    stats["sensitivity_why"] = (
-                        "exact for the steps taken, at a cost that does not grow with the number of inputs"
-                    )
+                interval.begin()
+                method = interval.method
+                stats["compiled"], stats["linear_solver"] = interval.compiler.compiled, method.linear_solver
+                if method.solver:
+                    stats["solver"], stats["solver_why"] = method.solver, method.why
+                    stats["sensitivity"], stats["sensitivity_why"] = "discrete", method.sensitivity_why
                 stats["setup_seconds"], interval.setup_seconds = stats["setup_seconds"] + interval.setup_seconds, 0.0
                 for j, par in enumerate(_parameters(problem, m)):
                     watch.look()
                     interval.since = problem.breaks[j]
                     y[m, j + 1], q[m, j], why = interval.forward(y[m, j], par)
+                    if interval.left:
+                        left[m, j] = interval.left
+                    if differentiate:
+                        steps.keep(interval.sizes)
                     if why:
                         rescued[m, j] = why
 
         status, reasons = each_member(problem.options, range(members), members, solve)
-        stats["fallbacks"] = _fallbacks({key: why for key, why in rescued.items() if status[key[0]].ok})
+        stats["fallbacks"] = _told([("CVODES", left), ("Rodas5P", rescued)], status)
         stats["forward_seconds"] = time.perf_counter() - started
-        return Forward(y, q, status, reasons, stats, tape=rescued)
+        return Forward(y, q, status, reasons, stats, tape=tape)
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
         started = time.perf_counter()
@@ -139,10 +180,9 @@ class SundialsEngine:
                     if size == 0.0:
                         continue
                     seeds = carried / size, q_bar[m, j] / size
-                    again = (m, j) in forward.tape
                     if jumps and interval.turned(jumps, forward.y[m, j], forward.y[m, j + 1], pars[j]):
                         raise Failure(Status.JUMP, message(jumps, "the adjoint of CVODES"))
-                    carried, bar, why = interval.backward(forward.y[m, j], pars[j], *seeds, again)
+                    carried, bar, why = interval.backward(forward.y[m, j], pars[j], *seeds, *forward.tape.of(m, j))
                     if why:
                         rescued[m, j] = why
                     with np.errstate(over="ignore"):
@@ -187,7 +227,7 @@ class SundialsEngine:
                         size[size == 0.0] = 1.0
                         moved /= size
                         y_in, par_in = np.split(moved, [len(forward.y[m, j])], axis=1)
-                        *ends, why = interval.tangent(forward.y[m, j], pars[j], y_in, par_in, (m, j) in forward.tape)
+                        *ends, why = interval.tangent(forward.y[m, j], pars[j], y_in, par_in, *forward.tape.of(m, j))
                         y_dot[some, m, j + 1], q_dot[some, m, j] = (size * end for end in ends)
                         if why:
                             rescued[m, j] = why
@@ -242,12 +282,21 @@ class SundialsEngine:
         return Tangents(y_dot, q_dot, status, reasons, PassStats(tangent_seconds=seconds))
 
 
-def _fallbacks(rescued: Rescued) -> dict[int, str]:
-    """Which members needed the fallback, in how many intervals, and why first."""
+def _fallbacks(rescued: Rescued, method: str = "Rodas5P") -> dict[int, str]:
+    """Which members needed another method, in how many intervals, and why first."""
     members = sorted({m for m, _ in rescued})
     counts = {m: sum(1 for k, _ in rescued if k == m) for m in members}
     first = {m: rescued[min(key for key in rescued if key[0] == m)] for m in members}
-    return {m: f"Rodas5P in {counts[m]} interval{'s'[: counts[m] > 1]}, after {first[m]}" for m in members}
+    return {m: f"{method} in {counts[m]} interval{'s'[: counts[m] > 1]}, after {first[m]}" for m in members}
+
+
+def _told(methods: Sequence[tuple[str, Rescued]], status: Sequence[Status]) -> dict[int, str]:
+    """The same of several methods, for members that were solved."""
+    told: dict[int, str] = {}
+    for method, where in methods:
+        for m, text in _fallbacks({key: why for key, why in where.items() if status[key[0]].ok}, method).items():
+            told[m] = f"{told[m]}; {text}" if m in told else text
+    return told
 
 
 def _parameters(problem: Problem, member: int) -> Array:

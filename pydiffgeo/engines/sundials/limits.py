@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 
 import casadi as ca
 import numpy as np
 
 from ...arrays import Array
+from ..absolute import absolute, absolute_of_guard
 from ..base import Options, Status
 from ..batch import Failure
 from ..ir.kernels import SLACK, Guard, Kernel, System
@@ -25,7 +25,9 @@ def guarded(system: System, rates: ca.SX, run: Run, options: Options) -> ca.SX:
     for guard in system.guards:
         values = run(guard.kernel)
         low, value, high = (values[k] for k in ("low", "value", "high"))
-        within = ca.logic_and(value >= low - _slack(low, options, ca), value <= high + _slack(high, options, ca))
+        own = _atol_of(guard, system, options)
+        slack = (SLACK * (options.rtol * ca.fabs(bound) + ca.DM(own)) for bound in (low, high))
+        within = ca.logic_and(value >= low - next(slack), value <= high + next(slack))
         # Spoilt is the rate of a state that the range is about, so that the Jacobian has no more entries than before.
         about = [row for row in guard.kernel.gather if (row < system.n_states).all()]
         at = about[0].tolist() if about else [0] * len(guard.cells)
@@ -34,8 +36,10 @@ def guarded(system: System, rates: ca.SX, run: Run, options: Options) -> ca.SX:
     return rates
 
 
-def _slack(bound: ca.SX | ca.DM | Array, options: Options, library: ModuleType) -> ca.SX | Array:
-    return SLACK * (options.rtol * library.fabs(bound) + options.atol)
+def _atol_of(guard: Guard, system: System, options: Options) -> float | Array:
+    if not options.atols:
+        return options.atol
+    return absolute_of_guard(guard, absolute(system, options)[: system.n_states], options.atol)
 
 
 class Guards:
@@ -49,7 +53,10 @@ class Guards:
     def __init__(self, system: System, options: Options, arguments: list[ca.SX], run: Run) -> None:
         # Not the system itself, by which intervals are kept as long as it lives.
         self._guards: tuple[Guard, ...] = system.guards
-        self._options = options
+        self._rtol = options.rtol
+        self._atol = np.concatenate(
+            [np.broadcast_to(_atol_of(g, system, options), len(g.cells)) for g in system.guards] or [np.empty(0)]
+        )
         rows = [ca.horzcat(*(run(g.kernel)[k] for k in ("low", "value", "high"))) for g in system.guards]
         self._table = ca.Function("limits", arguments, [ca.densify(ca.vertcat(*rows))]) if rows else None
 
@@ -62,7 +69,8 @@ class Guards:
             return
         table = self._table(y, par, t).full()
         low, value, high = table.T
-        within = (value >= low - _slack(low, self._options, np)) & (value <= high + _slack(high, self._options, np))
+        slack = [SLACK * (self._rtol * np.abs(bound) + self._atol) for bound in (low, high)]
+        within = (value >= low - slack[0]) & (value <= high + slack[1])
         if within.all():
             return
         row = int(np.argmin(within))

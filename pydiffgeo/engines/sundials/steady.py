@@ -11,13 +11,14 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import Event, Lock
 from weakref import WeakKeyDictionary
 
 import casadi as ca
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, Indices
+from ..absolute import absolute, absolute_of_guard
 from ..base import Problem, Status
 from ..batch import Failure, Watch
 from ..ir.kernels import SLACK, System
@@ -62,7 +63,9 @@ def search_of(problem: Problem, member: int, watch: Watch, seconds: list[float] 
         watch.uncounted(spent)
         if seconds is not None:
             seconds[0] += spent
-    search.watch, search.rtol, search.atol = watch, problem.options.rtol, problem.options.atol
+    options = problem.options
+    search.watch, search.rtol = watch, options.rtol
+    search.atol = absolute(problem.system, options)[: problem.system.n_states]
     search.p, search.f = problem.p[member], problem.f[member, 0, 0]
     # Enough for what follows a search.
     search.iterations, search.allowed = 0, 1
@@ -72,12 +75,19 @@ def search_of(problem: Problem, member: int, watch: Watch, seconds: list[float] 
         idle.append(search)
 
 
+def jacobian_at(problem: Problem, member: int, y: Array) -> tuple[Indices, Indices, Array]:
+    """The Jacobian of the rates of the states at `y`: rows, columns and values of its entries."""
+    watch = Watch(problem.options.max_seconds, Event())
+    with search_of(problem, member, watch) as search:
+        return search.jacobian(y)
+
+
 class Search:
     """Finds a steady state of one member, and its derivatives. Not for use by two threads at a time."""
 
     watch: Watch
     rtol: float
-    atol: float
+    atol: Array
 
     def __init__(self, functions: Functions) -> None:
         self._of = functions
@@ -126,6 +136,11 @@ class Search:
             moved = self._of.push(y, self.p, self.f, np.concatenate([y_dots[k], inputs])).full().ravel()
             q_dots[k] = moved[n:]
         return _finite(y_dots), _finite(q_dots)
+
+    def jacobian(self, y: Array) -> tuple[Indices, Indices, Array]:
+        """Rows, columns and values of the Jacobian of the rates of the states at `y`."""
+        self._set_matrix(y, 0.0)
+        return self._rows, self._columns, -self._values
 
     def _newton_or_continued(self, y: Array) -> Array:
         try:
@@ -198,7 +213,9 @@ class Search:
             raise Failure(Status.OUT_OF_RANGE, "(the steady state lies outside of the bounds of a state)")
         if self._of.limits is not None:
             low, value, high = self._of.limits(y, self.p, self.f).full().T
-            slack = [SLACK * (self.rtol * np.abs(bound) + self.atol) for bound in (low, high)]
+            least = float(self.atol.min())
+            atol = np.concatenate([absolute_of_guard(g, self.atol, least) for g in self._of.guards])
+            slack = [SLACK * (self.rtol * np.abs(bound) + atol) for bound in (low, high)]
             within = (value >= low - slack[0]) & (value <= high + slack[1])
             if not within.all():
                 row = int(np.argmin(within))

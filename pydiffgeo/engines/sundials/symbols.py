@@ -14,7 +14,8 @@ import casadi as ca
 import numpy as np
 
 from ...arrays import Array, Indices
-from ..discontinuities import Jumping
+from ..discontinuities import Jumping, movable
+from ..ir.autodiff import switching_functions
 from ..ir.events import events
 from ..ir.kernels import Kernel, NetworkStage, System
 from ..ir.program import Program
@@ -111,6 +112,21 @@ def sides_of(functions: Sequence[Jumping], v: Symbols) -> Symbols:
         weights = 1 + np.sqrt(np.arange(items)) % 1
         sums += [ca.dot(ca.DM(weights), sides[f"side.{k}"]) for k in function.which]
     return ca.vertcat(*sums)
+
+
+def switches_of(system: System, linear: bool, v: Symbols) -> Symbols:
+    """A number that tells on which side all switches are that states, or forcings that change in time, can turn.
+
+    Args:
+        linear: whether forcings change within intervals.
+    """
+    total = type(v)(0.0)
+    for kernel, moving in movable(system, linear):
+        sides = results_of(kernel, v, switching_functions(kernel.program, moving))
+        # Weights, so that no two turns cancel.
+        for k, side in enumerate(sides.values()):
+            total += ca.dot(ca.DM(1 + np.sqrt(2 + k + len(sides) * np.arange(side.numel())) % 1), side)
+    return total
 
 
 def with_fluxes(symbols: Sequence[Symbols], n_fluxes: int, **values: Symbols) -> dict[str, Symbols]:

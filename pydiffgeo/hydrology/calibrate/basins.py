@@ -14,14 +14,14 @@ from ...errors import DataError, InputError
 from ...losses.measures import nse
 from ...observe import Observation
 from ...solve import Solution
-from ..basin import FORCINGS, QUANTITIES, BasinData
+from ...toml_table import Days
+from ..basin import QUANTITIES, BasinData
 from ..data.basin_series import basin_data
 from ..data.camels import open_camels
 from ..data.caravan import open_caravan
 from ..data.cf import open_cf
 from ..years import even_years
-from .settings import MODELS, Settings
-from .toml_table import Days
+from .settings import Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +50,11 @@ class Basin:
         return solution.fluxes["runoff"][..., self.warmup :]
 
 
-def prepare(settings: Settings, basin: str) -> Basin:
+def prepare(settings: Settings, basin: str, *, compiled: bool = False) -> Basin:
     """Reads the data of `basin` and cuts them to the periods.
+
+    Args:
+        compiled: let the embedded engine compile the model to C where it can, which pays for many solves.
 
     Raises:
         DataError: the data cannot be read, do not cover the periods, or hold too few observations.
@@ -59,14 +62,16 @@ def prepare(settings: Settings, basin: str) -> Basin:
     periods = settings.periods
     record = _read(settings, basin)
     data = _between(settings, record, "train", (periods.train[0], periods.evaluation[1]))
+    model = settings.model.model
+    forced = data.forcing(model)
     if periods.warmup_from == "repeat":
-        lead = {name: getattr(data, name)[: periods.warmup] for name in FORCINGS}
+        lead = {name: values[: periods.warmup] for name, values in forced.items()}
     elif periods.warmup:
         first = np.datetime64(periods.train[0], "D") - periods.warmup
         before = _between(settings, record, "warmup", (first, np.datetime64(periods.train[0], "D") - 1))
-        lead = {name: getattr(before, name) for name in FORCINGS}
+        lead = before.forcing(model)
     else:
-        lead = {name: np.empty(0) for name in FORCINGS}
+        lead = {name: np.empty(0) for name in forced}
     windows = {"train": periods.train, "tuning": periods.tuning, "evaluation": periods.evaluation}
     days = {name: _days(data, window) for name, window in windows.items() if window is not None}
     observed = torch.from_numpy(np.array(data.runoff))
@@ -77,8 +82,7 @@ def prepare(settings: Settings, basin: str) -> Basin:
             raise DataError(f"{data.source}: basin {basin}: runoff in [periods] {name}: {error}") from error
 
     warmup, end = periods.warmup * periods.spinup, len(data)
-    forcing = {k: torch.from_numpy(np.concatenate([*[lead[k]] * periods.spinup, getattr(data, k)])) for k in FORCINGS}
-    model = MODELS[settings.model.name]()
+    forcing = {k: torch.from_numpy(np.concatenate([*[lead[k]] * periods.spinup, v])) for k, v in forced.items()}
 
     def runoff(inside: slice) -> tuple[Observation, ...]:
         start = warmup + np.arange(inside.start, inside.stop)
@@ -104,7 +108,13 @@ def prepare(settings: Settings, basin: str) -> Basin:
             tuning=runoff(days["tuning"]) if "tuning" in days else (),
             loss=settings.loss,
             warmup=warmup,
-            settings={"engine": how.engine, "solver": how.solver, "rtol": how.rtol, "atol": how.atol},
+            settings={
+                "engine": how.engine,
+                "solver": how.solver,
+                "rtol": how.rtol,
+                "atol": how.atol,
+                "compiled": compiled,
+            },
         )
 
     used = days.get("tuning", days["train"]).stop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -27,11 +27,13 @@ def calibrate_file(
     resume: bool = True,
     progress: bool = True,
     callback: Callable[[Step], None] | None = None,
+    overrides: Sequence[str] = (),
 ) -> Path:
     """Calibrates the basins of a configuration and writes the result.
 
     Args:
         config_path: a TOML file; see `examples/calibrate_basin.toml`.
+        overrides: `key=value` each, which come before what the file says, such as `solve.rtol=1e-6`.
         resume: go on from the checkpoint of an interrupted run, if there is one; else start anew.
         progress: print step, loss and time left to the standard error.
         callback: called after each step.
@@ -48,7 +50,7 @@ def calibrate_file(
             result all the same.
         KeyboardInterrupt: after the checkpoint is written; the message says how to go on.
     """
-    settings = read_settings(config_path)
+    settings = read_settings(config_path, overrides)
     if not os.path.isdir(settings.output.parent):  # a name that no file can have is no folder, and no error
         raise DataError(f"{settings.path}: [output] file: there is no folder {settings.output.parent}")
     if os.path.isdir(settings.output) or not os.access(settings.output.parent, os.W_OK):
@@ -101,7 +103,7 @@ def _finish(
         why = "; ".join(failures.values())
         raise SolverError(f"no basin could be solved over the whole record; {why}; what was found is in {result}")
     checkpoint.unlink(missing_ok=True)
-    for line in summary(basins, solutions, together, failures):
+    for line in summary(basins, calibrated, solutions, together, failures):
         progress.say(line)
     return result
 
@@ -111,7 +113,7 @@ def _prepare(settings: Settings) -> tuple[dict[str, Basin], dict[str, str]]:
     basins, failures = dict[str, Basin](), dict[str, DataError]()
     for name in settings.data.basins:
         try:
-            basins[name] = prepare(settings, name)
+            basins[name] = prepare(settings, name, compiled=True)
         except UnknownSiteError:
             raise
         except DataError as error:

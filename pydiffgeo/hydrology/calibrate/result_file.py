@@ -14,10 +14,11 @@ from torch import Tensor
 from ...arrays import Array, Numbers
 from ...calibration.keeper import COSTS
 from ...calibration.result import CalibrationResult, prior_values, training_loss
+from ...calibration.site import Site
 from ...errors import PydiffgeoError
 from ...io import Variable, provenance, write_netcdf
 from ...losses.measures import MEASURES
-from ...model import Model, Parameter, State
+from ...model import Parameter, State
 from ...solve import Solution
 from ..scores import BASELINES, SCORES, UNITS, baseline_scores, scores
 from .basins import Basin
@@ -48,11 +49,15 @@ def _best(basin: Basin, solution: Solution) -> Tensor:
 
 def summary(
     basins: Mapping[str, Basin],
+    calibrated: CalibrationResult,
     solutions: Mapping[str, Solution],
     together: Mapping[str, Tensor],
     failures: Mapping[str, str],
 ) -> list[str]:
-    """Two lines for each basin, the second of what it has to beat, and two for all where there are several."""
+    """Two lines for each basin, the second of what it has to beat, and two for all where there are several.
+
+    One more for a basin with values on their bounds.
+    """
     lines, reached, joint, against = [], [], [], []
     for name, solution in solutions.items():
         m, members = _scores(basins[name], _best(basins[name], solution)), together.get(name)
@@ -66,6 +71,8 @@ def summary(
         )
         against.append([row[1] for row in _baseline("nse", basins[name])])
         lines.append(f"basin {name}: {_against(against[-1])}")
+        if near := _on_bounds(calibrated, name):
+            lines.append(f"basin {name}: on a bound, which decides then, not the data: {near}")
     lines += [f"basin {name} failed: {why}" for name, why in failures.items()]
     if len(reached) > 1:
         (train, evaluation), (both, ahead) = ([_median(v) for v in np.transpose(x)] for x in (reached, joint))
@@ -75,6 +82,14 @@ def summary(
         )
         lines.append(f"median of {len(reached)} basins: {_against([_median(v) for v in zip(*against, strict=True)])}")
     return lines
+
+
+def _on_bounds(calibrated: CalibrationResult, name: str) -> str:
+    """The values of a basin that lie on their bounds, in words."""
+    values, items = calibrated.values(name), {i.name: i for i in calibrated.sites[name].transforms.items}
+    ends = {"lower": lambda item: item.low, "upper": lambda item: item.high}
+    near = calibrated.on_bounds(name)
+    return ", ".join(f"{k} {values[k]:.4g} ({end} bound {ends[end](items[k]):g})" for k, end in near.items())
 
 
 def _against(scores: Iterable[float]) -> str:
@@ -95,10 +110,12 @@ class _Rows:
     """Gathers variables of basins, NaN where there are none; what cannot be had of one costs that alone.
 
     Attributes:
+        site: one of them, whose model and calibrated values are those of all.
         names: all basins, in order. lengths: of dimensions other than that of basins.
         notes: basin -> what of it is missing, and why. variables: those gathered, by name.
     """
 
+    site: Site
     names: Sequence[str]
     lengths: Mapping[str, int]
     notes: dict[str, str]
@@ -154,9 +171,11 @@ def write_result(
     first, plan = basins[next(iter(calibrated.searches))], settings.strategy
     model, dates = first.site.model, first.data.dates
     lengths = {"time": len(dates), "period": len(PERIODS), "baseline": len(BASELINES)}
-    rows = _Rows(settings.data.basins, {**lengths, "finalist": plan.finalists, "step": plan.steps}, dict(notes))
-    _add_values(rows, model, calibrated, solutions)
-    _add_series(rows, model, basins, calibrated, solutions)
+    rows = _Rows(
+        first.site, settings.data.basins, {**lengths, "finalist": plan.finalists, "step": plan.steps}, dict(notes)
+    )
+    _add_values(rows, calibrated, solutions)
+    _add_series(rows, basins, calibrated, solutions)
     _add_ensembles(rows, settings, basins, calibrated, together)
     _add_scores(rows, basins, calibrated, solutions)
     _add_search(rows, settings, calibrated)
@@ -202,9 +221,9 @@ def _fallbacks(solutions: Mapping[str, Solution]) -> str | None:
     return "; ".join(f"basin {n}: {method}" for n, methods in needed.items() for method in methods.values()) or None
 
 
-def _add_values(rows: _Rows, model: Model, calibrated: CalibrationResult, solutions: Mapping[str, Solution]) -> None:
+def _add_values(rows: _Rows, calibrated: CalibrationResult, solutions: Mapping[str, Solution]) -> None:
     """Parameters and initial states, and of those that were calibrated the bounds, and the values ahead of it."""
-    sought = {item.name: item for item in next(iter(calibrated.sites.values())).transforms.items}
+    sought = {item.name: item for item in rows.site.transforms.items}
 
     def add(name: str, about: Parameter | State, text: str) -> None:
         key, item, searches = about.name, sought.get(about.name), calibrated.searches
@@ -215,9 +234,9 @@ def _add_values(rows: _Rows, model: Model, calibrated: CalibrationResult, soluti
         rows.add(name, (), searches, lambda n: calibrated.values(n)[key], about.unit, best, bounds=ends)
         rows.add(f"{name}_prior", (), searches, lambda n: prior_values(calibrated.sites[n])[key], about.unit, ahead)
 
-    for p in model.parameters:
+    for p in rows.site.model.parameters:
         add(p.name, p, p.description)
-    for s in model.all_states:
+    for s in rows.site.model.all_states:
         add(f"initial_{s.name}", s, f"{s.description} at the start of the warm-up")
 
 
@@ -227,14 +246,10 @@ def _given(solution: Solution, about: Parameter | State) -> Tensor:
 
 
 def _add_series(
-    rows: _Rows,
-    model: Model,
-    basins: Mapping[str, Basin],
-    calibrated: CalibrationResult,
-    solutions: Mapping[str, Solution],
+    rows: _Rows, basins: Mapping[str, Basin], calibrated: CalibrationResult, solutions: Mapping[str, Solution]
 ) -> None:
     """States at the ends of days, daily means of fluxes, and the runoff that was observed and that of the priors."""
-    days = rows.lengths["time"]
+    days, model = rows.lengths["time"], rows.site.model
     for s in model.all_states:
         state = partial(lambda key, n: _last(solutions[n].states[key], days), s.name)
         rows.add(s.name, DAILY, solutions, state, s.unit, f"{s.description} at the end of the day")
@@ -260,7 +275,7 @@ def _add_ensembles(
     together: Mapping[str, Tensor],
 ) -> None:
     """All finalists, and what those of them predict together that do nearly as well as the best."""
-    site, searches, count = next(iter(calibrated.sites.values())), calibrated.searches, settings.strategy.finalists
+    site, searches, count = rows.site, calibrated.searches, settings.strategy.finalists
     units = {p.name: p.unit for p in site.model.parameters} | {s.name: s.unit for s in site.model.all_states}
 
     def finalists(name: str, key: str) -> Array:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +12,10 @@ import torch
 
 from ...calibration.objective import SQUARES, Prior, check_mean, check_priors
 from ...calibration.strategy import METHODS, Strategy
-from ...errors import BoundsError, DataError, InputError
+from ...errors import BoundsError, DataError, InputError, ModelError, UnknownNameError
 from ...losses.measures import LOSSES
 from ...model import Model, Parameter
-from ...models import ExpHydro
-from ...transforms import Bounded, bounded
-from ..basin import QUANTITIES
-from .toml_table import (
+from ...toml_table import (
     Days,
     Range,
     T,
@@ -30,18 +26,16 @@ from .toml_table import (
     as_number,
     as_one_of,
     as_pair,
+    as_plain,
     as_range,
     as_table,
     as_text,
     as_within,
+    read_toml,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-MODELS: dict[str, Callable[[], Model]] = {"ExpHydro": ExpHydro}
+from ...transforms import Bounded, bounded
+from ..basin import QUANTITIES
+from ..named_models import MODELS, basin_model, full_name
 
 
 @dataclass(frozen=True)
@@ -76,12 +70,12 @@ class PeriodSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What is calibrated within which bounds and with what priors, what is fixed, and how the warm-up starts.
+    """Which model, what is calibrated within which bounds and with what priors, what is fixed, and how the warm-up starts.
 
     An entry of `initial` is a number, or bounds between which the state is calibrated.
     """
 
-    name: str
+    model: Model
     bounds: Mapping[str, Range]
     fixed: Mapping[str, float]
     initial: Mapping[str, float | Range]
@@ -117,19 +111,14 @@ class Settings:
     tables: Mapping[str, object]
 
 
-def read_settings(path: str | Path) -> Settings:
-    """Reads and checks a configuration; paths in it are relative to its folder.
+def read_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
+    """Reads and checks a configuration; paths in it are relative to its folder. `overrides`: see `read_toml`.
 
     Raises:
         DataError: the file cannot be read, or a key is missing, unknown or wrong; names it.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        tables = tomllib.loads(text)
-    # Numbers of thousands of digits and names that no file can have are ValueErrors too.
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as a configuration ({error})") from error
+    text, tables = read_toml(path, overrides)
     sections = ("data", "periods", "model", "solve", "optimiser", "output")
     for name in tables:
         if name not in sections:
@@ -213,8 +202,8 @@ def _periods(t: Table) -> PeriodSettings:
 
 
 def _model(t: Table) -> ModelSettings:
-    name = t.take("name", lambda v: as_one_of(v, MODELS), f"one of {', '.join(MODELS)}", "ExpHydro")
-    model = MODELS[name]()
+    model = _basin_model(t)
+    name = model.name
     parameters = {p.name: p for p in model.parameters}
     states = {s.name: s for s in model.all_states}
     bounds = t.take("bounds", lambda v: as_table(v, as_range), "a table of [low, high]", {})
@@ -245,7 +234,23 @@ def _model(t: Table) -> ModelSettings:
         except BoundsError as error:
             raise t.fail(f"priors.{entry}", f"cannot be used: {error}") from error
     t.finish()
-    return ModelSettings(name, bounds, fixed, initial, priors)
+    return ModelSettings(model, bounds, fixed, initial, priors)
+
+
+def _basin_model(t: Table) -> Model:
+    name = t.take("name", _known_model, f"one of {', '.join(MODELS)}", "ExpHydro")
+    options = t.take("options", lambda v: as_table(v, as_plain), "a table of numbers", {})
+    try:
+        return basin_model(name, **options)
+    except (InputError, ModelError) as error:
+        raise t.fail("options", f"cannot be used: {error}") from error
+
+
+def _known_model(value: object) -> str:
+    try:
+        return full_name(value)
+    except UnknownNameError:
+        raise ValueError from None
 
 
 def _check_names(t: Table, key: str, entries: Iterable[str], what: str, names: Collection[str]) -> None:

@@ -10,6 +10,7 @@ import xarray as xr
 
 from ...checks import check_names
 from ...errors import DataError, InputError, UnknownNameError, UnknownSiteError
+from ...model import Model
 from ...nn.sites import SiteData
 from ..basin import FORCINGS
 from .basin_series import basin_data
@@ -22,6 +23,7 @@ def site_data(
     basins: Sequence[str] | None = None,
     start: object = None,
     end: object = None,
+    model: Model | None = None,
 ) -> SiteData:
     """Basins of a dataset as `dg.hydrology.open_camels`, `open_caravan` or `open_cf` return it, with static attributes.
 
@@ -30,6 +32,8 @@ def site_data(
             no runoff at all, as of basins without gauges, observations are NaN: enough to predict, not to train.
         inputs: names of numeric variables `(basin,)`: the attributes.
         basins: labels; all of them where not given. start, end: first and last day.
+        model: what is to be solved, such as `dg.models.HBV()`: its forcings are there as well, potential
+            evapotranspiration by Hamon's formula.
 
     Raises:
         UnknownNameError: an attribute is not there, or is no number per basin.
@@ -60,7 +64,8 @@ def site_data(
             )
     at = [labels.index(name) for name in chosen]
     table = [data[name].values[at].astype(np.float64) for name in inputs]
-    forcing = {k: torch.from_numpy(np.stack([getattr(one, k) for one in series])) for k in FORCINGS}
+    rows = [{k: getattr(one, k) for k in FORCINGS} | ({} if model is None else one.forcing(model)) for one in series]
+    forcing = {k: torch.from_numpy(np.stack([row[k] for row in rows])) for k in rows[0]}
     observed = torch.from_numpy(np.stack([one.runoff for one in series]))
     attributes = torch.from_numpy(np.stack(table, axis=1))
     return SiteData(tuple(chosen), series[0].dates, forcing, observed, attributes, tuple(inputs), "runoff")

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -88,6 +89,16 @@ class Closure(Made):
         return {f"its function {k!r}": getattr(self, k) for k in kinds}
 
 
+def _conductivity(
+    head_and_conductivity: Callable[[Tensor, Place], tuple[Tensor, Tensor]],
+    water_content: Callable[[Tensor, Place], Tensor],
+    h: Tensor,
+    soil: Place,
+) -> Tensor:
+    """Conductivity at a head, where it has no closed form."""
+    return head_and_conductivity(water_content(h, soil), soil)[1]
+
+
 def _saturation(theta: Tensor, soil: Place) -> tuple[Tensor, Tensor]:
     """Effective saturation, and the same held between `DRIEST` and `1 - NEAR`."""
     se = (theta - soil.theta_r) / (soil.theta_s - soil.theta_r)
@@ -104,14 +115,15 @@ def _extend_head(theta: Tensor, head: Tensor, slope: Tensor, soil: Place) -> Ten
 
 
 def _extend_water_content(
-    h: Tensor, curve: Callable[[float], tuple[Tensor, Tensor]], se: Tensor, soil: Place
+    h: Tensor, curve: Callable[[float], tuple[Tensor, Tensor]], saturation: Callable[[Tensor], Tensor], soil: Place
 ) -> Tensor:
-    """Inverse of the head: the saturation `se` of the published curve, extended on both sides.
+    """Inverse of the head: the published curve, extended on both sides.
 
-    `curve` gives head and slope at a saturation.
+    `curve` gives head and slope at a saturation, `saturation` that at a suction.
     """
     (h_0, slope_0), (h_1, slope) = curve(DRIEST), curve(1 - NEAR)
-    se = torch.where(h < h_0, DRIEST + (h - h_0) / slope_0, se)
+    # Held at the head near saturation so that powers keep a finite slope where they are not used.
+    se = torch.where(h < h_0, DRIEST + (h - h_0) / slope_0, saturation(torch.maximum(-h, -h_1)))
     a = slope / (soil.theta_s - soil.theta_r)
     above = h - h_1 - slope * NEAR  # what the head exceeds its value at theta_s by
     positive = torch.clamp(above, min=0.0)
@@ -152,13 +164,9 @@ def _vg_water_content(h: Tensor, soil: Place) -> Tensor:
     def curve(saturation: float) -> tuple[Tensor, Tensor]:
         return _vg_curves(soil.theta_r * 0 + saturation, soil)[:2]
 
-    # Held at the head near saturation so that the power keeps a finite slope where it is not used.
-    se = (1 + (soil.alpha * torch.maximum(-h, -curve(1 - NEAR)[0])) ** soil.n) ** (1 / soil.n - 1)
-    return _extend_water_content(h, curve, se, soil)
-
-
-def _vg_conductivity(h: Tensor, soil: Place) -> Tensor:
-    return _vg_head_and_conductivity(_vg_water_content(h, soil), soil)[1]
+    return _extend_water_content(
+        h, curve, lambda suction: (1 + (soil.alpha * suction) ** soil.n) ** (1 / soil.n - 1), soil
+    )
 
 
 VAN_GENUCHTEN = Closure(
@@ -166,7 +174,7 @@ VAN_GENUCHTEN = Closure(
     (THETA_R, THETA_S, ALPHA, N, K_S, S_S),
     _vg_head_and_conductivity,
     _vg_water_content,
-    _vg_conductivity,
+    partial(_conductivity, _vg_head_and_conductivity, _vg_water_content),
     "van Genuchten 1980, Soil Sci. Soc. Am. J. 44, eqs 3, 8, 21; Mualem 1976, Water Resour. Res. 12",
 )
 
@@ -184,7 +192,7 @@ def _gardner_water_content(h: Tensor, soil: Place) -> Tensor:
     def curve(saturation: float) -> tuple[Tensor, Tensor]:
         return math.log(saturation) / soil.alpha, 1 / (soil.alpha * saturation)
 
-    return _extend_water_content(h, curve, torch.exp(soil.alpha * torch.minimum(h, curve(1 - NEAR)[0])), soil)
+    return _extend_water_content(h, curve, lambda suction: torch.exp(-soil.alpha * suction), soil)
 
 
 def _gardner_conductivity(h: Tensor, soil: Place) -> Tensor:
@@ -230,8 +238,7 @@ def _haverkamp_water_content(h: Tensor, soil: Place) -> Tensor:
     def curve(saturation: float) -> tuple[Tensor, Tensor]:
         return _haverkamp_curve(saturation, soil)
 
-    se = soil.A_theta / (soil.A_theta + torch.maximum(-h, -curve(1 - NEAR)[0]) ** soil.B_theta)
-    return _extend_water_content(h, curve, se, soil)
+    return _extend_water_content(h, curve, lambda suction: soil.A_theta / (soil.A_theta + suction**soil.B_theta), soil)
 
 
 def _haverkamp_conductivity(h: Tensor, soil: Place) -> Tensor:
@@ -273,12 +280,7 @@ def _brooks_corey_water_content(h: Tensor, soil: Place) -> Tensor:
     def curve(saturation: float) -> tuple[Tensor, Tensor]:
         return _brooks_corey_curve(soil.theta_r * 0 + saturation, soil)
 
-    se = (soil.alpha * torch.maximum(-h, -curve(1 - NEAR)[0])) ** -soil.lambda_
-    return _extend_water_content(h, curve, se, soil)
-
-
-def _brooks_corey_conductivity(h: Tensor, soil: Place) -> Tensor:
-    return _brooks_corey_head_and_conductivity(_brooks_corey_water_content(h, soil), soil)[1]
+    return _extend_water_content(h, curve, lambda suction: (soil.alpha * suction) ** -soil.lambda_, soil)
 
 
 BROOKS_COREY = Closure(
@@ -286,7 +288,7 @@ BROOKS_COREY = Closure(
     (THETA_R, THETA_S, ALPHA, LAMBDA, K_S, S_S),
     _brooks_corey_head_and_conductivity,
     _brooks_corey_water_content,
-    _brooks_corey_conductivity,
+    partial(_conductivity, _brooks_corey_head_and_conductivity, _brooks_corey_water_content),
     "Brooks and Corey 1964, Hydrology Paper 3, Colorado State University (Burdine 1953 conductivity)",
 )
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ...arrays import Array
 from ..pollution import POLLU
 from ..stiff import HIRES, OREGO, ROBERTSON, VAN_DER_POL
 from ..weather import DAYS, basin_weather, daily_rain
-from . import basin_models, infiltration, stiff
+from . import basin_models, infiltration, rainfall_runoff, stiff
 
 FILE = Path(__file__).with_name("numbers.json")
 
@@ -25,6 +26,30 @@ def _exphydro() -> dict[str, list[float]]:
     series["evapotranspiration"] = series["evapotranspiration"].cumsum()
     monthly = np.arange(0, days, 30)
     return {"day": (monthly + 1).tolist(), **{name: values[monthly].tolist() for name, values in series.items()}}
+
+
+def _monthly(series: dict[str, Array]) -> dict[str, list[float]]:
+    """Stores and flows every thirty days, losses and gains summed up."""
+    for name in {"evapotranspiration", "exchange"} & {*series}:
+        series[name] = series[name].cumsum()
+    some = np.arange(0, len(series["runoff"]), 30)
+    return {"day": (some + 1).tolist(), **{name: values[some].tolist() for name, values in series.items()}}
+
+
+def _hbv() -> dict[str, list[float]]:
+    rain, temperature, hours = basin_weather(1096)
+    demand = rainfall_runoff.hamon(temperature, hours)
+    weather = {"precipitation": rain, "temperature": temperature, "potential_evapotranspiration": demand}
+    start = [0.0, 0.0, 120.0, 5.0, 30.0]
+    return _monthly(rainfall_runoff.hbv(rainfall_runoff.TEN_DAYS["parameters"], start, weather))
+
+
+def _gr4j() -> dict[str, list[float]]:
+    rain, temperature, hours = basin_weather(1096)
+    basin = {"X1": 320.0, "X2": -1.2, "X3": 70.0, "X4": 1.4}
+    return _monthly(
+        rainfall_runoff.gr4j(**basin, start=(200.0, 40.0), rain=rain, demand=rainfall_runoff.hamon(temperature, hours))
+    )
 
 
 def _stiff() -> dict[str, list[float]]:
@@ -43,6 +68,9 @@ RECIPES: dict[str, Callable[[], object]] = {
     "ponding": infiltration.ponding,
     "ten_years": lambda: infiltration.ten_years(daily_rain(DAYS) / 1000),
     "exphydro": _exphydro,
+    "hbv": _hbv,
+    "hbv_ten_days": rainfall_runoff.ten_days,
+    "gr4j": _gr4j,
     "stiff": _stiff,
     "robertson_gradient": stiff.robertson_gradient,
     "miller_sand": lambda: infiltration.miller("sand"),

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import pytest
 import torch
 from cases import CASES
+from one_state import one_state
 
 import pydiffgeo as dg
 from pydiffgeo.engines.ir import traced_model
@@ -69,7 +70,7 @@ class Share(float):
 
 
 def model(source: Callable[..., Any]) -> dg.Model:
-    return dg.Model(name="M", graph=dg.single_cell(), states=(dg.State("y", "1", "y"),), source=source)
+    return one_state(source)
 
 
 def scaled(cell: Any, forcing: Any, *, by: float) -> dict[str, Any]:
@@ -167,6 +168,29 @@ def test_a_change_of_whatever_a_function_sees_is_seen(what: str) -> None:
     change()
     assert trace_model(made).key != before[0]
     assert fingerprint(made) != before[1]
+
+
+@pytest.mark.parametrize("what", ways())
+@pytest.mark.parametrize("where", ["link", "region"])
+def test_a_change_of_what_a_coupled_model_sees_is_seen(what: str, where: str) -> None:
+    source, change = ways()[what]
+    still = lambda c, f: {"y": -c.y}  # noqa: E731
+    in_link, in_region = (source, still) if where == "link" else (still, source)
+    link = dg.Link("q", "a", "b", [(0, 0)], lambda left, right, face: {"y->y": in_link(left, None)["y"]})
+    made = dg.couple("Both", {"a": model(in_region), "b": model(still)}, [link])
+    before = trace_model(made).key, fingerprint(made)
+    change()
+    assert trace_model(made).key != before[0]
+    assert fingerprint(made) != before[1]
+
+
+def test_links_are_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = dg.Link("q", "a", "b", [(0, 0)], lambda left, right, face: {"y->y": left.y - right.y})
+    still = model(lambda c, f: {"y": -c.y})
+    made = dg.couple("Both", {"a": still, "b": still}, [link])
+    first = trace_model(made)
+    monkeypatch.setattr(traced_model, "trace", lambda *arguments: pytest.fail("traced anew"))
+    assert trace_model(made) is first
 
 
 @pytest.mark.parametrize("name", [*CASES])

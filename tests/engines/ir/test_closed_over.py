@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from one_state import one_state
 from torch.autograd import forward_ad
 
 import pydiffgeo as dg
@@ -20,9 +21,7 @@ RATE = 1.0
 
 def decay(source: Callable[..., Any], **more: Any) -> dg.Model:
     """y' = source."""
-    return dg.Model(
-        name="Decay", graph=dg.single_cell(), states=(dg.State("y", "1", "y", default=1.0),), source=source, **more
-    )
+    return one_state(source, start=1.0, **more)
 
 
 def end(model: dg.Model, engine: str) -> float:
@@ -99,7 +98,7 @@ def test_an_output_that_is_not_traced_notices_a_change() -> None:
     assert solve().outputs["gate"][-1, 0].item() == pytest.approx(expected, rel=1e-6)
     late = solve()
     box[0] = 2.0
-    with pytest.raises(ModelError, match=r"Decay\.output closes over something that has changed"):
+    with pytest.raises(ModelError, match=r"OneState\.output closes over something that has changed"):
         _ = late.outputs
 
 
@@ -154,5 +153,5 @@ def test_what_is_closed_over_in_an_output_must_be_declared_too() -> None:
     model = decay(
         lambda c, f: {"y": -c.y}, output=lambda c: {"z": c.y * WEIGHT}, outputs=(dg.Output("z", "1", "scaled"),)
     )
-    with pytest.raises(ModelError, match=r"Decay\.output.*'WEIGHT', which asks for a gradient"):
+    with pytest.raises(ModelError, match=r"OneState\.output.*'WEIGHT', which asks for a gradient"):
         dg.solve(model, times=[0.0, 1.0], engine="sundials")

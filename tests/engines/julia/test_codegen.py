@@ -45,8 +45,8 @@ end"""
 def test_sums_with_products_are_fused_in_julia() -> None:
     traced = trace("local", lambda c: {"a": c.x * c.y - c.x, "b": 2.0 - c.x * c.x}, [("c", ("x", "y", "z"))])
     text = julia_loop(traced, {"x": ["c.x", "c.y"]}, {"bars": ["a", "b"]}, items=1)
-    assert "muladd(t0, t1, -t0)" in text
-    assert "muladd(-t0, t0, 2.0)" in text
+    assert "fused(t0, t1, -t0)" in text
+    assert "fused(-t0, t0, 2.0)" in text
     assert "bars[i, 2] += t" in text
     assert "@simd" not in text
 

@@ -7,6 +7,7 @@ The store `y' = -k (y - u(t))` under the forcing `u = a + b t` has the solution
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import casadi as ca
@@ -17,7 +18,7 @@ import torch
 import pydiffgeo as dg
 from pydiffgeo.engines.base import Status
 from pydiffgeo.engines.batch import Failure
-from pydiffgeo.engines.sundials import cvodes, rosenbrock
+from pydiffgeo.engines.sundials import cvodes, method, rosenbrock
 from pydiffgeo.engines.sundials.rosenbrock import GAMMA, Rosenbrock
 
 ORDER = 5
@@ -86,8 +87,8 @@ def rodas5p(engine: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(cvodes.Call, "__call__", give_up)
     # As tight as asked for, without the reserve of a fallback.
-    monkeypatch.setattr(cvodes, "FALLBACK_FACTOR", 1.0)
-    return {"engine": engine}
+    monkeypatch.setattr(method, "CVODES", replace(method.CVODES, share=1.0))
+    return {"engine": engine, "sensitivity": "adjoint"}
 
 
 def test_a_forcing_that_is_linear_in_time_costs_no_accuracy(

@@ -43,6 +43,15 @@ def test_known_parameters_are_found_again(folder, capsys):
     assert not (folder / "known.nc.checkpoint.npz").exists()
 
 
+def test_values_on_their_bounds_are_told(folder, capsys):
+    # The decline of the basin is 0.05 per millimetre.
+    far = ("f = [0.01, 0.1]\nS_max = [100.0, 400.0]", "f = [0.07, 0.1]\nS_max = [195.0, 205.0]")
+    calibrate(write_config(folder, LONGER, ONE, far, ("result.nc", "far.nc")))
+    line = next(line for line in capsys.readouterr().err.splitlines() if "on a bound" in line)
+    assert line.startswith("basin 01000001: on a bound, which decides then, not the data: ")
+    assert re.search(r"f 0\.07\d* \(lower bound 0\.07\)", line)
+
+
 def test_the_result_says_what_it_is(folder, undisturbed):
     with xr.open_dataset(folder / "undisturbed.nc") as result:
         assert result.sizes == {"basin": 2, "time": 152, "period": 2, "baseline": 3, "finalist": 3, "step": 6}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from calibration import write_config
 
+import pydiffgeo as dg
 from pydiffgeo.errors import DataError
 from pydiffgeo.hydrology.calibrate.settings import read_settings
 
@@ -35,8 +36,14 @@ def test_what_is_left_out_takes_defaults(tmp_path):
     assert (settings.data.kind, settings.data.path) == ("camels", tmp_path / "camels")
     assert settings.data.product == "daymet"
     assert settings.periods.warmup == 365
-    assert settings.model.name == "ExpHydro"
+    assert settings.model.model.name == "ExpHydro"
     assert settings.solve.engine == "auto"
+
+
+def test_the_example_of_hbv_is_read():
+    settings = read_settings(Path(__file__).parents[3] / "examples" / "calibrate_hbv.toml")
+    assert settings.model.model is dg.models.HBV(routing=2)
+    assert settings.model.fixed == {"BETAET": 1.0}
 
 
 def test_the_example_is_read(tmp_path):
@@ -113,7 +120,22 @@ def test_the_example_is_read(tmp_path):
         ("T_max = 1.0", "f = 0.05", r"\[model\] fixed.f has bounds as well"),
         ("[50.0, 300.0]", "[-50.0, 300.0]", r"\[model\] initial.water_storage must lie in \[0, inf\]"),
         ("water_storage", "soil", r"\[model\] initial.soil is unknown; ExpHydro has snow_storage, water_storage"),
-        ("[model.bounds]", '[model]\nname = "HBV"\n[model.bounds]', r"\[model\] name must be one of ExpHydro"),
+        (
+            "[model.bounds]",
+            '[model]\nname = "HVB"\n[model.bounds]',
+            r"\[model\] name must be one of ExpHydro, HBV, GR4J",
+        ),
+        ("[model.bounds]", '[model]\nname = "hbv"\n[model.bounds]', r"\[model\] bounds.f is unknown; HBV has BETA, FC"),
+        (
+            "[model.bounds]",
+            "[model]\noptions = { routing = 2 }\n[model.bounds]",
+            r"options cannot .*ExpHydro has no option 'routing'",
+        ),
+        (
+            "[model.bounds]",
+            '[model]\nname = "hbv"\noptions = { routing = 0.5 }\n[model.bounds]',
+            r"options cannot .*number of reservoirs",
+        ),
         ("[solve]", "[solve", "cannot be read as a configuration"),
     ],
 )

@@ -1,20 +1,61 @@
-"""A table of a TOML file, taken key by key, and readers of plain values: they raise `ValueError` for others."""
+"""TOML files with overrides; their tables, taken key by key; and readers of plain values, which raise `ValueError` for others."""
 
 from __future__ import annotations
 
 import datetime as dt
 import difflib
-from collections.abc import Callable, Container
+import sys
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import TypeVar, overload
 
-from ...errors import DataError
+from .errors import DataError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 Range = tuple[float, float]
 Days = tuple[dt.date, dt.date]
 T = TypeVar("T")
 Default = TypeVar("Default")
 _REQUIRED = object()
+
+
+def read_toml(path: Path, overrides: Sequence[str] = ()) -> tuple[str, dict[str, object]]:
+    """The text of a file, with what overrides it as comments, and its tables.
+
+    Args:
+        overrides: `key=value` each: tables and key with dots between, as in `solve.rtol=1e-6`, and a value as TOML
+            writes it; what is no such value is text.
+
+    Raises:
+        DataError: the file cannot be read, or an override is none.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        tables: dict[str, object] = tomllib.loads(text)
+    # Numbers of thousands of digits and names that no file can have are ValueErrors too.
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as a configuration ({error})") from error
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        *way, last = [part.strip() for part in key.split(".")]
+        if not equals or not all((*way, last)):
+            raise DataError(f"--set takes key=value, such as solve.rtol=1e-6, got {override!r}")
+        at = tables
+        for part in way:
+            inner = at.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise DataError(f"--set {override}: {part!r} is no table in {path}")
+            at = inner
+        try:
+            at[last] = tomllib.loads(f"value = {value}")["value"]
+        except ValueError:
+            at[last] = value.strip()
+        text += f"\n# set on the command line: {override}"
+    return text, tables
 
 
 class Table:
@@ -65,6 +106,12 @@ def as_number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < float("inf"):
         raise ValueError
     return float(value)
+
+
+def as_plain(value: object) -> float | int:
+    """A number as it is written: whole or not."""
+    number = as_number(value)
+    return value if isinstance(value, int) else number
 
 
 def as_within(value: object, low: float, high: float) -> float:

@@ -1,0 +1,106 @@
+# Where a switch turns within a step of few states (`rosenbrock.jl`), and whether ranges hold at its end, for each lane.
+
+"The lanes in which the step from `t` of size `h` has crossed a jump."
+function switched_lanes(s::Stepper{T}, t, h) where {T}
+    w, found = s.work, mask_type(T)(false)
+    w.resolution > 0 && w.model.switches || return found
+    assign_values!(set_point!(w, s.next, t + h))
+    for (k, x, turned) in zip(both(w.model), both(w), s.turned)
+        k.branches > 0 && (found |= switched_lanes!(turned, k, x, w))
+    end
+    w.looked = true     # until another point is set
+    return found
+end
+
+function switched_lanes!(turned, k::Kernel, s::Space, w::Work{T}) where {T}
+    none = any_turn = mask_type(T)(false)
+    fill!(turned, none)
+    branch!(k, s.marks_then, gather!(s.x, w.v, k, 1:k.active))
+    @inbounds for i in eachindex(s.marks)
+        any_turn |= s.marks[i] != s.marks_then[i]
+    end
+    any_lane(any_turn) || return none
+    slopes!(k, s.out, s.slopes_then, s.x)
+    found = none
+    for i in 1:items(k)
+        jumps = jumped(s, k, i)
+        found |= jumps
+        for j in axes(turned, 2)
+            turned[i, j] = jumps & (s.marks[i, j] != s.marks_then[i, j])
+        end
+    end
+    return found
+end
+
+# Bisections of a step in search of a switch.
+const HALVINGS = 12
+
+"""
+The share of a step of size `h` from `t` after which the first switch turns of those that turned with a jump; found on the
+polynomial through the stages.
+"""
+function locate(s::Stepper{T}, t, h) where {T}
+    w, before, behind = s.work, zero(T), one(T)
+    for _ in 1:HALVINGS
+        share = 0.5 * (before + behind)
+        assign_values!(set_point!(w, between!(s.space.at, s, share), t + share * h))
+        beyond = mask_type(T)(false)
+        for (k, x, turned) in zip(both(w.model), both(w), s.turned)
+            k.branches > 0 && (beyond |= turned_lanes(turned, k, x, w))
+        end
+        before, behind = pick(beyond, before, share), pick(beyond, share, behind)
+    end
+    return before
+end
+
+function turned_lanes(turned, k::Kernel, s::Space, w::Work{T}) where {T}
+    found = mask_type(T)(false)
+    branch!(k, s.marks_then, gather!(s.x, w.v, k, 1:k.active))
+    @inbounds for j in axes(s.marks, 2), i in axes(s.marks, 1)
+        found |= turned[i, j] & (s.marks[i, j] != s.marks_then[i, j])
+    end
+    return found
+end
+
+"States within a step, after a share of it."
+function between!(u, s::Stepper{T}, share) where {T}
+    H, rest = s.tab.H, 1.0 - share
+    @inbounds for l in eachindex(u)
+        sum = zero(T)
+        for order in size(H, 1):-1:1
+            part = zero(T)
+            for i in 1:STAGES
+                part = fused(H[order, i], s.k[i, l], part)
+            end
+            sum = fused(share, sum, part)
+        end
+        u[l] = rest * s.u[l] + share * (s.next[l] + rest * sum)
+    end
+    return u
+end
+
+"The lanes whose guards do not hold at the ends of their steps."
+function outside_lanes(s::Stepper{T}) where {T}
+    w, found = s.work, mask_type(T)(false)
+    set_point!(w, s.next, load_lanes(T, s.t) + load_lanes(T, s.h))
+    for (k, x) in zip(w.model.guards, w.guards)
+        value!(k, x.out, gather!(x.x, w.v, k, 1:k.along))
+        for i in 1:items(k)
+            found |= !inside(x.out[i, 1], x.out[i, 2], x.out[i, 3], w.rtol, atol_of(w, k, i))
+        end
+    end
+    return found
+end
+
+"The code of the guard that does not hold in a lane."
+function range_left(s::Stepper, l)
+    w = s.work
+    for (number, k, x) in zip(eachindex(w.guards), w.model.guards, w.guards), i in 1:items(k)
+        low, value, high = ntuple(c -> get_lane(x.out, i + (c - 1) * items(k), l), 3)
+        inside(low, value, high, w.rtol, atol_of(w, k, i)) ||
+            return out_of_range(number - 1, i - 1, low, value, high, s.t[l])
+    end
+end
+
+tableau(s::Stepper) = s.tab
+work_of(s::Stepper) = s.work

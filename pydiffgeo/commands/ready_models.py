@@ -1,0 +1,42 @@
+"""`pydiffgeo models` and `pydiffgeo init`: what there is, and a file to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import DataError
+from ..io import write_whole
+from ..models.ready import READY
+from ..simulation import template
+
+
+def list_models() -> str:
+    """The ready models in a table: name, what it is, states and forcings."""
+    rows = [("model", "what it is", "states", "forcings")]
+    for name, ready in READY.items():
+        model = ready.model()
+        states = ", ".join(f"{s.name} ({s.unit})" for s in model.all_states)
+        rows.append((name, ready.text, states, ", ".join(f.name for f in model.forcings)))
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def write_template(model: str, file: str | None, *, code: bool) -> None:
+    """Writes a configuration of a model to a file, or to the console.
+
+    Raises:
+        DataError: there is no such model, or the file is there already.
+    """
+    text = template(model, code=code, folder=Path.cwd())
+    if file is None:
+        print(text, end="")
+        return
+    target = Path(file)
+    if target.exists():
+        raise DataError(f"{target}: is there already; it is not written over")
+    if not target.parent.is_dir():
+        raise DataError(f"{target}: there is no folder {target.parent}")
+    write_whole(target, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
+    print(f"wrote {target}; next: pydiffgeo run {target}")

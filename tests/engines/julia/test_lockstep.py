@@ -1,0 +1,117 @@
+"""Members of a batch of a small model are solved in lockstep: each as if it were alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import pydiffgeo as dg
+
+MEMBERS, DAYS = 11, 60
+
+
+def store_rates(cell, forcing):
+    """A store that evaporates as long as it is wet, overflows, and feeds a second one; its rates have kinks."""
+    evaporation = torch.minimum(cell.water / cell.dry, torch.ones(())) * forcing.demand
+    overflow = torch.relu(cell.water - cell.full)
+    return {
+        "water": forcing.rain - evaporation - cell.k * cell.water - overflow,
+        "ground": cell.k * cell.water - 0.01 * cell.ground,
+        "runoff": overflow + 0.01 * cell.ground,
+    }
+
+
+MODEL = dg.Model(
+    "Stores",
+    dg.single_cell(),
+    states=(dg.State("water", "mm", "", 20.0, nominal=0.2), dg.State("ground", "mm", "", 30.0)),
+    parameters=tuple(dg.Parameter(name, "1", "") for name in ("dry", "full", "k")),
+    forcings=(dg.ForcingVariable("rain", "mm", ""), dg.ForcingVariable("demand", "mm", "")),
+    fluxes=(dg.IntegratedFlux("runoff", "mm", ""),),
+    source=store_rates,
+)
+
+
+def inputs(kind: str = "constant"):
+    random = np.random.default_rng(3)
+    factors = random.uniform(0.8, 1.2, (3, MEMBERS, 1))
+    parameters = {
+        n: torch.tensor(v * f) for n, v, f in zip(("dry", "full", "k"), (15.0, 40.0, 0.05), factors, strict=True)
+    }
+    nodes = DAYS + (kind == "linear")
+    rain = torch.tensor(np.where(random.random((MEMBERS, nodes)) < 0.3, random.gamma(0.8, 10.0, (MEMBERS, nodes)), 0.0))
+    forcing = {"rain": rain, "demand": torch.full((MEMBERS, nodes), 3.0)}
+    return parameters, forcing
+
+
+def solved(members, kind: str = "constant", **settings):
+    """States, fluxes and gradients of some members, each `(members, ...)`."""
+    parameters, forcing = inputs(kind)
+    leaves = {k: v[members].clone().requires_grad_() for k, v in (parameters | forcing).items()}
+    given = {k: leaves[k] for k in forcing}
+    if kind == "linear":
+        given = {k: dg.TimeSeries(np.arange(DAYS + 1.0), v, "linear") for k, v in given.items()}
+    sol = dg.solve(
+        MODEL,
+        {k: leaves[k] for k in parameters},
+        forcing=given,
+        times=range(DAYS + 1),
+        engine="julia",
+        **({"rtol": 1e-4, "atol": 1e-4} | settings),
+    )
+    (sol.fluxes["runoff"].square().sum() + sol.states["ground"].sum()).backward()
+    values = [sol.states["water"], sol.states["ground"], sol.fluxes["runoff"], *(v.grad for v in leaves.values())]
+    return sol, [v.detach() for v in values]
+
+
+@pytest.mark.parametrize("kind", ["constant", "linear"])
+def test_members_are_solved_as_if_alone(julia_engine, kind):
+    sol, together = solved(list(range(MEMBERS)), kind)
+    assert sol.stats["lockstep"] == MEMBERS
+    backwards = solved(list(reversed(range(MEMBERS))), kind)[1]
+    for one, other in zip(together, backwards, strict=True):
+        torch.testing.assert_close(one, other.flip(0), rtol=1e-12, atol=1e-12)
+    for member in (0, 7, MEMBERS - 1):
+        sol, alone = solved([member], kind)
+        assert sol.stats["lockstep"] == 0
+        for one, other in zip(together, alone, strict=True):
+            torch.testing.assert_close(one[member], other[0], rtol=1e-10, atol=1e-10)
+
+
+def test_gradients_in_lockstep_agree_with_differences(julia_engine):
+    parameters, forcing = inputs()
+    _, (*_, by_dry, by_full, by_k, _rain, _demand) = solved(list(range(MEMBERS)))
+
+    def losses(shifted):
+        with torch.no_grad():
+            sol = dg.solve(MODEL, shifted, forcing=forcing, times=range(DAYS + 1), engine="julia", rtol=1e-9, atol=1e-9)
+        return sol.fluxes["runoff"].square().sum(1) + sol.states["ground"].flatten(1).sum(1)
+
+    for name, gradient in (("dry", by_dry), ("full", by_full), ("k", by_k)):
+        step = 1e-4 * parameters[name]
+        up, down = (losses(parameters | {name: parameters[name] + sign * step}) for sign in (1, -1))
+        expected = (up - down) / (2 * step[:, 0])
+        assert (gradient[:, 0] - expected).abs().max() <= 5e-4 * expected.abs().max(), name
+
+
+def test_failures_stay_with_their_members(julia_engine):
+    """u' = a u^2 from one reaches infinity at 1/a: within the interval for one member alone."""
+    model = dg.Model(
+        "Explosion",
+        dg.single_cell(),
+        states=(dg.State("u", "1", "", 1.0),),
+        parameters=(dg.Parameter("a", "1", ""),),
+        source=lambda cell, forcing: {"u": cell.a * cell.u * cell.u},
+    )
+    a = torch.full((MEMBERS, 1), 0.5).requires_grad_()
+    with torch.no_grad():
+        a[4] = 2.0
+    sol = dg.solve(model, {"a": a}, times=[0.0, 0.5, 1.0], engine="julia", rtol=1e-8, atol=1e-8, throw=False)
+    assert sol.ok.tolist() == [i != 4 for i in range(MEMBERS)]
+    good = [i for i in range(MEMBERS) if i != 4]
+    end = sol.states["u"][good, -1]
+    torch.testing.assert_close(end, torch.full_like(end, 2.0), rtol=1e-6, atol=0.0)
+    end.sum().backward()
+    expected = torch.full((MEMBERS, 1), 4.0)  # d/da of 1 / (1 - a)
+    torch.testing.assert_close(a.grad[good], expected[good], rtol=1e-5, atol=0.0)
