@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 import torch
-from cases import aquifer
+from case_models import aquifer
 
 import pydiffgeo as dg
 from pydiffgeo.errors import (

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from cases import CASES, aquifer
+from case_models import aquifer
+from cases import CASES
 from torch import Tensor
 
 import pydiffgeo as dg

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from cases import river_network
+from case_models import river_network
 from hypothesis import strategies as st
 
 import pydiffgeo as dg

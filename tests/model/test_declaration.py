@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import CASES, aquifer
+from case_models import aquifer
+from cases import CASES
 
 import pydiffgeo as dg
 from pydiffgeo.errors import ModelError
