@@ -50,7 +50,7 @@ SCOPES: dict[str, dict[str, int]] = {
     "processes/evaporation.py": {"hamon": 3, "from_store": 2},
     "processes/reservoir.py": {"linear": 1, "exponential_base_flow": 2, "overflow": 2},
     "processes/heat.py": _each(2, "conduction conduction_from"),
-    "processes/solute.py": _each(2, "diffusion advection_dispersion inflow"),
+    "processes/solute.py": _each(2, "diffusion carried fitted inflow"),
     "losses/measures.py": {
         **_each(1, "Measure.badness mse bias percent_bias log_nse heteroscedastic_log_likelihood"),
         **_each(2, "kge_components _from_components gaussian_log_likelihood"),

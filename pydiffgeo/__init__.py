@@ -83,6 +83,18 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     # These bring xarray, pandas and matplotlib along: they are loaded when first asked for.
-    if name in ("calibration", "hydrology", "io", "nn", "plots", "report", "simulation"):
-        return import_module(f".{name}", __name__)
+    if name == "calibration":
+        return import_module(".calibration", __name__)
+    if name == "hydrology":
+        return import_module(".hydrology", __name__)
+    if name == "io":
+        return import_module(".io", __name__)
+    if name == "nn":
+        return import_module(".nn", __name__)
+    if name == "plots":
+        return import_module(".plots", __name__)
+    if name == "report":
+        return import_module(".report", __name__)
+    if name == "simulation":
+        return import_module(".simulation", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -272,5 +272,5 @@ def reference(key: str) -> Mapping[str, Array]:
 @cache
 def modflow(name: str) -> Mapping[str, NDArray[Any]]:
     """Arrays of a problem that MODFLOW 6 has solved, from `references/modflow`; its README says whose they are."""
-    with np.load(Path(__file__).parent / "references" / "modflow" / f"{name}.npz") as file:
+    with np.load(Path(__file__).parent / "references" / "modflow" / f"{name}.npz", allow_pickle=False) as file:
         return {key: file[key] for key in file.files}

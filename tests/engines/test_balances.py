@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from cases import CASES
+
+from pydiffgeo.model import quantities
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_case_closes_its_balance(name: str, engine: str) -> None:
     case = CASES[name]
     sol = case.solve(case.tensors(), case.model(), engine=engine)
-    signed = [f.name for f in case.model().fluxes if f.balance]
-    throughput = sum(sol.fluxes[k].abs().sum().item() for k in signed)
-    # Integrated fluxes are states of the solve: the balance closes to round-off of what is stored.
-    assert sol.balance.item() < 1e-8 * throughput
-    assert sol.balance.item() < 1e-13 * (throughput + sol.storage.abs().max().item())
+    # Integrated fluxes are states of the solve: balances close to round-off of what is stored.
+    for quantity in quantities(sol.model):
+        throughput = sum(sol.fluxes[f.name].abs().sum().item() for f in quantity.fluxes)
+        stored = sum((sol.states[name] * torch.from_numpy(w.copy())).sum(-1).abs() for name, w in quantity.weights.items())
+        assert sol.balances[quantity.unit].item() < 1e-8 * throughput
+        assert sol.balances[quantity.unit].item() < 1e-13 * (throughput + stored.max().item())

@@ -292,7 +292,7 @@ def test_the_fallback_of_sundials_knows_of_networks() -> None:
     end, _, why = interval.forward(y, par)
     assert not why
     np.testing.assert_allclose(interval.fallback.forward(y, par, watch), end, rtol=1e-7)
-    usual = interval.backward(y, par, bar, np.empty(0), again=False)
-    other = interval.backward(y, par, bar, np.empty(0), again=True)
+    usual = interval.backward(y, par, bar, np.empty(0), again=False, sizes=())
+    other = interval.backward(y, par, bar, np.empty(0), again=True, sizes=())
     for a, b in zip(usual[:2], other[:2], strict=True):
         np.testing.assert_allclose(a[:-1], b[:-1], rtol=1e-4, atol=1e-6)

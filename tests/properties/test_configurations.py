@@ -18,7 +18,8 @@ from properties import attempt
 
 import pydiffgeo as dg
 from pydiffgeo.errors import DataError
-from pydiffgeo.hydrology.calibrate.settings import Settings, read_settings, tomllib
+from pydiffgeo.hydrology.calibrate.settings import Settings, read_settings
+from pydiffgeo.toml_table import tomllib
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = st.one_of(st.text(max_size=8), st.sampled_from(["", " ", "\0", "nan", "../x", "x" * 300, "µ", "1"]))
