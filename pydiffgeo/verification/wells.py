@@ -160,7 +160,7 @@ def neuman(bench: Bench) -> Outcome:
     start = 0.75 * film
     forcing = {"well_rate": torch.from_numpy(np.tile(sector.pumping(rate) * layers / depth, (len(times), 1)))}
     sol = bench.solve(
-        model, values, forcing=forcing, times=[0.0, *times], initial={"head": start}, rtol=1e-8, atol=1e-16
+        model, values, forcing=forcing, times=[0.0, *times], initial={"head": start}, rtol=1e-10, atol=1e-18
     )
     head = model.graph.on_grid(sol.outputs["head"][1:])[:, 1:, 0, at].numpy() @ (layers / depth)
     found = (start - head) * 4 * math.pi * K * depth / rate
