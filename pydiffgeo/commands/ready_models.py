@@ -9,18 +9,27 @@ from ..io import write_whole
 from ..models.ready import READY
 from ..simulation import template
 
+# Names in a cell of the table.
+SHOWN = 3
+
 
 def list_models() -> str:
     """The ready models in a table: name, what it is, states and forcings."""
     rows = [("model", "what it is", "states", "forcings")]
     for name, ready in READY.items():
         model = ready.model()
-        states = ", ".join(f"{s.name} ({s.unit})" for s in model.all_states)
-        rows.append((name, ready.text, states, ", ".join(f.name for f in model.forcings)))
+        states = [f"{s.name} ({s.unit})" for s in model.all_states]
+        rows.append((name, ready.text, _listed(states), _listed([f.name for f in model.forcings])))
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+def _listed(names: list[str]) -> str:
+    """Names one after the other; of more than `SHOWN` the first ones, and how many there are."""
+    more = f", ... ({len(names)})" if len(names) > SHOWN else ""
+    return ", ".join(names[: SHOWN - 1] if more else names) + more
 
 
 def write_template(model: str, file: str | None, *, code: bool) -> None:

@@ -20,6 +20,7 @@ from .nash_cascade import NashCascade
 from .richards import RichardsColumn
 from .snow17 import Snow17
 from .solute_column import SoluteColumn
+from .water_heat_column import WaterHeatColumn
 
 
 @dataclass(frozen=True)
@@ -66,5 +67,11 @@ READY: dict[str, Ready] = {
         Ready(RichardsColumn, {"cells": 20}, initial={"head": -1.0}, forcing={"flux": 0.005}),
         Ready(Snow17, forcing={"precipitation": 3.0, "temperature": -2.0, "day_of_year": 15.0}),
         Ready(SoluteColumn, {"depth": 1.0, "cells": 20}, forcing={"inlet": 1.0}),
+        Ready(
+            WaterHeatColumn,
+            {"cells": 20},
+            {"head": -1.0, "temperature": 8.0},
+            {"flux": 0.005, "surface_temperature": 12.0},
+        ),
     )
 }
