@@ -163,3 +163,10 @@ def as_days(value: object) -> Days:
     if not first < last:
         raise ValueError
     return first, last
+
+
+def take_engine(table: Table) -> tuple[str, str | None]:
+    """Names of the engine, and of its solver where one is given."""
+    engines = ("auto", "julia", "sundials")
+    engine = table.take("engine", lambda v: as_one_of(v, engines), f"one of {', '.join(engines)}", "auto")
+    return engine, table.take("solver", as_text, "the name of a solver of the engine", None)

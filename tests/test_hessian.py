@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 from decays import RESERVOIR, TIGHT
+from engine_calls import engine_calls
 from torch import Tensor
 
 import pydiffgeo as dg
 from pydiffgeo.check.differences import difference
-from pydiffgeo.engines.registry import choose_engine
 from pydiffgeo.errors import (
     BoundsError,
     DtypeError,
@@ -75,15 +75,7 @@ def test_gauss_newton_product_of_a_reservoir_is_the_exact_one(engine: str) -> No
 
 
 def test_gauss_newton_product_solves_once(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind, calls = type(choose_engine(engine)[0]), list[str]()
-    for name in ("forward", "backward", "tangent"):
-        original = getattr(kind, name)
-
-        def counted(*args: Any, name: str = name, original: Any = original) -> Any:
-            calls.append(name)
-            return original(*args)
-
-        monkeypatch.setattr(kind, name, counted)
+    calls = engine_calls(engine, monkeypatch)
     dg.gauss_newton_vector_product(lambda x: stored(x, engine=engine), misfit, AT, VECTOR)
     assert calls == ["forward", "tangent", "backward"]
 

@@ -148,7 +148,7 @@ def report(table: Mapping[str, Any]) -> None:
 
 
 def main() -> None:
-    from learn import GIVEN, TRAIN, VALIDATION, read
+    from learn import GIVEN, TRAIN, VALIDATION, add_training, read
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -157,12 +157,7 @@ def main() -> None:
     parser.add_argument("--varying", nargs="+", default=[], help="parameters that follow the weather, such as BETA K0")
     parser.add_argument("--controls", nargs="+", choices=CONTROLS, default=[*CONTROLS])
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--engine", default="auto")
-    parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--batch", type=int, default=48)
-    parser.add_argument("--window", type=int, default=730)
-    parser.add_argument("--inner-steps", type=int, default=6)
+    add_training(parser)
     options = parser.parse_args()
     options.output.mkdir(exist_ok=True)
     training = dg.nn.Training(

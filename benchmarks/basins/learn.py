@@ -157,18 +157,23 @@ def trained(
     return network
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("calibrated", type=Path)
-    parser.add_argument("--output", type=Path, default=Path("learnt"))
-    parser.add_argument("--folds", type=int, default=PARTS)
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Options of how networks are trained."""
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--window", type=int, default=730)
     parser.add_argument("--inner-steps", type=int, default=6)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("calibrated", type=Path)
+    parser.add_argument("--output", type=Path, default=Path("learnt"))
+    parser.add_argument("--folds", type=int, default=PARTS)
+    add_training(parser)
     parser.add_argument("--rate", type=float, default=0.02)
     parser.add_argument("--noise", type=float, default=0.5)
     options = parser.parse_args()

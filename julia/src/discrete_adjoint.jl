@@ -65,8 +65,9 @@ end
 
 "Computes the stages of a step that has begun."
 stages_again!(a::StepAdjoint{T,<:SmallSolver}, tab, start, t, h) where {T} = stages!(a.k, a.solver.space, a.work, tab, start, t, h)
+
 function stages_again!(a::StepAdjoint, tab, start, t, h)
-    w, rates, trend = a.work, a.rates_bar, a.bar
+    w, rates = a.work, a.rates_bar
     trend = view(a.bar, 1:size_of(w.model))
     w.linear && time_rates!(trend, w)
     for i in 1:STAGES

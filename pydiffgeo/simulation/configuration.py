@@ -17,7 +17,7 @@ from ..arrays import Array
 from ..errors import DataError, PydiffgeoError
 from ..model import Model
 from ..models.ready import READY
-from ..toml_table import Table, as_number, as_one_of, as_table, as_text, as_within, read_toml
+from ..toml_table import Table, as_number, as_one_of, as_table, as_text, as_within, read_toml, take_engine
 
 TABLES = ("arguments", "parameters", "initial", "forcing", "times", "solve", "output")
 # A number, or one for each cell.
@@ -102,9 +102,7 @@ def read_configuration(path: str | Path, *, overrides: Sequence[str] = (), code:
     forcing, file = _forcing(table("forcing"), model, path.parent)
     times = _times(table("times"), file is not None)
     solve = table("solve")
-    engines = ("auto", "julia", "sundials")
-    engine = solve.take("engine", lambda v: as_one_of(v, engines), f"one of {', '.join(engines)}", "auto")
-    solver = solve.take("solver", as_text, "the name of a solver of the engine", None)
+    engine, solver = take_engine(solve)
     rtol = solve.take("rtol", lambda v: as_within(v, 1e-14, 1), "a positive number below 1", 1e-6)
     atol = solve.take("atol", lambda v: as_within(v, 1e-30, 1e6), "a positive number", 1e-8)
     solve.finish()

@@ -12,10 +12,10 @@ from cases import CASES, Case, loss
 from decays import RESERVOIR
 from decays import TIGHT as DECAY_TIGHT
 from derivatives import RESOLVED, TIGHT, TIGHTER, directional
+from engine_calls import engine_calls
 from torch.autograd import forward_ad
 
 import pydiffgeo as dg
-from pydiffgeo.engines.registry import choose_engine
 from pydiffgeo.errors import AdjointError, InputError, ShapeError, TangentError
 
 DAYS = 60
@@ -191,15 +191,7 @@ def test_jacobian_of_runoff_equals_finite_differences(engine: str) -> None:
 
 
 def test_jacobian_solves_once(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind, calls = type(choose_engine(engine)[0]), list[str]()
-    for name in ("forward", "backward", "tangent"):
-        original = getattr(kind, name)
-
-        def counted(*args: Any, name: str = name, original: Any = original) -> Any:
-            calls.append(name)
-            return original(*args)
-
-        monkeypatch.setattr(kind, name, counted)
+    calls = engine_calls(engine, monkeypatch)
 
     def whole(x: torch.Tensor) -> torch.Tensor:
         return runoff(x, engine=engine)

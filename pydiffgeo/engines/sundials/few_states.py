@@ -18,6 +18,7 @@ import numpy as np
 from ...arrays import Array
 from ..base import Options, Status
 from ..batch import Failure, Watch
+from .method import tolerances
 from .rosenbrock import GAMMA, GROW, SAFETY, SHORTEST, SHRINK, TIMES, A, C, D, Look
 from .symbols import Symbols
 
@@ -25,7 +26,7 @@ from .symbols import Symbols
 MOST_STATES, MOST_OPERATIONS = 16, 200
 # Tolerances of steps, as a share of those asked for: with this one, gradients are as accurate as asked on all reference
 # problems. And how short steps across a switch are, as a share of the interval and of the relative tolerance.
-FACTOR, RESOLUTION, TIGHTEST = 0.05, 0.1, 1e-13
+FACTOR, RESOLUTION = 0.05, 0.1
 # The first step of a solve, as a share of the first interval; the others begin with the last step before.
 FIRST = 1e-4
 
@@ -95,8 +96,8 @@ def few_states(
     """What solves a system by whole steps, see `step_of`; None where there are too many states or operations."""
     if n > MOST_STATES or ca.Function("rates", symbols, [total]).n_instructions() > MOST_OPERATIONS:
         return None
-    rtol, atol = max(FACTOR * options.rtol, TIGHTEST), FACTOR * options.atol
-    step = step_of(symbols, n, total, steep(), side(), rtol, atol)
+    tight = tolerances(options, FACTOR)
+    step = step_of(symbols, n, total, steep(), side(), tight["reltol"], tight["abstol"])
     return FewStates(step, RESOLUTION * options.rtol, options.max_steps, build)
 
 

@@ -32,6 +32,7 @@ from ...toml_table import (
     as_text,
     as_within,
     read_toml,
+    take_engine,
 )
 from ...transforms import Bounded, bounded
 from ..basin import QUANTITIES
@@ -271,9 +272,7 @@ def _check_parameter(t: Table, p: Parameter, bounds: Range | None, fixed: float 
 
 
 def _solve(t: Table) -> SolveSettings:
-    engines = ("auto", "julia", "sundials")
-    engine = t.take("engine", lambda v: as_one_of(v, engines), f"one of {', '.join(engines)}", "auto")
-    solver = t.take("solver", as_text, "the name of a solver of the engine", None)
+    engine, solver = take_engine(t)
     rtol = t.take("rtol", lambda v: as_within(v, 1e-14, 1), "a positive number below 1", 1e-4)
     atol = t.take("atol", lambda v: as_within(v, 1e-14, 1), "a positive number below 1", 1e-4)
     t.finish()
