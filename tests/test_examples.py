@@ -198,3 +198,11 @@ def test_what_documents_link_to_is_there(document: Path) -> None:
 
 def test_documents_are_found() -> None:
     assert {Path("README.md"), Path("docs/faults.md"), Path("benchmarks/peers/RESULTS.md")} <= {*DOCUMENTS}
+
+
+def test_few_members_do_not_tell_emulators_apart(tmp_path: Path) -> None:
+    found = load(ROOT / "examples" / "pattern_scaling.py").main(output=tmp_path / "a.png", draws=20, sizes=(3, 50))
+    better = ("parabola in each place", "pattern scaling")
+    assert better not in found[3].apart
+    assert better in found[50].apart
+    assert (tmp_path / "a.png").stat().st_size > 10_000
