@@ -91,6 +91,8 @@ def __getattr__(name: str) -> ModuleType:
         return import_module(".hydrology", __name__)
     if name == "io":
         return import_module(".io", __name__)
+    if name == "manage":
+        return import_module(".manage", __name__)
     if name == "nn":
         return import_module(".nn", __name__)
     if name == "plots":
