@@ -1,0 +1,24 @@
+"""What does a model lack? Missing terms from the mismatch of its one-interval forecasts (MEDIDA).
+
+found = dg.discover.increments(model.advance, before, after, dt)          # what happened, less what was forecast
+u = dg.discover.Term("u", found.middle, "m s-1")
+library = [u, u * u, u * dg.discover.Term("u_x", system.derivative(found.middle, 1), "s-1")]
+print(dg.discover.discover(library, found, unit="m s-2"))
+"""
+
+from .discovery import Discovery, discover
+from .increments import Increments, increments, model_increments
+from .models import Candidate, with_terms
+from .terms import Term, products
+
+__all__ = [
+    "Candidate",
+    "Discovery",
+    "Increments",
+    "Term",
+    "discover",
+    "increments",
+    "model_increments",
+    "products",
+    "with_terms",
+]
