@@ -87,6 +87,8 @@ def __getattr__(name: str) -> ModuleType:
         return import_module(".baselines", __name__)
     if name == "calibration":
         return import_module(".calibration", __name__)
+    if name == "discover":
+        return import_module(".discover", __name__)
     if name == "hydrology":
         return import_module(".hydrology", __name__)
     if name == "io":
@@ -101,4 +103,6 @@ def __getattr__(name: str) -> ModuleType:
         return import_module(".report", __name__)
     if name == "simulation":
         return import_module(".simulation", __name__)
+    if name == "testbeds":
+        return import_module(".testbeds", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,17 +8,21 @@ print(dg.discover.discover(library, found, unit="m s-2"))
 
 from .discovery import Discovery, discover
 from .increments import Increments, increments, model_increments
-from .models import Candidate, with_terms
+from .models import Candidate, library, with_terms
+from .smoothing import Smoothed, wiener
 from .terms import Term, products
 
 __all__ = [
     "Candidate",
     "Discovery",
     "Increments",
+    "Smoothed",
     "Term",
     "discover",
     "increments",
+    "library",
     "model_increments",
     "products",
+    "wiener",
     "with_terms",
 ]

@@ -104,7 +104,7 @@ def discover(
         raise InputError(f"terms {flat} do not vary over the samples: leave them out")
     if not y.std() > 0:
         raise InputError("the increments do not vary at all")
-    if found.size <= 2 * found.floor or found.size <= 1e-3 * found.tendency:
+    if found.size <= 1.2 * found.floor or found.size <= 1e-3 * found.tendency:
         why = "the increments are no larger than noise and the errors of the steps make them"
         about = (found.size, found.floor, found.tendency, found.treatment, "no error found", why)
         return Discovery({}, {}, {}, 0.0, {}, 1.0, (), *about)
@@ -145,6 +145,11 @@ def _judged(found: Increments, r2: float, same: float, count: int) -> tuple[str,
     noise = (found.floor / found.size) ** 2
     if r2 < 0.5 * (1 - noise):
         return "not trustworthy", f"the terms explain {r2:.0%} of what noise leaves {1 - noise:.0%} of"
+    if found.bent > 0.12:
+        return (
+            "not trustworthy",
+            f"the interval is too long: the model bends {found.bent:.0%} of the mismatch within it",
+        )
     if same < 0.8:
         return "not trustworthy", f"only {same:.0%} of resamples choose these terms"
     return "found", f"{count} term{'s' if count > 1 else ''}, chosen in {same:.0%} of resamples"

@@ -31,6 +31,8 @@ class Increments:
             at either end only to first.
         tendency: root mean square of what happened, per time. floor: of the part of `values` that noise in the states and
             errors of the steps make up.
+        bent: size of what the model made of its mismatch within the interval, as a share of the increments; where it is
+            not small the interval is too long.
         treatment: what was done about noise, in words.
     """
 
@@ -38,6 +40,7 @@ class Increments:
     middle: Tensor
     tendency: float
     floor: float
+    bent: float
     treatment: str = "none"
 
     @property
@@ -85,11 +88,12 @@ def increments(
     if not all(torch.isfinite(state).all() for state in (forecast, halves, shifted)):
         raise SolverError("a forecast is not finite: the interval is too long for the model, or a state beyond it")
     values = second_order(miss, (shifted - forecast) / SHIFT) / dt
+    bent = rms(miss / dt - values) / max(rms(values), 1e-300)
     middle = (after + before) / 2
     filtered = smooth or _as_is
     floor = (rms(filtered(forecast - halves)) ** 2 + 2 * noise**2) ** 0.5 / dt
     said = treatment or ("none" if smooth is None else "a filter in space, on increments and terms")
-    return Increments(filtered(values), middle, rms(filtered((after - before) / dt)), floor, said)
+    return Increments(filtered(values), middle, rms(filtered((after - before) / dt)), floor, bent, said)
 
 
 def model_increments(
@@ -151,7 +155,8 @@ def model_increments(
         # The solver's own error is that of its tolerance.
         floor = (2 * error**2 + (settings["rtol"] * rms(end[name])) ** 2) ** 0.5 / dt
         middle, tendency = (start[name] + end[name]) / 2, rms((end[name] - start[name]) / dt)
-        found[name] = Increments(values, middle, tendency, floor, treatment or "none")
+        bent = rms(m / dt - values) / max(rms(values), 1e-300)
+        found[name] = Increments(values, middle, tendency, floor, bent, treatment or "none")
     return found
 
 

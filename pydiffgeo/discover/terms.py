@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import InputError, ShapeError, UnitError
 
+TIMES = ("s", "min", "h", "d", "month", "y")
 _PART = re.compile(r"([A-Za-z%_]+)(-?\d+)?$")
 
 
@@ -78,8 +79,14 @@ def powers(unit: str) -> dict[str, int]:
 def written(a: Mapping[str, int], b: Mapping[str, int], sign: int = 1) -> str:
     """The unit of a product, or with `sign=-1` of a ratio."""
     found = {symbol: a.get(symbol, 0) + sign * b.get(symbol, 0) for symbol in {**a, **b}}
-    parts = [symbol if n == 1 else f"{symbol}{n}" for symbol, n in sorted(found.items(), key=lambda x: -x[1]) if n]
+    parts = [symbol if n == 1 else f"{symbol}{n}" for symbol, n in sorted(found.items(), key=_place) if n]
     return " ".join(parts) or "1"
+
+
+def _place(part: tuple[str, int]) -> tuple[bool, bool, str]:
+    """Numerators first, times last: mm-1 d-1."""
+    symbol, power = part
+    return power < 0, symbol in TIMES, symbol
 
 
 def ratio(unit: str, other: str) -> str:
