@@ -9,8 +9,8 @@ print(dg.discover.discover(library, found, unit="m s-2"))
 from .discovery import Discovery, discover
 from .increments import Increments, increments, model_increments
 from .models import Candidate, library, with_terms
-from .smoothing import Smoothed, wiener
 from .terms import Term, products
+from .wiener import Smoothed, wiener
 
 __all__ = [
     "Candidate",
