@@ -229,3 +229,12 @@ def test_pumping_with_a_threshold(usual_engine: str, tmp_path: Path) -> None:
     assert found["without trees"]["lost"] > 0.95
     assert found["Gaussian process"]["lost"] < 0.5
     assert found["without trees"]["value"] < found["Gaussian process"]["value"] < 1.0
+
+
+def test_states_are_assimilated(usual_engine: str, tmp_path: Path) -> None:
+    found = load(ROOT / "examples" / "assimilation.py").main(cycles=12, engine=usual_engine, output=tmp_path / "a.png")
+    assert {*found["basin"]} == {"transform filter", "stochastic filter", "4D-Var"}
+    for results in found.values():
+        for result in results.values():
+            assert not result.failures
+            assert (result.analysis_sd[-1] < result.forecast_sd[0]).any()
