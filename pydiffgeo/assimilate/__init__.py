@@ -5,10 +5,10 @@ found = dg.assimilate.assimilate(problem, dg.assimilate.Ensemble(members=40), wi
 found.analysis, found.analysis_sd, found.innovations
 """
 
+from .assimilation import Assimilation
 from .ensemble import gaspari_cohn, stochastic_update, transform_update
 from .methods import Ensemble, Variational
-from .problem import Problem
-from .result import Assimilation
+from .uncertain_model import Problem
 from .windows import assimilate
 
 __all__ = [

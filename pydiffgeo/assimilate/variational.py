@@ -12,7 +12,7 @@ from ..errors import SolverError
 from ..jacobian import jacobian
 from ..observe import Observation
 from .methods import Variational
-from .problem import Problem
+from .uncertain_model import Problem
 
 
 @dataclass(frozen=True, eq=False)

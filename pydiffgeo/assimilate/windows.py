@@ -16,10 +16,10 @@ from ..errors import DataError, InputError, SolverError
 from ..fingerprint import digest
 from ..io import read_archive, write_archive
 from ..observe import Observation
+from .assimilation import Assimilation
 from .ensemble import gaspari_cohn, relaxed, stochastic_update, transform_update
 from .methods import Ensemble, Method, Variational
-from .problem import Problem
-from .result import Assimilation
+from .uncertain_model import Problem
 from .variational import fit_window
 
 FORMAT = 1
