@@ -21,7 +21,7 @@ from .engines.autograd import differentiable_solve
 from .engines.base import Forward, Gradients, Options, Problem, Status, Tangents, make_stats
 from .engines.ir.kernels import System
 from .engines.julia.conversion import CODES
-from .engines.julia.engine import SOLVERS
+from .engines.julia.engine import ADAPTIVE
 from .engines.julia.session import JuliaValue, Owned, in_julia
 from .errors import InputError, ShapeError, SolverError
 from .model import check_times
@@ -116,8 +116,8 @@ def solve_ode_problem(
     """
     check_positive(rtol=rtol, atol=atol)
     check_whole(1, max_steps=max_steps)
-    if solver not in SOLVERS:
-        raise InputError(f"solver {solver!r} is unknown; known are {list(SOLVERS)}")
+    if solver not in ADAPTIVE:
+        raise InputError(f"solver {solver!r} is unknown; known are {list(ADAPTIVE)}")
     if sensitivity not in SENSITIVITIES:
         raise InputError(f"sensitivity {sensitivity!r} is unknown; known are {list(SENSITIVITIES)}")
     start, parameters = as_tensor(u0, "u0"), as_tensor(p, "p")

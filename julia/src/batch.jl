@@ -120,6 +120,7 @@ function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::
     y = fill(NaN, model.n_states, intervals + 1, members)
     q = fill(NaN, model.n_fluxes, intervals, members)
     y[:, 1, :] .= y0
+    settings.solver == EULER && return euler_forward(model, breaks, p, f, y, q, settings, sensitivity != "none", seconds)
     kept = Vector{Any}(nothing, members)
     counts = [Counts() for _ in 1:members]
     stepping = settings.solver == "Rodas5P" && sensitivity in ("none", "discrete")
@@ -156,6 +157,7 @@ function backward(model::Model, tape::Tape, y_bar, q_bar, good, seconds = Inf)
 end
 
 function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Array{Float64,3}, good::Vector{Int}, seconds = Inf)
+    tape.settings.solver == EULER && return euler_backward(model, tape, y_bar, q_bar, good, seconds)
     y0_bar, p_bar, f_bar = zeros(model.n_states, size(y_bar, 3)), zero(tape.p), zero(tape.f)
     stepping = any(kept -> kept isa MemberRecord, tape.kept)
     straight_on = runs_in_lanes(model) ? filter(m -> straight(model, tape.kept[m], tape.breaks, tape.settings.rtol), good) : Int[]
@@ -201,6 +203,7 @@ end
 
 function tangent(model::Model, tape::Tape, y0_dot::Array{Float64,3}, p_dot::Array{Float64,3}, f_dot::Array{Float64,5},
                  good::Vector{Int}, seconds = Inf)
+    tape.settings.solver == EULER && return euler_tangent(model, tape, y0_dot, p_dot, f_dot, good, seconds)
     ready!(model; adjoint = "forward")
     ready!(model)
     directions = size(y0_dot, 3)

@@ -3,7 +3,8 @@
 """
 How to solve; `memory` bounds what is kept for the discrete adjoint of a member, in bytes. `steep_share` is the share of
 the tolerances with which Rodas5P takes steps from where values that control the error are steep. `atols` are absolute
-tolerances of each state and integrated flux, of which `atol` is the least; none where that is the one of all.
+tolerances of each state and integrated flux, of which `atol` is the least; none where that is the one of all. `step` is
+the longest of implicit Euler.
 """
 struct Settings
     solver::String
@@ -13,10 +14,13 @@ struct Settings
     memory::Float64
     steep_share::Float64
     atols::Vector{Float64}
+    step::Float64
 end
 
-Settings(solver, rtol, atol, max_steps, memory = 1e9, steep_share = 1.0) =
-    Settings(solver, rtol, atol, max_steps, memory, steep_share, Float64[])
+Settings(solver, rtol, atol, max_steps, memory = 1e9, steep_share = 1.0, atols = Float64[]) =
+    Settings(solver, rtol, atol, max_steps, memory, steep_share, atols, Inf)
+Settings(solver, rtol, atol, max_steps, memory, steep_share, step::Float64) =
+    Settings(solver, rtol, atol, max_steps, memory, steep_share, Float64[], step)
 
 "The absolute tolerance that a solver is given: where the norm of its errors knows of each state, the largest of all."
 abstol_of(w::Work{Float64}, s::Settings) = isempty(s.atols) ? s.atol : maximum(s.atols)

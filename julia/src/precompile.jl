@@ -41,6 +41,13 @@
                 tangent(model, result.tape, y0, p, f, [1])
             end
         end
+        # By implicit Euler.
+        for (model, p) in (map(model -> (model, p), models)..., (chain(144; wide = 12), p))
+            settings = Settings(EULER, 1e-4, 1e-6, 1000, 1e9, 1.0, Float64[], 0.25)
+            y0, f = fill(0.3, model.n_states), fill(0.5, 2)
+            result = forward(model, breaks, y0, p, f, 1, settings, "discrete")
+            backward(model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1])
+        end
         # In lockstep.
         for nodes in 1:2
             model, settings = chain(3), Settings("Rodas5P", 1e-4, 1e-6, 1000)

@@ -14,6 +14,7 @@ from ..absolute import absolute
 from ..base import Forward, Gradients, Problem, Status, Steady, Tangents, make_stats
 from ..discontinuities import jumping_along, message
 from ..fallback import Method
+from ..implicit_euler import EULER, SENSITIVITY_WHY, solver_why
 from ..ir.autodiff import jacobian, switching_functions, values, vjp, vjp_of_jacobian
 from ..ir.events import decisions, events, pull_events, sided
 from ..ir.kernels import Assigning, Guard, Kernel, NetworkStage, System
@@ -24,7 +25,9 @@ from .networks import NetworkArguments, kinks, network_arguments
 from .session import JuliaValue, Owned, in_julia
 from .steady import find_steady, pull_steady, push_steady
 
-SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
+# Those of SciML, which choose their steps, and all that this engine has.
+ADAPTIVE = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
+SOLVERS = (*ADAPTIVE, EULER)
 # What is tried where the solver of the engine's own choice fails. A stall at loose tolerances is mostly one of
 # slopes that jump; multistep methods with Newton's iteration meet them differently. Their gradients, of the Gauss adjoint,
 # follow the tolerance less closely: on a moist column by up to 35 times.
@@ -82,12 +85,13 @@ class JuliaEngine:
 
         def call(package: JuliaValue) -> Forward:
             model, least = self._model(package, problem.system)
-            share, steep = _shares(least, asked.rtol) if differentiate else (1.0, 1.0)
+            share, steep = _shares(least, asked.rtol) if differentiate and asked.step is None else (1.0, 1.0)
             how = asked.tighter(share)
             atols = (flat(absolute(problem.system, how)),) if how.atols else ()
+            step = () if asked.step is None else (asked.step,)
             share_of_memory = asked.memory / problem.members
             settings = package.Settings(
-                chosen["solver"], how.rtol, how.atol, how.max_steps, share_of_memory, steep, *atols
+                chosen["solver"], how.rtol, how.atol, how.max_steps, share_of_memory, steep, *atols, *step
             )
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
@@ -100,7 +104,9 @@ class JuliaEngine:
             stats["steps"], stats["rejections"] = (
                 [int(n) for n in counts] for counts in (result.steps, result.rejections)
             )
-            stats["tolerance_shares"] = [share * float(s) for s in result.shares]
+            stats["step"] = asked.step
+            if asked.step is None:
+                stats["tolerance_shares"] = [share * float(s) for s in result.shares]
             stats["lockstep"] = int(result.lockstep)
             stats["linear_solver"] = str(package.linear_solver(model.values[0], chosen["solver"], kind))
             stats["compiled"], stats["kept_bytes"] = True, float(package.kept_bytes(result.tape))
@@ -213,7 +219,11 @@ def _choose(problem: Problem) -> dict[str, str]:
     if options.sensitivity not in SENSITIVITIES:
         raise InputError(f"sensitivity {options.sensitivity!r} is unknown; known are {list(SENSITIVITIES)}")
     sensitivity, reason = options.sensitivity, "asked for"
-    if sensitivity in ("auto", "adjoint"):
+    if solver == EULER:
+        if sensitivity in ("gauss", "forward"):
+            raise InputError(f"sensitivity {sensitivity!r} is not that of {EULER}, whose steps have a discrete adjoint")
+        why, sensitivity, reason = solver_why(options), "discrete", SENSITIVITY_WHY
+    elif sensitivity in ("auto", "adjoint"):
         sensitivity, reason = "gauss", f"{solver} has no discrete adjoint"
         if solver == "Rodas5P":
             sensitivity = "discrete"
