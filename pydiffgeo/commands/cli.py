@@ -19,7 +19,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--figure", default="pydiffgeo-demo.png", help="where to save the figure")
     demo.add_argument("--steps", type=int, default=50, help="training steps")
     doctor = commands.add_parser("doctor", help="show what is installed, what works, and how to mend the rest")
-    doctor.add_argument("--install", action="store_true", help="let juliapkg install the Julia packages")
+    doctor.add_argument(
+        "--install", action="store_true", help="let juliapkg install the Julia packages, and Julia where none is found"
+    )
     commands.add_parser("models", help="list the ready models")
     init = commands.add_parser("init", help="write an annotated configuration of a model, to start from")
     init.add_argument("model", help="a ready model, see `pydiffgeo models`, or my_package:MyModel")
