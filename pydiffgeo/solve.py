@@ -14,7 +14,7 @@ from .arrays import Indices, Numbers
 from .checks import check_positive, check_switch, check_whole
 from .engines.autograd import differentiable_solve
 from .engines.base import Forward, Options
-from .engines.implicit_euler import EULER
+from .engines.stated_steps import EULER
 from .engines.ir.kernels import System
 from .engines.ir.structure import system_of
 from .engines.ir.traced_model import Programs

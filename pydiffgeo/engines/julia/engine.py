@@ -14,7 +14,7 @@ from ..absolute import absolute
 from ..base import Forward, Gradients, Problem, Status, Steady, Tangents, make_stats
 from ..discontinuities import jumping_along, message
 from ..fallback import Method
-from ..implicit_euler import EULER, SENSITIVITY_WHY, solver_why
+from ..stated_steps import EULER, SENSITIVITY_WHY, solver_why
 from ..ir.autodiff import jacobian, switching_functions, values, vjp, vjp_of_jacobian
 from ..ir.events import decisions, events, pull_events, sided
 from ..ir.kernels import Assigning, Guard, Kernel, NetworkStage, System

@@ -18,7 +18,7 @@ import numpy as np
 from ...arrays import Array
 from ..base import Status
 from ..batch import Failure
-from ..implicit_euler import CORRECTION, OF_FLUXES, ROUNDING
+from ..stated_steps import CORRECTION, OF_FLUXES, ROUNDING
 from ..ir.kernels import NetworkStage, System
 from .calls import Call
 from .compiling import Compiler

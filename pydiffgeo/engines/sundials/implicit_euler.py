@@ -17,7 +17,7 @@ import numpy as np
 from ...arrays import Array
 from ..base import Forward, Gradients, PassStats, Problem, Status, Tangents, make_stats
 from ..batch import Failure, Watch, each_member
-from ..implicit_euler import (
+from ..stated_steps import (
     ATTEMPT_ITERATIONS,
     EULER,
     LONGER,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ...arrays import Json
 from ...errors import InputError
 from ..base import Options
-from ..implicit_euler import EULER
+from ..stated_steps import EULER
 from .rosenbrock import SHORTEST
 
 # The methods of CVODES, and all that this engine knows.
