@@ -14,11 +14,11 @@ from .arrays import Indices, Numbers
 from .checks import check_positive, check_switch, check_whole
 from .engines.autograd import differentiable_solve
 from .engines.base import Forward, Options
-from .engines.stated_steps import EULER
 from .engines.ir.kernels import System
 from .engines.ir.structure import system_of
 from .engines.ir.traced_model import Programs
 from .engines.registry import choose_engine
+from .engines.stated_steps import EULER
 from .errors import InputError
 from .inputs import Inputs, check_inputs
 from .model import Model, TimeSeries

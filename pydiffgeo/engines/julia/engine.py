@@ -14,11 +14,11 @@ from ..absolute import absolute
 from ..base import Forward, Gradients, Problem, Status, Steady, Tangents, make_stats
 from ..discontinuities import jumping_along, message
 from ..fallback import Method
-from ..stated_steps import EULER, SENSITIVITY_WHY, solver_why
 from ..ir.autodiff import jacobian, switching_functions, values, vjp, vjp_of_jacobian
 from ..ir.events import decisions, events, pull_events, sided
 from ..ir.kernels import Assigning, Guard, Kernel, NetworkStage, System
 from ..ir.program import Node
+from ..stated_steps import EULER, SENSITIVITY_WHY, solver_why
 from .codegen import julia_loop
 from .conversion import array_of, flat, status_of
 from .networks import NetworkArguments, kinks, network_arguments

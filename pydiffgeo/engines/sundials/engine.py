@@ -22,8 +22,8 @@ from ...arrays import Array, Indices
 from ..base import Forward, Gradients, PassStats, Problem, Status, Steady, Tangents, make_stats
 from ..batch import Failure, Watch, each_member
 from ..discontinuities import jumping_along, message
-from ..stated_steps import EULER
 from ..ir.kernels import System
+from ..stated_steps import EULER
 from . import implicit_euler
 from .cvodes import Interval
 from .method import solver_of

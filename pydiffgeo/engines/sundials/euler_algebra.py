@@ -18,8 +18,8 @@ import numpy as np
 from ...arrays import Array
 from ..base import Status
 from ..batch import Failure
-from ..stated_steps import CORRECTION, OF_FLUXES, ROUNDING
 from ..ir.kernels import NetworkStage, System
+from ..stated_steps import CORRECTION, OF_FLUXES, ROUNDING
 from .calls import Call
 from .compiling import Compiler
 from .few_states import MOST_OPERATIONS, MOST_STATES, Buffer

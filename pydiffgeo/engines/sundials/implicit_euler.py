@@ -17,6 +17,7 @@ import numpy as np
 from ...arrays import Array
 from ..base import Forward, Gradients, PassStats, Problem, Status, Tangents, make_stats
 from ..batch import Failure, Watch, each_member
+from ..ir.kernels import System
 from ..stated_steps import (
     ATTEMPT_ITERATIONS,
     EULER,
@@ -28,7 +29,6 @@ from ..stated_steps import (
     solver_why,
     steps_within,
 )
-from ..ir.kernels import System
 from .euler_algebra import FewStates, ManyStates, of_few_states
 from .limits import Guards
 from .symbols import closed_values, results_of
