@@ -18,10 +18,8 @@ using ForwardDiff: ForwardDiff
 using FunctionWrappers: FunctionWrapper
 using LinearAlgebra
 using LinearSolve: LinearSolve, KLUFactorization, LinearCache, SciMLLinearSolveAlgorithm
-using OrdinaryDiffEqBDF: FBDF, QNDF
 using OrdinaryDiffEqCore: OrdinaryDiffEqCore
 using OrdinaryDiffEqRosenbrock: OrdinaryDiffEqRosenbrock, Rodas5P
-using OrdinaryDiffEqSDIRK: KenCarp4, TRBDF2
 using PrecompileTools: @compile_workload, @setup_workload
 using SciMLBase: SciMLBase, ODEFunction, ODEProblem, init, solve, step!
 using SciMLLogging: SciMLLogging
@@ -31,6 +29,7 @@ include("interrupts.jl")
 include("lanes.jl")
 include("elementary.jl")
 include("special.jl")
+include("compiling.jl")
 include("kernels.jl")
 include("derive.jl")
 include("activations.jl")
@@ -57,6 +56,8 @@ include("tangent.jl")
 include("gauss_adjoint.jl")
 include("forward_sensitivity.jl")
 include("batch.jl")
+include("keeping.jl")
+include("reading.jl")
 include("lockstep.jl")
 include("implicit_euler.jl")
 include("steady.jl")

@@ -84,8 +84,10 @@ or are the arguments of `network_stage`.
 """
 function build(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, stages, kernels,
                states = Int[], values = Int[], sizes = Float64[], guards = ())
+    # Slopes and their adjoint are evaluated once in a step; of few states they are most of it.
+    once(source, at) = n_states > SMALL && at in (2, 4) ? in_haste(String(source)) : String(source)
     load((sources, items, gather, output, targets, weights, counts), further = (;)) =
-        Kernel(String.(Tuple(sources)), integers(gather, items, :), integers(output, :), integers(targets, items, :),
+        Kernel(Any[once(source, at) for (at, source) in enumerate(sources)], integers(gather, items, :), integers(output, :), integers(targets, items, :),
                plain(weights, items, :), counts...; further...)
     program((adds, partials, columns, kernel)) =
         load(kernel, (; adds, partials = String(partials), columns = integers(columns, :)))

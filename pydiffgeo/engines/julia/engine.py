@@ -21,9 +21,11 @@ from ..ir.program import Node
 from ..stated_steps import EULER, SENSITIVITY_WHY, solver_why
 from .codegen import julia_loop
 from .conversion import array_of, flat, status_of
+from .crossing import Package
 from .networks import NetworkArguments, kinks, network_arguments
-from .session import JuliaValue, Owned, in_julia
+from .session import Owned, in_julia
 from .steady import find_steady, pull_steady, push_steady
+from .writing import written
 
 # Those of SciML, which choose their steps, and all that this engine has.
 ADAPTIVE = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
@@ -64,7 +66,7 @@ class JuliaEngine:
         self._models: WeakKeyDictionary[System, tuple[Owned, float]] = WeakKeyDictionary()
         in_julia(lambda package: None)  # starts Julia, so that a missing one is noticed here
 
-    def _model(self, package: JuliaValue, system: System) -> tuple[Owned, float]:
+    def _model(self, package: Package, system: System) -> tuple[Owned, float]:
         """The built model, and the share of the tolerances with which its gradients are as asked."""
         if system not in self._models:
             # Values on faces, where there are none, are assigned by nobody.
@@ -72,7 +74,7 @@ class JuliaEngine:
             kernels = [_kernel(k, system) for k in system.kernels]
             sizes = attrgetter("n_states", "n_parameters", "n_forcings", "n_fluxes", "n_values")(system)
             guards = [_guard(guard, system) for guard in system.guards]
-            built = package.build(*sizes, system.constants, stages, kernels, *_controls(system), guards)
+            built = package.build(*written(*sizes, system.constants, stages, kernels, *_controls(system), guards))
             turns = any(switches for *_, (_, _, _, switches, _) in kernels) or kinks(system)
             self._models[system] = Owned(built), KINKS_SHARE if turns else 1.0
         return self._models[system]
@@ -83,7 +85,7 @@ class JuliaEngine:
         asked, f = problem.options, problem.f
         limit, kind = asked.max_seconds, chosen["sensitivity"] if differentiate else "none"
 
-        def call(package: JuliaValue) -> Forward:
+        def call(package: Package) -> Forward:
             model, least = self._model(package, problem.system)
             share, steep = _shares(least, asked.rtol) if differentiate and asked.step is None else (1.0, 1.0)
             how = asked.tighter(share)
@@ -124,7 +126,7 @@ class JuliaEngine:
         steep = _steep(forward, self._models[problem.system][1], problem.options.rtol)
         good = np.setdiff1d(good, steep)
 
-        def call(package: JuliaValue) -> Gradients:
+        def call(package: Package) -> Gradients:
             result = package.backward(*forward.tape.values, flat(y_bar), flat(q_bar), good, problem.options.max_seconds)
             status, reasons = status_of(str(result.codes))
             for m in steep:
@@ -146,7 +148,7 @@ class JuliaEngine:
             y_dot, q_dot = (np.zeros((len(y0_dot), *values.shape)) for values in (forward.y, forward.q))
             return Tangents(y_dot, q_dot, *_refused(good, problem.members, why))
 
-        def call(package: JuliaValue) -> Tangents:
+        def call(package: Package) -> Tangents:
             result = package.tangent(
                 *forward.tape.values, flat(y0_dot), flat(p_dot), flat(f_dot), good, problem.options.max_seconds
             )

@@ -13,15 +13,14 @@ from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ...errors import EngineError, EngineNotAvailableError
 from .candidates import EXE, PROJECT, recipe, source_directory, unfit_program, unfit_project
+from .crossing import JuliaValue, Package
 from .worker import Worker, ctrl_c_kept
 
 PACKAGE = "PydiffgeoSolvers"
-# What belongs to Julia, its package above all: juliacall knows no types of it.
-JuliaValue = Any
 T = TypeVar("T")
 # Why Julia did not come up: it cannot be started a second time in one process.
 _failure: str | None = None
@@ -163,7 +162,7 @@ def install() -> None:
 
 
 @cache
-def _start() -> JuliaValue:
+def _start() -> Package:
     global _failure
     if _failure is None:
         if why := obstacle():
@@ -175,7 +174,7 @@ def _start() -> JuliaValue:
     raise EngineNotAvailableError(_failure)
 
 
-def _started() -> JuliaValue:
+def _started() -> Package:
     project = os.environ.get(PROJECT, "")
     mend = recipe(project) if project else SETUP
     try:
@@ -207,7 +206,7 @@ def _started() -> JuliaValue:
     functions = (ctypes.pythonapi.PyEval_SaveThread, ctypes.pythonapi.PyEval_RestoreThread)
     addresses = [ctypes.cast(function, ctypes.c_void_p).value for function in functions]
     getattr(module, "python!")(*addresses, _worker.address)
-    return module
+    return Package(module)
 
 
 def _reason(error: Exception) -> str:
@@ -224,10 +223,10 @@ def loaded_from() -> Path:
         EngineNotAvailableError: as `julia`.
     """
 
-    def place(package: JuliaValue) -> Path:
+    def place(package: Package) -> Path:
         from juliacall import Main
 
-        return Path(str(Main.pkgdir(package)))
+        return Path(str(Main.pkgdir(package.module)))
 
     return in_julia(place)
 
@@ -267,7 +266,7 @@ def _load(name: str) -> None:
     Main.seval(f"import {name}")
 
 
-def in_julia(work: Callable[[JuliaValue], T], *packages: str) -> T:
+def in_julia(work: Callable[[Package], T], *packages: str) -> T:
     """Result of `work(Julia package)`, from any thread; one at a time, and while one waits other threads go on.
 
     A solve in Julia gives other Python threads a turn every 50 ms. What `work` returns must not belong to Julia,
