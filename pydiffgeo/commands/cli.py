@@ -1,4 +1,4 @@
-"""The command line: `pydiffgeo demo | doctor | models | init | run | calibrate | check | report | verify`."""
+"""The command line: `pydiffgeo demo | doctor | warmup | models | init | run | calibrate | check | report | verify`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,25 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--figure", default="pydiffgeo-demo.png", help="where to save the figure")
     demo.add_argument("--steps", type=int, default=50, help="training steps")
     doctor = commands.add_parser("doctor", help="show what is installed, what works, and how to mend the rest")
-    doctor.add_argument("--install", action="store_true", help="let juliapkg install the Julia packages")
+    doctor.add_argument(
+        "--install", action="store_true", help="let juliapkg install the Julia packages, and Julia where none is found"
+    )
+    warmup = commands.add_parser(
+        "warmup", help="compile ahead of time, and say how long a first solve and gradient take"
+    )
+    warmup.add_argument(
+        "what", nargs="?", metavar="CONFIG|MODEL", help="a configuration, or a model; a column where left out"
+    )
+    warmup.add_argument(
+        "--engine", choices=("auto", "julia", "sundials"), help="that of the configuration where left out"
+    )
     commands.add_parser("models", help="list the ready models")
     init = commands.add_parser("init", help="write an annotated configuration of a model, to start from")
     init.add_argument("model", help="a ready model, see `pydiffgeo models`, or my_package:MyModel")
     init.add_argument("file", nargs="?", help="where to write it; to the console where left out")
     code = "let a model that is no ready one be imported, which runs the code of its package"
     init.add_argument("--run-code", action="store_true", help=code)
+    warmup.add_argument("--run-code", action="store_true", help=code)
     run = commands.add_parser("run", help="solve any model as a TOML file says, and write NetCDF")
     run.add_argument("config", help="path of the configuration, as `init` writes it")
     run.add_argument("--run-code", action="store_true", help=code)
@@ -69,6 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .doctor import examine
 
             return examine(install=options.install)
+        elif options.command == "warmup":
+            from .warmup import warm_up
+
+            warm_up(options.what, engine=options.engine, code=options.run_code)
         elif options.command in ("models", "init"):
             from .ready_models import list_models, write_template
 
