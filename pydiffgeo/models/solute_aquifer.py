@@ -54,7 +54,7 @@ class FlowChoices(TypedDict, total=False):
     top: ArrayLike
     mean: Literal["harmonic", "logarithmic", "amt-lmk", "amt-hmk"]
     upstream: bool
-    vertical: Literal["constant", "saturated"]
+    vertical: Literal["constant", "saturated", "dewatered"]
     perched: bool
     pinched: ArrayLike | None
     face_flows: bool
