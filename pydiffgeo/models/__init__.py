@@ -13,6 +13,7 @@ from .richards import RichardsColumn
 from .richards_section import RichardsSection
 from .river import River
 from .snow17 import Snow17
+from .solute_aquifer import SoluteAquifer
 from .solute_column import SoluteColumn
 from .vegetated_column import VegetatedColumn
 from .water_heat_column import WaterHeatColumn
@@ -31,6 +32,7 @@ __all__ = [
     "RichardsSection",
     "River",
     "Snow17",
+    "SoluteAquifer",
     "SoluteColumn",
     "Store",
     "VegetatedColumn",
