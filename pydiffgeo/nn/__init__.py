@@ -7,6 +7,7 @@ network.save("network.npz")
 
 from .network import ParameterNetwork
 from .predict import predict
+from .predict_many import Predicted, predict_many
 from .quadratic_surrogate import scaled_error
 from .scaling import NormalScores, Standardise
 from .sites import SiteData
@@ -18,6 +19,7 @@ from .varying import time_varying
 __all__ = [
     "NormalScores",
     "ParameterNetwork",
+    "Predicted",
     "SiteData",
     "Standardise",
     "Training",
@@ -25,6 +27,7 @@ __all__ = [
     "held_out",
     "k_fold",
     "predict",
+    "predict_many",
     "scaled_error",
     "time_varying",
     "train",
