@@ -17,6 +17,7 @@ from .data.basins_as_sites import site_data
 from .data.camels import open_camels
 from .data.caravan import open_caravan
 from .data.cf import open_cf
+from .data.collection import open_collection
 from .named_models import basin_model
 from .prediction_dataset import predictions
 from .years import even_years
@@ -34,6 +35,7 @@ __all__ = [
     "open_camels",
     "open_caravan",
     "open_cf",
+    "open_collection",
     "predictions",
     "read_settings",
     "site_data",
