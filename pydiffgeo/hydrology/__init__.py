@@ -18,6 +18,8 @@ from .data.camels import open_camels
 from .data.caravan import open_caravan
 from .data.cf import open_cf
 from .data.collection import open_collection
+from .data.gauges import open_grdc, open_usgs
+from .data.point_series import open_ismn, open_wells
 from .named_models import basin_model
 from .prediction_dataset import predictions
 from .years import even_years
@@ -36,6 +38,10 @@ __all__ = [
     "open_caravan",
     "open_cf",
     "open_collection",
+    "open_grdc",
+    "open_ismn",
+    "open_usgs",
+    "open_wells",
     "predictions",
     "read_settings",
     "site_data",
