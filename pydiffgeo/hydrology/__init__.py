@@ -18,6 +18,7 @@ from .data.camels import open_camels
 from .data.caravan import open_caravan
 from .data.cf import open_cf
 from .data.collection import open_collection
+from .data.evaporative_demand import potential_evaporation
 from .data.gauges import open_grdc, open_usgs
 from .data.point_series import open_ismn, open_wells
 from .named_models import basin_model
@@ -42,6 +43,7 @@ __all__ = [
     "open_ismn",
     "open_usgs",
     "open_wells",
+    "potential_evaporation",
     "predictions",
     "read_settings",
     "site_data",
