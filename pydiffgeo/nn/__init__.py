@@ -5,6 +5,7 @@ seen = dg.nn.train(network, dg.hydrology.site_data(data, network.inputs), dg.nn.
 network.save("network.npz")
 """
 
+from .adapt import Adaptation, adapt
 from .network import ParameterNetwork
 from .predict import predict
 from .predict_many import Predicted, predict_many
@@ -17,6 +18,7 @@ from .training import Training, TrainingHistory
 from .varying import time_varying
 
 __all__ = [
+    "Adaptation",
     "NormalScores",
     "ParameterNetwork",
     "Predicted",
@@ -24,6 +26,7 @@ __all__ = [
     "Standardise",
     "Training",
     "TrainingHistory",
+    "adapt",
     "held_out",
     "k_fold",
     "predict",
