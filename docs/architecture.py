@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1] / "pydiffgeo"
 # A module may import from its own layer and those before it. What is read first lies at the bottom of the picture.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "arrays", "checks", "copies", "days", "fingerprint", "html", "looking", "toml_table"),
+    ("errors", "arrays", "checks", "copies", "days", "fingerprint", "html", "looking", "scheduling", "toml_table"),
     ("model",),
     ("engines",),
     ("processes",),

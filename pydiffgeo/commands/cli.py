@@ -47,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("config", help="path of the configuration, see examples/calibrate_basin.toml")
     calibrate.add_argument("--restart", action="store_true", help="ignore a checkpoint of an earlier run")
     calibrate.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=override)
+    text = "address of a Dask scheduler, or a number of worker processes, over which basins are calibrated side by side"
+    calibrate.add_argument("--scheduler", metavar="ADDRESS", help=text)
     text = "compare the gradients of a calibration with forward mode and differences"
     check = commands.add_parser("check", help=text)
     check.add_argument("config", help="the configuration of the calibration, see examples/calibrate_basin.toml")
@@ -115,7 +117,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             from ..hydrology import calibrate_file
 
-            print(f"wrote {calibrate_file(options.config, resume=not options.restart, overrides=options.overrides)}")
+            at = options.scheduler
+            path = calibrate_file(
+                options.config,
+                resume=not options.restart,
+                overrides=options.overrides,
+                scheduler=int(at) if at is not None and at.isdigit() else at,
+            )
+            print(f"wrote {path}")
     except PydiffgeoError as error:
         print(f"pydiffgeo: {error}", file=sys.stderr)
         return 1

@@ -247,7 +247,7 @@ class BasicModel(Bmi):
 
     def get_grid_type(self, grid: int) -> str:
         found = self._coordinates(grid)
-        return "scalar" if grid == SCALAR else "points" if found else "vector"
+        return "scalar" if grid == SCALAR else "unstructured" if found else "vector"
 
     def get_grid_rank(self, grid: int) -> int:
         found = self._coordinates(grid)
@@ -278,8 +278,16 @@ class BasicModel(Bmi):
         return dest
 
     def get_grid_edge_count(self, grid: int) -> int:
+        """Nodes are the centres of cells, and edges the links between them: what the graph of the model calls faces."""
         self._coordinates(grid)
-        return 0
+        return 0 if grid == SCALAR else len(self._of().model.graph.faces)
+
+    def get_grid_edge_nodes(self, grid: int, edge_nodes: Numbers) -> Numbers:
+        """The two cells of each link, one pair after the other."""
+        if not self.get_grid_edge_count(grid):
+            raise NotImplementedError(f"grid {grid} has no edges")
+        edge_nodes[:] = np.asarray(self._of().model.graph.faces).reshape(-1)
+        return edge_nodes
 
     def get_grid_face_count(self, grid: int) -> int:
         self._coordinates(grid)
@@ -295,9 +303,6 @@ class BasicModel(Bmi):
 
     def get_grid_origin(self, grid: int, origin: Numbers) -> Numbers:
         raise NotImplementedError("get_grid_origin")
-
-    def get_grid_edge_nodes(self, grid: int, edge_nodes: Numbers) -> Numbers:
-        raise NotImplementedError("get_grid_edge_nodes")
 
     def get_grid_face_edges(self, grid: int, face_edges: Numbers) -> Numbers:
         raise NotImplementedError("get_grid_face_edges")
