@@ -15,6 +15,7 @@ from ..io.solutions import as_dates
 from ..losses.measures import MEASURES
 from ..observe import Observation
 from ..solve import Solution
+from .loss_terms import told
 from .record import unit_of
 from .result import CalibrationResult, prior_values, training_loss
 from .site import Site
@@ -46,7 +47,7 @@ def site_dataset(found: CalibrationResult, site: str, *, start: object = None) -
     data = solution_dataset(solution, start=start).isel(member=0, drop=True)
     title, warmup = f"{asked.model.name} calibrated with pydiffgeo", f"{asked.warmup:g} {asked.model.time_unit}"
     data.attrs = provenance(
-        solution, action="calibrated", title=title, site=site, loss=asked.loss, warmup=warmup, standard_errors=why_not
+        solution, action="calibrated", title=title, site=site, loss=told(asked.loss), warmup=warmup, standard_errors=why_not
     )
     data = _values(data, found, site, errors)
     state = found.searches[site]
@@ -54,7 +55,7 @@ def site_dataset(found: CalibrationResult, site: str, *, start: object = None) -
     own = "1" if asked.priors else unit
     histories = {"loss": (training_loss(asked.loss, bool(asked.priors)), own, state["loss_history"])}
     if asked.tuning:
-        histories["tuning_loss"] = (f"loss over the tuning period ({asked.loss})", unit, state["tuning_history"])
+        histories["tuning_loss"] = (f"loss over the tuning period ({told(asked.loss)})", unit, state["tuning_history"])
     for key, (text, units, history) in histories.items():
         data[key] = (("finalist", "step"), history.T, {"long_name": f"smallest {text} so far", "units": units})
     probes = [one for one in asked.observations if isinstance(one.depth, (int, float))]
@@ -75,7 +76,7 @@ def _standard_errors(found: CalibrationResult, site: str) -> tuple[dict[str, flo
 
 def _loss_unit(site: Site) -> str:
     """The unit of a loss: of those that have one, observations are of one unit."""
-    unit = MEASURES[site.loss].unit if site.loss in MEASURES else "1"
+    unit = MEASURES[site.loss].unit if isinstance(site.loss, str) and site.loss in MEASURES else "1"
     if "{" not in unit:
         return unit
     own = unit_of(site.model, site.observations[0]) or "1"

@@ -24,7 +24,8 @@ from ..errors import DataError, InputError, PydiffgeoError, SolverError
 from ..observe import SAME
 from .checkpoint import Checkpoint
 from .keeper import COSTS, REFINING, Keeper
-from .objective import SQUARES, defined
+from .loss_terms import told
+from .objective import SQUARES, defined, squares
 from .progress import Progress, Step
 from .result import CalibrationResult, apart
 from .search import Evaluation, State
@@ -69,9 +70,9 @@ def calibrate(
     named = {site.name: site for site in sites}
     if not named or len(named) < len(sites):
         raise InputError("give at least one site, and each a name of its own")
-    losses = {site.loss for site in sites}
-    if strategy.method == "gauss_newton" and not losses & {*SQUARES}:
-        raise InputError(f"gauss_newton needs a loss that is a sum of squares, {list(SQUARES)}, not {sorted(losses)}")
+    if strategy.method == "gauss_newton" and not any(squares(site.loss) for site in sites):
+        losses = sorted({told(site.loss) for site in sites})
+        raise InputError(f"gauss_newton needs a loss that is a sum of squares, {list(SQUARES)}, not {losses}")
     same = identity if identity is not None else {"strategy": asdict(strategy)}
     keep = Keeper(
         None if checkpoint is None else Path(checkpoint),
