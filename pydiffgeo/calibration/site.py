@@ -332,7 +332,9 @@ class Site(Made):
         value, derivative = jacobian(of, torch.from_numpy(np.array(x)), mode="forward")
         good = solved[-1].ok.reshape(-1, 1)
         value, derivative = torch.where(good, value, 0.0), torch.where(good.unsqueeze(-1), derivative, 0.0)
-        lengths = [sum(o.values.shape[-1] for o in self.observations), len(self.priors)]
+        # Several terms may be of the same observations.
+        seen = terms_of(self.loss, self.observations)
+        lengths = [sum(o.values.shape[-1] for _, chosen in seen for o in chosen), len(self.priors)]
         r, z, late = (part.detach() for part in value.tensor_split((lengths[0], sum(lengths)), 1))
         j, slopes, _ = (part.detach() for part in derivative.tensor_split((lengths[0], sum(lengths)), 1))
         held_back: Array | None = None

@@ -32,7 +32,8 @@ class Observation:
         error: standard deviation of the error, in the unit of the values; positive, `()`, `(n,)`, `(batch, 1)` or
             `(batch, n)`.
         relative_error: its growth with the simulated value (1), for the likelihood "heteroscedastic".
-        depth, cell: where values are seen, as in `values_at`; a single cell needs neither.
+        depth, cell: where values are seen, as in `values_at`; a single cell needs neither. Of fluxes that have a value for
+            each cell, face or place of a boundary, `cell` is which of them.
         interpolate: as in `flux_sums`.
 
     Raises:
@@ -55,8 +56,8 @@ class Observation:
             raise InputError(f"an observation needs the name of what is observed, got {self.name!r}")
         if not isinstance(self.kind, str) or self.kind not in ("value", "flux_sum", "flux_mean"):
             raise InputError(f"{self.what}: kind must be 'value', 'flux_sum' or 'flux_mean', got {self.kind!r}")
-        if self.kind != "value" and not (self.depth is None and self.cell is None):
-            raise InputError(f"{self.what}: a flux has neither depth nor cell")
+        if self.kind != "value" and self.depth is not None:
+            raise InputError(f"{self.what}: a flux has no depth")
         if not (self.depth is None or is_number(self.depth) or is_pair(self.depth)):
             raise InputError(f"{self.what}: depth must be a number, or (upper, lower), got {self.depth!r}")
         if not (self.cell is None or is_whole(self.cell)):
@@ -97,7 +98,7 @@ class Observation:
                 raise InputError(f"give the depth or the cell; there are {seen.shape[-1]} of {self.name}")
             return seen
         operator = flux_sums if self.kind == "flux_sum" else flux_means
-        return operator(solution, self.name, self.times, interpolate=self.interpolate)
+        return operator(solution, self.name, self.times, interpolate=self.interpolate, cell=self.cell)
 
 
 def misfit(

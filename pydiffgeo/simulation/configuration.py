@@ -18,6 +18,8 @@ from .fields import FILE, ZONES, as_field, resolved
 from .making import built
 
 TABLES = ("arguments", "parameters", "initial", "forcing", "times", "solve", "output")
+# Those that a run has no use for.
+CALIBRATION = ("observations", "places", "sought", "optimiser", "sites")
 # A number, or one for each cell or place, or a field on the grid.
 Numbers = float | Array
 
@@ -85,15 +87,15 @@ def read_configuration(
     *,
     overrides: Sequence[str] = (),
     code: bool = False,
-    further: Sequence[str] = (),
     changes: Mapping[str, object] | None = None,
+    site: str | None = None,
 ) -> Configuration:
     """Reads and checks a configuration; paths in it are relative to its folder.
 
     Args:
         overrides: `key=value` each, which come before what the file says, such as `parameters.K_s=0.1`.
         code: whether `model = "my_package:MyModel"` may import that package, which runs code of the file's author.
-        further: tables that are left to others. changes: keys with dots between, such as "parameters.K_s", and what they
+        changes: keys with dots between, such as "parameters.K_s", and what they
             are instead, as from a table of sites.
 
     Raises:
@@ -103,7 +105,9 @@ def read_configuration(
     text, tables = read_toml(path, overrides)
     for key, value in (changes or {}).items():
         put(tables, key, value, str(path))
-    known = ("model", *TABLES, *further)
+    if site is not None:
+        tables = {name: _named(value, site) for name, value in tables.items()}
+    known = ("model", *TABLES, *CALIBRATION)
     for name in tables:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -134,7 +138,7 @@ def read_configuration(
         "file", lambda v: path.parent / as_text(v), "the name of the result, a NetCDF file", path.with_suffix(".nc")
     )
     output.finish()
-    others = {name: tables[name] for name in further if name in tables}
+    others = {name: tables[name] for name in CALIBRATION if name in tables}
     return Configuration(
         path,
         model,
@@ -164,6 +168,15 @@ def put(tables: dict[str, object], key: str, value: object, where: str) -> None:
             raise DataError(f"{where}: {part!r} of {key} is no table")
         at = inner
     at[last] = value
+
+
+def _named(value: object, site: str) -> object:
+    """`value` with the name of the site in its texts."""
+    if isinstance(value, str):
+        return value.replace("{site}", site)
+    if isinstance(value, list):
+        return [_named(entry, site) for entry in value]
+    return {k: _named(v, site) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _once(t: Table, given: Mapping[str, object], of_tables: Mapping[str, object]) -> None:

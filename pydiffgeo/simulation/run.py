@@ -99,14 +99,27 @@ def problem(c: Configuration) -> tuple[Array, dict[str, float | TimeSeries], np.
 
 
 def _own_times(c: Configuration, file: FileSettings, dates: Dates | Array, origin: np.datetime64 | None) -> Array:
-    """Times of a file in the unit of the model."""
+    """Times of a file of forcings in the unit of the model."""
     if len(dates) < 2:
         raise DataError(f"{file.path}: there must be two times at least, got {len(dates)}")
+    return model_times(c, dates, origin, str(file.path))
+
+
+def model_times(c: Configuration, dates: Dates | Array, origin: np.datetime64 | None, what: str) -> Array:
+    """Dates, from the origin on, or numbers, as times in the unit of the model; of the same shape.
+
+    Raises:
+        DataError: there are dates but nothing says which is time zero, or numbers where times are dates.
+    """
     if dates.dtype.kind == "M":
+        if origin is None:
+            raise DataError(
+                f"{c.path}: {what} has dates, but nothing says which date is time zero: give [times] start one"
+            )
         since: Array = (dates.astype("datetime64[ns]") - origin).astype(np.int64) / 1e9 / seconds(c)
         return since
-    if origin is not None or isinstance(c.times.end, np.datetime64):
-        raise DataError(f"{c.path}: [times] has dates, but the times of {file.path} are numbers")
+    if origin is not None:
+        raise DataError(f"{c.path}: [times] has dates, but the times of {what} are numbers")
     return np.asarray(dates, np.float64)
 
 

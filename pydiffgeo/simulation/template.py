@@ -9,14 +9,16 @@ from pathlib import Path
 
 from ..model import ForcingVariable, Model, Parameter, State
 from ..models.ready import READY, Ready
+from .calibration_template import calibration
 from .making import maker
 
 
-def template(name: str, *, code: bool = False, folder: Path | None = None) -> str:
+def template(name: str, *, code: bool = False, folder: Path | None = None, calibrate: bool = False) -> str:
     """A configuration of the model of that name, which can be run as it is.
 
     Args:
         code: whether a name such as "my_package:MyModel" may be imported, which runs its code; `folder`: from where.
+        calibrate: with the tables of a calibration, for which there must be observations.
 
     Raises:
         DataError: there is no such model.
@@ -29,7 +31,7 @@ def template(name: str, *, code: bool = False, folder: Path | None = None) -> st
     lines = [
         f"# {_text(ready, model)}",
         "#",
-        f"#     pydiffgeo run {model.name.lower()}.toml",
+        f"#     pydiffgeo {'calibrate' if calibrate else 'run'} {model.name.lower()}.toml",
         "#",
         "# What is commented out shows the default, unless it says otherwise. Paths are relative to this file.",
         *([] if name in READY else ["# The model is code: running this file takes --run-code."]),
@@ -58,6 +60,7 @@ def template(name: str, *, code: bool = False, folder: Path | None = None) -> st
         "",
         "[output]",
         f'file = "{model.name.lower()}.nc"',
+        *(calibration(model) if calibrate else []),
     ]
     return "\n".join(lines) + "\n"
 
