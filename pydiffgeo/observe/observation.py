@@ -34,7 +34,7 @@ class Observation:
         relative_error: its growth with the simulated value (1), for the likelihood "heteroscedastic".
         depth, cell: where values are seen, as in `values_at`; a single cell needs neither. Of fluxes that have a value for
             each cell, face or place of a boundary, `cell` is which of them.
-        interpolate: as in `flux_sums`.
+        interpolate: as in `flux_sums`. label: what the instrument, or its place, is called.
 
     Raises:
         InputError: (or a subclass) when made with values that make no sense; names the observation.
@@ -50,6 +50,7 @@ class Observation:
     depth: Depth = None
     cell: int | None = None
     interpolate: bool = False
+    label: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -87,6 +88,8 @@ class Observation:
     @property
     def what(self) -> str:
         """The name and where it is seen, for messages and labels."""
+        if self.label:
+            return f"{self.name} at {self.label}"
         where = f" at depth {self.depth}" if self.depth is not None else f" in cell {self.cell}"
         return self.name + (where if self.depth is not None or self.cell is not None else "")
 

@@ -16,6 +16,7 @@ from ..calibration.sites_dataset import several_dataset
 from ..check import GradientReport
 from ..errors import DataError, PydiffgeoError, SolverError
 from ..io import write_dataset, write_whole
+from ..io.geometry import with_labels
 from .site_files import Calibration, compiled_no_more, read_calibration, site_of
 
 
@@ -85,6 +86,7 @@ def _written(asked: Calibration, found: CalibrationResult) -> tuple[list[Path], 
         output = asked.output.with_name(f"{asked.output.stem}_{name}{asked.output.suffix}") if several else asked.output
         try:
             data = site_dataset(found, name, start=prepared.origin, further=prepared.evaluation)
+            data = with_labels(data, prepared.configuration.places)
         except PydiffgeoError as error:
             failures[name] = str(error)
             continue

@@ -85,7 +85,8 @@ def _of_text(path: Path, column: object) -> Array | Columns:
     if column is not None:
         return read_csv(path).numbers(str(column))
     if (matrix := read_matrix(path)) is not None:
-        return matrix
+        # A line, or a column, is a list.
+        return matrix.ravel() if 1 in matrix.shape else matrix
     table = read_csv(path)
     return {name: table.values(name) for name in table.names}
 

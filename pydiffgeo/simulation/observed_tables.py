@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -270,7 +270,7 @@ def _observation(
             for v in (values, errors, np.zeros_like(errors))
         )
         errors = edge - zero
-    return Observation(rows.quantity, kind, times, values, errors, depth=depth, cell=cell, interpolate=between)
+    return replace(of, values=values, error=errors, label=str(rows.at.get("place", "")))
 
 
 Where = tuple[float | tuple[float, float] | None, int | None]

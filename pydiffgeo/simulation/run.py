@@ -13,6 +13,7 @@ import torch
 from ..arrays import Array, Dates
 from ..errors import DataError
 from ..io import provenance, solution_dataset, write_dataset
+from ..io.geometry import with_labels
 from ..model import TimeSeries
 from ..solve import Solution, solve
 from .configuration import Configuration, FileSettings, Numbers, read_configuration
@@ -39,7 +40,8 @@ def run_file(path: str | Path, *, overrides: Sequence[str] = (), code: bool = Fa
         raise DataError(f"{configuration.path}: [output] file: there is no folder {folder}")
     solution, origin = run(configuration)
     about = provenance(solution, configuration=configuration.text, action="solved")
-    return write_dataset(configuration.output, solution_dataset(solution, start=origin), about)
+    data = with_labels(solution_dataset(solution, start=origin), configuration.places)
+    return write_dataset(configuration.output, data, about)
 
 
 def run(configuration: Configuration) -> tuple[Solution, np.datetime64 | None]:
