@@ -16,6 +16,7 @@ from ..engines.base import Status
 from ..errors import DataError
 from ..losses.measures import MEASURES
 
+DataArray = xr.DataArray
 SITES = ("basin", "site", "gauge", "gauge_id", "station", "member")
 PLACES = (("longitude", "latitude"), ("gauge_lon", "gauge_lat"), ("lon", "lat"))
 RAIN = ("precipitation", "rain", "rainfall", "prcp")

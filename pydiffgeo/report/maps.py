@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 
 from ..arrays import Array, Indices
 from ..plots import field_map, residual_map, series_panels
-from .content import Content, text_of, title_of, unit_of
+from .content import Content, DataArray, text_of, title_of, unit_of
 from .instruments import instruments
 from .parts import figure
 from .simulated import instant
@@ -63,16 +62,22 @@ def grid_of(content: Content) -> Grid | None:
 
 
 def _edges(number: Indices, centre: Array) -> Array:
-    """Edges of rows or columns by their centres; those without a cell are as wide as those beside them."""
+    """Edges of rows or columns, the first of which begins at zero, by their centres.
+
+    Where one has no cell, and so no centre, edges lie between the centres that are known.
+    """
     count = int(number.max()) + 1
     centres = np.full(count, np.nan)
     centres[number] = centre
+    exact = np.zeros(count + 1)
+    for k in range(count):
+        exact[k + 1] = 2 * centres[k] - exact[k]
+    if np.isfinite(exact).all() and (np.diff(exact) > 0).all():
+        return exact
     known = np.flatnonzero(np.isfinite(centres))
     centres = np.interp(np.arange(count), known, centres[known])
     between = (centres[1:] + centres[:-1]) / 2
-    if count == 1:
-        return np.array([0.0, 2 * centres[0]])
-    return np.concatenate([[centres[0] - (between[0] - centres[0])], between, [2 * centres[-1] - between[-1]]])
+    return np.concatenate([[2 * centres[0] - between[0]], between, [2 * centres[-1] - between[-1]]])
 
 
 def maps(content: Content) -> str:
@@ -85,7 +90,7 @@ def maps(content: Content) -> str:
     return "\n".join(parts)
 
 
-def _over_time(content: Content) -> list[xr.DataArray]:
+def _over_time(content: Content) -> list[DataArray]:
     """Variables of each cell in time; heads first."""
     found = [a for _, a in content.data.data_vars.items() if a.dims == ("time", "cell") and a.dtype.kind == "f"]
     return sorted(found, key=lambda a: (a.name != "head", a.name != "theta"))

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..arrays import Array, Indices
 from ..plots import long_profile, series_panels
-from .content import Content, title_of, unit_of
+from .content import Content, unit_of
 from .instruments import instruments
 from .parts import figure
 from .simulated import instant
@@ -34,9 +34,7 @@ def rivers(content: Content) -> str:
         outlets = [int(k) for k in np.flatnonzero(below < 0)][:OUTLETS]
         panels = {_name(content, k): (times, None, times, flow[:, k]) for k in outlets}
         drawn = series_panels(panels, name="discharge", unit=unit_of(discharge), time_unit=time_unit)
-        parts.append(
-            figure(drawn, f"{title_of(discharge).capitalize()} at the outlet{'s' if len(outlets) > 1 else ''}.")
-        )
+        parts.append(figure(drawn, f"Discharge at the outlet{'s' if len(outlets) > 1 else ''}."))
     return "\n".join(parts)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from ..arrays import Array
 from ..plots import balance_picture, profile_lines, series_panels
-from .content import Content, Profile, title_of, unit_of
+from .content import Content, DataArray, Profile, title_of, unit_of
 from .parts import figure
 
 # Lines of a figure of profiles, profiles of different variables, and panels of a figure of series.
@@ -107,7 +106,7 @@ def balance_pictures(content: Content) -> str:
     return "\n".join(parts)
 
 
-def _add(name: str, array: xr.DataArray, inwards: bool, entry: tuple[dict[str, float], dict[str, float]]) -> None:
+def _add(name: str, array: DataArray, inwards: bool, entry: tuple[dict[str, float], dict[str, float]]) -> None:
     """Amounts over the whole run; of a flux that goes both ways, both."""
     values: Array = np.nan_to_num(np.asarray(array.values, float))
     name = name.removeprefix("flux_")
