@@ -200,6 +200,36 @@ def test_zones_share_a_value_and_places_have_names(tmp_path: Path) -> None:
         assert [float(data["k_1"]), float(data["k_2"])] == pytest.approx([2.0, 5.0], rel=1e-4)
 
 
+def test_netcdf_of_places_and_files_by_the_name_of_a_site(folder: Path) -> None:
+    for name, start in (("A", 2.0), ("B", 5.0)):
+        times = np.datetime64("2000-01-01", "ns") + (WHEN * 86400e9).astype("timedelta64[ns]")
+        values = 1e-3 * np.stack([stored(WHEN, K, start), np.full(len(WHEN), np.nan)], axis=1)
+        level = (("time", "gauge"), values, {"units": "m"})
+        data = xr.Dataset({"level": level}, {"time": times, "gauge": ["here", "elsewhere"]})
+        data.to_netcdf(folder / f"seen_{name}.nc", engine="h5netcdf")
+    (folder / "sites.csv").write_text("site,parameters.k\nA,1\nB,2\n")
+    path = changed(
+        folder,
+        ('file = "observed.csv"', 'file = "seen_{site}.nc"\nvariable = "level"'),
+        ("[optimiser]", '[sites]\nfile = "sites.csv"\n[places]\nhere = { cell = 0 }\n[optimiser]'),
+    )
+    with xr.open_dataset(calibrate_model(path, progress=False)) as data:
+        np.testing.assert_allclose(data["k"], [K, K], rtol=1e-5)
+        np.testing.assert_allclose(data["storage"], [2.0, 5.0], rtol=1e-5)
+    with xr.open_dataset(folder / "found_B.nc") as data:
+        assert data["storage_0_observed"].attrs["long_name"] == "storage at here, observed"
+
+
+def test_what_is_held_back_is_not_calibrated_on(folder: Path) -> None:
+    """Observations that are wrong on purpose: they change nothing, and are compared with all the same."""
+    written(folder / "wrong.csv", WHEN[:3], stored(WHEN[:3]) + 1.0)
+    table = '[[observations]]\nfile = "wrong.csv"\nquantity = "storage"\nuse = "evaluation"\n[optimiser]'
+    with xr.open_dataset(calibrate_model(changed(folder, ("[optimiser]", table)), progress=False)) as data:
+        assert float(data["k"]) == pytest.approx(K, rel=1e-5)
+        assert data["storage_1_observed"].attrs["use"] == "evaluation"
+        np.testing.assert_allclose(data["storage_1_observed"] - data["storage_1_simulated"], 1.0, atol=1e-4)
+
+
 def test_the_gradients_of_a_calibration_are_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", str(folder / "found.toml"), "--rtols", "1e-8", "--json", str(folder / "check.json")]) == 0
     said = capsys.readouterr().out
