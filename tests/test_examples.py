@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def load(path: Path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"example_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -203,3 +206,31 @@ def test_what_documents_link_to_is_there(document: Path) -> None:
 
 def test_documents_are_found() -> None:
     assert {Path("README.md"), Path("docs/faults.md"), Path("benchmarks/peers/RESULTS.md")} <= {*DOCUMENTS}
+
+
+def test_few_members_do_not_tell_emulators_apart(tmp_path: Path) -> None:
+    found = load(ROOT / "examples" / "pattern_scaling.py").main(output=tmp_path / "a.png", draws=20, sizes=(3, 50))
+    better = ("parabola in each place", "pattern scaling")
+    assert better not in found[3].apart
+    assert better in found[50].apart
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_a_fishery_is_saved_by_the_model_that_knows_what_it_does_not_know(shared_data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("gpytorch", reason="GPyTorch is not installed")
+    training = shared_data / "methods" / "tipping_training_data.csv"
+    found = load(ROOT / "examples" / "fishery.py").main(training, output=tmp_path / "a.png", runs=200)
+    process, ricker = found["Gaussian process"][0], found["Ricker"][0]
+    assert process.ratio >= 0.95
+    assert process.outcome.crash_fraction <= 0.05
+    assert 0.20 < ricker.ratio < 0.27
+    assert ricker.outcome.crash_fraction == 1.0
+
+
+def test_pumping_with_a_threshold(usual_engine: str, tmp_path: Path) -> None:
+    pytest.importorskip("gpytorch", reason="GPyTorch is not installed")
+    found = load(ROOT / "examples" / "pumping.py").main(engine=usual_engine, output=tmp_path / "a.png", runs=60)
+    assert found["truth"]["value"] == pytest.approx(1.0)
+    assert found["without trees"]["lost"] > 0.95
+    assert found["Gaussian process"]["lost"] < 0.5
+    assert found["without trees"]["value"] < found["Gaussian process"]["value"] < 1.0

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..arrays import Array, Indices, Json
-from ..engines.interrupts import saved_when_stopped
+from ..engines.interrupts import restores_grad_mode, saved_when_stopped
 from ..errors import DataError, InputError, PydiffgeoError, SolverError
 from ..observe import SAME
 from .checkpoint import Checkpoint
@@ -39,6 +39,7 @@ HISTORIES = {"loss_history": "best_loss", "tuning_history": "best_tuning"}
 PARTS, MOST = 5, 100
 
 
+@restores_grad_mode
 def calibrate(
     sites: Sequence[Site],
     strategy: Strategy | None = None,

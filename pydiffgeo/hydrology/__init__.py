@@ -1,4 +1,4 @@
-"""Basins and their daily runoff: data of CAMELS-US, Caravan and CF files, calibration by a TOML file, scores, baselines.
+"""Basins and their daily runoff: data of CAMELS-US, Caravan and CF files, calibration by a TOML file, scores.
 
 data = dg.hydrology.open_camels("basin_dataset_public_v1p2", basins=["12010000"], product="daymet")
 data = dg.hydrology.open_caravan("Caravan", basins=["camels_12010000"])
@@ -6,7 +6,6 @@ data = dg.hydrology.open_cf("basins.nc", variables={"runoff": "discharge"})
 dg.hydrology.calibrate_file("basin.toml")
 """
 
-from . import baselines
 from .base_flow import base_flow_index
 from .basin import BasinData
 from .calibrate.check_toml import check_file
@@ -24,7 +23,6 @@ from .years import even_years
 __all__ = [
     "BasinData",
     "base_flow_index",
-    "baselines",
     "basin_data",
     "basin_model",
     "calibrate_file",

@@ -5,6 +5,7 @@ seen = dg.nn.train(network, dg.hydrology.site_data(data, network.inputs), dg.nn.
 network.save("network.npz")
 """
 
+from .adapt import Adaptation, adapt
 from .network import ParameterNetwork
 from .predict import predict
 from .quadratic_surrogate import scaled_error
@@ -16,12 +17,14 @@ from .training import Training, TrainingHistory
 from .varying import time_varying
 
 __all__ = [
+    "Adaptation",
     "NormalScores",
     "ParameterNetwork",
     "SiteData",
     "Standardise",
     "Training",
     "TrainingHistory",
+    "adapt",
     "held_out",
     "k_fold",
     "predict",
