@@ -49,7 +49,11 @@ def weather(data: Path, days: int) -> dict[str, Array]:
             np.nan_to_num(np.asarray(file[name][:, :days], np.float64)) for name in ("prcp", "tmean", "dayl")
         )
     pressure = 0.611 * np.exp(17.3 * temperature / (temperature + 237.3))
-    return {"precipitation": rain, "temperature": temperature, "pet": 29.8 * daylight * pressure / (temperature + 273.2)}
+    return {
+        "precipitation": rain,
+        "temperature": temperature,
+        "pet": 29.8 * daylight * pressure / (temperature + 273.2),
+    }
 
 
 def parameters(basins: int) -> Array:

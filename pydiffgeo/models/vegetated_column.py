@@ -82,8 +82,19 @@ LEAF = (
 TUZET = "Tuzet et al. 2003, Plant Cell Environ. 26"
 # 1.9 and 3.2 per MPa, of which a metre of water is 0.0098.
 PLANT = (
-    Parameter("psi_f", "m", "potential of half closed leaves", -194.0, high=0.0, open_high=True, typical=(-400.0, -80.0), source=TUZET),
-    Parameter("s_f", "m-1", "steepness of their closing", 0.0314, 0.0, open_low=True, typical=(0.01, 0.1), source=TUZET),
+    Parameter(
+        "psi_f",
+        "m",
+        "potential of half closed leaves",
+        -194.0,
+        high=0.0,
+        open_high=True,
+        typical=(-400.0, -80.0),
+        source=TUZET,
+    ),
+    Parameter(
+        "s_f", "m-1", "steepness of their closing", 0.0314, 0.0, open_low=True, typical=(0.01, 0.1), source=TUZET
+    ),
     Parameter(
         "leaf_supply",
         "d-1",
@@ -135,7 +146,9 @@ def _canopy(wilts: bool) -> Model:
         values = {"C_i": cell.C_i, "assimilation": cell.assimilation, "conductance": cell.conductance}
         return values | ({"leaf_potential": cell.leaf_potential} if wilts else {})
 
-    held = (State("plant_water", "m", "water in plants, less that at a potential of zero", default=0.0),) if wilts else ()
+    held = (
+        (State("plant_water", "m", "water in plants, less that at a potential of zero", default=0.0),) if wilts else ()
+    )
     return Model(
         name="Canopy",
         graph=single_cell(),
@@ -151,7 +164,11 @@ def _canopy(wilts: bool) -> Model:
             ForcingVariable("light", "umol m-2 s-1", "photosynthetic light on the leaves", low=0.0),
             ForcingVariable("CO2", "umol mol-1", "of the air", low=1.0, default=400.0),
         ),
-        fluxes=(IntegratedFlux("demand", "m", "what leaves transpire" if wilts else "what leaves would transpire from wet soil"),),
+        fluxes=(
+            IntegratedFlux(
+                "demand", "m", "what leaves transpire" if wilts else "what leaves would transpire from wet soil"
+            ),
+        ),
         outputs=tuple(outputs[name] for name in shown),
         closure=closure,
         source=source,

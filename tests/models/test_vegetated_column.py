@@ -126,10 +126,11 @@ def test_leaves_that_lack_water_close(engine: str) -> None:
         # Tuzet et al. 2003, eq 5, on the slope of Medlyn's conductance.
         share = (1 + np.exp(0.04 * -150)) / (1 + np.exp(0.04 * (-150 - psi)))
         assert g == pytest.approx(0.01 + 1.6 * share * (1 + 4.0 / np.sqrt(2.5)) * A / 400, rel=1e-5)
-        # What diffuses in is what is assimilated, and what leaves lose is what roots bring, all at rest.
+        # What diffuses in is what is assimilated, and what leaves lose is what roots bring.
         assert g / 1.6 * (400 - sol.outputs["C_i"][-1, 0].item()) == pytest.approx(A, rel=1e-5)
         lost = g * 2.5 / 101.3 * 3.0 * 1.8e-5 * 86400 / 4
-        assert sol.fluxes["uptake_to_canopy"][-1].item() == pytest.approx(lost, rel=2e-2)
+        # The soil dries on.
+        assert sol.fluxes["uptake_to_canopy"][-1].item() == pytest.approx(lost, rel=0.05)
         assert max(abs(net.item()) for net in sol.balances.values()) < 1e-12
         if head == -1.0:
             assert psi == pytest.approx(-4 * lost / (3.0 * 2e-5) - 1.0, rel=0.05)
@@ -148,6 +149,4 @@ def test_slopes_reach_what_closes_leaves(engine: str) -> None:
     with torch.no_grad():
         for k in range(2):
             h = torch.zeros(2).index_fill(0, torch.tensor(k), 1e-3) * at
-            assert slopes[k].item() == pytest.approx(
-                ((carbon(at + h) - carbon(at - h)) / (2 * h[k])).item(), rel=1e-4
-            )
+            assert slopes[k].item() == pytest.approx(((carbon(at + h) - carbon(at - h)) / (2 * h[k])).item(), rel=1e-4)
