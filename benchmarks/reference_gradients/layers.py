@@ -109,6 +109,11 @@ def _column(**choices: Any) -> Callable[[Problem], dg.Model]:
     return build
 
 
+def _river(problem: Problem) -> dg.Model:
+    named = {"id": np.arange(1, len(problem.constants["length"]) + 1)}
+    return dg.models.River(named | {k: problem.constants[k] for k in ("downstream", "length", "slope")})
+
+
 MODELS: dict[str, Callable[[Problem], dg.Model]] = {
     "robertson": _robertson,
     "pollu": _pollu,
@@ -121,6 +126,7 @@ MODELS: dict[str, Callable[[Problem], dg.Model]] = {
     "exphydro": lambda problem: dg.models.ExpHydro(),
     "hbv": lambda problem: dg.models.HBV(),
     "gr4j": lambda problem: dg.models.GR4J(),
+    "river": _river,
 }
 
 
@@ -176,6 +182,11 @@ OUTPUTS: dict[str, Callable[[Any, Any, Any], dict[str, torch.Tensor]]] = {
         "misfit": (flux["runoff"] - 2).square().mean(),
         "runoff": flux["runoff"].sum(),
         "stored": _end(y["production_store"]) + _end(y["routing_store"]),
+    },
+    "river": lambda y, out, flux: {
+        "misfit": (flux["discharge"][:, -1] / 7200 - 5).square().mean(),
+        "volume": ((1 + _days(12) / 10) * flux["discharge"][:, -1] / 7200).sum(),
+        "stored": (y["storage"][-1] / 1e4).square().sum(),
     },
 }
 

@@ -9,6 +9,7 @@ import numpy as np
 from basins import gr4j_system, hbv_system
 from kinetics import POLLU_REACTIONS
 from radau import Integrator, System
+from rivers import river_system
 from statement import Problem
 
 ALL = slice(None)
@@ -195,6 +196,7 @@ SYSTEMS = {
     "exphydro": exphydro,
     "hbv": lambda problem: hbv_system(problem, _positions(problem, WEATHER)),
     "gr4j": lambda problem: gr4j_system(problem, _positions(problem, (WEATHER[0], WEATHER[2]))),
+    "river": lambda problem: river_system(problem, _positions(problem, ("forcing.lateral_inflow",))),
 }
 
 
