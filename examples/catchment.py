@@ -22,7 +22,7 @@ from pydiffgeo import verification
 TABLE = Path(verification.__file__).parent / "references" / "bad_river_reaches.csv"
 CELLS = 2  # of groundwater on a hillslope, each under a column of soil
 LOW = 30  # days at the end, over which the low flow is taken
-SEA_LEVEL = {"relief": 12.0, "incision": 1.0, "aquifer_thickness": 15.0}
+SHAPE = {"relief": 12.0, "incision": 1.0, "aquifer_thickness": 15.0}
 
 
 def bad_river(outlet: int = 1814769) -> dict[str, np.ndarray]:
@@ -70,12 +70,12 @@ def main(
     """Prints balance and sensitivities; returns the error of the balance, by the rain, and that of a gradient."""
     table, random = bad_river(outlet), np.random.default_rng(5)
     reaches = {name: table[name] for name in ("id", "downstream", "length", "slope", "area")}
-    model = dg.models.Catchment(reaches, hillslope_cells=CELLS, soil_cells=soil_cells, **SEA_LEVEL)
+    model = dg.models.Catchment(reaches, hillslope_cells=CELLS, soil_cells=soil_cells, **SHAPE)
     forcing = weather(days, random)
     # Half a millimetre a day from what drains in from outside.
     forcing["inflow"] = np.tile(0.5e-3 / 86400 * table["area_outside"], (days, 1))
     count = len(table["id"])
-    soil = model.regions["aquifer"].model.graph.cell["bottom"] + SEA_LEVEL["aquifer_thickness"]
+    soil = model.regions["aquifer"].model.graph.cell["bottom"] + SHAPE["aquifer_thickness"]
     start = {"soil_head": -0.8, "aquifer_head": soil - 1.0, "storage": 0.05 * 6.0 * table["length"]}
     K_s = np.repeat(0.06 * np.exp(0.8 * random.standard_normal(CELLS * count)), soil_cells)
     log_K = torch.tensor(np.log(15.0) + 0.6 * random.standard_normal(count), requires_grad=True)

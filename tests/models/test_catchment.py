@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import pydiffgeo as dg
+from pydiffgeo.errors import ModelError
 
 REACHES = {
     "id": ["a", "b", "c"],
@@ -94,3 +95,31 @@ def test_a_well_by_the_river_takes_its_water_from_it(engine: str) -> None:
     less = (plain.fluxes["seepage_to_river"] - pumped.fluxes["seepage_to_river"]).sum().item()
     assert 0.1 * 30 * DAYS < less < 30 * DAYS
     assert pumped.balances["all (m3)"].item() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "words"),
+    [
+        ({"area": None}, {}, "no column 'area'"),
+        ({"area": [3e4, 0.0, 8e4]}, {}, "area of reach 'b' is 0"),
+        ({}, {"incision": [0.5, 6.0, 0.5]}, "bed of reach 'b'"),
+        ({}, {"aquifer_thickness": [5.0, 5.0]}, "aquifer_thickness must be a number, or one for each of 3 reaches"),
+        ({}, {"hillslope_cells": 0}, "hillslope_cells must be at least 1"),
+        ({}, {"relief": -1.0}, "relief of reach 'a' is -1"),
+    ],
+)
+def test_a_table_that_is_no_catchment_is_refused(change: dict, options: dict, words: str) -> None:
+    table = {k: v for k, v in (REACHES | change).items() if v is not None}
+    with pytest.raises(ModelError, match=words):
+        dg.models.Catchment(table, **(SIZE | options))
+
+
+def test_each_hillslope_leads_from_the_divide_to_its_reach() -> None:
+    model = dg.models.Catchment(REACHES, **SIZE)
+    soil, aquifer = (model.regions[name].model.graph for name in ("soil", "aquifer"))
+    assert aquifer.cell["volume"].tolist() == [1.5e4, 1.5e4, 2.5e4, 2.5e4, 4e4, 4e4]
+    assert soil.cell["volume"].sum() == pytest.approx(sum(REACHES["area"]) * 1.0)
+    # From a height of 1.5 and 0.5 m above the bank, a metre of soil and five of aquifer down.
+    assert aquifer.cell["bottom"].tolist() == pytest.approx([-4.5, -5.5] * 3)
+    assert aquifer.face["area"].tolist() == [600.0, 800.0, 1000.0]
+    assert aquifer.face["distance"].tolist() == pytest.approx([25.0, 31.25, 40.0])
