@@ -26,8 +26,9 @@ from ..observe import SAME
 from ..scheduling import Scheduler
 from .checkpoint import Checkpoint
 from .keeper import COSTS, REFINING, Keeper
+from .loss_terms import told
 from .many_sites import Folder, SitesByName, over_workers
-from .objective import SQUARES, defined
+from .objective import SQUARES, defined, squares
 from .progress import Progress, Step
 from .result import CalibrationResult, apart
 from .search import Evaluation, State
@@ -97,9 +98,10 @@ def calibrate(
         )
         return _result(SitesByName(sources), found, wrong)
     named = {**SitesByName(sources)}
-    losses = {site.loss for site in named.values()}
-    if strategy.method == "gauss_newton" and not losses & {*SQUARES}:
-        raise InputError(f"gauss_newton needs a loss that is a sum of squares, {list(SQUARES)}, not {sorted(losses)}")
+    if strategy.method == "gauss_newton" and not any(squares(site.loss) for site in named.values()):
+        losses = sorted({told(site.loss) for site in named.values()})
+        raise InputError(f"gauss_newton needs a loss that is a sum of squares, {list(SQUARES)}, not {losses}")
+    same = identity if identity is not None else {"strategy": asdict(strategy)}
     keep = Keeper(
         path,
         {"pydiffgeo": __version__, **same, "data": {name: site.fingerprint for name, site in named.items()}},

@@ -81,7 +81,8 @@ class BasicModel(Bmi):
         for f in model.forcings:
             # Those of a file show what they are at a step once it is taken.
             value = self._forcing.get(f.name, f.default)
-            self._add(f.name, f.unit, np.array([np.nan if isinstance(value, TimeSeries) or value is None else value]))
+            unknown = np.full(_at(value, self._now).size if isinstance(value, TimeSeries) else 1, np.nan)
+            self._add(f.name, f.unit, unknown if isinstance(value, TimeSeries) or value is None else np.array([value]))
         for o in model.outputs:
             self._add(o.name, o.unit, first.outputs[o.name][0].detach().numpy())
         for name, own in self._fluxes.items():
@@ -318,5 +319,7 @@ def _at(series: TimeSeries, time: float) -> Array:
     """The value of a forcing at the start of a step."""
     values, times = np.asarray(series.values, np.float64), np.asarray(series.times)
     if series.kind == "linear":
-        return np.atleast_1d(np.interp(time, times, values))
+        k = min(int(np.searchsorted(times, time, side="right")), len(values) - 1)
+        share = (time - times[k - 1]) / (times[k] - times[k - 1])
+        return np.atleast_1d(values[k - 1] + share * (values[k] - values[k - 1])).ravel()
     return np.atleast_1d(values[min(int(np.searchsorted(times, time, side="right")) - 1, len(values) - 1)])
