@@ -96,6 +96,7 @@ def test_the_lowest_versions_are_those_asked_for():
     untested = {
         *("torch", "tomli", "hatchling", "lightning", "mypy", "hypothesis", "ruff", "scipy", "diffrax"),
         *("torchdiffeq", "diffeqpy", "flopy", "gstools", "gpytorch"),
+        *("torchdiffeq", "diffeqpy", "flopy", "distributed", "pyet", "gpytorch", "gstools"),
     }
     assert {*asked} - untested == {*lowest}
     for name, version in lowest.items():
