@@ -51,15 +51,14 @@
             steady_adjoint(model, vec(result.y), p, f, y0, [1.0], [1])
         end
         for (model, p) in (map(model -> (model, p), models)..., (chain(144; wide = 12), p), (learnt(2), fill(0.1, 9))), nodes in 1:2
-            # With all arguments, as Python calls them.
-            settings = door("Settings", "Rodas5P", 1e-4, 1e-6, 1000, 1e9, 1.0)
+            settings = Settings("Rodas5P", 1e-4, 1e-6, 1000)
             y0, f = fill(0.3, model.n_states), fill(0.5, 2nodes)
             for sensitivity in ("none", "discrete")
-                result = door("forward", model, breaks, y0, p, f, nodes, settings, sensitivity, Inf)
-                door("linear_solver", model, "Rodas5P", sensitivity)
-                door("kept_bytes", result.tape)
+                result = forward(model, breaks, y0, p, f, nodes, settings, sensitivity)
+                linear_solver(model, "Rodas5P", sensitivity)
+                kept_bytes(result.tape)
                 sensitivity == "none" && continue
-                door("backward", model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1], Inf)
+                backward(model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1])
                 tangent(model, result.tape, y0, p, f, [1])
             end
         end
