@@ -36,7 +36,7 @@ function with_load_path(f, folder)
 end
 
 "Notes that a source went into a wrapper, of numbers or of lanes of them."
-function note_use!(source, ::Type{W}) where {W}
+function note_use!(@nospecialize(source), @nospecialize(W))
     number = eltype(first(W.parameters[2].parameters))
     number in (Float64, Lanes) && push!(get!(USED, (text_of(source), source isa HastySource), Set{Type}()), W)
     return nothing

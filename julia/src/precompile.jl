@@ -51,14 +51,15 @@
             steady_adjoint(model, vec(result.y), p, f, y0, [1.0], [1])
         end
         for (model, p) in (map(model -> (model, p), models)..., (chain(144; wide = 12), p), (learnt(2), fill(0.1, 9))), nodes in 1:2
-            settings = Settings("Rodas5P", 1e-4, 1e-6, 1000)
+            # With all arguments, as Python calls them.
+            settings = door("Settings", "Rodas5P", 1e-4, 1e-6, 1000, 1e9, 1.0)
             y0, f = fill(0.3, model.n_states), fill(0.5, 2nodes)
             for sensitivity in ("none", "discrete")
-                result = forward(model, breaks, y0, p, f, nodes, settings, sensitivity)
-                linear_solver(model, "Rodas5P", sensitivity)
-                kept_bytes(result.tape)
+                result = door("forward", model, breaks, y0, p, f, nodes, settings, sensitivity, Inf)
+                door("linear_solver", model, "Rodas5P", sensitivity)
+                door("kept_bytes", result.tape)
                 sensitivity == "none" && continue
-                backward(model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1])
+                door("backward", model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1], Inf)
                 tangent(model, result.tape, y0, p, f, [1])
             end
         end
