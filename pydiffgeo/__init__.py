@@ -83,6 +83,8 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     # These bring xarray, pandas and matplotlib along: they are loaded when first asked for.
+    if name == "assimilate":
+        return import_module(".assimilate", __name__)
     if name == "baselines":
         return import_module(".baselines", __name__)
     if name == "calibration":

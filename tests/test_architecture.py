@@ -116,7 +116,17 @@ def test_engines_know_no_process() -> None:
                 "commands.doctor",
             },
         ),
-        ("xarray", IO | {"calibration.dataset", "hydrology.prediction_dataset", "report.content", "verification.peer"}),
+        (
+            "xarray",
+            IO
+            | {
+                "calibration.dataset",
+                "calibration.sites_dataset",
+                "hydrology.prediction_dataset",
+                "report.content",
+                "verification.peer",
+            },
+        ),
         ("h5netcdf", IO),
         ("netCDF4", IO),
         ("pint", {"io.units"}),
