@@ -84,9 +84,9 @@ or are the arguments of `network_stage`.
 """
 function build(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, stages, kernels,
                states = Int[], values = Int[], sizes = Float64[], guards = ())
-    load((sources, items, gather, output, targets, weights, counts), further = (;)) =
+    load((sources, items, gather, output, targets, weights, (active, along, variable, ways, branches, decisions)), further = (;)) =
         Kernel(String.(Tuple(sources)), integers(gather, items, :), integers(output, :), integers(targets, items, :),
-               plain(weights, items, :), counts...; further...)
+               plain(weights, items, :), active, along, variable, branches, decisions; ways, further...)
     program((adds, partials, columns, kernel)) =
         load(kernel, (; adds, partials = String(partials), columns = integers(columns, :)))
     network((items, widths, biases, activations, shapes, first, gather, targets)) =
