@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from basins import gr4j, hbv
 from kinetics import pollu, robertson, van_der_pol
-from rivers import river
 from soil_columns import celia, srivastava_yeh, van_genuchten
 from statement import Input, Problem
 from waters import aquifer, river

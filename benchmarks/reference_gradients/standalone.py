@@ -9,7 +9,6 @@ import numpy as np
 from basins import gr4j_system, hbv_system
 from kinetics import POLLU_REACTIONS
 from radau import Integrator, System
-from rivers import river_system
 from statement import Problem
 from waters import aquifer_system, river_system
 
@@ -199,7 +198,6 @@ SYSTEMS = {
     "gr4j": lambda problem: gr4j_system(problem, _positions(problem, (WEATHER[0], WEATHER[2]))),
     "aquifer": aquifer_system,
     "river": river_system,
-    "river": lambda problem: river_system(problem, _positions(problem, ("forcing.lateral_inflow",))),
 }
 
 

@@ -26,9 +26,8 @@ from ..observe import SAME
 from ..scheduling import Scheduler
 from .checkpoint import Checkpoint
 from .keeper import COSTS, REFINING, Keeper
-from .many_sites import Folder, SitesByName, over_workers
-from .objective import SQUARES, defined
 from .loss_terms import told
+from .many_sites import Folder, SitesByName, over_workers
 from .objective import SQUARES, defined, squares
 from .progress import Progress, Step
 from .result import CalibrationResult, apart
@@ -99,11 +98,8 @@ def calibrate(
         )
         return _result(SitesByName(sources), found, wrong)
     named = {**SitesByName(sources)}
-    losses = {site.loss for site in named.values()}
-    if strategy.method == "gauss_newton" and not losses & {*SQUARES}:
-        raise InputError(f"gauss_newton needs a loss that is a sum of squares, {list(SQUARES)}, not {sorted(losses)}")
-    if strategy.method == "gauss_newton" and not any(squares(site.loss) for site in sites):
-        losses = sorted({told(site.loss) for site in sites})
+    if strategy.method == "gauss_newton" and not any(squares(site.loss) for site in named.values()):
+        losses = sorted({told(site.loss) for site in named.values()})
         raise InputError(f"gauss_newton needs a loss that is a sum of squares, {list(SQUARES)}, not {losses}")
     same = identity if identity is not None else {"strategy": asdict(strategy)}
     keep = Keeper(

@@ -19,8 +19,10 @@ from statement import differences  # noqa: E402
 sys.path.remove(str(FOLDER))
 
 # Absolute tolerances go with the smallest states that matter.
-SMALLEST = {"robertson": 1e-5, "pollu": 1e-6, "van_der_pol": 1e-3, "river": 1e3}
+SMALLEST = {"robertson": 1e-5, "pollu": 1e-6, "van_der_pol": 1e-3}
 TIGHT = 1e-9
+# Steps are not placed at kinks: an adjoint that passes dozens of them is less accurate than its states.
+KINKED = {"hbv": 5e-6}
 # One backward solve of the large column is enough.
 ONLY = {"van_genuchten": ("loss",)}
 # A group whose whole effect on an output is below this share of it is not resolved by any solve.
@@ -66,7 +68,7 @@ def test_a_file_states_its_problem_and_how_well_two_ways_agree(name: str) -> Non
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_gradients_at_a_tight_tolerance(name: str, engine: str) -> None:
     found = errors(name, engine, TIGHT, 1e-3 * TIGHT * SMALLEST.get(name, 1.0))
-    assert max(found.values()) < 1e-6, found
+    assert max(found.values()) < KINKED.get(name, 1e-6), found
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
