@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("losses", "observe", "transforms", "groundwater", "bridge", "__init__"),
     ("io", "plots"),
     ("calibration", "nn", "simulation"),
+    ("identify",),
     ("hydrology",),
     ("report", "verification"),
     ("commands", "__main__"),
@@ -30,7 +31,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 PARTS = (
     ("core", "what a model is, and its solution", {"model", "engines", "solve", "check", "bridge"}),
     ("library", "processes and ready models", {"processes", "models", "groundwater"}),
-    ("tools", "for any model", {"losses", "observe", "transforms", "io", "plots", "calibration", "nn", "simulation"}),
+    (
+        "tools",
+        "for any model",
+        {"losses", "observe", "transforms", "io", "plots", "calibration", "nn", "simulation", "identify"},
+    ),
     ("hydrology", "basins and their daily runoff", {"hydrology"}),
     ("front", "what people read and type", {"report", "verification", "commands"}),
 )
@@ -48,7 +53,8 @@ ROWS: tuple[dict[str, float], ...] = (
     {"models": 0.2},
     {"plots": 0.1, "groundwater": 0.25, "observe": 0.4, "check": 0.56, "bridge": 0.72, "io": 0.88},
     {"simulation": 0.12, "calibration": 0.5, "nn": 0.88},
-    {"hydrology": 0.66},
+    {"identify": 0.6},
+    {"hydrology": 0.4},
     {"verification": 0.2, "report": 0.5},
     {"commands": 0.35},
 )

@@ -1,6 +1,6 @@
 """Do 90 % intervals hold the truth nine times in ten? 200 synthetic calibrations of a column and of a basin.
 
-    python benchmarks/identify/coverage.py basin --errors lasting --engine julia
+    python benchmarks/identify/coverage.py --engine julia
 
 Truths are drawn between the bounds, errors are independent ("independent") or those of daily runoff: they grow with it and
 last, with an autocorrelation of 0.7 ("lasting"). Intervals are those of `laplace`, `randomised_maximum_likelihood` and the
@@ -22,18 +22,17 @@ import pydiffgeo as dg
 from pydiffgeo.calibration import Site
 from pydiffgeo.identify.error_model import ErrorModel, Errors, Record, estimated
 from pydiffgeo.identify.inverse_problem import InverseProblem, of_site
-from pydiffgeo.identify.mode import descend
+from pydiffgeo.identify.mode import Mode, descend
 from pydiffgeo.identify.posterior import covariance_of
 from pydiffgeo.identify.sampling import density, diagnostics, no_u_turn
-from pydiffgeo.identify.mode import Mode
 
 LEVEL, NORMAL = 0.9, 1.6448536
 LASTING = 0.7
 
 
 def basin(settings: dict[str, object]) -> Site:
-    """A year of EXP-HYDRO after half a year of warm-up; four values are sought."""
-    random, days, warmup = np.random.default_rng(1), 360, 90
+    """Five months of EXP-HYDRO after two months of warm-up; four values are sought."""
+    random, days, warmup = np.random.default_rng(1), 210, 60
     t = np.arange(days)
     forcing = {
         "precipitation": random.gamma(0.4, 9.0, days),
@@ -56,8 +55,8 @@ def basin(settings: dict[str, object]) -> Site:
 
 
 def column(settings: dict[str, object]) -> Site:
-    """Two weeks of rain and drying in half a metre of soil with three probes; three values are sought."""
-    random, days = np.random.default_rng(2), 14
+    """Ten days of rain and drying in half a metre of soil with three probes; three values are sought."""
+    random, days = np.random.default_rng(2), 10
     rain = np.where(random.random(days) < 0.3, random.gamma(1.5, 0.012, days), 0.0)
     forcing = {"precipitation": torch.from_numpy(rain), "potential_evaporation": torch.full((days,), 0.004).double()}
     when = np.arange(0.25, days, 0.25)
@@ -67,7 +66,7 @@ def column(settings: dict[str, object]) -> Site:
     )
     return Site(
         "column",
-        dg.models.RichardsColumn(depth=0.5, cells=5, top="atmosphere"),
+        dg.models.RichardsColumn(depth=0.5, cells=4, top="atmosphere"),
         np.arange(days + 1.0),
         forcing,
         probes,
@@ -84,7 +83,9 @@ def truths(count: int, values: int) -> torch.Tensor:
     return torch.logit(share)
 
 
-def fitted(problem: InverseProblem, asked: ErrorModel, observed: torch.Tensor, x: np.ndarray) -> tuple[np.ndarray, Errors]:
+def fitted(
+    problem: InverseProblem, asked: ErrorModel, observed: torch.Tensor, x: np.ndarray
+) -> tuple[np.ndarray, Errors]:
     """Modes of all calibrations, `(members, n)`, and their errors, in turn."""
     models = [ErrorModel(1.0, asked.growth or 0.0, asked.autocorrelation or 0.0)] * len(x)
     for _ in range(4 if asked.unknown else 1):
@@ -112,18 +113,25 @@ def covered(low: np.ndarray, high: np.ndarray, truth: np.ndarray, names: tuple[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("site", choices=("basin", "column"))
-    parser.add_argument("--errors", choices=("independent", "lasting"), default="lasting")
+    parser.add_argument("--sites", nargs="+", choices=("basin", "column"), default=["basin", "column"])
+    parser.add_argument("--errors", nargs="+", choices=("independent", "lasting"), default=["lasting", "independent"])
     parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--members", type=int, default=60)
-    parser.add_argument("--draws", type=int, default=120)
-    parser.add_argument("--warmup", type=int, default=50)
+    parser.add_argument("--members", type=int, default=40)
+    parser.add_argument("--draws", type=int, default=50)
+    parser.add_argument("--warmup", type=int, default=25)
     parser.add_argument("--engine", default="auto")
     options = parser.parse_args()
+    for errors in options.errors:
+        for site in options.sites:
+            print(f"{site}, errors {errors}", flush=True)
+            calibrations(site, errors == "lasting", options)
+
+
+def calibrations(place: str, lasting: bool, options: argparse.Namespace) -> None:
+    """All calibrations of one kind, and how many of their intervals hold the truth."""
     settings = {"engine": options.engine, "rtol": 1e-5, "atol": 1e-6}
-    site = {"basin": basin, "column": column}[options.site](settings)
-    lasting = options.errors == "lasting"
-    growth = (0.1 if options.site == "basin" else 0.0) if lasting else 0.0
+    site = {"basin": basin, "column": column}[place](settings)
+    growth = (0.1 if place == "basin" else 0.0) if lasting else 0.0
     asked = ErrorModel(None, None if growth else 0.0, None) if lasting else ErrorModel()
     real = ErrorModel(1.0, growth, LASTING if lasting else 0.0)
     truth = truths(options.count, len(site.transforms.items))
@@ -161,33 +169,62 @@ def main() -> None:
 
     # The members of all ensembles at once, as `randomised_maximum_likelihood` makes them.
     members, random = options.members, torch.Generator().manual_seed(5)
-    many = Errors(problem.record, *(v.repeat_interleave(members, 0) for v in (errors.size, errors.growth, errors.autocorrelation)))
+    many = Errors(
+        problem.record, *(v.repeat_interleave(members, 0) for v in (errors.size, errors.growth, errors.autocorrelation))
+    )
     at = torch.from_numpy(x).repeat_interleave(members, 0)
     noise = many.noise(problem.simulate(torch.from_numpy(x)).repeat_interleave(members, 0), random)
     shift = torch.logit(torch.rand(at.shape, generator=random, dtype=torch.float64).clamp(1e-6, 1 - 1e-6))
-    state = descend(problem, many, at.numpy(), observed=observed.repeat_interleave(members, 0) + noise, shift=shift, tolerance=1e-5)
+    state = descend(
+        problem, many, at.numpy(), observed=observed.repeat_interleave(members, 0) + noise, shift=shift, tolerance=1e-5
+    )
     draws = np.where(np.isfinite(state["loss"])[:, None], state["x"], np.nan).reshape(options.count, members, n)
     low, high = np.nanquantile(draws, (0.5 - LEVEL / 2, 0.5 + LEVEL / 2), axis=1, method="weibull")
     covered(low, high, true, names, f"rml, {int(np.isfinite(draws[..., 0]).sum())} members")
     told("rml")
 
     parts = [
-        density(Mode(replace(problem, x=x[i], errors=ErrorModel(*(float(getattr(errors, k)[i]) for k in ("size", "growth", "autocorrelation")))), asked, errors, simulated[i], r, p))
+        density(
+            Mode(
+                replace(
+                    problem,
+                    x=x[i],
+                    errors=ErrorModel(*(float(getattr(errors, k)[i]) for k in ("size", "growth", "autocorrelation"))),
+                ),
+                asked,
+                errors,
+                simulated[i],
+                r,
+                p,
+            )
+        )
         for i, (r, p) in enumerate(zip(*information(x, errors), strict=True))
     ]
-    joint = replace(parts[0], centre=torch.stack([p.centre for p in parts]), root=torch.stack([p.root for p in parts]), observed=observed)
+    joint = replace(
+        parts[0],
+        centre=torch.stack([p.centre for p in parts]),
+        root=torch.stack([p.root for p in parts]),
+        observed=observed,
+    )
     size = joint.centre.shape
     chains = []
     for chain in range(2):
         start = torch.randn(size.numel(), generator=random, dtype=torch.float64)
         z, diverged = no_u_turn(
-            lambda v: joint(v.reshape(size)).sum(), start, draws=options.draws, warmup=options.warmup, seed=chain, depth=2
+            lambda v: joint(v.reshape(size)).sum(),
+            start,
+            draws=options.draws,
+            warmup=options.warmup,
+            seed=chain,
+            depth=2,
         )
         chains.append(z)
         told(f"chain {chain}, {diverged} diverged")
     z = np.stack(chains)
     rhat, effective = diagnostics(z)
-    print(f"R-hat: median {np.median(rhat):.3f}, largest {rhat.max():.3f}; effective sample size: median {np.median(effective):.0f}")
+    print(
+        f"R-hat: median {np.median(rhat):.3f}, largest {rhat.max():.3f}; effective sample size: median {np.median(effective):.0f}"
+    )
     drawn = np.stack([joint.parts(torch.from_numpy(v).reshape(size))[0].numpy() for v in z.reshape(-1, size.numel())])
     low, high = np.quantile(drawn, (0.5 - LEVEL / 2, 0.5 + LEVEL / 2), axis=0, method="weibull")
     covered(low, high, true, names, "sampling")

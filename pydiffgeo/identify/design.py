@@ -48,7 +48,12 @@ class Design:
 
 
 def design(
-    problem: InverseProblem | Mode, candidates: Sequence[Observation], target: str | Observation, *, count: int = 1, rtol: float = TIGHT
+    problem: InverseProblem | Mode,
+    candidates: Sequence[Observation],
+    target: str | Observation,
+    *,
+    count: int = 1,
+    rtol: float = TIGHT,
 ) -> Design:
     """Holds possible measurements against each other by what they would do to a variance, before any is made.
 
@@ -84,13 +89,22 @@ def design(
     if not bool(torch.isfinite(value).all() and torch.isfinite(slope).all()):
         raise SolverError(f"{mode.problem.name}: the model or its derivatives cannot be solved at the best point")
     lengths = [len(one.values) for one in series]
-    rows = [_rows(mode, one, v, j) for one, v, j in zip(series, value.split(lengths, 1), slope.split(lengths, 1), strict=True)]
-    towards = np.eye(len(mode.problem.x))[[mode.problem.names.index(target)]] if isinstance(target, str) else slope[0, -lengths[-1] :].numpy()
+    rows = [
+        _rows(mode, one, v, j)
+        for one, v, j in zip(series, value.split(lengths, 1), slope.split(lengths, 1), strict=True)
+    ]
+    towards = (
+        np.eye(len(mode.problem.x))[[mode.problem.names.index(target)]]
+        if isinstance(target, str)
+        else slope[0, -lengths[-1] :].numpy()
+    )
     covariance = covariance_of(mode)
     first, reduction, chosen, remaining = _variance(covariance, towards), np.empty(0), list[int](), list[float]()
     offered = rows[: len(candidates)]
     for _ in range(min(count, len(candidates))):
-        after = np.array([_variance(_with(covariance, r), towards) if i not in chosen else np.inf for i, r in enumerate(offered)])
+        after = np.array(
+            [_variance(_with(covariance, r), towards) if i not in chosen else np.inf for i, r in enumerate(offered)]
+        )
         if not chosen:
             reduction = 1 - after / first
         best = int(after.argmin())
@@ -120,5 +134,9 @@ def _variance(covariance: Array, towards: Array) -> float:
 def in_words(one: Observation, time_unit: str) -> str:
     """What is measured, where and when."""
     times = np.asarray(one.times, float).reshape(-1)
-    when = f"at {times[0]:.4g} {time_unit}" if len(times) == 1 else f"from {times.min():.4g} to {times.max():.4g} {time_unit}"
+    when = (
+        f"at {times[0]:.4g} {time_unit}"
+        if len(times) == 1
+        else f"from {times.min():.4g} to {times.max():.4g} {time_unit}"
+    )
     return f"{one.what}, {f'{len(one.values)} times ' if len(one.values) > 1 else ''}{when}"

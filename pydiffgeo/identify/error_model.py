@@ -41,7 +41,11 @@ class ErrorModel:
     autocorrelation: float | None = 0.0
 
     def __post_init__(self) -> None:
-        for name, low, high in (("size", 1e-300, math.inf), ("growth", 0.0, math.inf), ("autocorrelation", 0.0, LONGEST)):
+        for name, low, high in (
+            ("size", 1e-300, math.inf),
+            ("growth", 0.0, math.inf),
+            ("autocorrelation", 0.0, LONGEST),
+        ):
             value = getattr(self, name)
             if value is not None:
                 what = f"a number from {low:g} to {high:g}, or None to estimate it"
@@ -164,7 +168,9 @@ def estimated(model: ErrorModel, record: Record, simulated: Tensor, values: floa
 
     def errors(x: Tensor) -> Errors:
         free = dict(zip(shared, x, strict=True))
-        growth = torch.exp(free["growth"] - 2) if "growth" in free else torch.tensor(float(model.growth or 0.0)).double()
+        growth = (
+            torch.exp(free["growth"] - 2) if "growth" in free else torch.tensor(float(model.growth or 0.0)).double()
+        )
         lasting = torch.tensor(float(model.autocorrelation or 0.0)).double()
         lasting = LONGEST * torch.sigmoid(free["autocorrelation"]) if "autocorrelation" in free else lasting
         fixed = Errors(record, torch.ones((), dtype=torch.float64), growth, lasting)

@@ -17,6 +17,7 @@ from ..calibration.site import Site
 from ..errors import InputError, ShapeError, SolverError, UnknownSiteError
 from ..jacobian import jacobian
 from ..observe import Observation
+from ..solve import Method
 from ..tolerances import times_atol
 from ..transforms import Transforms
 from .error_model import ErrorModel, Errors, Record
@@ -80,7 +81,7 @@ class InverseProblem:
             return self
         settings = self.site.settings
         factor = rtol / float(settings.get("rtol", 1e-6))
-        tight = {**settings, "rtol": rtol, "atol": times_atol(settings.get("atol", 1e-6), factor)}
+        tight: Method = {**settings, "rtol": rtol, "atol": times_atol(settings.get("atol", 1e-6), factor)}
         site = replace(self.site, settings=tight)
         return replace(self, site=site, function=observed_of(site, self.site.observations))
 
@@ -117,14 +118,22 @@ class InverseProblem:
 
     def _deviations(self, x: Tensor) -> Tensor:
         values = self.values(x.unsqueeze(0))[0]
-        return torch.stack([self.priors[n].deviation(v) if n in self.priors else v * 0 for n, v in zip(self.names, values, strict=True)])
+        return torch.stack(
+            [
+                self.priors[n].deviation(v) if n in self.priors else v * 0
+                for n, v in zip(self.names, values, strict=True)
+            ]
+        )
 
     def linearised(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What is observed `(members, m)`, its derivatives `(members, m, n)`, and which members were solved `(members,)`.
 
         Those of others are zero.
         """
-        parts = [jacobian(self.function, part, mode="auto" if len(part) == 1 else "forward") for part in x.detach().split(BATCH)]
+        parts = [
+            jacobian(self.function, part, mode="auto" if len(part) == 1 else "forward")
+            for part in x.detach().split(BATCH)
+        ]
         value, slope = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
         ok = torch.isfinite(value).all(1) & torch.isfinite(slope).all(2).all(1)
         return torch.where(ok[:, None], value, 0.0), torch.where(ok[:, None, None], slope, 0.0), ok
@@ -134,7 +143,9 @@ class InverseProblem:
         with torch.no_grad():
             return torch.cat([self.function(part) for part in x.detach().split(BATCH)])
 
-    def evaluate(self, x: Array, errors: Errors, observed: Tensor | None = None, shift: Tensor | None = None) -> Evaluation:
+    def evaluate(
+        self, x: Array, errors: Errors, observed: Tensor | None = None, shift: Tensor | None = None
+    ) -> Evaluation:
         """Minus the log posterior at the rows of `x` with its gradient and half its expected second derivatives."""
         at = torch.from_numpy(np.array(x))
         value, slope, ok = self.linearised(at)
@@ -144,13 +155,19 @@ class InverseProblem:
         rows = torch.cat([errors.rows(value, slope), self.prior_rows(at)], dim=1)
         free = at.clone().requires_grad_()
         before = self.prior(free, shift)
-        (pull,) = torch.autograd.grad(before.sum(), free, materialize_grads=True) if before.requires_grad else (torch.zeros_like(at),)
+        (pull,) = (
+            torch.autograd.grad(before.sum(), free, materialize_grads=True)
+            if before.requires_grad
+            else (torch.zeros_like(at),)
+        )
         loss = torch.where(ok, (potential + before).detach(), torch.inf)
         gradient = torch.einsum("mrn,mr->mn", slope, along) + pull
         normal = 0.5 * torch.einsum("mri,mrj->mij", rows, rows)
         # A gain is held against what a change of units leaves alone: half the number of observations.
         size = np.full(len(x), 0.5 * len(self.record))
-        return Evaluation(loss.numpy(), gradient.numpy(), None, normal.numpy(), "" if bool(ok.all()) else "a solve failed", size)
+        return Evaluation(
+            loss.numpy(), gradient.numpy(), None, normal.numpy(), "" if bool(ok.all()) else "a solve failed", size
+        )
 
 
 def of_site(site: Site, x: Numbers, *, errors: ErrorModel | None = None) -> InverseProblem:
@@ -201,7 +218,9 @@ def of_calibration(found: CalibrationResult, site: str, *, errors: ErrorModel | 
         UnknownSiteError: it is not there, or failed. InputError: see `of_site`.
     """
     if site not in found.searches:
-        raise UnknownSiteError(f"there is nothing of a site {site!r}: {found.failures.get(site, f'there are {[*found.searches]}')}")
+        raise UnknownSiteError(
+            f"there is nothing of a site {site!r}: {found.failures.get(site, f'there are {[*found.searches]}')}"
+        )
     return of_site(found.sites[site], found.x(site), errors=errors)
 
 
@@ -228,12 +247,23 @@ def of_function(
     seen = torch.as_tensor(observed, dtype=torch.float64)
     at = np.asarray(x, np.float64).reshape(-1)
     if seen.ndim != 1 or len(names) != len(at):
-        raise ShapeError(f"observed must be (m,), and x one number for each of {list(names)}; got {tuple(seen.shape)} and {at.shape}")
+        raise ShapeError(
+            f"observed must be (m,), and x one number for each of {list(names)}; got {tuple(seen.shape)} and {at.shape}"
+        )
     inside = torch.nonzero(~torch.isnan(seen)).reshape(-1)
     wide = torch.as_tensor(error, dtype=torch.float64).expand_as(seen)
     place = inside.double()
     record = Record(seen[inside], wide[inside], _distances(place, 1.0))
-    return InverseProblem(name, tuple(names), lambda v: function(v)[:, inside], record, at, errors or ErrorModel(), transforms, priors or {})
+    return InverseProblem(
+        name,
+        tuple(names),
+        lambda v: function(v)[:, inside],
+        record,
+        at,
+        errors or ErrorModel(),
+        transforms,
+        priors or {},
+    )
 
 
 def record_of(observations: Sequence[Observation]) -> Record:

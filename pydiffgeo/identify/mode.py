@@ -70,7 +70,7 @@ def at_mode(problem: InverseProblem, *, search: bool = True) -> Mode:
         numbers = estimated(asked, now.record, value, fitted)
         errors = Errors.of(numbers, now.record)
         now = replace(now, errors=numbers)
-        if before is not None and _close(before, numbers) or not search:
+        if (before is not None and _close(before, numbers)) or not search:
             break
         before = numbers
         now = replace(now, x=_best(now, errors))
@@ -78,7 +78,9 @@ def at_mode(problem: InverseProblem, *, search: bool = True) -> Mode:
             value, slope = checked(now, now.x)
             break
     at = torch.from_numpy(now.x[None].copy())
-    return Mode(now, asked, errors, value, errors.rows(value[None], slope[None])[0].numpy(), now.prior_rows(at)[0].numpy())
+    return Mode(
+        now, asked, errors, value, errors.rows(value[None], slope[None])[0].numpy(), now.prior_rows(at)[0].numpy()
+    )
 
 
 def _close(a: ErrorModel, b: ErrorModel) -> bool:
@@ -147,4 +149,6 @@ def _rows_of(errors: Errors, active: Indices) -> Errors:
     def part(v: Tensor) -> Tensor:
         return v[active] if v.ndim else v
 
-    return replace(errors, size=part(errors.size), growth=part(errors.growth), autocorrelation=part(errors.autocorrelation))
+    return replace(
+        errors, size=part(errors.size), growth=part(errors.growth), autocorrelation=part(errors.autocorrelation)
+    )

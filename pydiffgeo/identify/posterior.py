@@ -13,8 +13,8 @@ import torch
 from ..arrays import Array
 from ..checks import check_within
 from ..errors import InputError
-from .mode import Mode, at_mode
 from .inverse_problem import InverseProblem
+from .mode import Mode, at_mode
 
 
 class Interval(NamedTuple):

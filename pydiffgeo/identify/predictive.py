@@ -92,5 +92,13 @@ def predict(
 def without_gaps(one: Observation) -> Observation:
     """The same with a number for each time."""
     return Observation(
-        one.name, one.kind, one.times, torch.zeros_like(one.values), one.error, one.relative_error, one.depth, one.cell, one.interpolate
+        one.name,
+        one.kind,
+        one.times,
+        torch.zeros_like(one.values),
+        one.error,
+        one.relative_error,
+        one.depth,
+        one.cell,
+        one.interpolate,
     )

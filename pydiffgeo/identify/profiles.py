@@ -72,7 +72,9 @@ def profiles(problem: InverseProblem | Mode, *, points: int = 12, reach: float =
     mode = problem if isinstance(problem, Mode) else at_mode(problem)
     at, covariance, n = mode.problem.x, covariance_of(mode), len(mode.problem.x)
     spread = np.sqrt(np.diag(covariance))
-    steps = np.concatenate([-np.linspace(reach, reach / points, points), [0.0], np.linspace(reach / points, reach, points)])
+    steps = np.concatenate(
+        [-np.linspace(reach, reach / points, points), [0.0], np.linspace(reach / points, reach, points)]
+    )
     # Others begin where the normal distribution has their mean, given the one that is held.
     starts = np.concatenate([at + np.outer(steps, covariance[i] / spread[i]) for i in range(n)])
     held = np.repeat(np.arange(n), len(steps))
@@ -82,5 +84,6 @@ def profiles(problem: InverseProblem | Mode, *, points: int = 12, reach: float =
     least = np.nanmin(loss)
     rise = np.where(np.isfinite(loss), loss - least, np.nan)
     return {
-        name: Profile(name, values[i, :, i], rise[i], float(mode.problem.best[i])) for i, name in enumerate(mode.problem.names)
+        name: Profile(name, values[i, :, i], rise[i], float(mode.problem.best[i]))
+        for i, name in enumerate(mode.problem.names)
     }

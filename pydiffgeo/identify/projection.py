@@ -13,6 +13,8 @@ from torch import Tensor
 PROJECTIONS = ("dense", "sparse", "fastfood")
 # Hadamard transforms are made of products with matrices of this size at most.
 BLOCK = 64
+# Directions of a sparse projection that are drawn together.
+AT_ONCE = 64
 
 
 class Projection(Protocol):
@@ -87,7 +89,10 @@ def random_projection(kind: str, sizes: Sequence[int], dimension: int, seed: int
     length = 2 ** max(math.ceil(math.log2(max(count, dimension))), 0)
     signs = torch.randint(2, (length,), generator=random) * 2.0 - 1.0
     return Fastfood(
-        signs, torch.randperm(length, generator=random), torch.randn(length, generator=random, dtype=torch.float64), count
+        signs,
+        torch.randperm(length, generator=random),
+        torch.randn(length, generator=random, dtype=torch.float64),
+        count,
     )
 
 
@@ -96,11 +101,13 @@ def _sparse(sizes: Sequence[int], dimension: int, random: torch.Generator) -> Sp
     for size in sizes:
         # An entry differs from zero with probability 1 / sqrt(size); its square is 1 in the mean.
         density = 1 / math.sqrt(size)
-        chosen = torch.nonzero(torch.rand(size * dimension, generator=random) < density).reshape(-1)
-        rows.append(first + chosen // dimension)
-        columns.append(chosen % dimension)
-        sign = torch.randint(2, (len(chosen),), generator=random) * 2.0 - 1.0
-        values.append(sign.double() / math.sqrt(density))
+        for start in range(0, dimension, AT_ONCE):
+            some = min(AT_ONCE, dimension - start)
+            chosen = torch.nonzero(torch.rand(size, some, generator=random) < density)
+            rows.append(first + chosen[:, 0])
+            columns.append(start + chosen[:, 1])
+            sign = torch.randint(2, (len(chosen),), generator=random) * 2.0 - 1.0
+            values.append(sign.double() / math.sqrt(density))
         first += size
     row, column, value = torch.cat(rows), torch.cat(columns), torch.cat(values)
     norm = torch.zeros(dimension, dtype=torch.float64).index_add(0, column, value**2).sqrt()

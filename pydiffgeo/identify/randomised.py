@@ -33,12 +33,25 @@ def randomised_maximum_likelihood(problem: InverseProblem | Mode, members: int =
     simulated = mode.simulated.expand(members, -1)
     observed = mode.problem.record.observed + mode.errors.noise(simulated, random)
     shift = _prior_draws(mode.problem, members, random)
-    state = descend(mode.problem, mode.errors, np.repeat(mode.problem.x[None], members, 0), observed=observed, shift=shift, tolerance=1e-6)
+    state = descend(
+        mode.problem,
+        mode.errors,
+        np.repeat(mode.problem.x[None], members, 0),
+        observed=observed,
+        shift=shift,
+        tolerance=1e-6,
+    )
     good = np.isfinite(state["loss"])
     if good.sum() < 2:
-        raise SolverError(f"{mode.problem.name}: {int(good.sum())} of {members} members of the ensemble could be fitted")
+        raise SolverError(
+            f"{mode.problem.name}: {int(good.sum())} of {members} members of the ensemble could be fitted"
+        )
     draws = state["x"][good]
-    numbers = {"members": float(len(draws)), "failed": float(members - len(draws)), "values_the_data_determine": mode.determined}
+    numbers = {
+        "members": float(len(draws)),
+        "failed": float(members - len(draws)),
+        "values_the_data_determine": mode.determined,
+    }
     return Posterior("rml", mode, np.cov(draws.T).reshape(draws.shape[1], -1), draws, numbers)
 
 

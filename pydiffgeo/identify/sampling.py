@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -47,11 +47,12 @@ class Density:
 
     def errors(self, free: Tensor) -> Errors:
         """Those of each member."""
-        found = Errors.of(self.problem.errors, self.problem.record)
+        given = Errors.of(self.problem.errors, self.problem.record)
+        numbers = {"size": given.size, "growth": given.growth, "autocorrelation": given.autocorrelation}
         for i, name in enumerate(self.asked.unknown):
             column = free[:, i : i + 1]
-            found = replace(found, **{name: LONGEST * torch.sigmoid(column) if name == "autocorrelation" else torch.exp(column)})
-        return found
+            numbers[name] = LONGEST * torch.sigmoid(column) if name == "autocorrelation" else torch.exp(column)
+        return Errors(given.record, **numbers)
 
     def __call__(self, z: Tensor) -> Tensor:
         """`(members,)`. The size of errors is equally likely on a logarithmic scale, how long they last on a plain one; their
@@ -83,13 +84,22 @@ def density(mode: Mode) -> Density:
         else:
             centres.append(math.log(max(value, 1e-3)))
             spreads.append(1 / math.sqrt(2 * count) if name == "size" else 0.5)
-    root = torch.block_diag(torch.from_numpy(np.linalg.cholesky(covariance)), torch.diag(torch.tensor(spreads, dtype=torch.float64)))
+    root = torch.block_diag(
+        torch.from_numpy(np.linalg.cholesky(covariance)), torch.diag(torch.tensor(spreads, dtype=torch.float64))
+    )
     centre = torch.cat([torch.from_numpy(mode.problem.x), torch.tensor(centres, dtype=torch.float64)])
     return Density(mode.problem, mode.asked, centre, root)
 
 
 def no_u_turn(
-    potential: Callable[[Tensor], Tensor], start: Tensor, *, draws: int, warmup: int, seed: int, depth: int = 6, accept: float = 0.8
+    potential: Callable[[Tensor], Tensor],
+    start: Tensor,
+    *,
+    draws: int,
+    warmup: int,
+    seed: int,
+    depth: int = 6,
+    accept: float = 0.8,
 ) -> tuple[Array, int]:
     """One chain of the No-U-Turn sampler: draws `(draws, n)` and how many trajectories diverged.
 
@@ -109,7 +119,9 @@ def no_u_turn(
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(seed)
-        kernel = NUTS(potential_fn=lambda z: potential(z["z"]), max_tree_depth=depth, target_accept_prob=accept, full_mass=False)
+        kernel = NUTS(
+            potential_fn=lambda z: potential(z["z"]), max_tree_depth=depth, target_accept_prob=accept, full_mass=False
+        )
         chain = MCMC(kernel, draws, warmup, initial_params={"z": start}, disable_progbar=True)
         chain.run()
         found = chain.get_samples()["z"].detach().numpy()

@@ -111,7 +111,8 @@ def out_of_subspace(module: Module) -> Module:
     for part in [*plain.modules()]:
         if not parametrize.is_parametrized(part):
             continue
-        weights = {key: getattr(part, key).detach().clone() for key in part.parametrizations}
+        moved = [key for key, _ in part.parametrizations.named_children()]  # type: ignore[union-attr]
+        weights = {key: getattr(part, key).detach().clone() for key in moved}
         # `remove_parametrizations` would take the tensors from all copies, which share a class.
         part.__class__ = parametrize.type_before_parametrizations(part)
         del part._modules["parametrizations"]

@@ -24,12 +24,22 @@ def direction_in_words(names: Sequence[str], direction: Array, error: float, *, 
     largest = np.abs(direction).max()
     order = [int(i) for i in np.argsort(-np.abs(direction), kind="stable") if abs(direction[i]) > SMALL * largest]
     shown = order[:MOST]
-    size = "does not change what is observed" if np.isinf(error) else f"hardly does: known to {_percent(error) if relative else f'{error:.2g}'}"
+    size = (
+        "does not change what is observed"
+        if np.isinf(error)
+        else f"hardly does: known to {_percent(error) if relative else f'{error:.2g}'}"
+    )
     if len(shown) == 1:
         name = names[shown[0]]
-        fate = "the data say nothing about it" if np.isinf(error) else f"the data know it to {_percent(error) if relative else f'{error:.2g}'} only"
+        fate = (
+            "the data say nothing about it"
+            if np.isinf(error)
+            else f"the data know it to {_percent(error) if relative else f'{error:.2g}'} only"
+        )
         return f"{name}: {fate}"
-    ups = ", ".join(f"{names[i]} {'up' if direction[i] > 0 else 'down'}{_times(abs(direction[i]) / largest)}" for i in shown)
+    ups = ", ".join(
+        f"{names[i]} {'up' if direction[i] > 0 else 'down'}{_times(abs(direction[i]) / largest)}" for i in shown
+    )
     more = " and others a little" if len(order) > len(shown) else ""
     known = _known(names, direction, shown) if relative and len(shown) == 2 and len(order) == 2 else ""
     return f"{ups}{more} in proportion {size}{known}"
@@ -52,4 +62,6 @@ def _known(names: Sequence[str], direction: Array, pair: Sequence[int]) -> str:
     opposite = direction[i] * direction[j] < 0
     first, second = names[j], names[i]
     exponent = "" if abs(power - 1) < EQUAL else f"^{power:.2g}"
-    return f": only {second}{exponent} {first} is known" if opposite else f": only {second}{exponent} / {first} is known"
+    return (
+        f": only {second}{exponent} {first} is known" if opposite else f": only {second}{exponent} / {first} is known"
+    )

@@ -10,6 +10,7 @@ from ..errors import MissingPackageError
 
 try:
     from .fits import loss_curves, parameter_ranges
+    from .identified import combinations, curve_of_dimension, series_intervals, value_intervals
     from .score_figures import score_cdf, score_map
     from .time_series import hydrograph, moisture_profile
 except ModuleNotFoundError as error:
@@ -17,4 +18,15 @@ except ModuleNotFoundError as error:
         f"figures need {(error.name or 'matplotlib').split('.')[0]}: pip install 'pydiffgeo[plots]'"
     ) from error
 
-__all__ = ["hydrograph", "loss_curves", "moisture_profile", "parameter_ranges", "score_cdf", "score_map"]
+__all__ = [
+    "combinations",
+    "curve_of_dimension",
+    "hydrograph",
+    "loss_curves",
+    "moisture_profile",
+    "parameter_ranges",
+    "score_cdf",
+    "score_map",
+    "series_intervals",
+    "value_intervals",
+]

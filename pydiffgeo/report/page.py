@@ -13,6 +13,7 @@ from .content import Content, text_of
 from .fitting import balance, losses, parameters
 from .score_tables import score_section, summary
 from .series_figures import profiles, series
+from .told import told
 
 STYLE = """
 body { max-width: 1000px } nav { margin: 1em 0 } nav a { margin-right: 1.2em }
@@ -76,6 +77,7 @@ def render(content: Content, sites: Sequence[str] = ()) -> str:
         "Series": lambda: series(content, asked),
         "Profiles": lambda: profiles(content, asked),
         "Parameters": lambda: parameters(content),
+        "What the data tell": lambda: told(content, asked),
         "Losses": lambda: losses(content),
         "Water balance": lambda: balance(content),
     }

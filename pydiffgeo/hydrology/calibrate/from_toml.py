@@ -19,6 +19,7 @@ from ...solve import Solution
 from .basins import Basin, prepare
 from .result_file import summary, write_result
 from .settings import Settings, read_settings
+from .told import Told, told
 
 
 def calibrate_file(
@@ -85,6 +86,7 @@ def _finish(
 ) -> Path:
     """Solves what was found over the whole record, and writes it; the checkpoint goes when that is done."""
     solutions, together, notes = dict[str, Solution](), dict[str, Tensor](), dict[str, str]()
+    findings = dict[str, Told]()
     for name in calibrated.searches:
         try:
             solutions[name] = _whole(basins[name], calibrated)
@@ -95,8 +97,15 @@ def _finish(
             together[name] = _together(basins[name], calibrated, settings.within)
         except PydiffgeoError as error:
             notes[name] = f"no ensemble: {error}"
+        if settings.uncertainty == "none":
+            continue
+        progress.say(f"site {name}: what the data tell ({settings.uncertainty})")
+        try:
+            findings[name] = told(settings, basins[name], calibrated)
+        except PydiffgeoError as error:
+            notes[name] = "; ".join(filter(None, (notes.get(name), f"no uncertainty: {error}")))
     try:
-        result = write_result(settings, basins, calibrated, solutions, together, failures, notes)
+        result = write_result(settings, basins, calibrated, solutions, together, failures, notes, findings)
     except PydiffgeoError as error:
         raise type(error)(f"{error}; what was found is in {checkpoint}, from which the same command goes on") from error
     if not solutions:
