@@ -66,7 +66,7 @@ def at_mode(problem: InverseProblem, *, search: bool = True) -> Mode:
     for _ in range(ROUNDS):
         value, slope = checked(now, now.x)
         rough = ErrorModel(1.0, asked.growth or 0.0, asked.autocorrelation or 0.0)
-        fitted = _effective(now, value, slope, before or rough)
+        fitted = _effective(now, value, slope, before or rough) if asked.unknown else 0.0
         numbers = estimated(asked, now.record, value, fitted)
         errors = Errors.of(numbers, now.record)
         now = replace(now, errors=numbers)

@@ -91,12 +91,18 @@ def in_subspace(module: Module, dimension: int, *, projection: str = "fastfood",
     for part in moved.modules():
         if isinstance(part, torch.nn.RNNBase):
             part.register_forward_pre_hook(_refresh)
+            part.register_forward_hook(_forget, always_call=True)
     return moved
 
 
 def _refresh(part: torch.nn.RNNBase, _: object) -> None:
     """Recurrent units keep a list of their tensors, which must be those of now."""
     part._flat_weights = [getattr(part, name) for name in part._flat_weights_names]
+
+
+def _forget(part: torch.nn.RNNBase, *_: object) -> None:
+    """What a pass has computed cannot be copied with the module."""
+    part._flat_weights = [None for _ in part._flat_weights_names]
 
 
 def out_of_subspace(module: Module) -> Module:
@@ -120,6 +126,8 @@ def out_of_subspace(module: Module) -> Module:
             part.register_parameter(key, torch.nn.Parameter(value))
         if isinstance(part, torch.nn.RNNBase):
             part._forward_pre_hooks.clear()
+            part._forward_hooks.clear()
+            part._forward_hooks_always_called.clear()
             _refresh(part, None)
     delattr(plain, VECTOR)
     plain._forward_pre_hooks.clear()
