@@ -23,26 +23,25 @@ def direction_in_words(names: Sequence[str], direction: Array, error: float, *, 
     """
     largest = np.abs(direction).max()
     order = [int(i) for i in np.argsort(-np.abs(direction), kind="stable") if abs(direction[i]) > SMALL * largest]
-    shown = order[:MOST]
-    size = (
-        "does not change what is observed"
-        if np.isinf(error)
-        else f"hardly does: known to {_percent(error) if relative else f'{error:.2g}'}"
-    )
-    if len(shown) == 1:
-        name = names[shown[0]]
-        fate = (
-            "the data say nothing about it"
-            if np.isinf(error)
-            else f"the data know it to {_percent(error) if relative else f'{error:.2g}'} only"
-        )
-        return f"{name}: {fate}"
+    shown, unseen = order[:MOST], bool(np.isinf(error))
+    size = _percent(error) if relative else f"{error:.2g}"
+    if len(order) == 1:
+        what = "the data say nothing about it" if unseen else f"the data know it to {size} only"
+        return f"{names[order[0]]}: {what}"
     ups = ", ".join(
         f"{names[i]} {'up' if direction[i] > 0 else 'down'}{_times(abs(direction[i]) / largest)}" for i in shown
     )
     more = " and others a little" if len(order) > len(shown) else ""
-    known = _known(names, direction, shown) if relative and len(shown) == 2 and len(order) == 2 else ""
-    return f"{ups}{more} in proportion {size}{known}"
+    effect = (
+        "does not change what is observed"
+        if unseen
+        else f"hardly changes what is observed, and is known to {size} only"
+    )
+    known = ""
+    if relative and len(order) == 2:
+        fixed = _fixed(names, direction, order)
+        known = f": only {fixed} is known" if unseen else f"; {fixed} is known better"
+    return f"{ups}{more} in proportion {effect}{known}"
 
 
 def _times(share: float) -> str:
@@ -50,18 +49,14 @@ def _times(share: float) -> str:
 
 
 def _percent(error: float) -> str:
-    return f"{100 * error:.3g} %" if error < 3 else f"a factor of {np.exp(min(error, 20.0)):.2g}"
+    return f"{100 * error:.2g} %" if error < 1 else f"a factor of {np.exp(min(error, 20.0)):.2g}"
 
 
-def _known(names: Sequence[str], direction: Array, pair: Sequence[int]) -> str:
+def _fixed(names: Sequence[str], direction: Array, pair: Sequence[int]) -> str:
     """Of two values, the product of powers that stays what it is along the direction."""
     i, j = pair
-    a, b = abs(direction[j]), abs(direction[i])
-    # First the one with the power of one.
-    power = a / b
-    opposite = direction[i] * direction[j] < 0
-    first, second = names[j], names[i]
+    # The second has the power of one.
+    power = abs(direction[j] / direction[i])
     exponent = "" if abs(power - 1) < EQUAL else f"^{power:.2g}"
-    return (
-        f": only {second}{exponent} {first} is known" if opposite else f": only {second}{exponent} / {first} is known"
-    )
+    sign = " " if direction[i] * direction[j] < 0 else " / "
+    return f"{names[i]}{exponent}{sign}{names[j]}"
