@@ -12,6 +12,7 @@ try:
     from .fits import loss_curves, parameter_ranges
     from .flow_picture import balance_picture
     from .panels import series_panels
+    from .identified import combinations, curve_of_dimension, series_intervals, value_intervals
     from .score_figures import score_cdf, score_map
     from .space import field_map, long_profile, one_to_one, profile_lines, residual_map
     from .time_series import hydrograph, moisture_profile
@@ -34,4 +35,8 @@ __all__ = [
     "score_cdf",
     "score_map",
     "series_panels",
+    "combinations",
+    "curve_of_dimension",
+    "series_intervals",
+    "value_intervals",
 ]
