@@ -83,6 +83,8 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     # These bring xarray, pandas and matplotlib along: they are loaded when first asked for.
+    if name == "assimilate":
+        return import_module(".assimilate", __name__)
     if name == "baselines":
         return import_module(".baselines", __name__)
     if name == "calibration":
@@ -91,6 +93,8 @@ def __getattr__(name: str) -> ModuleType:
         return import_module(".discover", __name__)
     if name == "hydrology":
         return import_module(".hydrology", __name__)
+    if name == "identify":
+        return import_module(".identify", __name__)
     if name == "io":
         return import_module(".io", __name__)
     if name == "manage":

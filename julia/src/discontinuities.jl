@@ -73,8 +73,8 @@ function switched(k::Kernel, s::Space)
     return any(i -> jumped(s, k, i), 1:items(k))
 end
 
-"Whether, or in which lanes, a switch of an item has turned and slopes or results have jumped."
-function jumped(s::Space{T}, k::Kernel, i) where {T}
+"Whether, or in which lanes, a switch of an item has turned and slopes have jumped, by a `share` of the largest, or results."
+function jumped(s::Space{T}, k::Kernel, i, share=JUMP) where {T}
     turned = leaped = mask_type(T)(false)
     for j in axes(s.marks, 2)
         turned |= s.marks[i, j] != s.marks_then[i, j]
@@ -84,11 +84,11 @@ function jumped(s::Space{T}, k::Kernel, i) where {T}
     for o in 1:outputs(k)
         leap = s.out[i, o] - s.out_start[i, o]
         for j in 1:k.active
-            a, b = s.slopes[i, (o-1)*k.along+j], s.slopes_then[i, (o-1)*k.along+j]
+            a, b = s.slopes[i, (o-1)*k.ways+j], s.slopes_then[i, (o-1)*k.ways+j]
             largest, change = greater(largest, greater(abs(a), abs(b))), greater(change, abs(b - a))
             leap -= 0.5 * (a + b) * (s.x[i, j] - s.x_start[i, j])
         end
         leaped |= LEAP * greater(abs(s.out[i, o]), abs(s.out_start[i, o])) < abs(leap)
     end
-    return turned & (leaped | (JUMP * largest < change))
+    return turned & (leaped | (share * largest < change))
 end

@@ -16,6 +16,10 @@ from .data.basins_as_sites import site_data
 from .data.camels import open_camels
 from .data.caravan import open_caravan
 from .data.cf import open_cf
+from .data.collection import open_collection
+from .data.evaporative_demand import potential_evaporation
+from .data.gauges import open_grdc, open_usgs
+from .data.point_series import open_ismn, open_wells
 from .named_models import basin_model
 from .prediction_dataset import predictions
 from .years import even_years
@@ -32,6 +36,12 @@ __all__ = [
     "open_camels",
     "open_caravan",
     "open_cf",
+    "open_collection",
+    "open_grdc",
+    "open_ismn",
+    "open_usgs",
+    "open_wells",
+    "potential_evaporation",
     "predictions",
     "read_settings",
     "site_data",

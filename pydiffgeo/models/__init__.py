@@ -2,6 +2,7 @@
 
 from .aquifer import Aquifer
 from .bucket_kit import Flux, Store, buckets
+from .catchment import Catchment
 from .diffusion_raster import DiffusionRaster
 from .exphydro import ExpHydro
 from .gr4j import GR4J
@@ -22,6 +23,7 @@ __all__ = [
     "GR4J",
     "HBV",
     "Aquifer",
+    "Catchment",
     "DiffusionRaster",
     "ExpHydro",
     "Flux",

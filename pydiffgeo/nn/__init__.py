@@ -8,6 +8,7 @@ network.save("network.npz")
 from .adapt import Adaptation, adapt
 from .network import ParameterNetwork
 from .predict import predict
+from .predict_many import Predicted, predict_many
 from .quadratic_surrogate import scaled_error
 from .scaling import NormalScores, Standardise
 from .sites import SiteData
@@ -20,6 +21,7 @@ __all__ = [
     "Adaptation",
     "NormalScores",
     "ParameterNetwork",
+    "Predicted",
     "SiteData",
     "Standardise",
     "Training",
@@ -28,6 +30,7 @@ __all__ = [
     "held_out",
     "k_fold",
     "predict",
+    "predict_many",
     "scaled_error",
     "time_varying",
     "train",
