@@ -19,10 +19,8 @@ import torch
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..arrays import Array, Indices, Json
-from ..engines.interrupts import restores_grad_mode, saved_when_stopped
 from ..arrays import Array, Json
-from ..engines.interrupts import saved_when_stopped
+from ..engines.interrupts import restores_grad_mode, saved_when_stopped
 from ..errors import DataError, InputError, PydiffgeoError, SolverError
 from ..observe import SAME
 from ..scheduling import Scheduler

@@ -11,8 +11,8 @@ from ..errors import MissingPackageError
 try:
     from .fits import loss_curves, parameter_ranges
     from .flow_picture import balance_picture
-    from .panels import series_panels
     from .identified import combinations, curve_of_dimension, series_intervals, value_intervals
+    from .panels import series_panels
     from .score_figures import score_cdf, score_map
     from .space import field_map, long_profile, one_to_one, profile_lines, residual_map
     from .time_series import hydrograph, moisture_profile
@@ -23,6 +23,8 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "balance_picture",
+    "combinations",
+    "curve_of_dimension",
     "field_map",
     "hydrograph",
     "long_profile",
@@ -34,9 +36,7 @@ __all__ = [
     "residual_map",
     "score_cdf",
     "score_map",
-    "series_panels",
-    "combinations",
-    "curve_of_dimension",
     "series_intervals",
+    "series_panels",
     "value_intervals",
 ]

@@ -109,10 +109,6 @@ def _finish(
             together[name] = ensemble
         else:
             notes[name] = f"no ensemble: {ensemble}"
-        try:
-            together[name] = _together(basins[name], calibrated, settings.within)
-        except PydiffgeoError as error:
-            notes[name] = f"no ensemble: {error}"
         if settings.uncertainty == "none":
             continue
         progress.say(f"site {name}: what the data tell ({settings.uncertainty})")
