@@ -179,17 +179,13 @@ quantity = "storage"
 """
 
 
-def test_workers_read_their_sites_and_find_the_same(folder: Path) -> None:
+def test_workers_read_their_sites_themselves(folder: Path) -> None:
     pytest.importorskip("distributed")
     (folder / "sites.csv").write_text("site,initial.storage\nA,2\nB,2\n")
     path = changed(folder, ("storage = [0.0, 10.0]\n", ""), ("[optimiser]", '[sites]\nfile = "sites.csv"\n[optimiser]'))
-    with (
-        xr.open_dataset(calibrate_model(path, progress=False)) as here,
-        xr.open_dataset(
-            calibrate_model(path, progress=False, scheduler=1, overrides=["output.file=there.nc"])
-        ) as there,
-    ):
-        np.testing.assert_array_equal(here["k"].values, there["k"].values)
+    overrides = ["output.file=there.nc"]
+    with xr.open_dataset(calibrate_model(path, progress=False, scheduler=1, overrides=overrides)) as there:
+        np.testing.assert_allclose(there["k"], [K, K], rtol=1e-6)
     assert {p.name for p in folder.glob("there*")} == {"there.nc", "there_A.nc", "there_B.nc"}
 
 
