@@ -68,7 +68,7 @@ SCOPES: dict[str, dict[str, int]] = {
     "hydrology/scores.py": {"_prediction": 1},
     "observe/operators.py": {**_each(1, "values_at flux_means"), **_each(2, "flux_sums depth_weights _place")},
     "observe/observation.py": _each(1, "misfit _mean_square"),
-    "hydrology/baselines.py": {
+    "baselines/series.py": {
         **_each(2, "Climatology.fit LinearRegression.fit _design compare"),
         **_each(1, "Persistence.predict LinearRegression.predict _days_of_year"),
     },
@@ -128,7 +128,7 @@ STEPS = _of(
 )
 PARABOLAS = _of("nn/test_quadratic_surrogate.py", "quadratic_surrogates_touch_the_loss")
 BASELINES = (
-    *_of("hydrology/test_baselines.py", "persistence_begins_on_the_day_after_the_first_that_was_seen"),
+    *_of("baselines/test_series.py", "persistence_begins_on_the_day_after_the_first_that_was_seen"),
     *_of("hydrology/test_scores.py", "the_regression_that_a_model_has_to_beat_knows_the_three_days_before"),
 )
 COLUMN = tuple(f"processes/soil/test_{name}.py" for name in ("faces", "surface", "roots", "drainage"))
@@ -184,7 +184,7 @@ DRAWN_AS = {
     "losses/flow_duration.py": "flow_duration.py",
     "hydrology/years.py": "years.py",
     "hydrology/scores.py": "calibration/scores.py",
-    "hydrology/baselines.py": "baselines.py",
+    "baselines/series.py": "baselines.py",
     "nn/quadratic_surrogate.py": "nn/parabola.py",
     "hydrology/basin.py": "basin.py",
     "hydrology/data/quantities.py": "io/quantities.py",
@@ -255,7 +255,7 @@ MISTAKES: dict[str, dict[str, tuple[str, str]]] = {
         "runoff: cubic metres on hectares": ("areas[:, None] / 1000", "areas[:, None] / 10"),
     },
     "hydrology/scores.py": {"baselines: regression without lags": ("lags=3", "lags=0")},
-    "hydrology/baselines.py": {
+    "baselines/series.py": {
         "baselines: regression on lags of the future": (
             "np.concatenate([np.full(min(lag, n), np.nan), series[name][: max(n - lag, 0)]])",
             "np.concatenate([series[name][min(lag, n) :], np.full(min(lag, n), np.nan)])",
@@ -284,5 +284,5 @@ REASONS: dict[str, str] = {
     "losses/flow_duration.py _duration_curves: floor / 2 -> floor": (
         "what is missing stays behind the others, or equals the last"
     ),
-    "hydrology/baselines.py LinearRegression.predict: 1.0 -> 1.1": ("fills gaps of the column of ones, which has none"),
+    "baselines/series.py LinearRegression.predict: 1.0 -> 1.1": ("fills gaps of the column of ones, which has none"),
 }

@@ -100,11 +100,9 @@ def main(
     drivers = {k: forcing[k] for k in ("precipitation", "temperature")}
     predictions = {
         "EXP-HYDRO": simulated[late],
-        "climatology": dg.hydrology.baselines.Climatology.fit(dates, runoff, early).predict(dates, late),
-        "persistence": dg.hydrology.baselines.Persistence().predict(runoff, late),
-        "linear regression": dg.hydrology.baselines.LinearRegression.fit(drivers, runoff, early, lags=3).predict(
-            drivers, late
-        ),
+        "climatology": dg.baselines.Climatology.fit(dates, runoff, early).predict(dates, late),
+        "persistence": dg.baselines.Persistence().predict(runoff, late),
+        "linear regression": dg.baselines.LinearRegression.fit(drivers, runoff, early, lags=3).predict(drivers, late),
     }
     print(f"evaluation, {len(dates) - split} days; water balance closes to {whole.balance.item():.1e} mm")
     for name, series in predictions.items():

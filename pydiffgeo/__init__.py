@@ -83,14 +83,22 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     # These bring xarray, pandas and matplotlib along: they are loaded when first asked for.
+    if name == "assimilate":
+        return import_module(".assimilate", __name__)
+    if name == "baselines":
+        return import_module(".baselines", __name__)
     if name == "calibration":
         return import_module(".calibration", __name__)
+    if name == "discover":
+        return import_module(".discover", __name__)
     if name == "hydrology":
         return import_module(".hydrology", __name__)
     if name == "identify":
         return import_module(".identify", __name__)
     if name == "io":
         return import_module(".io", __name__)
+    if name == "manage":
+        return import_module(".manage", __name__)
     if name == "nn":
         return import_module(".nn", __name__)
     if name == "plots":
@@ -99,4 +107,6 @@ def __getattr__(name: str) -> ModuleType:
         return import_module(".report", __name__)
     if name == "simulation":
         return import_module(".simulation", __name__)
+    if name == "testbeds":
+        return import_module(".testbeds", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

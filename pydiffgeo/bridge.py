@@ -21,8 +21,9 @@ from .engines.autograd import differentiable_solve
 from .engines.base import Forward, Gradients, Options, Problem, Status, Tangents, make_stats
 from .engines.ir.kernels import System
 from .engines.julia.conversion import CODES
-from .engines.julia.engine import SOLVERS
-from .engines.julia.session import JuliaValue, Owned, in_julia
+from .engines.julia.crossing import JuliaValue, Package
+from .engines.julia.engine import ADAPTIVE
+from .engines.julia.session import Owned, in_julia
 from .errors import InputError, ShapeError, SolverError
 from .model import check_times
 from .tensors import as_tensor
@@ -42,7 +43,7 @@ class _ProblemEngine:
         started = time.perf_counter()
         asked = problem.options
 
-        def call(package: JuliaValue) -> tuple[Array, str, Owned]:
+        def call(package: Package) -> tuple[Array, str, Owned]:
             settings = package.Settings(asked.solver, asked.rtol, asked.atol, asked.max_steps)
             result = package.bridge_forward(
                 self.problem, problem.y0[0], problem.p[0], problem.breaks, settings, asked.sensitivity
@@ -57,7 +58,7 @@ class _ProblemEngine:
         return Forward(y, np.zeros((1, problem.intervals, 0)), [_status(code)], reasons, stats, tape)
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
-        def call(package: JuliaValue) -> tuple[Array, Array, str]:
+        def call(package: Package) -> tuple[Array, Array, str]:
             result = package.bridge_backward(*forward.tape.values, y_bar[0].T, problem.y0.shape[1])
             y0, p = np.array(np.asarray(result.u0))[None], np.array(np.asarray(result.p)).reshape(problem.p.shape)
             return y0, p, str(result.code)
@@ -70,7 +71,7 @@ class _ProblemEngine:
         y_dot = np.zeros((len(y0_dot), *forward.y.shape))
         if forward.status[0].ok:
 
-            def call(package: JuliaValue) -> Array | None:
+            def call(package: Package) -> Array | None:
                 (tape,) = forward.tape.values
                 return None if tape.jacobian is None else np.array(tape.jacobian)
 
@@ -116,8 +117,8 @@ def solve_ode_problem(
     """
     check_positive(rtol=rtol, atol=atol)
     check_whole(1, max_steps=max_steps)
-    if solver not in SOLVERS:
-        raise InputError(f"solver {solver!r} is unknown; known are {list(SOLVERS)}")
+    if solver not in ADAPTIVE:
+        raise InputError(f"solver {solver!r} is unknown; known are {list(ADAPTIVE)}")
     if sensitivity not in SENSITIVITIES:
         raise InputError(f"sensitivity {sensitivity!r} is unknown; known are {list(SENSITIVITIES)}")
     start, parameters = as_tensor(u0, "u0"), as_tensor(p, "p")

@@ -74,6 +74,10 @@ class TangentError(PydiffgeoError):
     """Derivatives of at least one member along a direction failed, so there are none to return."""
 
 
+class SchedulerError(PydiffgeoError):
+    """A Dask scheduler cannot be reached or was lost, or a worker died, or failed in a way that nobody foresaw."""
+
+
 class DataError(PydiffgeoError, ValueError):
     """A data file or configuration cannot be used as it is."""
 

@@ -18,6 +18,7 @@ from .engines.ir.kernels import System
 from .engines.ir.structure import system_of
 from .engines.ir.traced_model import Programs
 from .engines.registry import choose_engine
+from .engines.stated_steps import EULER
 from .errors import InputError
 from .inputs import Inputs, check_inputs
 from .model import Model, TimeSeries
@@ -34,6 +35,7 @@ class Method(TypedDict, total=False):
 
     engine: str
     solver: str | None
+    step: float | None
     rtol: float
     atol: float | Mapping[str, float]
     sensitivity: Sensitivity
@@ -67,6 +69,7 @@ def solve(
     initial: Mapping[str, Numbers] | None = None,
     engine: str = "auto",
     solver: str | None = None,
+    step: float | None = None,
     rtol: float = 1e-6,
     atol: float | Mapping[str, float] = Options.atol,
     sensitivity: Sensitivity = "auto",
@@ -99,6 +102,13 @@ def solve(
         solver: a name the engine knows; None or "auto" leaves the choice to it, and lets it try others where that
             fails: in Julia Rodas5P, then Rodas5P and FBDF at a hundredth of the tolerances; in SUNDIALS Rodas5P where
             there are few states, else CVODES, and the other for the intervals in which one gives up. `stats["fallbacks"]` names what solved which member.
+            "implicit_euler" is the field's daily scheme, in both engines: steps of a stated size, see `step`.
+        step: with the solver "implicit_euler", and only with that, the size of its steps in the model's time unit. Intervals
+            between breaks of the forcing and output times are divided into as few equal steps as are no longer. Each is
+            solved to rounding by Newton's method (a correction of at most 1e-10 of each state is the last one), or fails
+            with `Status.CONVERGENCE`; the forcing is that at its end. The method is of first order and the error of its steps is not
+            controlled: `rtol` and `atol` mean nothing. Gradients are the exact ones of its steps, also where rates jump:
+            they know nothing of a moment at which a jump happens.
         rtol, atol: relative and absolute tolerance of states, integrated fluxes and adjoints. Where an input needs a
             gradient, steps may be shorter (`stats["tolerance_shares"]`), so that it is as accurate as asked too. `atol` may be a mapping from names of states, and of integrated fluxes, to
             their own: `{"water": 1e-6, "heat": 1e-2}`, in their units. Other states then have 1e-8, and other fluxes
@@ -133,6 +143,7 @@ def solve(
     check_whole(1, max_steps=max_steps)
     check_whole(0, threads=threads)
     check_switch(compiled=compiled, throw=throw)
+    check_step(solver, step)
     inputs = check_inputs(model, parameters, forcing, times, initial, asked)
     chosen, why = choose_engine(engine)
     _check_method(chosen.name, solver, sensitivity)
@@ -141,12 +152,22 @@ def solve(
     options = Options(
         *(asked.rtol, asked.atol, solver, sensitivity, int(max_steps), int(threads), compiled, memory, seconds),
         atols=asked.by_name,
+        step=None if step is None else float(step),
     )
     y0 = pack_states(system, inputs)
     y, q, report = differentiable_solve(chosen, system, options, inputs.breaks, y0, inputs.p, inputs.f, throw)
     report.stats["why"], report.stats["rtol"], report.stats["atol"] = why, asked.rtol, asked.asked
     solution = _unpack(model, programs, system, inputs, y, q, report)
     return solution.or_error("failed", chosen.name) if throw else solution
+
+
+def check_step(solver: str | None, step: float | None) -> None:
+    """Raises `InputError` unless a step is given with the solver that takes it, and with no other."""
+    if step is not None:
+        check_positive(step=step)
+    if (solver == EULER) != (step is not None):
+        asked = "needs step, the size of its steps in the model's time unit" if step is None else "alone takes step"
+        raise InputError(f"the solver {EULER!r} {asked}" + (f"; solver is {solver!r}" if step is not None else ""))
 
 
 def _check_method(engine: str, solver: str | None, sensitivity: str) -> None:

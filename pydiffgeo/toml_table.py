@@ -58,6 +58,12 @@ def read_toml(path: Path, overrides: Sequence[str] = ()) -> tuple[str, dict[str,
     return text, tables
 
 
+def parsed(text: str) -> dict[str, dict[str, object]]:
+    """The tables of a text that is part of the program."""
+    tables: dict[str, dict[str, object]] = tomllib.loads(text)
+    return tables
+
+
 class Table:
     """A table of the file; `take` removes and checks one key, `finish` objects to those left over."""
 

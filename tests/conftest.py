@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,15 @@ def pytest_terminal_summary(terminalreporter) -> None:
     terminalreporter.write_line(
         f"engines tested: sundials in {counts['sundials']}, julia in {counts['julia']} tests{tail}"
     )
+
+
+@pytest.fixture(autouse=True)
+def gradients_recorded() -> Iterator[None]:
+    """What turns gradients off for the tests after it fails itself."""
+    yield
+    left_on = torch.is_grad_enabled()
+    torch.set_grad_enabled(True)
+    assert left_on, "gradients are no longer recorded"
 
 
 @pytest.fixture(params=NAMES)

@@ -102,7 +102,9 @@ def test_engines_know_no_process() -> None:
                 "engines.sundials.calls",
                 "engines.sundials.compiling",
                 "engines.sundials.cvodes",
+                "engines.sundials.euler_algebra",
                 "engines.sundials.few_states",
+                "engines.sundials.implicit_euler",
                 "engines.sundials.networks",
                 "engines.sundials.symbols",
                 "engines.sundials.limits",
@@ -114,7 +116,17 @@ def test_engines_know_no_process() -> None:
                 "commands.doctor",
             },
         ),
-        ("xarray", IO | {"calibration.dataset", "hydrology.prediction_dataset", "report.content", "verification.peer"}),
+        (
+            "xarray",
+            IO
+            | {
+                "calibration.dataset",
+                "calibration.sites_dataset",
+                "hydrology.prediction_dataset",
+                "report.content",
+                "verification.peer",
+            },
+        ),
         ("h5netcdf", IO),
         ("netCDF4", IO),
         ("pint", {"io.units"}),

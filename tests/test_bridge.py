@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -92,3 +95,21 @@ def test_diffeqpy_problem(robertson) -> None:
     u = solve_ode_problem(problem, u0=torch.ones(1, dtype=torch.float64), p=p, times=[0.0, 1.0], rtol=1e-9, atol=1e-11)
     u[-1, 0].backward()
     assert p.grad.item() == pytest.approx(-(torch.exp(torch.tensor(-2.0)).item()), rel=1e-6)
+
+
+def test_the_example_with_diffeqpy_finds_its_parameters(robertson) -> None:
+    diffeqpy = pytest.importorskip("diffeqpy", reason="diffeqpy is not installed")
+    from juliacall import Main
+
+    # As above: what `from diffeqpy import ode` would bring, without the umbrella package.
+    Main.seval("import PydiffgeoSolvers; push!(LOAD_PATH, pkgdir(PydiffgeoSolvers))")
+    assert hasattr(diffeqpy.load_julia_packages("OrdinaryDiffEqRosenbrock"), "Rodas5P")
+    path = Path(__file__).resolve().parents[1] / "examples" / "diffeqpy_problem.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    found = example.main(Main.seval("PydiffgeoSolvers.SciMLBase"))
+    for name, value in example.TRUE.items():
+        assert found[name] == pytest.approx(value, rel=0.05), name

@@ -249,7 +249,7 @@ def report(folds: list[dict[str, Any]], alone: Scores, several: Scores, seeds: l
                 flush=True,
             )
         if part == "held out" and len(scores) > 1:
-            for verdict in dg.hydrology.baselines.compare({"nse": scores}, {n: {"nse": v} for n, v in rivals.items()}):
+            for verdict in dg.baselines.compare({"nse": scores}, {n: {"nse": v} for n, v in rivals.items()}):
                 print(f"    {verdict}", flush=True)
 
 

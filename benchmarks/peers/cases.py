@@ -35,6 +35,7 @@ class Case:
         square, target, linear: weights of the loss, `(intervals, states)` or `(states,)`.
         flux, flux_weight, flux_target: an integrated flux of which the loss takes weighted squares.
         absolute: absolute tolerance over relative tolerance; banded: is the Jacobian tridiagonal?
+        forward: what makes of an error of the states one in m; then a solve by itself is measured too.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Case:
     flux_target: Any = 0.0
     absolute: float = 1e-2
     banded: bool = False
+    forward: float | None = None
 
     @cached_property
     def system(self) -> System:
@@ -250,10 +252,67 @@ def robertson(data: Path | None) -> Case:
     )
 
 
+@dataclass(frozen=True)
+class Geometry:
+    """Of the aquifer: `side` square cells along rows and columns, and places (row, column) of what acts in them."""
+
+    side: int = 50
+    spacing: float = 100.0
+    thickness: float = 20.0
+
+    @property
+    def river(self) -> list[tuple[int, int]]:
+        return [(i, self.side // 2) for i in range(self.side)]
+
+    @property
+    def wells(self) -> list[tuple[int, int]]:
+        places = ((0.3, 0.3), (0.7, 0.4), (0.5, 0.7), (0.2, 0.8))
+        return [(int(self.side * y), int(self.side * x)) for y, x in places]
+
+
+AQUIFER = Geometry()
+
+
+def aquifer(data: Path | None) -> Case:
+    """2,500 cells of a confined aquifer: a river, a general head along one side, four wells, a year in 36 periods."""
+    n, g, conditions = AQUIFER.side, AQUIFER, dg.groundwater
+    sides = [i * n for i in range(n)]
+    river, wells = ([i * n + j for i, j in places] for places in (g.river, g.wells))
+    boundaries = [conditions.GeneralHead(sides), conditions.River(river), conditions.Well(wells), conditions.Recharge()]
+    grid = dg.raster((1, n, n), (g.spacing, g.spacing), layers=g.thickness)
+    y, x = (np.arange(n * n) // n / n, np.arange(n * n) % n / n)
+    periods = np.arange(36)
+    S_s = 5e-4
+    return Case(
+        "aquifer",
+        "a confined aquifer, 50 x 50 cells, a year in 36 periods, conductivity of every cell",
+        dg.models.Aquifer(grid, boundaries=boundaries),
+        10.0 * np.arange(37),
+        {"K": 10.0 * np.exp(0.8 * np.sin(7 * x + 2 * np.cos(5 * y)))},
+        {"water": S_s * g.thickness * (g.thickness + 0.5 * np.sin(3 * x) * np.cos(2 * y))},
+        {
+            "recharge_rate": 5e-4 * (1 + 0.9 * np.cos(2 * np.pi * periods / 36)),
+            "well_rate": np.where(periods // 3 % 2, -400.0, -50.0),
+        },
+        {"river_stage": 0.5 * np.sin(2 * np.pi * periods / 9), "general_head": np.full(36, 1.0)},
+        {
+            "S_s": np.array([S_s]),
+            "horizontal_anisotropy": np.array([1.0]),
+            "general_conductance": np.array([200.0]),
+            "river_conductance": np.array([100.0]),
+            "river_bed": np.array([-15.0]),
+        },
+        square=1e4 / n**2,
+        target=S_s * g.thickness**2,
+        forward=1 / (S_s * g.thickness),
+    )
+
+
 CASES: dict[str, Callable[[Path | None], Case]] = {
     "richards": richards,
     "storms": storms,
     "basin": basin,
     "robertson": robertson,
     "clay": clay,
+    "aquifer": aquifer,
 }

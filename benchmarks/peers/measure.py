@@ -11,12 +11,14 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from cases import CASES, Case, Values
+from clock import seconds
 from peers import MORE, PEERS
 
 REPEATS, ENOUGH = 4, 8.0  # gradients after the first, and the seconds after which fewer will do
@@ -47,34 +49,46 @@ def computed(gradient: Values, reference: Values) -> tuple[Values, Values]:
     return kept, reference
 
 
+def alone(solve: Callable[[], np.ndarray], reference: np.ndarray | None, factor: float, keep: Values) -> dict[str, Any]:
+    """Seconds of a solve without a gradient, the least of three, and the error of its states, which are kept."""
+    times = []
+    for _ in range(3):
+        start = seconds()
+        states = solve()
+        times.append(seconds() - start)
+    if reference is None:
+        keep["states"] = states
+        return {"forward": min(times)}
+    return {"forward": min(times), "forward_error": float(np.abs(states - reference).max() * factor)}
+
+
 def measure(case: Case, peer: str, rtol: float, repeats: int, cap: float, reference: Values | None, base: float) -> Any:
     """One record, and the gradient; the loss is compared with that of the reference too."""
     chosen = PEERS[peer]
     module = importlib.import_module(chosen.module)
     more = MORE.get((chosen.module, case.name), {}) | ({"cap": cap} if chosen.capped else {})
-    began = time.perf_counter()
+    began = seconds()
     call = module.prepare(case, rtol, **chosen.settings, **more)
-    cold = time.perf_counter() - began
+    cold = seconds() - began
     emit("prepared", cold=cold)
-    began = time.perf_counter()
+    began = seconds()
     loss, gradient = call()
-    first = time.perf_counter() - began
+    first = seconds() - began
     emit("first", seconds=first)
     given = getattr(call, "seconds", None)
     times = [first] if first > ENOUGH or repeats == 0 else []
-    began = time.perf_counter()
-    while (
-        given is None
-        and len(times) < repeats
-        and (not times or time.perf_counter() - began < ENOUGH)
-        and first <= ENOUGH
-    ):
-        start = time.perf_counter()
+    began = seconds()
+    while given is None and len(times) < repeats and (not times or seconds() - began < ENOUGH) and first <= ENOUGH:
+        start = seconds()
         loss, gradient = call()
-        times.append(time.perf_counter() - start)
-    seconds = given if given is not None else min(times)
-    result = {"loss": loss, "seconds": seconds, "first": first, "cold": cold, "repeats": len(times)}
+        times.append(seconds() - start)
+    # What the call found out by itself counts, such as the time of runs that were not made.
+    given = getattr(call, "seconds", None)
+    spent = given if given is not None else min(times)
+    result = {"loss": loss, "seconds": spent, "first": first, "cold": cold, "repeats": len(times)}
     result |= {"memory": memory() - base, "note": getattr(call, "note", ""), "steps": getattr(call, "steps", None)}
+    if case.forward is not None:
+        result |= alone(call.forward, None if reference is None else reference.get("states"), case.forward, gradient)
     if reference is not None and "loss" in reference:
         result["loss_error"] = float(abs(loss / reference["loss"] - 1))
     if reference is not None and gradient:

@@ -27,9 +27,12 @@ def prepare(case: Case, rtol: float, **settings: Any) -> Callable[[], tuple[floa
     names = [*leaves["p"]] + [f"initial {k}" for k in leaves["y"]] + [*leaves["f"]]
     wanted = [v for group in leaves.values() for v in group.values()]
 
+    def ordered(solution: dg.Solution) -> torch.Tensor:
+        return torch.cat([solution.states[k] for k in system.states], dim=1)[:, order]
+
     def gradient() -> tuple[float, Values]:
         solution = solve(case.intervals)
-        y = torch.cat([solution.states[k] for k in system.states], dim=1)[:, order]
+        y = ordered(solution)
         q = None if case.flux is None else solution.fluxes[case.flux][..., None]
         loss = case.loss(y[1:], q, torch.from_numpy, torch.sum)
         bars = (g.numpy() for g in torch.autograd.grad(loss, wanted))
@@ -47,8 +50,13 @@ def prepare(case: Case, rtol: float, **settings: Any) -> Callable[[], tuple[floa
             **settings,
         )
 
+    def forward() -> np.ndarray:
+        with torch.no_grad():
+            return ordered(solve(case.intervals))[1:].numpy()
+
     # Julia compiles in the first solve of a process: that of one interval is counted as cold.
     with suppress(dg.errors.PydiffgeoError):
         solution = solve(1)
         torch.autograd.grad(sum(v.sum() for v in solution.states.values()), wanted, allow_unused=True)
+    gradient.forward = forward  # type: ignore[attr-defined]
     return gradient

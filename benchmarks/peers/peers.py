@@ -38,10 +38,18 @@ class Peer:
         return chosen[1:3] if quick and len(chosen) > 2 else chosen
 
     def takes(self, case: str) -> bool:
-        return not self.cases or case in self.cases
+        return case in self.cases if self.cases or case in FEW else True
 
 
-OURS = {"storms": (1e-3, 1e-4, 1e-5, 1e-6), "clay": (1e-4, 1e-5), "robertson": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)}
+# Cases that only peers take which name them, and this package.
+FEW = ("aquifer",)
+EVERY = ("richards", "storms", "basin", "robertson", "clay", "aquifer")
+OURS = {
+    "storms": (1e-3, 1e-4, 1e-5, 1e-6),
+    "clay": (1e-4, 1e-5),
+    "robertson": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
+    "aquifer": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
+}
 OUR_RANGE = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 JAX = ("diffrax", "lineax", "optimistix", "equinox", "jax")
 JAX_RANGE = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -80,8 +88,10 @@ def _scipy(label: str, method: str, quick: bool = False, cases: tuple[str, ...] 
 
 TUNED = {"checkpoint": 500, "quadrature_control": True}
 PEERS: dict[str, Peer] = {
-    "julia": Peer("pydiffgeo, Julia", "ours", {"engine": "julia"}, ("juliacall",), OUR_RANGE, OURS, quick=True),
-    "sundials": Peer("pydiffgeo, SUNDIALS", "ours", {"engine": "sundials"}, ("casadi",), OUR_RANGE, OURS, quick=True),
+    "julia": Peer("pydiffgeo, Julia", "ours", {"engine": "julia"}, ("juliacall",), OUR_RANGE, OURS, EVERY, quick=True),
+    "sundials": Peer(
+        "pydiffgeo, SUNDIALS", "ours", {"engine": "sundials"}, ("casadi",), OUR_RANGE, OURS, EVERY, quick=True
+    ),
     "sundials-compiled": Peer(
         "pydiffgeo, SUNDIALS compiled",
         "ours",
@@ -103,6 +113,15 @@ PEERS: dict[str, Peer] = {
     "casadi": _casadi("CasADi CVODES as shipped", checkpoint=20),
     "casadi-tuned": _casadi("CasADi CVODES, tuned by hand", **TUNED),
     "casadi-compiled": _casadi("CasADi CVODES, tuned and compiled", **TUNED, jit=True),
+    "modflow": Peer(
+        "MODFLOW 6, finite differences",
+        "modflow_peer",
+        {},
+        ("flopyarcade",),
+        (1.0, 0.2, 0.05, 0.02),
+        cases=("aquifer",),
+        capped=True,
+    ),
     "scipy-lsoda": _scipy("SciPy LSODA, finite differences", "LSODA", quick=True),
     "scipy-bdf": _scipy("SciPy BDF, finite differences", "BDF", cases=EASIER),
     "scipy-radau": _scipy("SciPy Radau, finite differences", "Radau", cases=EASIER),
@@ -114,6 +133,7 @@ TIGHT = {
     "basin": (1e-9, 1e-10),
     "robertson": (1e-10, 1e-11),
     "clay": (1e-9, 1e-9),
+    "aquifer": (1e-9, 1e-8),
 }
 # What a case needs beyond the settings of a peer.
 MORE: dict[tuple[str, str], dict[str, Any]] = {

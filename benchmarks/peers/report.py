@@ -86,7 +86,9 @@ def _row(r: Record) -> str:
         return f"| {label} | {rtol} | | | {shown} | | | {r['note']} |"
     wrong = "wrong gradient" if r["status"] == "wrong" else ""
     other = f"loss off by {r['loss_error']:.1e}" if r.get("loss_error", 0.0) > 0.01 else ""
-    remark = "; ".join(t for t in (wrong, other, r["note"]) if t)
+    off = f", within {r['forward_error']:.1e} m" if "forward_error" in r else ""
+    alone = f"a solve alone {r['forward']:.3g} s{off}" if "forward" in r else ""
+    remark = "; ".join(t for t in (wrong, other, alone, r["note"]) if t)
     cold = r["cold"] + (r["first"] if r["repeats"] > 0 else 0.0)
     return f"| {label} | {rtol} | {error} | {group} | {r['seconds']:.3g} | {cold:.1f} | {r['memory']:.0f} | {remark} |"
 

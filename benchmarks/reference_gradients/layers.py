@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from kinetics import POLLU_RATES, POLLU_REACTIONS
 from statement import Problem
+from waters import COLUMNS, CREEK, DAY, DOWNSTREAM, DRAINED, GREEN, OUTSIDE, PUMPED, ROWS, SIDE, TOP
 
 import pydiffgeo as dg
 
@@ -109,6 +110,25 @@ def _column(**choices: Any) -> Callable[[Problem], dg.Model]:
     return build
 
 
+def _aquifer(problem: Problem) -> dg.Model:
+    bottom = np.array(problem.constants["bottom"]).reshape(1, ROWS, COLUMNS)
+    grid = dg.raster(bottom.shape, (SIDE, SIDE), layers=TOP - bottom)
+    conditions = (
+        dg.groundwater.River(CREEK),
+        dg.groundwater.GeneralHead([OUTSIDE]),
+        dg.groundwater.Well([PUMPED]),
+        dg.groundwater.Drain([DRAINED]),
+        dg.groundwater.Recharge(),
+        dg.groundwater.Evapotranspiration(GREEN),
+    )
+    return dg.models.Aquifer(grid, "unconfined", top=TOP, upstream=False, boundaries=conditions)
+
+
+def _river(problem: Problem) -> dg.Model:
+    reaches = {"id": [*range(6)], "downstream": [*DOWNSTREAM], **problem.constants}
+    return dg.models.River(reaches)
+
+
 MODELS: dict[str, Callable[[Problem], dg.Model]] = {
     "robertson": _robertson,
     "pollu": _pollu,
@@ -121,7 +141,11 @@ MODELS: dict[str, Callable[[Problem], dg.Model]] = {
     "exphydro": lambda problem: dg.models.ExpHydro(),
     "hbv": lambda problem: dg.models.HBV(),
     "gr4j": lambda problem: dg.models.GR4J(),
+    "aquifer": _aquifer,
+    "river": _river,
 }
+# What a model wants and the equations do not have: heads are above the river's bed.
+FURTHER = {"aquifer": {"river_bed": 0.0}}
 
 
 def _end(y: torch.Tensor) -> torch.Tensor:
@@ -177,6 +201,16 @@ OUTPUTS: dict[str, Callable[[Any, Any, Any], dict[str, torch.Tensor]]] = {
         "runoff": flux["runoff"].sum(),
         "stored": _end(y["production_store"]) + _end(y["routing_store"]),
     },
+    "aquifer": lambda y, out, flux: {
+        "river": flux["river"].sum(),
+        "heads": (out["head"][1:] - 11).square().mean(),
+        "well": out["head"][-1, PUMPED],
+    },
+    "river": lambda y, out, flux: {
+        "volume": flux["discharge"][:, -1].sum(),
+        "misfit": (flux["discharge"][:, -1] * 12 / DAY - 4).square().mean(),
+        "stored": y["storage"][-1].sum() / 1e4,
+    },
 }
 
 
@@ -192,6 +226,7 @@ def solve(
     for key, tensor in tensors.items():
         group, _, short = key.partition(".")
         given[group][short] = tensor
+    given["parameters"] |= FURTHER.get(name, {})  # type: ignore[arg-type]
     if "daylength" in problem.constants:
         given["forcing"]["daylength"] = torch.tensor(problem.constants["daylength"], dtype=torch.float64)
     sol = dg.solve(

@@ -7,6 +7,7 @@ from basins import gr4j, hbv
 from kinetics import pollu, robertson, van_der_pol
 from soil_columns import celia, srivastava_yeh, van_genuchten
 from statement import Input, Problem
+from waters import aquifer, river
 
 
 def _cascade() -> Problem:
@@ -124,4 +125,6 @@ PROBLEMS: dict[str, Problem] = {
     "exphydro": _exphydro(),
     "hbv": hbv(),
     "gr4j": gr4j(),
+    "aquifer": aquifer(),
+    "river": river(),
 }

@@ -10,6 +10,7 @@ from basins import gr4j_system, hbv_system
 from kinetics import POLLU_REACTIONS
 from radau import Integrator, System
 from statement import Problem
+from waters import aquifer_system, river_system
 
 ALL = slice(None)
 WEATHER = ("forcing.precipitation", "forcing.temperature", "forcing.potential_evapotranspiration")
@@ -195,6 +196,8 @@ SYSTEMS = {
     "exphydro": exphydro,
     "hbv": lambda problem: hbv_system(problem, _positions(problem, WEATHER)),
     "gr4j": lambda problem: gr4j_system(problem, _positions(problem, (WEATHER[0], WEATHER[2]))),
+    "aquifer": aquifer_system,
+    "river": river_system,
 }
 
 

@@ -28,7 +28,7 @@ Logging.catch_exceptions(::Warnings) = true
 Logging.handle_message(w::Warnings, level, message, rest...; kwargs...) = push!(w.heard, string(message))
 
 function run_solver(problem, algorithm, s::Settings; kwargs...)
-    sol = solve(problem, algorithm; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
+    sol = Base.invokelatest(solve, problem, algorithm; reltol = s.rtol, abstol = s.atol, maxiters = s.max_steps,
                 verbose = PydiffgeoSolvers.QUIET, kwargs...)
     SciMLBase.successful_retcode(sol.retcode) || throw(Failure(Symbol(sol.retcode)))
     return sol

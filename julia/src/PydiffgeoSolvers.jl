@@ -7,7 +7,7 @@ with the linear algebra of `elimination.jl`, of large systems of `fronts.jl`, `m
 (`discrete_adjoint.jl`; where rates jump with `jumps.jl`), for other solvers by a Gauss adjoint (`gauss_adjoint.jl`), or by forward mode in each interval
 (`forward_sensitivity.jl`), and with derivatives along given directions by the tangent of Rodas5P (`tangent.jl`).
 `batch.jl` runs many members in one call. Systems of few states have steps of their own (`rosenbrock.jl`), and several members
-of them are solved in lockstep on numbers of lanes (`lanes.jl`, `lockstep.jl`). States at which nothing changes are found in `steady.jl`, and differentiated in
+of them are solved in lockstep on numbers of lanes (`lanes.jl`, `lockstep.jl`). Steps of implicit Euler of a stated size are in `implicit_euler.jl`. States at which nothing changes are found in `steady.jl`, and differentiated in
 `steady_derivatives.jl`. The extension `PydiffgeoBridge` differentiates any `ODEProblem`
 with SciMLSensitivity.
 """
@@ -18,10 +18,8 @@ using ForwardDiff: ForwardDiff
 using FunctionWrappers: FunctionWrapper
 using LinearAlgebra
 using LinearSolve: LinearSolve, KLUFactorization, LinearCache, SciMLLinearSolveAlgorithm
-using OrdinaryDiffEqBDF: FBDF, QNDF
 using OrdinaryDiffEqCore: OrdinaryDiffEqCore
 using OrdinaryDiffEqRosenbrock: OrdinaryDiffEqRosenbrock, Rodas5P
-using OrdinaryDiffEqSDIRK: KenCarp4, TRBDF2
 using PrecompileTools: @compile_workload, @setup_workload
 using SciMLBase: SciMLBase, ODEFunction, ODEProblem, init, solve, step!
 using SciMLLogging: SciMLLogging
@@ -31,6 +29,7 @@ include("interrupts.jl")
 include("lanes.jl")
 include("elementary.jl")
 include("special.jl")
+include("compiling.jl")
 include("kernels.jl")
 include("derive.jl")
 include("activations.jl")
@@ -57,7 +56,10 @@ include("tangent.jl")
 include("gauss_adjoint.jl")
 include("forward_sensitivity.jl")
 include("batch.jl")
+include("keeping.jl")
+include("reading.jl")
 include("lockstep.jl")
+include("implicit_euler.jl")
 include("steady.jl")
 include("steady_derivatives.jl")
 include("bridge.jl")

@@ -84,8 +84,10 @@ or are the arguments of `network_stage`.
 """
 function build(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, stages, kernels,
                states = Int[], values = Int[], sizes = Float64[], guards = ())
+    # Slopes and their adjoint are evaluated once in a step; of few states they are most of it.
+    once(source, at) = n_states > SMALL && at in (2, 4) ? in_haste(String(source)) : String(source)
     load((sources, items, gather, output, targets, weights, counts), further = (;)) =
-        Kernel(String.(Tuple(sources)), integers(gather, items, :), integers(output, :), integers(targets, items, :),
+        Kernel(Any[once(source, at) for (at, source) in enumerate(sources)], integers(gather, items, :), integers(output, :), integers(targets, items, :),
                plain(weights, items, :), counts...; further...)
     program((adds, partials, columns, kernel)) =
         load(kernel, (; adds, partials = String(partials), columns = integers(columns, :)))
@@ -120,6 +122,7 @@ function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::
     y = fill(NaN, model.n_states, intervals + 1, members)
     q = fill(NaN, model.n_fluxes, intervals, members)
     y[:, 1, :] .= y0
+    settings.solver == EULER && return euler_forward(model, breaks, p, f, y, q, settings, sensitivity != "none", seconds)
     kept = Vector{Any}(nothing, members)
     counts = [Counts() for _ in 1:members]
     stepping = settings.solver == "Rodas5P" && sensitivity in ("none", "discrete")
@@ -156,6 +159,7 @@ function backward(model::Model, tape::Tape, y_bar, q_bar, good, seconds = Inf)
 end
 
 function backward(model::Model, tape::Tape, y_bar::Array{Float64,3}, q_bar::Array{Float64,3}, good::Vector{Int}, seconds = Inf)
+    tape.settings.solver == EULER && return euler_backward(model, tape, y_bar, q_bar, good, seconds)
     y0_bar, p_bar, f_bar = zeros(model.n_states, size(y_bar, 3)), zero(tape.p), zero(tape.f)
     stepping = any(kept -> kept isa MemberRecord, tape.kept)
     straight_on = runs_in_lanes(model) ? filter(m -> straight(model, tape.kept[m], tape.breaks, tape.settings.rtol), good) : Int[]
@@ -201,6 +205,7 @@ end
 
 function tangent(model::Model, tape::Tape, y0_dot::Array{Float64,3}, p_dot::Array{Float64,3}, f_dot::Array{Float64,5},
                  good::Vector{Int}, seconds = Inf)
+    tape.settings.solver == EULER && return euler_tangent(model, tape, y0_dot, p_dot, f_dot, good, seconds)
     ready!(model; adjoint = "forward")
     ready!(model)
     directions = size(y0_dot, 3)

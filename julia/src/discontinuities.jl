@@ -73,8 +73,8 @@ function switched(k::Kernel, s::Space)
     return any(i -> jumped(s, k, i), 1:items(k))
 end
 
-"Whether, or in which lanes, a switch of an item has turned and slopes or results have jumped."
-function jumped(s::Space{T}, k::Kernel, i) where {T}
+"Whether, or in which lanes, a switch of an item has turned and slopes have jumped, by a `share` of the largest, or results."
+function jumped(s::Space{T}, k::Kernel, i, share=JUMP) where {T}
     turned = leaped = mask_type(T)(false)
     for j in axes(s.marks, 2)
         turned |= s.marks[i, j] != s.marks_then[i, j]
@@ -90,5 +90,5 @@ function jumped(s::Space{T}, k::Kernel, i) where {T}
         end
         leaped |= LEAP * greater(abs(s.out[i, o]), abs(s.out_start[i, o])) < abs(leap)
     end
-    return turned & (leaped | (JUMP * largest < change))
+    return turned & (leaped | (share * largest < change))
 end

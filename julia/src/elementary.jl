@@ -122,19 +122,3 @@ end
 
 @inline power(x::Real, y::ForwardDiff.Dual{T}) where {T} =
     power(ForwardDiff.Dual{T}(oftype(ForwardDiff.value(y), x), zero(ForwardDiff.partials(y))), y)
-
-"""
-    compile(source) -> function
-
-The local function written in `source`, in a module of its own that knows the functions above.
-"""
-function compile(source::AbstractString)
-    space = Module(:Local)
-    Core.eval(space, :(const power, logarithm, exponential, hyperbolic, root, sine, cosine, pick, lesser, greater, whole =
-        $power, $logarithm, $exponential, $hyperbolic, $root, $sine, $cosine, $pick, $lesser, $greater, $whole))
-    Core.eval(space, :(const exponential_less_one, logarithm_of_one_and, error_function, arctangent =
-        $exponential_less_one, $logarithm_of_one_and, $error_function, $arctangent))
-    Core.eval(space, :(const fused = $fused))
-    Core.eval(space, :(const hyperbolic_sine, hyperbolic_cosine, frozen = $hyperbolic_sine, $hyperbolic_cosine, $frozen))
-    return Core.eval(space, Meta.parse(source))
-end

@@ -3,7 +3,8 @@
 """
 How to solve; `memory` bounds what is kept for the discrete adjoint of a member, in bytes. `steep_share` is the share of
 the tolerances with which Rodas5P takes steps from where values that control the error are steep. `atols` are absolute
-tolerances of each state and integrated flux, of which `atol` is the least; none where that is the one of all.
+tolerances of each state and integrated flux, of which `atol` is the least; none where that is the one of all. `step` is
+the longest of implicit Euler.
 """
 struct Settings
     solver::String
@@ -13,10 +14,13 @@ struct Settings
     memory::Float64
     steep_share::Float64
     atols::Vector{Float64}
+    step::Float64
 end
 
-Settings(solver, rtol, atol, max_steps, memory = 1e9, steep_share = 1.0) =
-    Settings(solver, rtol, atol, max_steps, memory, steep_share, Float64[])
+Settings(solver, rtol, atol, max_steps, memory = 1e9, steep_share = 1.0, atols = Float64[]) =
+    Settings(solver, rtol, atol, max_steps, memory, steep_share, atols, Inf)
+Settings(solver, rtol, atol, max_steps, memory, steep_share, step::Float64) =
+    Settings(solver, rtol, atol, max_steps, memory, steep_share, Float64[], step)
 
 "The absolute tolerance that a solver is given: where the norm of its errors knows of each state, the largest of all."
 abstol_of(w::Work{Float64}, s::Settings) = isempty(s.atols) ? s.atol : maximum(s.atols)
@@ -112,18 +116,21 @@ function prototype(pattern::SparseMatrixCSC, ::Type{T}) where {T}
     return SparseMatrixCSC{T,Int}(pattern), tridiagonal(pattern, core) ? Elimination(core) : KLUFactorization()
 end
 
+# Solvers that are seldom asked for, and where they are from: packages that would take as long to load as all the rest.
+const SELDOM = Dict("FBDF" => :OrdinaryDiffEqBDF, "QNDF" => :OrdinaryDiffEqBDF, "KenCarp4" => :OrdinaryDiffEqSDIRK,
+                    "TRBDF2" => :OrdinaryDiffEqSDIRK)
 const SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
 
-"The solver called `name`; `linsolve = nothing` leaves linear algebra to it."
+"""
+The solver called `name`; `linsolve = nothing` leaves linear algebra to it. What solves with it is to be called by
+`Base.invokelatest`: its package may have been loaded only now.
+"""
 function solver(name::String, linsolve)
     # The Jacobian is given, so nothing is ever differentiated by the solver; this only names a type.
     autodiff = AutoFiniteDiff()
-    name == "FBDF" && return FBDF(; linsolve, autodiff)
-    name == "QNDF" && return QNDF(; linsolve, autodiff)
     name == "Rodas5P" && return Rodas5P(; linsolve, autodiff)
-    name == "KenCarp4" && return KenCarp4(; linsolve, autodiff)
-    name == "TRBDF2" && return TRBDF2(; linsolve, autodiff)
-    throw(ArgumentError("unknown solver $name; known are $(join(SOLVERS, ", "))"))
+    haskey(SELDOM, name) || throw(ArgumentError("unknown solver $name; known are $(join(SOLVERS, ", "))"))
+    return Base.invokelatest(getglobal(Base.require(@__MODULE__, SELDOM[name]), Symbol(name)); linsolve, autodiff)
 end
 
 """
@@ -135,7 +142,7 @@ function with_solver(f, name::String, pattern, ::Type{T}) where {T}
 end
 
 with_solver(f, name::String, J, linsolve) =
-    Base.inferencebarrier(f)(Base.inferencebarrier(solver(name, linsolve)), Base.inferencebarrier(J))
+    Base.invokelatest(f, solver(name, linsolve), J)
 
 "A failed solve: the solver's return code."
 struct Failure <: Exception

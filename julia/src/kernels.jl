@@ -26,8 +26,9 @@ Lazy{W}(source) where {W} = Lazy{W}(source, nothing)
 
 function ready!(f::Lazy{W}) where {W}
     if f.wrapper === nothing
-        made = f.source isa AbstractString ? compile(f.source) : prepared(f.source, W)
+        made = f.source isa Union{AbstractString,HastySource} ? compile(f.source) : prepared(f.source, W)
         f.wrapper = Base.invokelatest(W, made)
+        f.source isa Union{AbstractString,HastySource} && note_use!(f.source, W)
     end
     return nothing
 end

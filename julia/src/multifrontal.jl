@@ -316,8 +316,8 @@ end
 "What solves the linear systems of the steps of a solver, in words."
 function linear_solver(m::Model, solver, sensitivity)
     core = core_of(m.pattern)
-    (is_small(m) || size_of(m) <= DENSE) && return "dense"
+    (is_small(m) || (solver == EULER ? m.n_states : size_of(m)) <= DENSE) && return "dense"
     tridiagonal(m.pattern, core) && return "banded"
-    multifrontal = solver == "Rodas5P" && sensitivity != "forward" && fronts_of(m) !== nothing
+    multifrontal = solver in ("Rodas5P", EULER) && sensitivity != "forward" && fronts_of(m) !== nothing
     return multifrontal ? "sparse direct (multifrontal)" : "sparse direct (KLU)"
 end

@@ -23,7 +23,26 @@
                           hcat(1:n, fill(n + 1, n)), ones(n, 2), 1, 2, 2)
         return Model(n, weights, 1, 1, value + n, Float64[], [closure], [exchange])
     end
+    # A model as Python writes it (`reading.jl`).
+    function written(values)
+        text, whole, numbers = IOBuffer(), Int[], Float64[]
+        write!(x::Bool) = push!(whole, 1, x)
+        write!(x::Int) = push!(whole, 0, x)
+        write!(x::String) = (push!(whole, 2, ncodeunits(x)); print(text, x))
+        write!(x::Vector{Int}) = (push!(whole, 3, length(x)); append!(whole, x))
+        write!(x::Vector{Float64}) = (push!(whole, 4, length(x)); append!(numbers, x))
+        write!(x::Tuple) = (push!(whole, 5, length(x)); foreach(write!, x))
+        write!(values)
+        return String(take!(text)), whole, numbers
+    end
+    kernel(sources, target, counts) = (ntuple(i -> "\n"^(i == 2 ? LONG : 1), sources), 1, [1, 2], [1], [target], [1.0], counts)
+    program = (false, "", [1, 2], kernel(5, 16, (1, 1, 2, 0, 0)))
+    network = (1, [1, 1], [0], [0], [1.0], 14, [1], [17])
+    model_of_python = (13, 1, 1, 0, 17, Float64[], (program, network), (kernel(8, 1, (1, 1, 2, 1, 1)),), [1], [0], [1.0],
+                       ((ntuple(_ -> "", 4), 1, [1, 2], [1, 2, 3], [1, 1, 1], zeros(3), (1, 1, 2, 0)),))
     @compile_workload begin
+        door("build", written(model_of_python)...)
+        foreach(empty!, (BUILT, USED))
         breaks, p = [0.0, 0.5, 1.0], [2.0]
         models = (chain(3), chain(20), chain(20; loop = true))
         for model in models
@@ -32,14 +51,24 @@
             steady_adjoint(model, vec(result.y), p, f, y0, [1.0], [1])
         end
         for (model, p) in (map(model -> (model, p), models)..., (chain(144; wide = 12), p), (learnt(2), fill(0.1, 9))), nodes in 1:2
-            settings = Settings("Rodas5P", 1e-4, 1e-6, 1000)
+            # With all arguments, as Python calls them.
+            settings = door("Settings", "Rodas5P", 1e-4, 1e-6, 1000, 1e9, 1.0)
             y0, f = fill(0.3, model.n_states), fill(0.5, 2nodes)
             for sensitivity in ("none", "discrete")
-                result = forward(model, breaks, y0, p, f, nodes, settings, sensitivity)
+                result = door("forward", model, breaks, y0, p, f, nodes, settings, sensitivity, Inf)
+                door("linear_solver", model, "Rodas5P", sensitivity)
+                door("kept_bytes", result.tape)
                 sensitivity == "none" && continue
-                backward(model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1])
+                door("backward", model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1], Inf)
                 tangent(model, result.tape, y0, p, f, [1])
             end
+        end
+        # By implicit Euler.
+        for (model, p) in (map(model -> (model, p), models)..., (chain(144; wide = 12), p))
+            settings = Settings(EULER, 1e-4, 1e-6, 1000, 1e9, 1.0, Float64[], 0.25)
+            y0, f = fill(0.3, model.n_states), fill(0.5, 2)
+            result = forward(model, breaks, y0, p, f, 1, settings, "discrete")
+            backward(model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1])
         end
         # In lockstep.
         for nodes in 1:2

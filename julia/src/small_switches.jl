@@ -12,6 +12,10 @@ function switched_lanes(s::Stepper{T}, t, h) where {T}
     return found
 end
 
+# Of few states a switch is located at little cost: where the tolerance is tight, faint jumps count too, by a share of the
+# slopes of so many times the tolerance.
+const FAINT = 1000.0
+
 function switched_lanes!(turned, k::Kernel, s::Space, w::Work{T}) where {T}
     none = any_turn = mask_type(T)(false)
     fill!(turned, none)
@@ -23,7 +27,7 @@ function switched_lanes!(turned, k::Kernel, s::Space, w::Work{T}) where {T}
     slopes!(k, s.out, s.slopes_then, s.x)
     found = none
     for i in 1:items(k)
-        jumps = jumped(s, k, i)
+        jumps = jumped(s, k, i, min(JUMP, FAINT * w.rtol))
         found |= jumps
         for j in axes(turned, 2)
             turned[i, j] = jumps & (s.marks[i, j] != s.marks_then[i, j])

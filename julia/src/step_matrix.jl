@@ -45,7 +45,7 @@ function set_matrix!(linear, matrix, pattern, places, entries, shift)
 end
 
 "`b` divided by the transposed matrix of the step, in memory of the solver."
-divide_transposed_step!(s::BothFactors, b) = (s.transposed.b = b; SciMLBase.solve!(s.transposed).u)
+divide_transposed_step!(s::BothFactors, b) = (s.transposed.b = b; solved(s.transposed))
 
 "`b` divided by the matrix of the step, in memory of the solver."
 function divide_step!(s::BothFactors, b)
@@ -54,7 +54,13 @@ function divide_step!(s::BothFactors, b)
         s.shift[] = NaN
     end
     s.straight.b = b
-    return SciMLBase.solve!(s.straight).u
+    return solved(s.straight)
+end
+
+function solved(linear)
+    found = SciMLBase.solve!(linear)
+    SciMLBase.successful_retcode(found) || throw(Failure(:SingularMatrix))
+    return found.u
 end
 
 "The same on fronts, where one factorisation serves both."

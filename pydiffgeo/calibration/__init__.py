@@ -7,6 +7,7 @@ print(found.values("plot 1"))
 
 from .check_site import check_site
 from .dataset import site_dataset
+from .loss_terms import Term
 from .multistart import calibrate
 from .objective import Prior
 from .progress import Step
@@ -20,6 +21,7 @@ __all__ = [
     "Site",
     "Step",
     "Strategy",
+    "Term",
     "calibrate",
     "check_site",
     "site_dataset",

@@ -19,6 +19,7 @@ from ..observe import SAME
 from ..solve import Solution
 from ..tolerances import times_atol, tolerances
 from ..transforms import Bounded
+from .loss_terms import told
 from .objective import Prior
 from .site import Site
 
@@ -68,7 +69,7 @@ def check_site(
         loss, solution = replace(site, settings={**site.settings, "rtol": rtol, "atol": own}).objective(x)
         return loss.sum(), solution
 
-    name = f"{site.loss} of {site.name}{' with priors' if site.priors else ''}"
+    name = f"{told(site.loss)} of {site.name}{' with priors' if site.priors else ''}"
     return compare(evaluate, groups, rtols, ratio, model=site.model, loss=name, seed=seed)
 
 

@@ -15,17 +15,21 @@ from ..io.solutions import as_dates
 from ..losses.measures import MEASURES
 from ..observe import Observation
 from ..solve import Solution
+from .loss_terms import told
 from .record import unit_of
 from .result import CalibrationResult, prior_values, training_loss
 from .site import Site
 
 
-def site_dataset(found: CalibrationResult, site: str, *, start: object = None) -> xr.Dataset:
+def site_dataset(
+    found: CalibrationResult, site: str, *, start: object = None, further: Sequence[Observation] = ()
+) -> xr.Dataset:
     """The best solution of a site with what was observed and calibrated, for `dg.io.write_dataset` and `pydiffgeo report`.
 
     Args:
         found: from `calibrate`. site: one of its sites.
         start: date of time zero of the model; without it, times are numbers in the unit of the model.
+        further: observations that were not calibrated on, to be compared with.
 
     Returns:
         Dataset as `dg.io.solution_dataset` makes it, of the solution with the best values. Besides, each calibrated
@@ -46,7 +50,13 @@ def site_dataset(found: CalibrationResult, site: str, *, start: object = None) -
     data = solution_dataset(solution, start=start).isel(member=0, drop=True)
     title, warmup = f"{asked.model.name} calibrated with pydiffgeo", f"{asked.warmup:g} {asked.model.time_unit}"
     data.attrs = provenance(
-        solution, action="calibrated", title=title, site=site, loss=asked.loss, warmup=warmup, standard_errors=why_not
+        solution,
+        action="calibrated",
+        title=title,
+        site=site,
+        loss=told(asked.loss),
+        warmup=warmup,
+        standard_errors=why_not,
     )
     data = _values(data, found, site, errors)
     state = found.searches[site]
@@ -54,14 +64,16 @@ def site_dataset(found: CalibrationResult, site: str, *, start: object = None) -
     own = "1" if asked.priors else unit
     histories = {"loss": (training_loss(asked.loss, bool(asked.priors)), own, state["loss_history"])}
     if asked.tuning:
-        histories["tuning_loss"] = (f"loss over the tuning period ({asked.loss})", unit, state["tuning_history"])
+        histories["tuning_loss"] = (f"loss over the tuning period ({told(asked.loss)})", unit, state["tuning_history"])
     for key, (text, units, history) in histories.items():
         data[key] = (("finalist", "step"), history.T, {"long_name": f"smallest {text} so far", "units": units})
     probes = [one for one in asked.observations if isinstance(one.depth, (int, float))]
     data = _probes(data, solution, probes, start)
-    for number, one in enumerate(asked.observations):
+    uses = {"train": asked.observations, "tuning": asked.tuning, "evaluation": further}
+    series = [(one, use) for use, several in uses.items() for one in several]
+    for number, (one, use) in enumerate(series):
         if one not in probes:
-            data = _series(data, solution, one, f"{one.name}_{number}", start)
+            data = _series(data, solution, one, f"{one.name}_{number}", start, use)
     return data
 
 
@@ -75,24 +87,33 @@ def _standard_errors(found: CalibrationResult, site: str) -> tuple[dict[str, flo
 
 def _loss_unit(site: Site) -> str:
     """The unit of a loss: of those that have one, observations are of one unit."""
-    unit = MEASURES[site.loss].unit if site.loss in MEASURES else "1"
+    unit = MEASURES[site.loss].unit if isinstance(site.loss, str) and site.loss in MEASURES else "1"
     if "{" not in unit:
         return unit
     own = unit_of(site.model, site.observations[0]) or "1"
     return own if unit == "{unit}" else unit.format(unit=f"({own})")
 
 
-def _values(data: xr.Dataset, found: CalibrationResult, name: str, errors: dict[str, float]) -> xr.Dataset:
-    """Adds what was calibrated."""
-    site: Site = found.sites[name]
-    described = {p.name: (p.unit, p.description) for p in site.model.parameters}
+def described(site: Site, name: str) -> tuple[str, str]:
+    """Unit and description of a calibrated value. One called like a parameter and more is that of a part of it."""
+    known = {p.name: (p.unit, p.description) for p in site.model.parameters}
     # What a model takes for an initial value in place of a state, such as a head, is among its outputs.
     outputs = [one for one in site.model.outputs if one.name in site.model.initial_names]
     for started in (site.model.all_states, outputs):
-        described |= {v.name: (v.unit, f"{v.description} at the start") for v in started}
+        known |= {v.name: (v.unit, f"{v.description} at the start") for v in started}
+    if name not in known:
+        whole, _, part = name.rpartition("_")
+        unit, text = known.get(whole, ("1", ""))
+        known[name] = (unit, f"{text}, {part}") if text else ("1", name.replace("_", " "))
+    return known[name]
+
+
+def _values(data: xr.Dataset, found: CalibrationResult, name: str, errors: dict[str, float]) -> xr.Dataset:
+    """Adds what was calibrated."""
+    site: Site = found.sites[name]
     prior = prior_values(site)
     for item in site.transforms.items:
-        unit, text = described.get(item.name, ("1", item.name.replace("_", " ")))
+        unit, text = described(site, item.name)
         key = item.name
         if key in data and key in {s.name for s in site.model.all_states}:
             key = f"initial_{key}"
@@ -134,7 +155,7 @@ def _probes(data: xr.Dataset, solution: Solution, probes: Sequence[Observation],
     return data
 
 
-def _series(data: xr.Dataset, solution: Solution, one: Observation, key: str, start: object) -> xr.Dataset:
+def _series(data: xr.Dataset, solution: Solution, one: Observation, key: str, start: object, use: str) -> xr.Dataset:
     """Adds a series with a dimension of its own: times, or the ends of windows and their bounds."""
     windows = one.kind != "value"
     when, about = _axis(solution, one.times[:, 1] if windows else one.times, start)
@@ -147,9 +168,11 @@ def _series(data: xr.Dataset, solution: Solution, one: Observation, key: str, st
         )
     data = data.assign_coords({axis: (axis, when, about)})
     unit = unit_of(solution.model, one) or "1"
+    where: dict[str, object] = {"cell": one.cell} if one.cell is not None else {}
     for kind, values in (("observed", one.values), ("simulated", one.simulated(solution))):
         row = values.detach().numpy().reshape(-1, len(when))[0]
-        data[f"{key}_{kind}"] = ((axis,), row, {"units": unit, "long_name": f"{one.what}, {kind}"})
+        text = {"units": unit, "long_name": f"{one.what}, {kind}", "quantity": one.name, "use": use}
+        data[f"{key}_{kind}"] = ((axis,), row, {**text, **where})
     return data
 
 

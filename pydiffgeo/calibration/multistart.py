@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,15 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..arrays import Array, Json
-from ..engines.interrupts import saved_when_stopped
+from ..engines.interrupts import restores_grad_mode, saved_when_stopped
 from ..errors import DataError, InputError, PydiffgeoError, SolverError
 from ..observe import SAME
+from ..scheduling import Scheduler
 from .checkpoint import Checkpoint
 from .keeper import COSTS, REFINING, Keeper
-from .objective import SQUARES, defined
+from .loss_terms import told
+from .many_sites import Folder, SitesByName, over_workers
+from .objective import SQUARES, defined, squares
 from .progress import Progress, Step
 from .result import CalibrationResult, apart
 from .search import State, spread
@@ -39,8 +43,9 @@ HISTORIES = {"loss_history": "best_loss", "tuning_history": "best_tuning"}
 PARTS, MOST = 5, 100
 
 
+@restores_grad_mode
 def calibrate(
-    sites: Sequence[Site],
+    sites: Sequence[Site] | Mapping[str, Callable[[], Site]],
     strategy: Strategy | None = None,
     *,
     checkpoint: str | Path | None = None,
@@ -48,33 +53,57 @@ def calibrate(
     progress: bool = True,
     callback: Callable[[Step], None] | None = None,
     identity: Mapping[str, Json] | None = None,
+    scheduler: Scheduler = None,
 ) -> CalibrationResult:
     """Finds the values of each site that make its loss smallest.
 
     Args:
-        sites: one or several, each with a name of its own.
+        sites: one or several, each with a name of its own; or by their names what makes them, such as
+            `functools.partial(read, name)`: with a scheduler, sites are then made by its workers, and only that is sent.
         strategy: how the search goes.
-        checkpoint: a file that is kept up to date, for a run that is interrupted; it stays when all is done.
+        checkpoint: a file that is kept up to date, for a run that is interrupted; it stays when all is done. With a
+            scheduler a folder, which gets a file for each site that is done.
         resume: go on from the checkpoint, if there is one; else start anew.
         progress: print step, loss and time left to the standard error.
-        callback: called after each step.
+        callback: called after each step; with a scheduler, after the last step of each site.
         identity: what must be the same for a checkpoint to be of use, besides the data; the strategy if None.
+        scheduler: the address of a Dask scheduler, a number of worker processes to start here, a `distributed` cluster or
+            client: sites are then calibrated side by side, each as it would be here, and what is lost with a worker is
+            begun again by another; see `scheduling.each`. None calibrates them here, one after the other.
 
     Raises:
         InputError: two sites have the same name, the method fits the loss of none, or all are wrong in some way.
         DataError: the checkpoint cannot be used, or its folder is not there. SolverError: no site could be calibrated.
+        SchedulerError: the scheduler cannot be reached, or was lost. MissingPackageError: Dask is not installed.
         KeyboardInterrupt: after the checkpoint is written, as for any error; the message says how to go on.
     """
     strategy = strategy or Strategy()
-    named = {site.name: site for site in sites}
-    if not named or len(named) < len(sites):
+    sources = dict(sites) if isinstance(sites, Mapping) else {site.name: site for site in sites}
+    if not sources or len(sources) < len(sites):
         raise InputError("give at least one site, and each a name of its own")
-    losses = {site.loss for site in sites}
-    if strategy.method == "gauss_newton" and not losses & {*SQUARES}:
-        raise InputError(f"gauss_newton needs a loss that is a sum of squares, {list(SQUARES)}, not {sorted(losses)}")
+    path = None if checkpoint is None else Path(checkpoint)
+    same: Mapping[str, Json] = identity if identity is not None else {"strategy": asdict(strategy)}
+    if scheduler is not None:
+        report = Progress(progress, 0.0, None)
+        found, wrong = over_workers(
+            scheduler,
+            sources,
+            strategy,
+            _searched,
+            partial(_check, strategy),
+            Folder(path, {"pydiffgeo": __version__, **same}),
+            resume=resume,
+            report=report,
+            callback=callback,
+        )
+        return _result(SitesByName(sources), found, wrong)
+    named = {**SitesByName(sources)}
+    if strategy.method == "gauss_newton" and not any(squares(site.loss) for site in named.values()):
+        losses = sorted({told(site.loss) for site in named.values()})
+        raise InputError(f"gauss_newton needs a loss that is a sum of squares, {list(SQUARES)}, not {losses}")
     same = identity if identity is not None else {"strategy": asdict(strategy)}
     keep = Keeper(
-        None if checkpoint is None else Path(checkpoint),
+        path,
         {"pydiffgeo": __version__, **same, "data": {name: site.fingerprint for name, site in named.items()}},
         resume,
     )
@@ -107,14 +136,37 @@ def calibrate(
         if len(mistakes) < len(named):
             # Else nothing has been found that would be lost.
             keep.save()
-    why = {**keep.now.failed, **{name: _of_site(name, error) for name, error in mistakes.items()}}
+    return _result(named, keep.now, mistakes)
+
+
+def _result(named: Mapping[str, Site], found: Checkpoint, mistakes: Mapping[str, InputError]) -> CalibrationResult:
+    """What was found of all sites, in their order.
+
+    Raises:
+        SolverError, InputError: nothing was found; says why.
+    """
+    why = {**found.failed, **{name: _of_site(name, error) for name, error in mistakes.items()}}
     failures = {name: why[name] for name in named if name in why}
-    if not keep.now.finished:
+    if not found.finished:
         kinds = {type(error) for error in mistakes.values()} if len(mistakes) == len(named) else {SolverError}
         kind = kinds.pop() if len(kinds) == 1 else InputError
         raise kind(f"no site could be calibrated; {'; '.join(failures.values())}")
-    searched = {name: keep.now.finished[name] for name in named if name in keep.now.finished}
+    searched = {name: found.finished[name] for name in named if name in found.finished}
     return CalibrationResult(named, searched, failures)
+
+
+def _searched(site: Site, strategy: Strategy) -> State:
+    """The final state of the search of one site by itself, which tells nobody and keeps nothing."""
+    keep = Keeper(None, {}, resume=False)
+    _Search(site, strategy, keep, Progress(False, 0.0, None), 1, 1).run()
+    return keep.now.finished[site.name]
+
+
+def _check(strategy: Strategy, site: Site, state: State, path: Path | None) -> None:
+    """Raises `DataError` unless a state that was read from `path` is one of the site."""
+    keep = Keeper(None, {}, resume=False)
+    keep.path = path
+    _Search(site, strategy, keep, Progress(False, 0.0, None), 1, 1).check(state)
 
 
 def _of_site(name: str, error: Exception) -> str:

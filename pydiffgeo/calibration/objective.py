@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import Array
-from ..checks import check_switch, is_pair
+from ..checks import check_switch, is_pair, shown
 from ..errors import BoundsError, InputError, UnknownNameError
 from ..losses.masked import efficiency, mean, paired
 from ..losses.measures import LOSSES, gaussian_log_likelihood, heteroscedastic_log_likelihood
@@ -29,6 +29,7 @@ from ..model import Parameter
 from ..observe import Observation, misfit
 from ..solve import Solution
 from ..transforms import Bounded
+from .loss_terms import Loss, Term, terms_of, told
 
 LIKELIHOODS = ("gaussian", "heteroscedastic")
 MISFITS = (*LIKELIHOODS, "mean_square")
@@ -72,20 +73,48 @@ class Prior:
         return (value - self.mean) / self.spread
 
 
-def check_loss(name: str) -> None:
-    """Raises `UnknownNameError` unless `name` is a loss."""
-    if not isinstance(name, str) or (name not in LOSSES and name not in MISFITS):
-        raise UnknownNameError(f"the loss {name!r} is unknown; there are {[*LOSSES, *MISFITS]}")
+def check_loss(loss: Loss, observations: Sequence[Observation] = ()) -> None:
+    """Raises `UnknownNameError` unless a loss is one, and `InputError` where a term of it is of none of the observations."""
+    if isinstance(loss, tuple) and not (loss and all(isinstance(term, Term) for term in loss)):
+        raise InputError(f"a loss of several terms is a tuple of `Term`, got {shown(loss)}")
+    for term in loss if isinstance(loss, tuple) else (loss,):
+        name = term.loss if isinstance(term, Term) else term
+        known = isinstance(name, str) and (name in LOSSES or name in MISFITS)
+        if not known and not callable(name):
+            raise UnknownNameError(f"the loss {name!r} is unknown; there are {[*LOSSES, *MISFITS]}")
+        if isinstance(term, Term) and observations and not term.chosen(observations):
+            seen = sorted({one.name for one in observations})
+            raise InputError(f"the loss {term} is of nothing that is observed; observed are {seen}")
 
 
-def loss(solution: Solution, observations: Sequence[Observation], name: str) -> Tensor:
+def squares(loss: Loss) -> bool:
+    """Whether a loss is a sum of squares, for which Gauss-Newton steps are defined."""
+    return all(term.loss in SQUARES for term in loss) if isinstance(loss, tuple) else loss in SQUARES
+
+
+def likelihood(loss: Loss) -> bool:
+    """Whether a loss is minus the logarithm of a likelihood with errors as stated."""
+    if isinstance(loss, tuple):
+        return all(term.loss in LIKELIHOODS and term.weight == 1 for term in loss)
+    return loss in LIKELIHOODS
+
+
+def power(loss: Loss) -> int | None:
+    """The entry of `POWERS` of a loss, where it has one."""
+    return POWERS.get(loss) if isinstance(loss, str) else None
+
+
+def loss(solution: Solution, observations: Sequence[Observation], name: Loss) -> Tensor:
     """The loss of each member, `(members,)`, which must all have been solved.
 
     A misfit weighs each observation by its error (see `observe.misfit`). Any other measure is that of each
     series, of which the mean is taken; the efficiency "nse" is that of the series in units of its error, which
-    changes nothing unless errors differ within it (see `observe.even_years`).
+    changes nothing unless errors differ within it (see `observe.even_years`). Terms are added up by their weights.
     """
-    if name in MISFITS:
+    if isinstance(name, tuple):
+        parts = [term.weight * loss(solution, seen, term.loss) for term, seen in terms_of(name, observations)]
+        return torch.stack(parts).sum(0)
+    if not isinstance(name, str) or name in MISFITS:
         return misfit(solution, observations, likelihood=name).reshape(-1)  # type: ignore[arg-type]
     measure = LOSSES[name]
     scales = [one.error if name == "nse" else 1.0 for one in observations]
@@ -93,25 +122,30 @@ def loss(solution: Solution, observations: Sequence[Observation], name: str) -> 
     return torch.stack(each).mean(0).reshape(-1)
 
 
-def defined(observations: Sequence[Observation], name: str) -> bool:
+def defined(observations: Sequence[Observation], name: Loss) -> bool:
     """Whether there is a loss over these observations: most need several in each series, that differ."""
+    if isinstance(name, tuple):
+        return all(defined(term.chosen(observations), term.loss) for term in name)
     try:
         for one in observations:
             seen = torch.nan_to_num(one.values)
-            if name in LOSSES:
+            if isinstance(name, str) and name in LOSSES:
                 LOSSES[name](seen, one.values)
             else:
                 paired(seen, one.values, fewest=1)
     except InputError:
         return False
-    return True
+    return bool(observations)
 
 
-def residuals(solution: Solution, observations: Sequence[Observation], name: str) -> Tensor:
+def residuals(solution: Solution, observations: Sequence[Observation], name: Loss) -> Tensor:
     """Residuals `(members, n)` whose squares add up to the loss, but for a constant of the Gaussian misfit.
 
-    Gaps have residuals of zero. The name must be in `SQUARES`.
+    Gaps have residuals of zero. The loss must be one of `squares`.
     """
+    if isinstance(name, tuple):
+        chosen = terms_of(name, observations)
+        return torch.cat([term.weight**0.5 * residuals(solution, seen, term.loss) for term, seen in chosen], dim=1)
     parts = []
     for one in observations:
         scale = one.error if name == "nse" else 1.0
@@ -132,8 +166,10 @@ def residuals(solution: Solution, observations: Sequence[Observation], name: str
     return torch.cat([p.reshape(-1, p.shape[-1]) for p in parts], dim=1)
 
 
-def least(observations: Sequence[Observation], name: str) -> float:
+def least(observations: Sequence[Observation], name: Loss) -> float:
     """The loss of a simulation that equals the observations; what exceeds it does not depend on their unit."""
+    if isinstance(name, tuple):
+        return sum(term.weight * least(seen, term.loss) for term, seen in terms_of(name, observations))
     if name not in LIKELIHOODS:
         return 0.0
     total = 0.0
@@ -146,15 +182,20 @@ def least(observations: Sequence[Observation], name: str) -> float:
     return total
 
 
-def check_priors(name: str, series: int) -> None:
+def check_priors(name: Loss, series: int) -> None:
     """Raises `InputError` unless the loss, over so many series, says what a prior weighs against it."""
+    if isinstance(name, tuple) and not likelihood(name):
+        raise InputError(
+            f"the loss {told(name)} is no likelihood, so priors have no weight against it: of several terms each must be one of "
+            f"{[*LIKELIHOODS]}, of weight 1"
+        )
     if name == "rmse" and series > 1:
         raise InputError(
             "a mean of several rmse is no likelihood, so priors have no weight against it; take mse or mean_square"
         )
-    if name not in LIKELIHOODS and name not in POWERS:
+    if not likelihood(name) and power(name) is None:
         raise InputError(
-            f"the loss {name!r} says nothing of how errors are distributed, so priors have no weight against it; take one "
+            f"the loss {told(name)!r} says nothing of how errors are distributed, so priors have no weight against it; take one "
             f"of {[*POWERS, *LIKELIHOODS]}, or leave the priors out"
         )
 
@@ -177,17 +218,17 @@ def count(observations: Sequence[Observation]) -> int:
     return sum(int((~torch.isnan(one.values)).sum()) for one in observations)
 
 
-def with_priors(total: Tensor, z: Tensor, name: str, observed: int) -> Tensor:
+def with_priors(total: Tensor, z: Tensor, name: Loss, observed: int) -> Tensor:
     """Minus the log posterior `(members,)`, but for a constant, of a loss over so many observations and of deviations from
     priors `(members, priors)`; see the top of this file.
     """
-    if name in POWERS:
-        total = observed / POWERS[name] * torch.log(total.clamp(min=NOTHING))
+    if (p := power(name)) is not None:
+        total = observed / p * torch.log(total.clamp(min=NOTHING))
     return total + 0.5 * (z**2).sum(-1)
 
 
 def squares_with_priors(
-    r: Tensor, jacobian: Tensor, z: Tensor, slopes: Tensor, name: str, observed: int
+    r: Tensor, jacobian: Tensor, z: Tensor, slopes: Tensor, name: Loss, observed: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """As `with_priors`, of a loss in `SQUARES` less its `least`, with gradient and normal matrix for Gauss-Newton steps.
 
@@ -206,18 +247,18 @@ def squares_with_priors(
     if not z.shape[-1]:
         return total, 2 * along, data
     towards, prior = torch.einsum("mrn,mr->mn", slopes, z), torch.einsum("mrn,mrk->mnk", slopes, slopes)
-    weight = 0.5 * observed / total.clamp(min=NOTHING) if name in POWERS else torch.ones_like(total)
+    weight = 0.5 * observed / total.clamp(min=NOTHING) if power(name) is not None else torch.ones_like(total)
     gradient = 2 * weight[:, None] * along + towards
     return with_priors(total, z, name, observed), gradient, weight[:, None, None] * data + 0.5 * prior
 
 
-def gains(loss: Array, observations: Sequence[Observation], name: str, priors: bool) -> Array:
+def gains(loss: Array, observations: Sequence[Observation], name: Loss, priors: bool) -> Array:
     """What the gains of a search are parts of, `(members,)`: the loss, or what of it does not depend on units.
 
     Of a likelihood that is what exceeds `least`; of the logarithm of a loss a change by that part of the loss itself.
     """
-    if priors and name in POWERS:
-        return np.full(len(loss), count(observations) / POWERS[name])
+    if priors and (p := power(name)) is not None:
+        return np.full(len(loss), count(observations) / p)
     return np.asarray(np.abs(loss - least(observations, name)))
 
 
@@ -226,7 +267,7 @@ def deviations(values: Mapping[str, Tensor], priors: Mapping[str, Prior]) -> Ten
     return torch.cat([prior.deviation(values[name]) for name, prior in priors.items()], dim=1)
 
 
-def check_units(name: str, units: Mapping[str, str]) -> None:
+def check_units(name: object, units: Mapping[str, str]) -> None:
     """Raises `InputError` where a loss would add up numbers of different units, given by what was observed."""
     if name in DIMENSIONAL and len({*units.values()}) > 1:
         listed = ", ".join(f"{what} ({unit})" for what, unit in units.items())

@@ -13,7 +13,8 @@ from ..arrays import Array
 from ..errors import InputError
 from ..solve import Solution
 from ..transforms import nearest_bound
-from .objective import LIKELIHOODS, POWERS, count
+from .loss_terms import Loss, told
+from .objective import count, likelihood, power
 from .search import State
 from .site import Site
 
@@ -56,16 +57,17 @@ class CalibrationResult:
         Raises:
             InputError: the loss is a likelihood, parts of which mean nothing.
         """
-        if self.sites[site].loss in LIKELIHOODS:
+        if likelihood(self.sites[site].loss):
             raise InputError(
-                f"site {site}: an ensemble needs a loss that is zero at best, not {self.sites[site].loss!r}"
+                f"site {site}: an ensemble needs a loss that is zero at best, not {told(self.sites[site].loss)!r}"
             )
         state = self.searches[site]
         losses = reached(state)
         limit = (1 + within) * losses.min()
         asked = self.sites[site]
-        if asked.priors and not np.isfinite(state["best_tuning"]).any():
-            limit = losses.min() + count(asked.observations) / POWERS[asked.loss] * np.log1p(within)
+        p = power(asked.loss)
+        if asked.priors and p is not None and not np.isfinite(state["best_tuning"]).any():
+            limit = losses.min() + count(asked.observations) / p * np.log1p(within)
         near = [int(i) for i in np.argsort(losses, kind="stable") if losses[i] <= limit]
         x = state["best_x"][near]
         return self.sites[site].values(x[apart(x, len(x))])
@@ -121,9 +123,9 @@ def apart(x: Array, count: int) -> list[int]:
     return chosen
 
 
-def training_loss(name: str, priors: bool) -> str:
+def training_loss(loss: Loss, priors: bool) -> str:
     """What a search makes small, in words."""
-    return f"minus log posterior ({name} and priors)" if priors else f"training loss ({name})"
+    return f"minus log posterior ({told(loss)} and priors)" if priors else f"training loss ({told(loss)})"
 
 
 def prior_values(site: Site) -> dict[str, Tensor]:

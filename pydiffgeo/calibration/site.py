@@ -22,8 +22,8 @@ from ..observe import Observation
 from ..solve import Method, Solution, solve
 from ..tolerances import times_atol
 from ..transforms import Bounded, Transforms, bounded
+from .loss_terms import Loss, terms_of, told
 from .objective import (
-    LIKELIHOODS,
     SQUARES,
     Prior,
     check_loss,
@@ -34,8 +34,10 @@ from .objective import (
     deviations,
     gains,
     least,
+    likelihood,
     loss,
     residuals,
+    squares,
     squares_with_priors,
     with_priors,
 )
@@ -66,7 +68,8 @@ class Site(Made):
             `calibration.objective`). Other losses take no priors.
         tuning: observations that are held back from the loss, for early stopping.
         loss: a loss of `losses.LOSSES`, or a misfit: "gaussian", "heteroscedastic", "mean_square". "mse", "rmse" and
-            "mae" have the unit of the observations, and so take those of one unit only.
+            "mae" have the unit of the observations, and so take those of one unit only. Or several `Term`, whose weighted
+            sum is taken, or a function, see `Term`.
         assemble: turns calibrated values, name -> `(members, 1)`, into parameters of the model, name ->
             `(members, 1)` or `(members, cells)`, where they are not themselves parameters: one value for each
             soil horizon, say. Such values need bounds.
@@ -89,7 +92,7 @@ class Site(Made):
     initial: Mapping[str, Numbers] = field(default_factory=dict)
     priors: Mapping[str, Prior] = field(default_factory=dict)
     tuning: tuple[Observation, ...] = ()
-    loss: str = "mean_square"
+    loss: Loss = "mean_square"
     assemble: Callable[[Values], Mapping[str, Numbers]] | None = None
     logarithmic: tuple[str, ...] = ()
     warmup: float = 0.0
@@ -125,8 +128,10 @@ class Site(Made):
             for key in ("observations", "tuning"):
                 what = "observations" if key == "observations" else "observations for tuning"
                 object.__setattr__(self, key, after_warmup(getattr(self, key), self.times, self.warmup, what))
-            units = {o.what: unit_of(self.model, o) for o in self.observations}
-            check_units(self.loss, {what: unit for what, unit in units.items() if unit is not None})
+            check_loss(self.loss, self.observations)
+            for term, seen in terms_of(self.loss, self.observations):
+                units = {o.what: unit_of(self.model, o) for o in seen}
+                check_units(term.loss, {what: unit for what, unit in units.items() if unit is not None})
             self._check_priors()
         except InputError as error:
             raise type(error)(f"site {self.name}: {error}") from error
@@ -280,7 +285,7 @@ class Site(Made):
             raise SolverError(f"site {self.name}: {why}")
         try:
             r, j, z, slopes = (part[0].numpy() for part in parts)
-            stated = self.loss in LIKELIHOODS
+            stated = likelihood(self.loss)
             posterior = covariance(r, j, z, slopes, count(self.observations), stated=stated)
         except InputError as error:
             raise InputError(f"site {self.name}: {error} (calibrated are {list(self.transforms.names)})") from error
@@ -290,8 +295,8 @@ class Site(Made):
         return dict(zip(self.transforms.names, spread.tolist(), strict=True))
 
     def _need_squares(self) -> None:
-        if self.loss not in SQUARES:
-            raise InputError(f"this needs a loss that is a sum of squares: one of {list(SQUARES)}, not {self.loss!r}")
+        if not squares(self.loss):
+            raise InputError(f"this needs a loss that is a sum of squares: of {list(SQUARES)}, not {told(self.loss)!r}")
 
     def _loss(self, solution: Solution, values: Values, good: Tensor) -> Tensor:
         kept = solution.select(good)
@@ -327,7 +332,9 @@ class Site(Made):
         value, derivative = jacobian(of, torch.from_numpy(np.array(x)), mode="forward")
         good = solved[-1].ok.reshape(-1, 1)
         value, derivative = torch.where(good, value, 0.0), torch.where(good.unsqueeze(-1), derivative, 0.0)
-        lengths = [sum(o.values.shape[-1] for o in self.observations), len(self.priors)]
+        # Several terms may be of the same observations.
+        seen = terms_of(self.loss, self.observations)
+        lengths = [sum(o.values.shape[-1] for _, chosen in seen for o in chosen), len(self.priors)]
         r, z, late = (part.detach() for part in value.tensor_split((lengths[0], sum(lengths)), 1))
         j, slopes, _ = (part.detach() for part in derivative.tensor_split((lengths[0], sum(lengths)), 1))
         held_back: Array | None = None

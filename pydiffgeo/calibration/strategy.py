@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ..checks import check_positive, check_whole, check_within
 from ..errors import InputError
 from .least_squares import GaussNewton
-from .objective import SQUARES
+from .loss_terms import Loss
+from .objective import squares
 from .search import BFGS, LBFGS, Adam, Search
 
 METHODS = ("auto", "bfgs", "lbfgs", "gauss_newton", "adam")
@@ -59,11 +60,11 @@ class Strategy:
             if getattr(self, fewer) > getattr(self, more):
                 raise InputError(f"{fewer} must be at most {more} ({getattr(self, more)}), got {getattr(self, fewer)}")
 
-    def search(self, loss: str, values: int) -> Search:
+    def search(self, loss: Loss, values: int) -> Search:
         """The method, ready to start, for a loss of so many calibrated values."""
         method = self.method
         if method == "auto":
-            method = "gauss_newton" if loss in SQUARES and values <= FEW else "bfgs"
+            method = "gauss_newton" if squares(loss) and values <= FEW else "bfgs"
         if method == "adam":
             return Adam(self.learning_rate, patience=self.patience)
         if method == "gauss_newton":

@@ -54,8 +54,8 @@ class Trial(TypedDict, total=False):
 def examine(install: bool = False) -> int:
     """Prints a report; returns 0 where at least one engine solves and differentiates, else 1.
 
-    `install` lets juliapkg fetch and build the Julia packages first, which takes minutes; where that
-    fails, 1 is returned.
+    `install` lets juliapkg fetch and build the Julia packages first, and Julia itself where none that can be used is found,
+    which takes minutes; where that fails, 1 is returned.
     """
     _versions()
     installed = _julia(install)
@@ -96,6 +96,8 @@ def _julia(install: bool) -> bool:
             print(f"  {name}={os.environ[name]}")
     installed = True
     if install and session.missing() is not None:
+        if place := session.own_julia():
+            print(f"  juliapkg looks for a Julia to download to {place}, and says how far it is", flush=True)
         print("  installing the packages, this takes some minutes the first time ...", flush=True)
         try:
             session.install()

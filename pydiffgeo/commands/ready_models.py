@@ -32,13 +32,13 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[: SHOWN - 1] if more else names) + more
 
 
-def write_template(model: str, file: str | None, *, code: bool) -> None:
-    """Writes a configuration of a model to a file, or to the console.
+def write_template(model: str, file: str | None, *, code: bool, calibrate: bool = False) -> None:
+    """Writes a configuration of a model to a file, or to the console; `calibrate`: with the tables of a calibration.
 
     Raises:
         DataError: there is no such model, or the file is there already.
     """
-    text = template(model, code=code, folder=Path.cwd())
+    text = template(model, code=code, folder=Path.cwd(), calibrate=calibrate)
     if file is None:
         print(text, end="")
         return
@@ -48,4 +48,4 @@ def write_template(model: str, file: str | None, *, code: bool) -> None:
     if not target.parent.is_dir():
         raise DataError(f"{target}: there is no folder {target.parent}")
     write_whole(target, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
-    print(f"wrote {target}; next: pydiffgeo run {target}")
+    print(f"wrote {target}; next: pydiffgeo {'calibrate' if calibrate else 'run'} {target}")

@@ -44,6 +44,7 @@ class Options:
 
     `atols` are absolute tolerances of states and integrated fluxes by name, none where `atol`, the least, is that of all.
     `memory` bounds, in bytes, what is kept for the adjoint, all members together; beyond it, steps are taken again.
+    `step` is the longest step of implicit Euler; None with other solvers, which choose their steps.
     `max_seconds` bounds each call of `forward`, `backward` and `tangent`, all members together.
     """
 
@@ -57,6 +58,7 @@ class Options:
     memory: float = 4e8
     max_seconds: float = float("inf")
     atols: tuple[tuple[str, float], ...] = ()
+    step: float | None = None
 
     def tighter(self, share: float) -> Options:
         """The same with a share of all tolerances."""
@@ -123,6 +125,8 @@ class Stats(TypedDict):
     backward_seconds: float
     """Time of all adjoint passes so far; `tangent_seconds` that of forward mode."""
     tangent_seconds: float
+    step: float | None
+    """The longest step, where its size was asked for: with the solver `implicit_euler`, which does not control its error."""
     steps: list[int] | None
     """Steps of each member; None where the engine does not count them (SUNDIALS)."""
     rejections: list[int] | None
@@ -174,6 +178,7 @@ def make_stats(
         forward_seconds=0.0,
         backward_seconds=0.0,
         tangent_seconds=0.0,
+        step=None,
         steps=None,
         rejections=None,
         lockstep=0,

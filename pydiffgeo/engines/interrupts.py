@@ -10,7 +10,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from types import FrameType
+from typing import ParamSpec, TypeVar
+
+import torch
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _seen = threading.Event()
 
@@ -81,3 +88,21 @@ def saved_when_stopped(
         raise
     finally:
         close()
+
+
+def restores_grad_mode(work: Callable[P, T]) -> Callable[P, T]:
+    """A function after which gradients are recorded as before it, wherever Ctrl-C ends it.
+
+    PyTorch's own context managers are written in Python: Ctrl-C as one of them ends would leave the whole process
+    without gradients.
+    """
+
+    @wraps(work)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        before = torch.is_grad_enabled()
+        try:
+            return work(*args, **kwargs)
+        finally:
+            torch.set_grad_enabled(before)
+
+    return guarded

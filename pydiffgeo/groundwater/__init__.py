@@ -14,6 +14,7 @@ from ..processes.groundwater.conditions import (
     Well,
 )
 from .budgets import budget, capture, drawdown
+from .pilot_points import PilotPoints, pilot_points
 from .steady_flow import steady
 
 __all__ = [
@@ -22,11 +23,13 @@ __all__ = [
     "Evapotranspiration",
     "GeneralHead",
     "GivenHead",
+    "PilotPoints",
     "Recharge",
     "River",
     "Well",
     "budget",
     "capture",
     "drawdown",
+    "pilot_points",
     "steady",
 ]

@@ -1,4 +1,4 @@
-"""Basins and their daily runoff: data of CAMELS-US, Caravan and CF files, calibration by a TOML file, scores, baselines.
+"""Basins and their daily runoff: data of CAMELS-US, Caravan and CF files, calibration by a TOML file, scores.
 
 data = dg.hydrology.open_camels("basin_dataset_public_v1p2", basins=["12010000"], product="daymet")
 data = dg.hydrology.open_caravan("Caravan", basins=["camels_12010000"])
@@ -6,7 +6,6 @@ data = dg.hydrology.open_cf("basins.nc", variables={"runoff": "discharge"})
 dg.hydrology.calibrate_file("basin.toml")
 """
 
-from . import baselines
 from .base_flow import base_flow_index
 from .basin import BasinData
 from .calibrate.check_toml import check_file
@@ -17,6 +16,10 @@ from .data.basins_as_sites import site_data
 from .data.camels import open_camels
 from .data.caravan import open_caravan
 from .data.cf import open_cf
+from .data.collection import open_collection
+from .data.evaporative_demand import potential_evaporation
+from .data.gauges import open_grdc, open_usgs
+from .data.point_series import open_ismn, open_wells
 from .named_models import basin_model
 from .prediction_dataset import predictions
 from .years import even_years
@@ -24,7 +27,6 @@ from .years import even_years
 __all__ = [
     "BasinData",
     "base_flow_index",
-    "baselines",
     "basin_data",
     "basin_model",
     "calibrate_file",
@@ -34,6 +36,12 @@ __all__ = [
     "open_camels",
     "open_caravan",
     "open_cf",
+    "open_collection",
+    "open_grdc",
+    "open_ismn",
+    "open_usgs",
+    "open_wells",
+    "potential_evaporation",
     "predictions",
     "read_settings",
     "site_data",

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..baselines import Climatology, LinearRegression, Persistence
 from ..errors import InputError
 from ..losses.measures import MEASURES
-from .baselines import Climatology, LinearRegression, Persistence
 from .basin import BasinData
 
 SCORES = ("nse", "kge", "bias", "rmse", "log_nse", "fhv", "flv")

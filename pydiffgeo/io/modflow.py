@@ -66,7 +66,7 @@ def open_modflow(folder: str | Path) -> ModflowAquifer:
     """The groundwater flow model in a folder of MODFLOW 6 (`mfsim.nam`), as an `Aquifer`.
 
     Read are DIS, NPF, STO, IC, CHD, GHB, RIV, DRN, WEL, RCH and EVT (lists or arrays); OC and OBS have no effect. Newton's
-    formulation becomes `upstream=True`, VARIABLECV `vertical="saturated"`. What differs from MODFLOW: elastic storage
+    formulation becomes `upstream=True`, VARIABLECV `vertical="saturated"`, with DEWATERED "dewatered". What differs from MODFLOW: elastic storage
     below a water table is left out, time steps are those of the solver, and a well that is not reduced ends with the last
     hundredth of the water of its cell.
 
@@ -143,7 +143,7 @@ class _Reader:
             boundaries=[s.condition for s in stresses],
             mean=self._mean(),
             upstream=newton,
-            vertical=self._vertical(kinds),
+            vertical=self._vertical(),
             pinched=domain < 0 if (domain < 0).any() else None,
             perched=bool(self._option(self.model.npf, "perched")),
             units=self._units(),
@@ -202,11 +202,11 @@ class _Reader:
             raise DataError(f"package NPF: averaging {given!r} is not supported; known are {[*AVERAGING][1:]}")
         return AVERAGING[name]
 
-    def _vertical(self, kinds: list[Kind]) -> Any:
+    def _vertical(self) -> Any:
         options = self._option(self.model.npf, "cvoptions")
         words = [str(w).lower() for row in (options if options is not None else ()) for w in row]
-        if any("dewatered" in w for w in words) and "convertible" in kinds[1:]:
-            raise DataError("package NPF: option DEWATERED is supported where all layers below the first are confined")
+        if any("dewatered" in w for w in words):
+            return "dewatered"
         return "saturated" if words else "constant"
 
     def _conductivity(self) -> dict[str, Array]:

@@ -15,6 +15,7 @@ from ..days import moment
 from ..errors import DataError
 from ..model import CoupledModel, IntegratedFlux, Model, Output, Parameter, State
 from ..solve import Solution
+from .geometry import geometry
 from .units import UNSTATED
 
 # Names of the CF table for variables of ready models: (model, kind, name, unit) -> standard name. Another model may
@@ -50,7 +51,7 @@ def solution_dataset(
         start: date of time zero of the model; without it, times are numbers in the unit of the model.
         members: labels of the batch, such as basins; numbers where not given.
         length_unit: of the coordinates of the cells; where not given, that of the head, which has the same as the
-            depth by Darcy's law. Of a model without a head nobody knows, and a comment says so.
+            depth by Darcy's law, or of the depth of water. Of a model with neither nobody knows, and a comment says so.
 
     Returns:
         Dataset with the dimensions `(member, time, cell)`; `member` only where there is a batch,
@@ -82,9 +83,9 @@ def solution_dataset(
         coordinates["member"] = ("member", labels, named)
     elif members is not None:
         raise DataError("members are named, but the solution has no batch")
+    unit = length_unit or _length_unit(model)
+    of_length = {"units": unit} if unit else {"comment": UNSTATED}
     if model.graph.cells > 1:
-        unit = length_unit or _length_unit(model)
-        of_length = {"units": unit} if unit else {"comment": UNSTATED}
         for name, centres in model.graph.coordinates.items():
             coordinates[name] = ("cell", centres, {**of_length, "long_name": f"{name} of the centre of the cell"})
         if (named_cells := model.graph.labels) is not None:
@@ -92,6 +93,7 @@ def solution_dataset(
             ids = [*named_cells] if whole else [str(label) for label in named_cells]
             coordinates["cell"] = ("cell", ids, {"long_name": "name of the cell", **({"units": "1"} if whole else {})})
 
+    data |= {name: entry for name, entry in geometry(model, of_length).items() if name not in coordinates}
     lead = ("member",) if solution.batched else ()
     variables = [*_variables(solution)]
     names = [name for _, name, *_ in variables]
@@ -104,7 +106,9 @@ def solution_dataset(
             attributes["standard_name"] = STANDARD_NAMES[key]
         if kind == "flux":
             attributes["cell_methods"] = "interval: sum"
-        single = names.count(name) == 1 and name not in coordinates
+            if isinstance(declared, IntegratedFlux) and declared.balance:
+                attributes["direction"] = "in" if declared.balance > 0 else "out"
+        single = names.count(name) == 1 and name not in coordinates and name not in data
         data[name if single else f"{kind}_{name}"] = (dims, values.reshape(shape), attributes)
     closures = solution.balances if len(times) > 1 else {}
     for unit, error in closures.items():
@@ -159,9 +163,9 @@ def _dimensions(model: Model) -> tuple[Names, Names, dict[str, tuple[str, ...]]]
 
 
 def _length_unit(model: Model) -> str | None:
-    """The unit of a head of the model; None where it has none."""
+    """The unit of a head, or depth of water, of the model; None where it has none."""
     declared: Sequence[State | Output] = (*model.all_states, *model.outputs)
-    unit = next((str(v.unit) for v in declared if v.name == "head"), None)
+    unit = next((str(v.unit) for v in declared if v.name in ("head", "depth")), None)
     return unit if unit in LENGTHS else None
 
 

@@ -2,6 +2,7 @@
 
 from .aquifer import Aquifer
 from .bucket_kit import Flux, Store, buckets
+from .catchment import Catchment
 from .diffusion_raster import DiffusionRaster
 from .exphydro import ExpHydro
 from .gr4j import GR4J
@@ -13,6 +14,7 @@ from .richards import RichardsColumn
 from .richards_section import RichardsSection
 from .river import River
 from .snow17 import Snow17
+from .solute_aquifer import SoluteAquifer
 from .solute_column import SoluteColumn
 from .vegetated_column import VegetatedColumn
 from .water_heat_column import WaterHeatColumn
@@ -21,6 +23,7 @@ __all__ = [
     "GR4J",
     "HBV",
     "Aquifer",
+    "Catchment",
     "DiffusionRaster",
     "ExpHydro",
     "Flux",
@@ -31,6 +34,7 @@ __all__ = [
     "RichardsSection",
     "River",
     "Snow17",
+    "SoluteAquifer",
     "SoluteColumn",
     "Store",
     "VegetatedColumn",

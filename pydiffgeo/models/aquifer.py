@@ -51,7 +51,7 @@ def Aquifer(
     boundaries: Sequence[Condition] = (),
     mean: Literal["harmonic", "logarithmic", "amt-lmk", "amt-hmk"] = "harmonic",
     upstream: bool = True,
-    vertical: Literal["constant", "saturated"] = "constant",
+    vertical: Literal["constant", "saturated", "dewatered"] = "constant",
     perched: bool = False,
     pinched: ArrayLike | None = None,
     face_flows: bool = False,
@@ -74,7 +74,7 @@ def Aquifer(
             cell loses water. False: the saturated thickness of each cell enters the mean (MODFLOW without Newton); a
             dry cell then takes up very little.
         vertical: conductance between layers: "constant", that of both half cells, or "saturated", where of the upper one
-            only what is saturated resists (VARIABLECV in MODFLOW 6).
+            only what is saturated resists (VARIABLECV in MODFLOW 6), or "dewatered": of the lower one too (DEWATERED).
         perched: what falls on a layer whose head is below its top is driven by the elevation of that top.
         pinched: mask of the grid: places that hold no cell, since a layer thins out, through which the cells above and
             below touch (idomain -1 in MODFLOW 6).
@@ -95,7 +95,7 @@ def Aquifer(
     for each in kinds:
         _choice("kind", each, KINDS)
     _choice("mean", mean, MEANS)
-    _choice("vertical", vertical, ("constant", "saturated"))
+    _choice("vertical", vertical, ("constant", "saturated", "dewatered"))
     if strange := [b for b in boundaries if not isinstance(b, Condition)]:
         raise ModelError(f"Aquifer: boundaries must be conditions such as River or Well, got {strange[0]!r}")
     names = [b.name for b in boundaries]
@@ -105,7 +105,7 @@ def Aquifer(
     places = [cells_of(grid, b) for b in boundaries]
     graph, given = _with_given_heads(plain, boundaries, places)
     store, water_table, layers = storage_of(kinds), {*kinds} != {"confined"}, bool((graph.face["direction"] > 1).any())
-    darcy = Darcy(MEANS[mean], water_table, upstream, layers, vertical == "saturated", perched)
+    darcy = Darcy(MEANS[mean], water_table, upstream, layers, vertical != "constant", vertical == "dewatered", perched)
 
     held = tuple(b for b in boundaries if isinstance(b, GivenHead))
     dries = water_table and layers

@@ -18,6 +18,7 @@ from ..errors import DataError, InputError, UnknownNameError
 from ..io import read_archive, write_archive
 from ..model import Model, TimeSeries
 from ..solve import Settings, Solution, solve
+from .adapt import check_unadapted
 from .learnt import Range, check_mappings, check_tensor, check_widths, learnt_items, period
 from .scaling import NormalScores, Standardise
 from .sites import SiteData
@@ -128,14 +129,11 @@ class ParameterNetwork(torch.nn.Module):
     def normalise(
         self, attributes: Tensor, weather: Tensor | None = None, *, reference: tuple[object, object] | None = None
     ) -> ParameterNetwork:
-        """Learns mean and spread of the inputs from the places for training; they are saved with the network.
+        """Learns mean and spread of the inputs from the places for training, saved with the network; returns it.
 
         Args:
             attributes: `(places, inputs)`. weather: `(places, time, weather inputs)`.
             reference: first and last day of the reference period, see `ParameterNetwork`; kept as it is where not given.
-
-        Returns:
-            The network itself.
         """
         self._check(attributes, weather)
         if self.weather and weather is None:
@@ -310,6 +308,7 @@ class ParameterNetwork(torch.nn.Module):
 
     def save(self, path: str | Path) -> Path:
         """Writes settings, normalisation and weights as plain arrays and JSON; the file appears whole or not at all."""
+        check_unadapted(self)
         about: dict[str, Json] = {"format": FORMAT, "pydiffgeo": __version__, "model": self.model.name}
         about |= {"question": fingerprint(self.model), "learnt": self._learnt, **self.settings}
         arrays = {k: v.detach().cpu().numpy() for k, v in self.state_dict().items()}

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..arrays import Json
-from ..engines.interrupts import held_interrupts, saved_when_stopped
+from ..engines.interrupts import held_interrupts, restores_grad_mode, saved_when_stopped
 from ..engines.ir.structure import fingerprint
 from ..errors import DataError, InputError, SolverError, UnknownNameError
 from ..fingerprint import digest
@@ -40,6 +40,7 @@ SAVE_EVERY = 10.0
 ORDER, WINDOW, NOISE, LAYERS = range(4)
 
 
+@restores_grad_mode
 def train(
     network: ParameterNetwork,
     data: SiteData,

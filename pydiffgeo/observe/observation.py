@@ -32,8 +32,9 @@ class Observation:
         error: standard deviation of the error, in the unit of the values; positive, `()`, `(n,)`, `(batch, 1)` or
             `(batch, n)`.
         relative_error: its growth with the simulated value (1), for the likelihood "heteroscedastic".
-        depth, cell: where values are seen, as in `values_at`; a single cell needs neither.
-        interpolate: as in `flux_sums`.
+        depth, cell: where values are seen, as in `values_at`; a single cell needs neither. Of fluxes that have a value for
+            each cell, face or place of a boundary, `cell` is which of them.
+        interpolate: as in `flux_sums`. label: what the instrument, or its place, is called.
 
     Raises:
         InputError: (or a subclass) when made with values that make no sense; names the observation.
@@ -49,14 +50,15 @@ class Observation:
     depth: Depth = None
     cell: int | None = None
     interpolate: bool = False
+    label: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise InputError(f"an observation needs the name of what is observed, got {self.name!r}")
         if not isinstance(self.kind, str) or self.kind not in ("value", "flux_sum", "flux_mean"):
             raise InputError(f"{self.what}: kind must be 'value', 'flux_sum' or 'flux_mean', got {self.kind!r}")
-        if self.kind != "value" and not (self.depth is None and self.cell is None):
-            raise InputError(f"{self.what}: a flux has neither depth nor cell")
+        if self.kind != "value" and self.depth is not None:
+            raise InputError(f"{self.what}: a flux has no depth")
         if not (self.depth is None or is_number(self.depth) or is_pair(self.depth)):
             raise InputError(f"{self.what}: depth must be a number, or (upper, lower), got {self.depth!r}")
         if not (self.cell is None or is_whole(self.cell)):
@@ -86,6 +88,8 @@ class Observation:
     @property
     def what(self) -> str:
         """The name and where it is seen, for messages and labels."""
+        if self.label:
+            return f"{self.name} at {self.label}"
         where = f" at depth {self.depth}" if self.depth is not None else f" in cell {self.cell}"
         return self.name + (where if self.depth is not None or self.cell is not None else "")
 
@@ -97,7 +101,7 @@ class Observation:
                 raise InputError(f"give the depth or the cell; there are {seen.shape[-1]} of {self.name}")
             return seen
         operator = flux_sums if self.kind == "flux_sum" else flux_means
-        return operator(solution, self.name, self.times, interpolate=self.interpolate)
+        return operator(solution, self.name, self.times, interpolate=self.interpolate, cell=self.cell)
 
 
 def misfit(

@@ -64,7 +64,9 @@ def heads(solution: Solution, times: Numbers, *, depth: Depth = None, cell: int 
     return values_at(solution, "head", times, depth=depth, cell=cell)
 
 
-def flux_sums(solution: Solution, name: str, windows: Numbers, *, interpolate: bool = False) -> Tensor:
+def flux_sums(
+    solution: Solution, name: str, windows: Numbers, *, interpolate: bool = False, cell: int | None = None
+) -> Tensor:
     """Amounts of an integrated flux over windows, which may overlap, leave gaps and have any order.
 
     Args:
@@ -72,6 +74,7 @@ def flux_sums(solution: Solution, name: str, windows: Numbers, *, interpolate: b
         windows: start and end of each, `(n, 2)`, in the time unit of the model.
         interpolate: let windows begin and end between output times, where the cumulative flux is taken as
             linear. Without it the sums are the exact integrals of the solve.
+        cell: which of the cells, faces or places of a boundary, of a flux that has a value for each.
 
     Returns:
         `(..., n)` in the unit of the flux.
@@ -80,13 +83,20 @@ def flux_sums(solution: Solution, name: str, windows: Numbers, *, interpolate: b
         UnknownNameError: the model has no such flux.
         TimeError: a window is empty, lies outside the solved period, or does not begin and end at output
             times while `interpolate` is not set.
-        InputError: the flux is one of each cell, face or place of a boundary.
+        InputError: the flux is one of each cell, face or place of a boundary, and `cell` does not say which, or it is not.
+        BoundsError: there is no such cell.
     """
     if not isinstance(name, str) or name not in solution.fluxes:
         raise UnknownNameError(f"{solution.model.name} has no flux {name!r}; it has {sorted(solution.fluxes)}")
     on = next((f.on for f in solution.model.fluxes if f.name == name), "total")
-    if on != "total":
-        raise InputError(f"flux {name!r} has a value for each {on}; declare a total of what was observed as well")
+    flux = solution.fluxes[name]
+    if (cell is None) != (on == "total"):
+        each = "one value" if on == "total" else f"a value for each {on}; say which cell, or declare a total"
+        raise InputError(f"flux {name!r} has {each}")
+    if cell is not None:
+        if not is_whole(cell) or not -flux.shape[-1] <= cell < flux.shape[-1]:
+            raise BoundsError(f"flux {name!r}: cell {cell} is not one of {flux.shape[-1]}")
+        flux = flux[..., cell]
     edges = check_windows(windows)
     at, weight = _place(solution, edges.reshape(-1), "windows")
     between = (weight > 0) & (weight < 1)
@@ -96,16 +106,19 @@ def flux_sums(solution: Solution, name: str, windows: Numbers, *, interpolate: b
             f"windows must begin and end at output times unless interpolate=True; {first:g} is not one, and "
             f"{int(between.sum())} of {between.size} ends are not"
         )
-    flux = solution.fluxes[name]
     total = torch.cat([torch.zeros_like(flux[..., :1]), flux.cumsum(-1)], dim=-1)
     reached = total.index_select(-1, at) + flux.index_select(-1, at) * torch.from_numpy(weight)
     return reached[..., 1::2] - reached[..., 0::2]
 
 
-def flux_means(solution: Solution, name: str, windows: Numbers, *, interpolate: bool = False) -> Tensor:
+def flux_means(
+    solution: Solution, name: str, windows: Numbers, *, interpolate: bool = False, cell: int | None = None
+) -> Tensor:
     """Means of an integrated flux over windows, `(..., n)`, in its unit per time; see `flux_sums`."""
     edges = check_windows(windows)
-    return flux_sums(solution, name, edges, interpolate=interpolate) / torch.from_numpy(edges[:, 1] - edges[:, 0])
+    return flux_sums(solution, name, edges, interpolate=interpolate, cell=cell) / torch.from_numpy(
+        edges[:, 1] - edges[:, 0]
+    )
 
 
 def depth_weights(solution: Solution, depth: float | tuple[float, float]) -> Array:

@@ -85,21 +85,28 @@ def gross(C_i: Tensor, leaf: Capacity) -> Tensor:
     return (C_i - leaf.G) * _lesser(by_rubisco, by_light, CURVATURE)
 
 
-def stomata(assimilation: Tensor, C_a: Tensor, deficit: Tensor, g_0: Tensor, g_1: Tensor) -> Tensor:
-    """Conductance (Medlyn et al. 2011, Glob. Change Biol. 17, eq 11), `deficit` in kPa and `g_1` in kPa^0.5; `g_0` at night."""
+def stomata(
+    assimilation: Tensor, C_a: Tensor, deficit: Tensor, g_0: Tensor, g_1: Tensor, turgor: Tensor | float = 1.0
+) -> Tensor:
+    """Conductance (Medlyn et al. 2011, Glob. Change Biol. 17, eq 11), `deficit` in kPa and `g_1` in kPa^0.5; `g_0` at night.
+
+    `turgor` is the share to which leaves that lack water open, see `plant_water.turgor`.
+    """
     open_ = 0.5 * (assimilation + torch.sqrt(assimilation**2 + OPENING**2))
-    return g_0 + WATER_BY_CO2 * (1.0 + g_1 / torch.sqrt(torch.clamp(deficit, min=MOIST))) * open_ / C_a
+    return g_0 + WATER_BY_CO2 * turgor * (1.0 + g_1 / torch.sqrt(torch.clamp(deficit, min=MOIST))) * open_ / C_a
 
 
-def exchange(leaf: Capacity, C_a: Tensor, deficit: Tensor, g_0: Tensor, g_1: Tensor) -> Exchange:
+def exchange(
+    leaf: Capacity, C_a: Tensor, deficit: Tensor, g_0: Tensor, g_1: Tensor, turgor: Tensor | float = 1.0
+) -> Exchange:
     """Both at once: the CO2 inside at which as much diffuses in as is assimilated, between its compensation point and night."""
 
     def residual(C_i: Tensor) -> Tensor:
         assimilation = gross(C_i, leaf) - leaf.R_d
-        return (C_a - C_i) * stomata(assimilation, C_a, deficit, g_0, g_1) - WATER_BY_CO2 * assimilation
+        return (C_a - C_i) * stomata(assimilation, C_a, deficit, g_0, g_1, turgor) - WATER_BY_CO2 * assimilation
 
     highest = C_a + WATER_BY_CO2 * leaf.R_d / g_0 + 1.0
     guess = C_a * g_1 / (g_1 + torch.sqrt(torch.clamp(deficit, min=MOIST)))
     C_i = implicit(residual, guess, between=(leaf.G, highest), iterations=12)
     assimilation = gross(C_i, leaf) - leaf.R_d
-    return Exchange(C_i, assimilation, stomata(assimilation, C_a, deficit, g_0, g_1))
+    return Exchange(C_i, assimilation, stomata(assimilation, C_a, deficit, g_0, g_1, turgor))

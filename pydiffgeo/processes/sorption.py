@@ -15,6 +15,21 @@ from ..engines.ir.implicit import implicit
 TRACE = 1e-12
 
 
+def sorbed_linear(c: Tensor, K_d: Tensor) -> Tensor:
+    """Sorbed per mass of soil at a concentration of the water."""
+    return K_d * c
+
+
+def sorbed_langmuir(c: Tensor, K_L: Tensor, S_max: Tensor) -> Tensor:
+    """The same by Langmuir's isotherm."""
+    return S_max * K_L * c / (1.0 + K_L * c)
+
+
+def sorbed_freundlich(c: Tensor, K_F: Tensor, exponent: Tensor) -> Tensor:
+    """The same by Freundlich's isotherm."""
+    return K_F * c**exponent
+
+
 def linear(total: Tensor, water_content: Tensor, bulk_density: Tensor, K_d: Tensor) -> Tensor:
     """Sorbed amount `K_d c` per mass of soil: retardation 1 + bulk_density K_d / water_content."""
     return total / (water_content + bulk_density * K_d)

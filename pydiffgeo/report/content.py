@@ -16,6 +16,7 @@ from ..engines.base import Status
 from ..errors import DataError
 from ..losses.measures import MEASURES
 
+DataArray = xr.DataArray
 SITES = ("basin", "site", "gauge", "gauge_id", "station", "member")
 PLACES = (("longitude", "latitude"), ("gauge_lon", "gauge_lat"), ("lon", "lat"))
 RAIN = ("precipitation", "rain", "rainfall", "prcp")
@@ -52,13 +53,14 @@ class Profile(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A parameter of each site: values `(site,)`, those before calibration, and the bounds of the search."""
+    """A parameter of each site: values `(site,)`, those before calibration, bounds of the search, and standard errors."""
 
     values: Array
     prior: Array | None
     bounds: tuple[float, float] | None
     unit: str
     text: str
+    errors: Array | None
 
 
 def text_of(value: object) -> str:
@@ -123,7 +125,12 @@ class Content:
         if self.site in self.data.coords and self.data[self.site].dims == (self.site,):
             return [text_of(v) for v in self.data[self.site].values]
         count = self.data.sizes.get(self.site)
-        return [str(i) for i in range(count)] if count is not None else [text_of(self.data.attrs.get("basin", "site"))]
+        return [str(i) for i in range(count)] if count is not None else [self._only]
+
+    @property
+    def _only(self) -> str:
+        """What the one site is called."""
+        return text_of(self.data.attrs.get("basin", self.data.attrs.get("site", "site")))
 
     @cached_property
     def pairs(self) -> list[Pair]:
@@ -231,7 +238,9 @@ class Content:
             low, high = (_float(array.attrs.get(k, "")) for k in ("valid_min", "valid_max"))
             bounds = (low, high) if low is not None and high is not None and low < high else None
             prior = self._per_site(before) if fits and before is not None else None
-            parameters[key] = Fitted(self._per_site(array), prior, bounds, unit_of(array), text)
+            spread = self.data.get(f"{key}_standard_error")
+            errors = None if spread is None or not {*spread.dims} <= {self.site} else self._per_site(spread)
+            parameters[key] = Fitted(self._per_site(array), prior, bounds, unit_of(array), text, errors)
         return parameters
 
     def _per_site(self, array: xr.DataArray) -> Array:

@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 
+from ..arrays import Array
 from ..html import table
 from ..plots import loss_curves, parameter_ranges
 from ..transforms import nearest_bound
@@ -36,7 +37,13 @@ def parameters(content: Content) -> str:
         bounds = f"{p.bounds[0]:.4g} to {p.bounds[1]:.4g}" if p.bounds else NONE
         before = [] if not prior else [NONE if p.prior is None else number(median(p.prior))]
         rows.append(
-            [f"{escape(name)}{of_unit(p.unit)}", escape(p.text), bounds, *before, *(_value(v, p) for v in shown)]
+            [
+                f"{escape(name)}{of_unit(p.unit)}",
+                escape(p.text),
+                bounds,
+                *before,
+                *(_value(v, p, e) for v, e in zip(shown, _errors(p, few), strict=True)),
+            ]
         )
     parts = []
     if fitted:
@@ -80,11 +87,17 @@ def _on_bounds(content: Content) -> str:
     return "; ".join(found)
 
 
-def _value(value: float, parameter: Fitted) -> str:
-    """A number, with a mark where it was found on a bound."""
+def _errors(p: Fitted, few: bool) -> Array:
+    """Standard errors of what a row of the table shows, NaN where they are not known."""
+    return p.errors if few and p.errors is not None else np.full(len(p.values) if few else 3, np.nan)
+
+
+def _value(value: float, parameter: Fitted, error: float) -> str:
+    """A number with its standard error where it is known, with a mark where it was found on a bound."""
     found = parameter.bounds is not None and parameter.text.endswith(FOUND) and np.isfinite(value)
     near = nearest_bound(value, *parameter.bounds) if found and parameter.bounds is not None else None
-    return number(value) + ("" if near is None else f' <span title="on its {near} bound">&#9888;</span>')
+    spread = f" &plusmn; {error:.2g}" if np.isfinite(error) else ""
+    return number(value) + spread + ("" if near is None else f' <span title="on its {near} bound">&#9888;</span>')
 
 
 def losses(content: Content) -> str:

@@ -11,8 +11,12 @@ from ..html import page, prose
 from ..io import read_dataset, write_whole
 from .content import Content, text_of
 from .fitting import balance, losses, parameters
+from .instruments import observations
+from .maps import maps
+from .river_figures import rivers
 from .score_tables import score_section, summary
 from .series_figures import profiles, series
+from .simulated import balance_pictures, profiles_at_times, series_of_all
 from .told import told
 
 STYLE = """
@@ -31,7 +35,7 @@ def write_report(result: str | Path, output: str | Path | None = None, *, sites:
     """Writes a result as one self-contained HTML file: figures, tables, provenance and configuration.
 
     Every part is left out whose data are not in the file: pairs of `X_observed` and `X_simulated`, scores and baselines
-    by period, places, parameters, losses, profiles over depth, balances.
+    by period, places, parameters, losses, profiles over depth, maps of a grid, the long profile of a river, balances.
 
     Args:
         result: NetCDF, as `calibrate` or `io.write_dataset` wrote it.
@@ -75,11 +79,15 @@ def render(content: Content, sites: Sequence[str] = ()) -> str:
     parts: dict[str, Callable[[], str]] = {
         "Scores": lambda: score_section(content),
         "Series": lambda: series(content, asked),
-        "Profiles": lambda: profiles(content, asked),
+        "Observations": lambda: observations(content),
+        "Maps": lambda: maps(content),
+        "River": lambda: rivers(content),
+        "Profiles": lambda: "\n".join(filter(None, (profiles(content, asked), profiles_at_times(content)))),
+        "Simulated": lambda: series_of_all(content),
         "Parameters": lambda: parameters(content),
         "What the data tell": lambda: told(content, asked),
         "Losses": lambda: losses(content),
-        "Water balance": lambda: balance(content),
+        "Water balance": lambda: "\n".join(filter(None, (balance_pictures(content), balance(content)))),
     }
     sections = {heading: text for heading, make in parts.items() if (text := make())}
     if not sections:

@@ -8,8 +8,8 @@ from html import escape
 import numpy as np
 
 from ..arrays import Array
+from ..baselines import Comparison, compare
 from ..html import table
-from ..hydrology.baselines import Comparison, compare
 from ..losses.measures import MEASURES
 from ..plots import score_cdf, score_map
 from .content import Content, short_name, title_of, unit_of

@@ -81,7 +81,8 @@ class BasicModel(Bmi):
         for f in model.forcings:
             # Those of a file show what they are at a step once it is taken.
             value = self._forcing.get(f.name, f.default)
-            self._add(f.name, f.unit, np.array([np.nan if isinstance(value, TimeSeries) or value is None else value]))
+            unknown = np.full(_at(value, self._now).size if isinstance(value, TimeSeries) else 1, np.nan)
+            self._add(f.name, f.unit, unknown if isinstance(value, TimeSeries) or value is None else np.array([value]))
         for o in model.outputs:
             self._add(o.name, o.unit, first.outputs[o.name][0].detach().numpy())
         for name, own in self._fluxes.items():
@@ -247,7 +248,7 @@ class BasicModel(Bmi):
 
     def get_grid_type(self, grid: int) -> str:
         found = self._coordinates(grid)
-        return "scalar" if grid == SCALAR else "points" if found else "vector"
+        return "scalar" if grid == SCALAR else "unstructured" if found else "vector"
 
     def get_grid_rank(self, grid: int) -> int:
         found = self._coordinates(grid)
@@ -278,8 +279,16 @@ class BasicModel(Bmi):
         return dest
 
     def get_grid_edge_count(self, grid: int) -> int:
+        """Nodes are the centres of cells, and edges the links between them: what the graph of the model calls faces."""
         self._coordinates(grid)
-        return 0
+        return 0 if grid == SCALAR else len(self._of().model.graph.faces)
+
+    def get_grid_edge_nodes(self, grid: int, edge_nodes: Numbers) -> Numbers:
+        """The two cells of each link, one pair after the other."""
+        if not self.get_grid_edge_count(grid):
+            raise NotImplementedError(f"grid {grid} has no edges")
+        edge_nodes[:] = np.asarray(self._of().model.graph.faces).reshape(-1)
+        return edge_nodes
 
     def get_grid_face_count(self, grid: int) -> int:
         self._coordinates(grid)
@@ -296,9 +305,6 @@ class BasicModel(Bmi):
     def get_grid_origin(self, grid: int, origin: Numbers) -> Numbers:
         raise NotImplementedError("get_grid_origin")
 
-    def get_grid_edge_nodes(self, grid: int, edge_nodes: Numbers) -> Numbers:
-        raise NotImplementedError("get_grid_edge_nodes")
-
     def get_grid_face_edges(self, grid: int, face_edges: Numbers) -> Numbers:
         raise NotImplementedError("get_grid_face_edges")
 
@@ -313,5 +319,7 @@ def _at(series: TimeSeries, time: float) -> Array:
     """The value of a forcing at the start of a step."""
     values, times = np.asarray(series.values, np.float64), np.asarray(series.times)
     if series.kind == "linear":
-        return np.atleast_1d(np.interp(time, times, values))
+        k = min(int(np.searchsorted(times, time, side="right")), len(values) - 1)
+        share = (time - times[k - 1]) / (times[k] - times[k - 1])
+        return np.atleast_1d(values[k - 1] + share * (values[k] - values[k - 1])).ravel()
     return np.atleast_1d(values[min(int(np.searchsorted(times, time, side="right")) - 1, len(values) - 1)])

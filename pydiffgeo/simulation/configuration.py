@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-import importlib
-import inspect
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ..arrays import Array
-from ..errors import DataError, PydiffgeoError
-from ..model import Model
-from ..models.ready import READY
+from ..errors import DataError
+from ..model import ForcingVariable, Model
 from ..toml_table import Table, as_number, as_one_of, as_table, as_text, as_within, read_toml, take_engine
+from .fields import FILE, ZONES, as_field, resolved
+from .making import built
 
 TABLES = ("arguments", "parameters", "initial", "forcing", "times", "solve", "output")
-# A number, or one for each cell.
+# Those that a run has no use for.
+CALIBRATION = ("observations", "places", "sought", "optimiser", "sites")
+# A number, or one for each cell or place, or a field on the grid.
 Numbers = float | Array
 
 
@@ -29,16 +29,18 @@ class FileSettings:
     """Where forcings are, at `path`: NetCDF, Zarr or CSV.
 
     Attributes:
-        time: what the file calls its times. variables: forcing -> name in the file. units: forcing -> unit, where the
-            file states none. linear: whether values are those at the times, with straight lines between them; else
-            each holds from its time to the next.
+        time: what the file calls its times. variables: forcing -> name in the file, or names of one for each cell or
+            place. units: forcing -> unit, where the file states none. linear: whether values are those at the times, with
+            straight lines between them; else each holds from its time to the next. optional: forcings with a default,
+            which the file may lack.
     """
 
     path: Path
     time: str
-    variables: Mapping[str, str]
+    variables: Mapping[str, str | tuple[str, ...]]
     units: Mapping[str, str]
     linear: bool
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,18 @@ class TimeSettings:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A checked configuration; `text` is the file, with what was set beside it."""
+    """A checked configuration; `text` is the file, with what was set beside it, `tables` those that are not of a run.
+
+    Of `files` with forcings the first is the one whose times are those of the run where nothing else is said. `places` are
+    names of cells.
+    """
 
     path: Path
     model: Model
     parameters: Mapping[str, Numbers]
     initial: Mapping[str, Numbers]
-    forcing: Mapping[str, float]
-    file: FileSettings | None
+    forcing: Mapping[str, Numbers]
+    files: tuple[FileSettings, ...]
     times: TimeSettings
     engine: str
     solver: str | None
@@ -72,35 +78,56 @@ class Configuration:
     atol: float
     output: Path
     text: str
+    places: Mapping[str, int] = field(default_factory=dict)
+    tables: Mapping[str, object] = field(default_factory=dict)
 
 
-def read_configuration(path: str | Path, *, overrides: Sequence[str] = (), code: bool = False) -> Configuration:
+def read_configuration(
+    path: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    code: bool = False,
+    changes: Mapping[str, object] | None = None,
+    site: str | None = None,
+) -> Configuration:
     """Reads and checks a configuration; paths in it are relative to its folder.
 
     Args:
         overrides: `key=value` each, which come before what the file says, such as `parameters.K_s=0.1`.
         code: whether `model = "my_package:MyModel"` may import that package, which runs code of the file's author.
+        changes: keys with dots between, such as "parameters.K_s", and what they
+            are instead, as from a table of sites.
 
     Raises:
         DataError: the file cannot be read, or a key is missing, unknown or wrong; names it.
     """
     path = Path(path)
     text, tables = read_toml(path, overrides)
+    for key, value in (changes or {}).items():
+        put(tables, key, value, str(path))
+    if site is not None:
+        tables = {name: _named(value, site) for name, value in tables.items()}
+    known = ("model", *TABLES, *CALIBRATION)
     for name in tables:
-        if name not in ("model", *TABLES):
-            close = difflib.get_close_matches(name, ("model", *TABLES), n=1)
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
-            raise DataError(f"{path}: {name!r} is unknown; {hint}known are model, {', '.join(TABLES)}")
+            raise DataError(f"{path}: {name!r} is unknown; {hint}known are {', '.join(known)}")
 
     def table(name: str) -> Table:
         return Table(path, name, tables.get(name, {}))
 
-    model = _model(path, tables.get("model"), table("arguments"), code)
-    parameters = _numbers(table("parameters"), [p.name for p in model.parameters], model.name)
-    starts = [*(s.name for s in model.all_states), *model.initial_names]
-    initial = _numbers(table("initial"), starts, model.name)
-    forcing, file = _forcing(table("forcing"), model, path.parent)
-    times = _times(table("times"), file is not None)
+    made = built(path, tables.get("model"), table("arguments"), code)
+    model = made.model
+    units = {p.name: p.unit for p in model.parameters}
+    parameters = on_layers(model, _numbers(table("parameters"), units, model.name))
+    _once(table("parameters"), parameters, made.parameters)
+    starts = {o.name: o.unit for o in model.outputs if o.name in model.initial_names}
+    starts |= {name: "" for name in model.initial_names if name not in starts}
+    units = {s.name: s.unit for s in model.all_states} | starts
+    initial = on_layers(model, _numbers(table("initial"), units, model.name))
+    forcing, files = _forcing(table("forcing"), model, made.forcing)
+    times = _times(table("times"), bool(files))
     solve = table("solve")
     engine, solver = take_engine(solve)
     rtol = solve.take("rtol", lambda v: as_within(v, 1e-14, 1), "a positive number below 1", 1e-6)
@@ -111,103 +138,141 @@ def read_configuration(path: str | Path, *, overrides: Sequence[str] = (), code:
         "file", lambda v: path.parent / as_text(v), "the name of the result, a NetCDF file", path.with_suffix(".nc")
     )
     output.finish()
+    others = {name: tables[name] for name in CALIBRATION if name in tables}
     return Configuration(
-        path, model, parameters, initial, forcing, file, times, engine, solver, rtol, atol, result, text
+        path,
+        model,
+        {**made.parameters, **parameters},
+        initial,
+        forcing,
+        files,
+        times,
+        engine,
+        solver,
+        rtol,
+        atol,
+        result,
+        text,
+        made.places,
+        others,
     )
 
 
-def maker(name: object, *, code: bool, where: str, folder: Path | None = None) -> Callable[..., Model]:
-    """What makes the model of a name: that of a ready one, or `package:Name`, which is imported where `code` is set.
-
-    Raises:
-        DataError: there is none, or it would run code that nobody asked for; begins with `where`.
-    """
-    if not isinstance(name, str):
-        raise DataError(f"{where} is missing: the name of a ready model ({', '.join(READY)}), or 'my_package:MyModel'")
-    if name in READY:
-        return READY[name].make
-    package, colon, attribute = name.partition(":")
-    if not colon:
-        close = difflib.get_close_matches(name, READY, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise DataError(f"{where} {name!r} is no ready model; {hint}there are {', '.join(READY)}")
-    if not code:
-        raise DataError(
-            f"{where} {name!r} is code: importing {package!r} runs what its author wrote. Where you trust it, say --run-code"
-        )
-    if folder is not None and str(folder.resolve()) not in sys.path:
-        sys.path.insert(0, str(folder.resolve()))
-    try:
-        found = getattr(importlib.import_module(package), attribute)
-    # A module may fail in any way while it is imported.
-    except Exception as error:
-        raise DataError(f"{where} {name!r} cannot be imported ({type(error).__name__}: {error})") from error
-    if isinstance(found, Model):
-        return lambda: found
-    if not callable(found):
-        raise DataError(f"{where} {name!r} is neither a model nor a function that returns one")
-    return found
+def put(tables: dict[str, object], key: str, value: object, where: str) -> None:
+    """Sets a key with dots between; raises `DataError` where something on the way is no table."""
+    *way, last = key.split(".")
+    at = tables
+    for part in way:
+        inner = at.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise DataError(f"{where}: {part!r} of {key} is no table")
+        at = inner
+    at[last] = value
 
 
-def _model(path: Path, name: object, arguments: Table, code: bool) -> Model:
-    make = maker(name, code=code, where=f"{path}: model", folder=path.parent)
-    given = arguments.values
-    try:
-        inspect.signature(make).bind(**given)
-    except TypeError as error:
-        raise DataError(f"{path}: [arguments] do not fit {name!r}: {error}") from error
-    try:
-        model = make(**given)
-    except PydiffgeoError as error:
-        raise DataError(f"{path}: [arguments] cannot be used: {error}") from error
-    if not isinstance(model, Model):
-        raise DataError(f"{path}: model {name!r} returns {type(model).__name__}, no Model")
-    return model
+def _named(value: object, site: str) -> object:
+    """`value` with the name of the site in its texts."""
+    if isinstance(value, str):
+        return value.replace("{site}", site)
+    if isinstance(value, list):
+        return [_named(entry, site) for entry in value]
+    return {k: _named(v, site) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-def _numbers(t: Table, known: Sequence[str], model: str) -> dict[str, Numbers]:
+def _once(t: Table, given: Mapping[str, object], of_tables: Mapping[str, object]) -> None:
+    for name in given:
+        if name in of_tables:
+            raise t.fail(name, "is a column of the table of a boundary as well; give one of the two")
+
+
+def _numbers(t: Table, known: Mapping[str, str], model: str) -> dict[str, Numbers]:
+    """Numbers and fields by name; `known` are the units of what there is."""
     for name in t.values:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+            close = difflib.get_close_matches(name, list(known), n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
             raise t.fail(name, f"is unknown; {hint}{model} has {', '.join(known) or 'none'}")
-    return {name: t.take(name, _number_or_list, "a number, or a list of one for each cell") for name in [*t.values]}
+    return {name: _field(t, name, value, known[name]) for name, value in t.values.items()}
 
 
-def _number_or_list(value: object) -> Numbers:
-    if isinstance(value, list) and value:
-        return np.array([as_number(v) for v in value])
-    return as_number(value)
+def on_layers(model: Model, values: Mapping[str, Numbers]) -> dict[str, Numbers]:
+    """Fields `(rows, columns)`, and numbers of layers `(layers,)`, of a grid with layers as fields of the whole grid."""
+    shape, spread = model.graph.shape, dict(values)
+    for name, value in values.items():
+        if shape is None or len(shape) != 3 or isinstance(value, float):
+            continue
+        if value.shape == shape[1:]:
+            spread[name] = np.broadcast_to(value, shape).copy()
+        elif value.shape == shape[:1] and shape[0] != model.graph.cells and shape[0] > 1:
+            spread[name] = np.broadcast_to(value[:, None, None], shape).copy()
+    return spread
 
 
-def _forcing(t: Table, model: Model, folder: Path) -> tuple[dict[str, float], FileSettings | None]:
-    names = [f.name for f in model.forcings]
+def _field(t: Table, name: str, value: object, unit: str) -> Numbers:
+    where = f"{t.file}: [{t.name}] {name}"
+    return as_field(resolved(value, t.file.parent, where, unit or None), where)
+
+
+def _forcing(
+    t: Table, model: Model, of_tables: Mapping[str, Array]
+) -> tuple[dict[str, Numbers], tuple[FileSettings, ...]]:
+    """Constant forcings, those `of_tables` among them, and files of the others."""
+    names, folder = [f.name for f in model.forcings], t.file.parent
     path = t.take("file", lambda v: folder / as_text(v), "the path of a NetCDF, Zarr or CSV file", None)
     time = t.take("time", as_text, "what the file calls its times", "time")
     units = t.take("units", lambda v: as_table(v, as_text), "a table of units of forcings", {})
-    kind = t.take("between", lambda v: as_one_of(v, ("constant", "linear")), '"constant" or "linear"', "constant")
-    numbers, variables = dict[str, float](), dict[str, str]()
-    for name in names:
-        value = t.take(name, _number_or_name, "a number, or the name of a variable of the file", None)
-        if isinstance(value, str):
-            variables[name] = value
+    linear = _linear(t)
+    numbers, variables = dict[str, Numbers](), dict[str, str | tuple[str, ...]]()
+    own = list[FileSettings]()
+    for f in model.forcings:
+        value = t.values.pop(f.name, None)
+        t.known.append(f.name)
+        if isinstance(value, str) or _are_names(value):
+            variables[f.name] = as_text(value) if isinstance(value, str) else tuple(map(str, value))
+        elif isinstance(value, dict) and not {*value} <= FILE - {"variable"} and {*value} != ZONES:
+            own.append(_own_file(t, f, value))
         elif value is not None:
-            numbers[name] = value
+            numbers[f.name] = _field(t, f.name, value, f.unit)
     t.finish()
+    _once(t, {**numbers, **variables, **{name: 0 for file in own for name in file.variables}}, of_tables)
+    numbers |= of_tables
     for name in units:
         if name not in names:
             raise t.fail(f"units.{name}", f"is unknown; {model.name} has {', '.join(names) or 'none'}")
     if path is None:
         for name in variables:
             raise t.fail(name, "is the name of a variable, but no file is given")
-        return numbers, None
+        return numbers, tuple(own)
     # What is not named is called as the model calls it.
-    variables |= {n: n for n in names if n not in variables and n not in numbers}
-    return numbers, FileSettings(path, time, variables, units, kind == "linear")
+    taken = {*variables, *numbers, *(name for file in own for name in file.variables)}
+    unnamed = {f.name: f for f in model.forcings if f.name not in taken}
+    optional = tuple(name for name, f in unnamed.items() if f.default is not None)
+    return numbers, (FileSettings(path, time, variables | {n: n for n in unnamed}, units, linear, optional), *own)
 
 
-def _number_or_name(value: object) -> float | str:
-    return as_text(value) if isinstance(value, str) else as_number(value)
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(entry, str) and entry for entry in value)
+
+
+def _linear(t: Table) -> bool:
+    kinds = ("constant", "linear")
+    return t.take("between", lambda v: as_one_of(v, kinds), '"constant" or "linear"', "constant") == "linear"
+
+
+def _own_file(t: Table, f: ForcingVariable, value: dict[str, object]) -> FileSettings:
+    """A forcing with a file of its own: `{ file = "rain.nc", variable = "rain" }`."""
+    own = Table(t.file, f"{t.name}.{f.name}", value)
+    path = own.take("file", lambda v: t.file.parent / as_text(v), "the path of a NetCDF, Zarr or CSV file")
+    names = own.take("variable", _variables, "the name of a variable, or names of one for each place", f.name)
+    time = own.take("time", as_text, "what the file calls its times", "time")
+    unit = own.take("units", as_text, "a unit", None)
+    linear = _linear(own)
+    own.finish()
+    return FileSettings(path, time, {f.name: names}, {} if unit is None else {f.name: unit}, linear)
+
+
+def _variables(value: object) -> str | tuple[str, ...]:
+    return tuple(as_text(v) for v in value) if isinstance(value, list) and value else as_text(value)
 
 
 def _times(t: Table, file: bool) -> TimeSettings:

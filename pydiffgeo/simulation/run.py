@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
-from ..arrays import Array
+from ..arrays import Array, Dates
 from ..errors import DataError
 from ..io import provenance, solution_dataset, write_dataset
+from ..io.geometry import with_labels
 from ..model import TimeSeries
 from ..solve import Solution, solve
-from .configuration import Configuration, read_configuration
+from .configuration import Configuration, FileSettings, Numbers, read_configuration
 from .forcing_files import read_forcings
 
 SECONDS = {"d": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0}
@@ -38,7 +40,8 @@ def run_file(path: str | Path, *, overrides: Sequence[str] = (), code: bool = Fa
         raise DataError(f"{configuration.path}: [output] file: there is no folder {folder}")
     solution, origin = run(configuration)
     about = provenance(solution, configuration=configuration.text, action="solved")
-    return write_dataset(configuration.output, solution_dataset(solution, start=origin), about)
+    data = with_labels(solution_dataset(solution, start=origin), configuration.places)
+    return write_dataset(configuration.output, data, about)
 
 
 def run(configuration: Configuration) -> tuple[Solution, np.datetime64 | None]:
@@ -52,10 +55,10 @@ def run(configuration: Configuration) -> tuple[Solution, np.datetime64 | None]:
     with torch.no_grad():
         solution = solve(
             c.model,
-            {name: torch.as_tensor(value) for name, value in c.parameters.items()},
+            tensors(c.parameters),
             forcing=forcing,
             times=times,
-            initial={name: torch.as_tensor(value) for name, value in c.initial.items()},
+            initial=tensors(c.initial),
             engine=c.engine,
             solver=c.solver,
             rtol=c.rtol,
@@ -64,50 +67,79 @@ def run(configuration: Configuration) -> tuple[Solution, np.datetime64 | None]:
     return solution, origin
 
 
+def tensors(values: Mapping[str, Numbers]) -> dict[str, torch.Tensor]:
+    """Numbers and arrays as tensors."""
+    return {name: torch.as_tensor(value) for name, value in values.items()}
+
+
 def problem(c: Configuration) -> tuple[Array, dict[str, float | TimeSeries], np.datetime64 | None]:
     """Output times, forcings, and the date that is time zero, where there are dates."""
-    forcing: dict[str, float | TimeSeries] = dict(c.forcing)
-    asked = c.times
-    origin: np.datetime64 | None = None
-    if c.file is None:
-        origin = asked.origin
-        start = 0.0 if origin is not None or asked.start is None else asked.start
-        return _steps(c, start, _number(c, asked.end, origin), asked.step), forcing, origin
-    dated, values = read_forcings(c.file, c.model)
-    if dated.dtype.kind == "M":
-        origin = asked.origin if asked.origin is not None else dated.astype("datetime64[ns]")[0]
-        own = (dated.astype("datetime64[ns]") - origin).astype(np.int64) / 1e9 / _unit(c)
-    else:
-        own = np.asarray(dated, np.float64)
-        if asked.origin is not None or isinstance(asked.end, np.datetime64):
-            raise DataError(f"{c.path}: [times] has dates, but the times of {c.file.path} are numbers")
-    if len(own) < 2:
-        raise DataError(f"{c.file.path}: there must be two times at least, got {len(own)}")
-    if c.file.linear:
-        breaks = own
-        forcing |= {k: TimeSeries(own, torch.from_numpy(v), "linear") for k, v in values.items()}
-    else:
+    asked, read = c.times, [(file, *read_forcings(file, c.model)) for file in c.files]
+    origin = asked.origin
+    if origin is None:
+        firsts = [dates.astype("datetime64[ns]")[0] for _, dates, _ in read if dates.dtype.kind == "M"]
+        origin = firsts[0] if firsts else None
+    forcing, breaks = dict[str, float | TimeSeries](), list[Array]()
+    for file, dates, values in read:
+        own = _own_times(c, file, dates, origin)
         # The last value holds as long as the one before.
-        breaks = np.append(own, own[-1] + (own[-1] - own[-2]))
-        forcing |= {k: TimeSeries(breaks, torch.from_numpy(v)) for k, v in values.items()}
-    start = 0.0 if asked.origin is not None else float(own[0]) if asked.start is None else _number(c, asked.start, None)
-    end = float(breaks[-1]) if asked.end is None else _number(c, asked.end, origin)
+        breaks.append(own if file.linear else np.append(own, own[-1] + (own[-1] - own[-2])))
+        kind: Literal["linear", "constant"] = "linear" if file.linear else "constant"
+        forcing |= {k: TimeSeries(breaks[-1], torch.from_numpy(v), kind) for k, v in values.items()}
+    dated_start = isinstance(asked.start, np.datetime64)
+    earliest = float(breaks[0][0]) if breaks and not dated_start else 0.0
+    start = earliest if asked.start is None or dated_start else _number(c, asked.start, None)
+    end = float(breaks[0][-1]) if breaks and asked.end is None else _number(c, asked.end, origin)
     if asked.step is not None:
-        return _steps(c, start, end, asked.step), forcing, origin
-    inside = breaks[(breaks > start) & (breaks < end)]
-    if not start < end:
+        times = _steps(c, start, end, asked.step)
+    elif not start < end:
         raise DataError(f"{c.path}: [times] end must come after start")
-    return np.concatenate([[start], inside, [end]]), forcing, origin
+    else:
+        inside = breaks[0][(breaks[0] > start) & (breaks[0] < end)] if breaks else np.empty(0)
+        times = np.concatenate([[start], inside, [end]])
+    return times, forcing | _constant(c.forcing, times), origin
 
 
-def _steps(c: Configuration, start: object, end: float, step: float | None) -> Array:
-    first = float(start) if isinstance(start, (int, float)) else 0.0
-    assert step is not None
-    count = (end - first) / step
+def _own_times(c: Configuration, file: FileSettings, dates: Dates | Array, origin: np.datetime64 | None) -> Array:
+    """Times of a file of forcings in the unit of the model."""
+    if len(dates) < 2:
+        raise DataError(f"{file.path}: there must be two times at least, got {len(dates)}")
+    return model_times(c, dates, origin, str(file.path))
+
+
+def model_times(c: Configuration, dates: Dates | Array, origin: np.datetime64 | None, what: str) -> Array:
+    """Dates, from the origin on, or numbers, as times in the unit of the model; of the same shape.
+
+    Raises:
+        DataError: there are dates but nothing says which is time zero, or numbers where times are dates.
+    """
+    if dates.dtype.kind == "M":
+        if origin is None:
+            raise DataError(
+                f"{c.path}: {what} has dates, but nothing says which date is time zero: give [times] start one"
+            )
+        since: Array = (dates.astype("datetime64[ns]") - origin).astype(np.int64) / 1e9 / seconds(c)
+        return since
+    if origin is not None:
+        raise DataError(f"{c.path}: [times] has dates, but the times of {what} are numbers")
+    return np.asarray(dates, np.float64)
+
+
+def _constant(given: Mapping[str, Numbers], times: Array) -> dict[str, float | TimeSeries]:
+    """Forcings that do not change: a number, or one for each place, which is a series of one interval."""
+    ends = times[[0, -1]]
+    return {
+        name: value if isinstance(value, float) else TimeSeries(ends, torch.from_numpy(value[None]))
+        for name, value in given.items()
+    }
+
+
+def _steps(c: Configuration, start: float, end: float, step: float) -> Array:
+    count = (end - start) / step
     if not count > ROUNDING:
         raise DataError(f"{c.path}: [times] end must come after start")
     whole = int(np.floor(count + ROUNDING))
-    times: Array = first + step * np.arange(whole + 1, dtype=np.float64)
+    times: Array = start + step * np.arange(whole + 1, dtype=np.float64)
     return times if count - whole <= ROUNDING else np.append(times, end)
 
 
@@ -116,12 +148,12 @@ def _number(c: Configuration, time: float | np.datetime64 | None, origin: np.dat
     if isinstance(time, np.datetime64):
         if origin is None:
             raise DataError(f"{c.path}: [times] has a date, but nothing says which date is time zero")
-        return float((time - origin).astype("timedelta64[ns]").astype(np.int64)) / 1e9 / _unit(c)
+        return float((time - origin).astype("timedelta64[ns]").astype(np.int64)) / 1e9 / seconds(c)
     assert time is not None
     return time
 
 
-def _unit(c: Configuration) -> float:
+def seconds(c: Configuration) -> float:
     """Seconds of the time unit of the model."""
     if c.model.time_unit not in SECONDS:
         raise DataError(

@@ -9,36 +9,38 @@ from pathlib import Path
 
 from ..model import ForcingVariable, Model, Parameter, State
 from ..models.ready import READY, Ready
-from .configuration import maker
+from .calibration_template import calibration
+from .making import maker
 
 
-def template(name: str, *, code: bool = False, folder: Path | None = None) -> str:
+def template(name: str, *, code: bool = False, folder: Path | None = None, calibrate: bool = False) -> str:
     """A configuration of the model of that name, which can be run as it is.
 
     Args:
         code: whether a name such as "my_package:MyModel" may be imported, which runs its code; `folder`: from where.
+        calibrate: with the tables of a calibration, for which there must be observations.
 
     Raises:
         DataError: there is no such model.
     """
     make = maker(name, code=code, where="the model", folder=folder)
-    ready = READY.get(name, Ready(make))
-    model = ready.model()
-    choices = _arguments(make, ready.arguments)
+    ready = READY[name] if name in READY else Ready(make, build=make)  # type: ignore[arg-type]
+    model, given = ready.model(), ready.arguments
+    choices = given.splitlines() if isinstance(given, str) else ["[arguments]", *_arguments(make, given)]
     unit = model.time_unit
     lines = [
         f"# {_text(ready, model)}",
         "#",
-        f"#     pydiffgeo run {model.name.lower()}.toml",
+        f"#     pydiffgeo {'calibrate' if calibrate else 'run'} {model.name.lower()}.toml",
         "#",
         "# What is commented out shows the default, unless it says otherwise. Paths are relative to this file.",
         *([] if name in READY else ["# The model is code: running this file takes --run-code."]),
         "",
         f"model = {json.dumps(name)}",
-        *(["", "[arguments]", *choices] if choices else []),
+        *(["", *choices] if len(choices) > 1 else []),
         "",
-        "[parameters]                        # a number, or a list of one for each cell",
-        *(_parameter(p) for p in model.parameters),
+        '[parameters]                        # a number, a list of one for each cell, or { file = "K.nc", variable = "K" }',
+        *(_parameter(p, ready.parameters) for p in model.parameters),
         "",
         "[initial]",
         *_initial(model, ready.initial),
@@ -58,6 +60,7 @@ def template(name: str, *, code: bool = False, folder: Path | None = None) -> st
         "",
         "[output]",
         f'file = "{model.name.lower()}.nc"',
+        *(calibration(model) if calibrate else []),
     ]
     return "\n".join(lines) + "\n"
 
@@ -71,7 +74,7 @@ def _line(setting: str, comment: str) -> str:
     return f"{setting:<36}# {comment}" if comment else setting
 
 
-def _arguments(make: Callable[..., Model], given: Mapping[str, object]) -> list[str]:
+def _arguments(make: Callable[..., object], given: Mapping[str, object]) -> list[str]:
     """The arguments of a function that TOML can write; those of the example are set."""
     lines = []
     for name, p in inspect.signature(make).parameters.items():
@@ -90,9 +93,11 @@ def _arguments(make: Callable[..., Model], given: Mapping[str, object]) -> list[
     return lines
 
 
-def _parameter(p: Parameter) -> str:
+def _parameter(p: Parameter, example: Mapping[str, float]) -> str:
     usual = f"; usually {p.typical[0]:g} to {p.typical[1]:g}" if p.typical else ""
     text = f"{p.unit}, {p.description}; in {p.interval}{usual}"
+    if p.name in example:
+        return _line(f"{p.name} = {example[p.name]:g}", text)
     if p.default is None:
         value = sum(p.typical) / 2 if p.typical else 1.0
         return _line(f"{p.name} = {value:g}", f"{text}; no default")
@@ -127,7 +132,10 @@ def _forcing(model: Model, example: Mapping[str, float]) -> Iterable[str]:
     yield '# time = "time"                     # what the file calls its times: dates, or of CSV numbers as well'
     yield '# between = "constant"              # each value holds to the next time; or "linear" between them'
     yield '# units = { }                       # such as { rain = "mm h-1" }, where the file states none'
-    yield "# Each forcing is a number, or what the file calls it:"
+    yield '# A file of its own: rain = { file = "rain.nc", variable = "rr" }, with time, units and between where they differ.'
+    each = any(f.on != "model" for f in model.forcings)
+    places = ", or a list of them for each place" if each else ""
+    yield f"# Each forcing is a number, or what the file calls it{places}:"
     for f in model.forcings:
         yield _number(f, example)
 

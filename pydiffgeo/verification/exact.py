@@ -32,6 +32,18 @@ def ogata_banks(x: Array, t: float, velocity: float, dispersion: float) -> Array
     return np.asarray(0.5 * (_erfc(ahead) + np.exp(-(ahead**2)) * scaled_erfc(behind)))
 
 
+def third_kind(x: Array, t: float, velocity: float, dispersion: float) -> Array:
+    """Concentration where water of concentration 1 comes in at x = 0 (van Genuchten and Alves 1982, solution A2).
+
+    Velocity and dispersion are those divided by the retardation.
+    """
+    root = 2 * math.sqrt(dispersion * t)
+    ahead, behind = (x - velocity * t) / root, (x + velocity * t) / root
+    spread = velocity**2 * t / dispersion
+    beyond = 0.5 * (1 + velocity * x / dispersion + spread) * scaled_erfc(behind)
+    return np.asarray(0.5 * _erfc(ahead) + np.exp(-(ahead**2)) * (math.sqrt(spread / math.pi) - beyond))
+
+
 def ogata_banks_inflow(t: Array, velocity: float, dispersion: float) -> Array:
     """Amount that has entered through x = 0 by time t: the integral of v c - D dc/dx there.
 

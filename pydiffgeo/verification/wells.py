@@ -7,6 +7,7 @@ radii, and a cell as wide as its middle has the area of its part of the sector (
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +22,13 @@ from ..models import Aquifer
 from ..models.aquifer import Kind
 from ..solve import Solution
 from . import well_functions
-from .convergence import study
+from .convergence import Convergence, study
 from .problem import Bench, Check, Line, Outcome, Panel, balance_of, check, labels, stretched
 
 ORDER = "cells grow with the radius, and central differences across their faces are of second order"
 SPACING = "step of ln r"
+NEUMAN_ROWS = (6, 12, 24)
+NEUMAN_ORDER = "layers and steps of ln r are halved together"
 # Pumping (m3/d), transmissivity (m2/d) and storage (-) of the confined aquifer.
 Q, T, S = 1000.0, 500.0, 2e-4
 THICKNESS = 10.0
@@ -73,6 +76,12 @@ def _pumped(
     return sol, sector
 
 
+def _in_radius(error: Callable[[float], float], whole: float, cells: tuple[int, ...]) -> Convergence:
+    """A study of errors by numbers of cells, whose step of ln r is a part of the `whole`."""
+    steps = [whole / n for n in cells]
+    return study("space", steps, lambda d: error(whole / d), "m", 2.0, 1.8, 2.2, ORDER, SPACING)
+
+
 def theis(bench: Bench) -> Outcome:
     """s = Q / (4 pi T) W(r^2 S / (4 T t))."""
     times = [0.0, 0.01, 0.1, 1.0]
@@ -95,12 +104,7 @@ def theis(bench: Bench) -> Outcome:
         check(f"drawdown after {t:g} d", "m", at, drawdown[k, :: len(r) // 5], true[k, :: len(r) // 5], near, source)
         for k, t in enumerate(times[1:])
     )
-    whole = math.log(3e5)
-    convergence = bench.studies(
-        lambda: study(
-            "space", [whole / n for n in (50, 100, 200)], lambda d: error(whole / d), "m", 2.0, 1.8, 2.2, ORDER, SPACING
-        )
-    )
+    convergence = bench.studies(lambda: _in_radius(error, math.log(3e5), (50, 100, 200)))
     lines = [Line(r, drawdown[k], f"{t:g} d") for k, t in enumerate(times[1:])]
     lines += [Line(r[::4], true[k, ::4], "", "points") for k in range(3)]
     panel = Panel("distance (m)", "drawdown (m); points: exact", lines, logx=True)
@@ -110,13 +114,21 @@ def theis(bench: Bench) -> Outcome:
 def hantush(bench: Bench) -> Outcome:
     """s = Q / (4 pi T) W(u, r / B) under a bed that leaks in proportion to the drawdown; B = 500 m."""
     times, B = [0.0, 0.01, 0.1, 1.0, 20.0], 500.0
-    sol, sector = _pumped(bench, bench.pick(150, 400), times, T / B**2)
-    some = np.flatnonzero((sector.r > 8) & (sector.r < 1200))
-    some = some[:: len(some) // 6]
-    r, drawdown = sector.r[some], -sol.outputs["head"][:, some].numpy()
-    true = np.stack([well_functions.hantush(x**2 * S / (4 * T * np.array(times[1:])), x / B) for x in r], axis=1) * (
-        Q / (4 * math.pi * T)
-    )
+
+    def compared(cells: int) -> tuple[Solution, Array, Array, Array]:
+        sol, sector = _pumped(bench, cells, times, T / B**2)
+        some = np.flatnonzero((sector.r > 8) & (sector.r < 1200))
+        some = some[:: len(some) // 6]
+        r, drawdown = sector.r[some], -sol.outputs["head"][:, some].numpy()
+        u = [x**2 * S / (4 * T * np.array(times[1:])) for x in r]
+        true = [well_functions.hantush(each, x / B) for each, x in zip(u, r, strict=True)]
+        return sol, r, drawdown, np.stack(true, axis=1) * (Q / (4 * math.pi * T))
+
+    def error(cells: float) -> float:
+        _, _, drawdown, true = compared(round(cells))
+        return float(np.abs(drawdown[1:] - true).max())
+
+    sol, r, drawdown, true = compared(bench.pick(150, 400))
     near, source = bench.pick(5e-4, 7e-5), "Hantush and Jacob 1955, by quadrature"
     checks: list[Check] = [
         check(f"drawdown after {t:g} d", "m", labels(r, "m"), drawdown[k + 1], true[k], near, source)
@@ -126,51 +138,62 @@ def hantush(bench: Bench) -> Outcome:
     checks.append(check("drawdown at the end, steady", "m", labels(r, "m"), drawdown[-1], steady, near, "K0(r / B)"))
     lines = [Line(r, drawdown[k + 1], f"{t:g} d") for k, t in enumerate(times[1:])]
     lines += [Line(r, row, "", "points") for row in true]
-    return Outcome(tuple(checks), balance_of(sol), panels=(Panel("distance (m)", "drawdown (m)", lines, logx=True),))
+    convergence = bench.studies(lambda: _in_radius(error, math.log(3e5), (50, 100, 200)))
+    panel = Panel("distance (m)", "drawdown (m)", lines, logx=True)
+    return Outcome(tuple(checks), balance_of(sol), convergence, (panel,))
 
 
 def neuman(bench: Bench) -> Outcome:
     """Delayed yield: depth-averaged drawdown 4 pi T s / Q of an unconfined aquifer, over seven decades of time."""
     beta, sigma, near_r = 0.01, 1e-4, 10.0
     scaled = np.array([1.0, 10.0, 100.0, 1e3, 1e4, 1e5])
+    K, S_s, angle, rate = 10.0, 1e-6, 1e-4, 1e-3
+    depth, film = 10.0, 0.001
     # As much as makes beta at the distance that is looked at.
-    rows, cells = bench.pick((12, 100), (20, 200))
-    K, S_s, angle = 10.0, 1e-6, 1e-4
-    depth, film = 10.0, 0.02
-    anisotropy = beta * depth**2 / near_r**2
-    sector = Sector.of(0.1, 2e4, cells, angle)
-    # The radius that is looked at is that of a cell.
-    at = int(np.argmin(np.abs(sector.r - near_r)))
-    r = sector.r[at]
-    beta, S_y = anisotropy * r**2 / depth**2, S_s * depth / sigma
-    times = scaled * S_s * depth * r**2 / (K * depth)
-    # The water table is in a film on top, so that all below stores elastically; it falls by far less than the film.
-    layers = stretched(depth, rows, 5.0)
-    grid = raster((rows + 1, 1, cells), (1.0, sector.dr), layers=[film, *layers])
-    wells = Well([(layer, 0, 0) for layer in range(1, rows + 1)])
-    kinds: tuple[Kind, ...] = ("convertible", *((CONFINED,) * rows))
-    model = Aquifer(grid, kinds, top=film, mean="logarithmic", boundaries=(wells,))
-    rate = 1e-3
-    values: dict[str, float | Tensor] = {
-        "K": sector.times(K, rows + 1),
-        "vertical_anisotropy": anisotropy,
-        "S_s": sector.times(S_s, rows + 1),
-        "S_y": sector.times(S_y, rows + 1),
-    }
-    start = 0.75 * film
-    forcing = {"well_rate": torch.from_numpy(np.tile(sector.pumping(rate) * layers / depth, (len(times), 1)))}
-    sol = bench.solve(
-        model, values, forcing=forcing, times=[0.0, *times], initial={"head": start}, rtol=1e-10, atol=1e-18
-    )
-    head = model.graph.on_grid(sol.outputs["head"][1:])[:, 1:, 0, at].numpy() @ (layers / depth)
-    found = (start - head) * 4 * math.pi * K * depth / rate
-    true = well_functions.neuman(scaled, beta, sigma)
+    anisotropy, S_y, start = beta * depth**2 / near_r**2, S_s * depth / sigma, 0.75 * film
+
+    def compared(rows: int, cells: int) -> tuple[Solution, float, Array, Array]:
+        sector = Sector.of(0.1, 2e4, cells, angle)
+        # The radius that is looked at is that of a cell.
+        at = int(np.argmin(np.abs(sector.r - near_r)))
+        r = sector.r[at]
+        times = scaled * S_s * depth * r**2 / (K * depth)
+        # The water table is in a film on top, so that all below stores elastically; it falls by far less than the film.
+        layers = stretched(depth, rows, 5.0)
+        grid = raster((rows + 1, 1, cells), (1.0, sector.dr), layers=[film, *layers])
+        wells = Well([(layer, 0, 0) for layer in range(1, rows + 1)])
+        kinds: tuple[Kind, ...] = ("convertible", *((CONFINED,) * rows))
+        model = Aquifer(grid, kinds, top=film, mean="logarithmic", boundaries=(wells,))
+        values: dict[str, float | Tensor] = {
+            "K": sector.times(K, rows + 1),
+            "vertical_anisotropy": anisotropy,
+            "S_s": sector.times(S_s, rows + 1),
+            "S_y": sector.times(S_y, rows + 1),
+        }
+        forcing = {"well_rate": torch.from_numpy(np.tile(sector.pumping(rate) * layers / depth, (len(times), 1)))}
+        sol = bench.solve(
+            model, values, forcing=forcing, times=[0.0, *times], initial={"head": start}, rtol=1e-10, atol=1e-18
+        )
+        head = model.graph.on_grid(sol.outputs["head"][1:])[:, 1:, 0, at].numpy() @ (layers / depth)
+        found = (start - head) * 4 * math.pi * K * depth / rate
+        return sol, r, found, well_functions.neuman(scaled, anisotropy * r**2 / depth**2, sigma)
+
+    def error(rows: float) -> float:
+        _, _, found, true = compared(round(rows), round(10 * rows))
+        return float(np.abs(found - true).max())
+
+    sol, r, found, true = compared(*bench.pick((12, 100), (20, 200)))
     source = "Neuman 1974, from its Laplace transform by Stehfest's method"
     near = bench.pick(1.8e-2, 1.2e-2)
     checks = (check(f"4 pi T s / Q at {r:.3g} m, by T t / (S r2)", "1", labels(scaled, ""), found, true, near, source),)
+    convergence = bench.studies(
+        lambda: study(
+            "space", [1 / n for n in NEUMAN_ROWS], lambda d: error(1 / d), "1", 2.0, 1.7, 2.3, NEUMAN_ORDER, "depth"
+        )
+    )
     lines = [Line(scaled, found, "computed"), Line(scaled, true, "exact", "points")]
     panel = Panel("T t / (S r2)", "4 pi T s / Q", lines, logx=True)
-    return Outcome(checks, balance_of(sol, 1e-6), panels=(panel,))
+    return Outcome(checks, balance_of(sol, 1e-6), convergence, (panel,))
 
 
 def thiem(bench: Bench) -> Outcome:
@@ -204,12 +227,7 @@ def thiem(bench: Bench) -> Outcome:
     some = np.linspace(0, len(r) - 1, 7).astype(int)
     source = "Dupuit 1863 and Thiem 1906"
     checks = (check("head", "m", labels(r[some], "m"), head[some], true[some], bench.pick(1.5e-4, 1.5e-5), source),)
-    whole = math.log(R / 0.5)
-    convergence = bench.studies(
-        lambda: study(
-            "space", [whole / n for n in (20, 40, 80)], lambda d: error(whole / d), "m", 2.0, 1.8, 2.2, ORDER, SPACING
-        )
-    )
+    convergence = bench.studies(lambda: _in_radius(error, math.log(R / 0.5), (20, 40, 80)))
     panel = Panel(
         "distance (m)", "head (m)", [Line(r, head, "computed"), Line(r[::5], true[::5], "exact", "points")], logx=True
     )

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
+import platform
 import stat
 import subprocess
 import sys
+import tarfile
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from typing import NoReturn
 
+import juliapkg.install_julia
 import pytest
 from juliapkg.state import STATE, reset_state
 
@@ -17,7 +26,13 @@ from pydiffgeo.commands import doctor
 from pydiffgeo.engines.julia import session
 from pydiffgeo.errors import EngineNotAvailableError
 
+# What a stand-in for Julia prints when it is asked for its library and programs.
+PLACES = "printf '/lib/libjulia.so\\0/bin'"
 FINE = {"solver": "any", "relative": 1e-6, "balance": 0.0, "seconds": 0.1}
+
+
+def no_network(url: str) -> NoReturn:
+    raise urllib.error.URLError("no network here")
 
 
 @pytest.fixture
@@ -29,6 +44,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("PYTHON_JULIAPKG_PROJECT", str(tmp_path / "julia_env"))
     monkeypatch.setattr(doctor, "_trial", lambda name, first="": FINE | {"place": str(session.source_directory())})
+    monkeypatch.setattr(urllib.request, "urlopen", no_network)
     kept = dict(STATE)
     reset_state()
     session.missing.cache_clear()
@@ -84,20 +100,22 @@ def unwritable(at: Path) -> dict[str, str]:
     return {"PYTHON_JULIAPKG_PROJECT": str(at / "file" / "julia_env")}
 
 
+# Where juliapkg tries to bring a Julia of its own.
+DOWNLOADED = ("no julia", "old", "crash", "killed", "another program", "no program")
 BROKEN = {
     "no julia": (
         no_julia,
-        "no julia was found on PATH; install Julia 1.10 or later (https://julialang.org/install) and run",
+        "no julia was found; run `pydiffgeo doctor --install`, which lets juliapkg download Julia where none is found",
     ),
     "old": (
         on_path(version_only("1.6.7")),
-        "/bin/julia is Julia 1.6.7, and 1.10.3 or later is needed: https://julialang.org",
+        "/bin/julia is Julia 1.6.7, and 1.10.3 or later is needed: `pydiffgeo doctor --install` lets",
     ),
     "crash": (
         on_path("echo lost: libopenlibm.so >&2; exit 127"),
-        "/bin/julia crashes (exit status 127: lost: libopenlibm.so); install Julia anew: https://julialang.org",
+        "/bin/julia crashes (exit status 127: lost: libopenlibm.so); install Julia anew (https://julialang.org",
     ),
-    "killed": (on_path("kill -SEGV $$"), "/bin/julia crashes (signal 11: it says nothing); install Julia anew"),
+    "killed": (on_path("kill -SEGV $$"), "/bin/julia crashes (signal 11: it says nothing); install Julia anew (https"),
     "another program": (on_path("echo v18.2"), "/bin/julia is no Julia: it calls itself 'v18.2'"),
     "no program": (garbage, "/bin/julia cannot be run ([Errno 8] Exec format error"),
     "EXE alone": (exe_and(), "PYTHON_JULIACALL_EXE is set and PYTHON_JULIACALL_PROJECT is not; set both, or unset it"),
@@ -116,6 +134,10 @@ BROKEN = {
     "PROJECT to nothing": (exe_and("gone"), "/gone does not exist; this makes one: julia --project="),
     "PROJECT is empty": (exe_and("empty"), "/empty is no Julia project, it has no Project.toml; this makes one: julia"),
     "unwritable": (unwritable, "the folder of the Julia packages cannot be written ("),
+    "offline": (
+        lambda at: {"PYTHON_JULIAPKG_OFFLINE": "yes"},
+        "no julia was found; PYTHON_JULIAPKG_OFFLINE=yes keeps `pydiffgeo doctor --install` from letting juliapkg download one",
+    ),
     "not set up": (
         on_path(version_only("1.10.8")),
         "its packages are not set up; `pydiffgeo doctor --install` does that",
@@ -123,8 +145,9 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("make", "sentence"), BROKEN.values(), ids=BROKEN)
-def test_what_is_wrong_with_julia_is_said(make, sentence, bare, monkeypatch, capsys):
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_is_wrong_with_julia_is_said(case, bare, monkeypatch, capsys):
+    make, sentence = BROKEN[case]
     for name, value in make(bare).items():
         monkeypatch.setenv(name, value)
     reset_state()
@@ -141,7 +164,10 @@ def test_what_is_wrong_with_julia_is_said(make, sentence, bare, monkeypatch, cap
     assert "  FAILED: the Julia packages could not be set up: " in said
     if "not set up" in sentence:
         assert "/bin/julia ended with exit status 4, for reasons it printed above. Without a network" in said
-    if "not set up" not in sentence and "written" not in sentence:
+    if case in DOWNLOADED:
+        assert f"  juliapkg looks for a Julia to download to {bare / 'julia_env' / 'pyjuliapkg' / 'install'}" in said
+        assert "could not be set up: <urlopen error no network here>. Without a network" in said
+    elif case not in ("not set up", "unwritable"):
         assert sentence in said[said.index("FAILED") :]
 
 
@@ -155,7 +181,7 @@ def test_a_read_only_environment_is_said(bare, capsys):
 
 def test_install_lets_juliapkg_set_up_the_packages(bare, capsys):
     # What it runs is a stand-in for Julia, that prints the places of its library when asked for them.
-    on_path(version_only("1.10.8", "printf '/lib/libjulia.so\\0/bin'"))(bare)
+    on_path(version_only("1.10.8", PLACES))(bare)
     assert doctor.examine(install=True) == 0
     said = capsys.readouterr().out
     assert "  packages     set up" in said
@@ -163,6 +189,50 @@ def test_install_lets_juliapkg_set_up_the_packages(bare, capsys):
     project = (bare / "julia_env" / "Project.toml").read_text()
     assert session.PACKAGE in project
     assert "PythonCall" in project
+
+
+def julia_archive(version: str) -> bytes:
+    """What a download of Julia is like: a folder with a `bin`, its program a stand-in."""
+    script = f"#!/bin/sh\n{version_only(version, PLACES)}\n".encode()
+    about = tarfile.TarInfo(f"julia-{version}/bin/julia")
+    about.size, about.mode = len(script), 0o755
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.addfile(about, io.BytesIO(script))
+    return packed.getvalue()
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="the stand-in for a download is that of Linux")
+@pytest.mark.parametrize("found", ["nothing", "one that is too old"])
+def test_install_lets_juliapkg_bring_julia(found, bare, monkeypatch, capsys):
+    """juliapkg is that of every day but for the network, where a list of versions and an archive are at hand."""
+    if found != "nothing":
+        on_path(version_only("1.6.7"))(bare)
+    machine, archives = (
+        platform.machine(),
+        {f"https://at.test/{v}.tar.gz": julia_archive(v) for v in ("1.9.4", "1.10.10")},
+    )
+    files = [
+        {
+            **{"url": url, "version": url.split("/")[-1].removesuffix(".tar.gz"), "kind": "archive"},
+            **{"triplet": f"{machine}-linux-gnu", "os": "linux", "arch": machine, "size": len(content)},
+            **{"sha256": hashlib.sha256(content).hexdigest(), "extension": "tar.gz"},
+        }
+        for url, content in archives.items()
+    ]
+    versions = json.dumps({f["version"]: {"stable": True, "files": [f]} for f in files}).encode()
+    monkeypatch.setattr(juliapkg.install_julia, "_all_julia_versions", None)
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url: io.BytesIO(archives.get(url, versions)))
+    assert session.own_julia() == bare / "julia_env" / "pyjuliapkg" / "install"
+    assert doctor.examine(install=True) == 0
+    said = capsys.readouterr().out
+    assert "Downloading Julia from https://at.test/1.10.10.tar.gz" in said
+    assert "  packages     set up" in said
+    brought = bare / "julia_env" / "pyjuliapkg" / "install" / "bin" / "julia"
+    assert session.executable() == str(brought)
+    assert session.own_julia() is None
+    assert doctor.examine() == 0
+    assert f"  executable   {brought}\n" in capsys.readouterr().out
 
 
 def test_settings_that_juliapkg_refuses_are_said(bare, monkeypatch):

@@ -138,7 +138,10 @@ def test_the_session_survives_errors_of_julia(julia_engine: str, thread: str) ->
         raise ArithmeticError("in a callback")
 
     def fail() -> None:
-        for call in (lambda p: p.build(1), lambda p: p.Base.map(lambda x: callback(), p.Base.UnitRange(1, 2))):
+        for call in (
+            lambda p: p.build(1),
+            lambda p: p.module.Base.map(lambda x: callback(), p.module.Base.UnitRange(1, 2)),
+        ):
             try:
                 in_julia(call)
             except (EngineError, ArithmeticError) as error:

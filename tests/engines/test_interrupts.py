@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import torch
+from stopping import stopped_at
 
 import pydiffgeo as dg
-from pydiffgeo.engines.interrupts import interrupted, noted_interrupts
+from pydiffgeo.engines.interrupts import interrupted, noted_interrupts, restores_grad_mode
 
 
 @pytest.fixture
@@ -56,3 +58,22 @@ def test_other_threads_leave_signals_alone() -> None:
     thread.start()
     thread.join()
     assert handlers == [signal.getsignal(signal.SIGINT)]
+
+
+def test_ctrl_c_at_any_call_leaves_gradients_as_they_were() -> None:
+    @restores_grad_mode
+    def work() -> None:
+        for _ in range(2):
+            with torch.no_grad():
+                torch.zeros(2)
+
+    with stopped_at() as calls:
+        work()
+    # The first call is that of the guard, which has not begun.
+    for call in range(2, calls[0]):
+        with pytest.raises(KeyboardInterrupt), stopped_at(call):
+            work()
+        assert torch.is_grad_enabled()
+    with torch.no_grad():
+        work()
+        assert not torch.is_grad_enabled()

@@ -128,6 +128,14 @@ def water_table() -> dg.Model:
     return dg.models.Aquifer(grid, kinds, top=16.0, boundaries=conditions, vertical="saturated", face_flows=True)
 
 
+def solute_aquifer() -> dg.Model:
+    """A convertible layer over a confined one, with what brings and takes a solute that is sorbed and decays."""
+    grid = dg.raster((2, 1, 3), (40.0, [50.0, 70.0, 60.0]), layers=[6.0, 10.0])
+    conditions = (GivenHead([(1, 0, 0)]), Well([(1, 0, 1), (0, 0, 2)]))
+    kinds = ["convertible", "confined"]
+    return dg.models.SoluteAquifer(grid, kinds, top=16.0, boundaries=conditions, sorption="langmuir", decay="dissolved")
+
+
 def river_network() -> dg.Model:
     """Reaches that join: nonlinear reservoirs on a directed network."""
     return dg.Model(

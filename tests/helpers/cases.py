@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from case_models import OUTLINE, aquifer, layered_aquifer, river_network, water_table
+from case_models import OUTLINE, aquifer, layered_aquifer, river_network, solute_aquifer, water_table
 
 import pydiffgeo as dg
 
@@ -336,6 +336,28 @@ CASES: dict[str, Case] = {
             "evapotranspiration_rate": [3e-3, 5e-3],
         },
         {"head": np.linspace(12.5, 13.5, 12)},
+    ),
+    "solute-aquifer": Case(
+        solute_aquifer,
+        np.array([0.0, 2.0, 10.0]),
+        {
+            "K": np.linspace(3.0, 8.0, 6),
+            "S_s": np.array(1e-3),
+            "S_y": np.linspace(0.1, 0.2, 6),
+            "porosity": np.linspace(0.25, 0.3, 6),
+            "longitudinal_dispersivity": np.array(12.0),
+            "vertical_dispersivity": np.array(0.3),
+            "diffusion": np.array(1e-3),
+            "S_max": np.array(0.2),
+            "decay": np.array(0.05),
+        },
+        {
+            "given_head": [12.0, 14.0],
+            "given_concentration": [0.1, 0.3],
+            "well_rate": [[-40.0, 15.0], [-40.0, 10.0]],
+            "well_concentration": [2.0, 1.0],
+        },
+        {"head": np.linspace(12.5, 13.5, 6), "solute": np.linspace(0.5, 1.5, 6)},
     ),
     "river": Case(
         river_network,

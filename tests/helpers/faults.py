@@ -97,7 +97,7 @@ def collect_garbage(engine: str) -> None:
     if engine == "julia":
         from pydiffgeo.engines.julia.session import in_julia
 
-        in_julia(lambda package: package.Base.GC.gc())
+        in_julia(lambda package: package.module.Base.GC.gc())
 
 
 def threads(*engines: str) -> None:

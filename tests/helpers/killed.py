@@ -133,8 +133,8 @@ def go_on(kind: str, folder: str) -> None:
                 traceback.print_exc()
                 os._exit(4)
         kind_of_stop = (signal.SIGKILL, signal.SIGINT)[attempt % 2]
-        # Long enough that something is done between stops, at whatever speed.
-        time.sleep(chance.uniform(0.03, 0.3) * duration)
+        # Long enough that something is done between stops, also where the machine has become slower since.
+        time.sleep(chance.uniform(0.03, 0.3) * duration * 1.02**attempt)
         os.kill(pid, kind_of_stop)
         _, status = os.waitpid(pid, 0)
         code = os.waitstatus_to_exitcode(status)

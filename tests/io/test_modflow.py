@@ -179,7 +179,6 @@ def test_what_is_not_supported_is_named(change: Any, message: str, tmp_path: Pat
         ({"angle1": 30.0}, "angle1, anisotropy at an angle"),
         ({"xt3doptions": [("xt3d",)]}, "option xt3doptions is not supported"),
         ({"icelltype": [-1, 0]}, "icelltype .* in layer 1"),
-        ({"icelltype": 1, "cvoptions": [("variablecv", "dewatered")]}, "option DEWATERED"),
     ],
 )
 def test_flow_options_that_are_not_supported(npf: dict[str, Any], message: str, tmp_path: Path) -> None:

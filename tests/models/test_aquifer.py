@@ -86,6 +86,42 @@ def test_recharge_reaches_the_highest_wet_cell() -> None:
     assert heads(highest_wet=False)[1] > 15.5
 
 
+# Heads of MODFLOW 6 (6.2.1) without Newton, with PERCHED, closed to 1e-11 m: two water tables over a third.
+PERCHED = {
+    "constant": [[24.159782, 23.638316, 23.274619, 23.168942], [13.665275, 13.593838, 13.498073, 13.462747]],
+    "saturated": [[23.752967, 23.082202, 22.618865, 22.486465], [11.669273, 11.52187, 11.335702, 11.269585]],
+    "dewatered": [[22.049806, 20.500664, 20.183504, 20.136029], [12.401174, 11.642224, 10.884758, 10.667694]],
+}
+LOWEST = {
+    "constant": [7.228818, 7.067479, 6.633432, 6.0],
+    "saturated": [7.321645, 7.142274, 6.669748, 6.0],
+    "dewatered": [7.705676, 7.450973, 6.81768, 6.0],
+}
+
+
+@pytest.mark.parametrize("vertical", PERCHED)
+def test_conductance_between_water_tables_is_that_of_modflow(vertical: str, engine: str) -> None:
+    model = Aquifer(
+        dg.raster((3, 1, 4), (40.0, [50.0, 60.0, 70.0, 40.0]), layers=10.0),
+        "convertible",
+        top=30.0,
+        boundaries=(GivenHead([(2, 0, 3)]), GeneralHead([(0, 0, 0)]), Recharge()),
+        upstream=False,
+        vertical=vertical,  # type: ignore[arg-type]
+        perched=True,
+    )
+    K, down = np.repeat([2.0, 3.0, 5.0], 4), np.repeat([0.01, 0.004, 0.01], 4)
+    rest = dg.groundwater.steady(
+        model,
+        {"K": K, "vertical_anisotropy": down / K, "general_conductance": 2.0},
+        forcing={"given_head": 6.0, "general_head": 26.5, "recharge_rate": 1.5e-3},
+        initial={"head": np.repeat([26.0, 16.0, 8.0], 4)},
+        engine=engine,
+    )
+    expected = np.array([*PERCHED[vertical], LOWEST[vertical]]).ravel()
+    np.testing.assert_allclose(rest.outputs["head"], expected, atol=1e-6)
+
+
 def test_layers_touch_where_those_between_pinch_out() -> None:
     active = np.array([[[True, True]], [[False, True]], [[True, True]]])
     given = (GivenHead([(0, 0, 0), (0, 0, 1)], "above"), GivenHead([(2, 0, 0), (2, 0, 1)], "below"))

@@ -100,3 +100,53 @@ def test_slopes_reach_the_leaves(engine: str) -> None:
         for k, step in enumerate((1e-2, 1e-3)):
             h = torch.zeros(2).index_fill(0, torch.tensor(k), step)
             assert slopes[k].item() == pytest.approx((water(at + h) - water(at - h)).item() / (2 * step), rel=1e-5)
+
+
+PLANT = {"psi_f": -150.0, "s_f": 0.04, "leaf_supply": 2e-5, "leaf_area": 3.0}
+
+
+def sunny(engine: str, head: float, values: dict[str, Any], days: int = 2) -> dg.Solution:
+    """Midday from the first hour to the last."""
+    return dg.solve(
+        dg.models.VegetatedColumn(0.8, 6, stress="leaves"),
+        {**PLANT, **values},
+        forcing={**RAIN, "air_temperature": 25.0, "vapour_deficit": 2.5, "light": 1500.0},
+        times=np.arange(4 * days + 1) / 4,
+        initial={"head": head},
+        engine=engine,
+        rtol=1e-7,
+        atol=1e-10,
+    )
+
+
+def test_leaves_that_lack_water_close(engine: str) -> None:
+    found = {head: sunny(engine, head, {}) for head in (-1.0, -60.0)}
+    for head, sol in found.items():
+        psi, A, g = (sol.outputs[k][-1, 0].item() for k in ("leaf_potential", "assimilation", "conductance"))
+        # Tuzet et al. 2003, eq 5, on the slope of Medlyn's conductance.
+        share = (1 + np.exp(0.04 * -150)) / (1 + np.exp(0.04 * (-150 - psi)))
+        assert g == pytest.approx(0.01 + 1.6 * share * (1 + 4.0 / np.sqrt(2.5)) * A / 400, rel=1e-5)
+        # What diffuses in is what is assimilated, and what leaves lose is what roots bring.
+        assert g / 1.6 * (400 - sol.outputs["C_i"][-1, 0].item()) == pytest.approx(A, rel=1e-5)
+        lost = g * 2.5 / 101.3 * 3.0 * 1.8e-5 * 86400 / 4
+        # The soil dries on.
+        assert sol.fluxes["uptake_to_canopy"][-1].item() == pytest.approx(lost, rel=0.05)
+        assert max(abs(net.item()) for net in sol.balances.values()) < 1e-12
+        if head == -1.0:
+            assert psi == pytest.approx(-4 * lost / (3.0 * 2e-5) - 1.0, rel=0.05)
+    wet, dry = (found[head].outputs["assimilation"][-1, 0] for head in (-1.0, -60.0))
+    assert dry < 0.8 * wet
+
+
+def test_slopes_reach_what_closes_leaves(engine: str) -> None:
+    at = torch.tensor([-150.0, 2e-5], requires_grad=True)
+
+    def carbon(values: torch.Tensor) -> torch.Tensor:
+        psi_f, leaf_supply = values.unbind()
+        return sunny(engine, -40.0, {"psi_f": psi_f, "leaf_supply": leaf_supply}, days=1).states["assimilated"][-1, 0]
+
+    (slopes,) = torch.autograd.grad(carbon(at), at)
+    with torch.no_grad():
+        for k in range(2):
+            h = torch.zeros(2).index_fill(0, torch.tensor(k), 1e-3) * at
+            assert slopes[k].item() == pytest.approx(((carbon(at + h) - carbon(at - h)) / (2 * h[k])).item(), rel=1e-4)

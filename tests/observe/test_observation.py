@@ -79,7 +79,7 @@ def test_observations_that_make_no_sense_are_named(fields):
         ({"error": [0.1, 0.1, 0.1]}, ShapeError, "one entry for each of 2 times"),
         ({"error": 0.0}, InputError, "error must be positive"),
         ({"relative_error": -1.0}, InputError, "relative_error zero or more"),
-        ({"kind": "flux_sum", "times": [(0, 1), (1, 3)]}, InputError, "neither depth nor cell"),
+        ({"kind": "flux_sum", "times": [(0, 1), (1, 3)]}, InputError, "a flux has no depth"),
         ({"times": [1.0, NAN]}, TimeError, "finite"),
     ]
     for change, kind, message in wrong:

@@ -120,3 +120,18 @@ def test_a_basin_has_no_depth():
     assert torch.allclose(flux_means(sol, "runoff", [(0, 1), (1, 2)]), sol.fluxes["runoff"], rtol=1e-14)
     with pytest.raises(InputError, match="no depth"):
         values_at(sol, "water_storage", [0.5], depth=0.1)
+
+
+def test_a_flux_of_each_cell_is_seen_at_one() -> None:
+    reaches = {"id": ["a", "b"], "downstream": ["b", None], "length": [1e3, 2e3], "slope": [1e-3, 1e-3]}
+    river = dg.models.River(reaches)
+    sol = dg.solve(river, forcing={"lateral_inflow": [[1.0, 0.5], [3.0, 0.0]]}, times=range(3), engine="sundials")
+    each = sol.fluxes["discharge"]
+    seen = dg.observe.Observation("discharge", "flux_mean", [(0, 2), (1, 2)], [0.0, 0.0], 1.0, cell=1)
+    torch.testing.assert_close(seen.simulated(sol), torch.stack([each[:, 1].mean(), each[1, 1]]))
+    with pytest.raises(dg.errors.InputError, match="'discharge' has a value for each cell"):
+        dg.observe.flux_sums(sol, "discharge", [(0, 1)])
+    with pytest.raises(dg.errors.BoundsError, match="cell 2 is not one of 2"):
+        dg.observe.flux_sums(sol, "discharge", [(0, 1)], cell=2)
+    with pytest.raises(dg.errors.InputError, match="'outflow' has one value"):
+        dg.observe.flux_sums(sol, "outflow", [(0, 1)], cell=0)

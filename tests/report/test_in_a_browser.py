@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from places import KINDS
 from reports import made_up
 
 import pydiffgeo as dg
@@ -43,6 +44,19 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return dg.report.write_report(path)
 
 
+@pytest.fixture(scope="module")
+def of_all_kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reports of a column, an aquifer and a river, one below the other on one page."""
+    folder, bodies = tmp_path_factory.mktemp("kinds"), []
+    for name, make in KINDS.items():
+        text = dg.report.write_report(dg.io.write_dataset(folder / f"{name}.nc", make())).read_text(encoding="utf-8")
+        head, body = text.split("<body>")
+        bodies.append(body.split("</body>")[0])
+    page = folder / "all.html"
+    page.write_text(f"{head}<body>{''.join(bodies)}</body></html>", encoding="utf-8")
+    return page
+
+
 def asked_for(page: Path, folder: Path) -> tuple[set[str], str]:
     """Hosts that were asked for something, but for what the browser wants for itself, and what it said."""
     log = folder / "net.json"
@@ -52,8 +66,11 @@ def asked_for(page: Path, folder: Path) -> tuple[set[str], str]:
     return {host for host in hosts if not host.endswith(OWN)}, done.stderr
 
 
-def test_no_request_leaves_and_the_console_stays_empty(page: Path, tmp_path: Path) -> None:
-    asked, said = asked_for(page, tmp_path)
+@pytest.mark.parametrize("kind", ["page", "of_all_kinds"])
+def test_no_request_leaves_and_the_console_stays_empty(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    asked, said = asked_for(request.getfixturevalue(kind), tmp_path)
     assert (tmp_path / "page.png").stat().st_size > 10_000
     assert "CONSOLE" not in said
     assert asked == set()
@@ -68,7 +85,9 @@ def test_a_request_and_an_error_would_be_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [1200, 500])
-def test_nothing_is_wider_than_the_page(page: Path, tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize("kind", ["page", "of_all_kinds"])
+def test_nothing_is_wider_than_the_page(kind: str, width: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    page: Path = request.getfixturevalue(kind)
     # The page itself lets no script run: a copy without its policy says how wide it is.
     text = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text(encoding="utf-8"))
     ask = "const d = document.documentElement; d.dataset.width = d.scrollWidth + ' of ' + d.clientWidth"

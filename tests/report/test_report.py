@@ -156,7 +156,7 @@ def test_profile_of_a_soil_column(tmp_path):
     )
     data = dg.io.solution_dataset(solution, start="2001-05-01")
     plain = report(tmp_path, data)
-    assert [*plain.sections][1:] == ["Profiles", "Water balance", "Provenance"]
+    assert [*plain.sections][1:] == ["Profiles", "Simulated", "Water balance", "Provenance"]
     assert "10 cells down to 0.95 m, 6 times" in plain.sections[""]
     assert figures(plain)[0] == "Volumetric water content with elastic storage over time and depth."
     data = data.assign_coords(probe_depth=("probe", [0.1, 0.4], {"units": "m"}))

@@ -40,8 +40,8 @@ def test_the_rules_of_the_interface(name: str, tmp_path: Path) -> None:
         assert model.get_var_units(variable)
         assert model.get_var_location(variable) == "node"
         grid = model.get_var_grid(variable)
-        assert model.get_grid_type(grid) in ("scalar", "points", "vector")
-        if model.get_grid_type(grid) == "points":
+        assert model.get_grid_type(grid) in ("scalar", "unstructured", "vector")
+        if model.get_grid_type(grid) == "unstructured":
             assert model.get_grid_size(grid) == pointed.size == model.get_grid_node_count(grid)
             assert np.isfinite(model.get_grid_x(grid, np.empty(pointed.size))).all()
         copied = model.get_value(variable, np.empty_like(pointed))

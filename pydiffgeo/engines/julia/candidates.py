@@ -7,6 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
+# The way out of a program that is no good.
+ANEW = "install Julia anew (https://julialang.org/install), or let `pydiffgeo doctor --install` bring one"
 # What names the executable, and the project, where the user sets up Julia.
 EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
 
@@ -18,19 +20,19 @@ def unfit_program(program: str) -> str | None:
             [program, "--version"], capture_output=True, encoding="utf-8", errors="replace", timeout=60
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{program} cannot be run ({error}); install Julia anew: https://julialang.org/install"
+        return f"{program} cannot be run ({error}); {ANEW}"
     if done.returncode:
         how = f"exit status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
         words = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        return f"{program} crashes ({how}: {words}); install Julia anew: https://julialang.org/install"
+        return f"{program} crashes ({how}: {words}); {ANEW}"
     version = re.match(r"julia version (\d+)\.(\d+)\.(\d+)", done.stdout)
     if version is None:
         return f"{program} is no Julia: it calls itself {done.stdout.strip()[:80]!r}"
     oldest = json.loads((_package() / "juliapkg.json").read_text())["julia"].split()[0]
     if tuple(map(int, version.groups())) < tuple(map(int, oldest.split("."))):
         return (
-            f"{program} is Julia {'.'.join(version.groups())}, and {oldest} or later is needed: "
-            f"https://julialang.org/install (PYTHON_JULIAPKG_EXE names another than that on PATH)"
+            f"{program} is Julia {'.'.join(version.groups())}, and {oldest} or later is needed: `pydiffgeo doctor --install` "
+            f"lets juliapkg bring one, or PYTHON_JULIAPKG_EXE names another than that on PATH"
         )
     return None
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...arrays import Array
 from ..base import Status
-from .session import JuliaValue
+from .crossing import JuliaValue
 
 S = TypeVar("S", bound=np.generic)
 # SciML's return codes, and what they mean to a user.

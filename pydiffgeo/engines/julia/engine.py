@@ -18,13 +18,18 @@ from ..ir.autodiff import jacobian, switching_functions, values, vjp, vjp_of_jac
 from ..ir.events import decisions, events, pull_events, sided
 from ..ir.kernels import Assigning, Guard, Kernel, NetworkStage, System
 from ..ir.program import Node
+from ..stated_steps import EULER, SENSITIVITY_WHY, solver_why
 from .codegen import julia_loop
 from .conversion import array_of, flat, status_of
+from .crossing import Package
 from .networks import NetworkArguments, kinks, network_arguments
-from .session import JuliaValue, Owned, in_julia
+from .session import Owned, in_julia
 from .steady import find_steady, pull_steady, push_steady
+from .writing import written
 
-SOLVERS = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
+# Those of SciML, which choose their steps, and all that this engine has.
+ADAPTIVE = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
+SOLVERS = (*ADAPTIVE, EULER)
 # What is tried where the solver of the engine's own choice fails. A stall at loose tolerances is mostly one of
 # slopes that jump; multistep methods with Newton's iteration meet them differently. Their gradients, of the Gauss adjoint,
 # follow the tolerance less closely: on a moist column by up to 35 times.
@@ -61,7 +66,7 @@ class JuliaEngine:
         self._models: WeakKeyDictionary[System, tuple[Owned, float]] = WeakKeyDictionary()
         in_julia(lambda package: None)  # starts Julia, so that a missing one is noticed here
 
-    def _model(self, package: JuliaValue, system: System) -> tuple[Owned, float]:
+    def _model(self, package: Package, system: System) -> tuple[Owned, float]:
         """The built model, and the share of the tolerances with which its gradients are as asked."""
         if system not in self._models:
             # Values on faces, where there are none, are assigned by nobody.
@@ -69,7 +74,7 @@ class JuliaEngine:
             kernels = [_kernel(k, system) for k in system.kernels]
             sizes = attrgetter("n_states", "n_parameters", "n_forcings", "n_fluxes", "n_values")(system)
             guards = [_guard(guard, system) for guard in system.guards]
-            built = package.build(*sizes, system.constants, stages, kernels, *_controls(system), guards)
+            built = package.build(*written(*sizes, system.constants, stages, kernels, *_controls(system), guards))
             turns = any(switches for *_, (_, _, _, switches, _) in kernels) or kinks(system)
             self._models[system] = Owned(built), KINKS_SHARE if turns else 1.0
         return self._models[system]
@@ -80,14 +85,15 @@ class JuliaEngine:
         asked, f = problem.options, problem.f
         limit, kind = asked.max_seconds, chosen["sensitivity"] if differentiate else "none"
 
-        def call(package: JuliaValue) -> Forward:
+        def call(package: Package) -> Forward:
             model, least = self._model(package, problem.system)
-            share, steep = _shares(least, asked.rtol) if differentiate else (1.0, 1.0)
+            share, steep = _shares(least, asked.rtol) if differentiate and asked.step is None else (1.0, 1.0)
             how = asked.tighter(share)
             atols = (flat(absolute(problem.system, how)),) if how.atols else ()
+            step = () if asked.step is None else (asked.step,)
             share_of_memory = asked.memory / problem.members
             settings = package.Settings(
-                chosen["solver"], how.rtol, how.atol, how.max_steps, share_of_memory, steep, *atols
+                chosen["solver"], how.rtol, how.atol, how.max_steps, share_of_memory, steep, *atols, *step
             )
             built = time.perf_counter()
             # C order here and column-major there: axes come out reversed, members last.
@@ -100,7 +106,9 @@ class JuliaEngine:
             stats["steps"], stats["rejections"] = (
                 [int(n) for n in counts] for counts in (result.steps, result.rejections)
             )
-            stats["tolerance_shares"] = [share * float(s) for s in result.shares]
+            stats["step"] = asked.step
+            if asked.step is None:
+                stats["tolerance_shares"] = [share * float(s) for s in result.shares]
             stats["lockstep"] = int(result.lockstep)
             stats["linear_solver"] = str(package.linear_solver(model.values[0], chosen["solver"], kind))
             stats["compiled"], stats["kept_bytes"] = True, float(package.kept_bytes(result.tape))
@@ -118,7 +126,7 @@ class JuliaEngine:
         steep = _steep(forward, self._models[problem.system][1], problem.options.rtol)
         good = np.setdiff1d(good, steep)
 
-        def call(package: JuliaValue) -> Gradients:
+        def call(package: Package) -> Gradients:
             result = package.backward(*forward.tape.values, flat(y_bar), flat(q_bar), good, problem.options.max_seconds)
             status, reasons = status_of(str(result.codes))
             for m in steep:
@@ -140,7 +148,7 @@ class JuliaEngine:
             y_dot, q_dot = (np.zeros((len(y0_dot), *values.shape)) for values in (forward.y, forward.q))
             return Tangents(y_dot, q_dot, *_refused(good, problem.members, why))
 
-        def call(package: JuliaValue) -> Tangents:
+        def call(package: Package) -> Tangents:
             result = package.tangent(
                 *forward.tape.values, flat(y0_dot), flat(p_dot), flat(f_dot), good, problem.options.max_seconds
             )
@@ -213,7 +221,11 @@ def _choose(problem: Problem) -> dict[str, str]:
     if options.sensitivity not in SENSITIVITIES:
         raise InputError(f"sensitivity {options.sensitivity!r} is unknown; known are {list(SENSITIVITIES)}")
     sensitivity, reason = options.sensitivity, "asked for"
-    if sensitivity in ("auto", "adjoint"):
+    if solver == EULER:
+        if sensitivity in ("gauss", "forward"):
+            raise InputError(f"sensitivity {sensitivity!r} is not that of {EULER}, whose steps have a discrete adjoint")
+        why, sensitivity, reason = solver_why(options), "discrete", SENSITIVITY_WHY
+    elif sensitivity in ("auto", "adjoint"):
         sensitivity, reason = "gauss", f"{solver} has no discrete adjoint"
         if solver == "Rodas5P":
             sensitivity = "discrete"

@@ -13,15 +13,14 @@ from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ...errors import EngineError, EngineNotAvailableError
 from .candidates import EXE, PROJECT, recipe, source_directory, unfit_program, unfit_project
+from .crossing import JuliaValue, Package
 from .worker import Worker, ctrl_c_kept
 
 PACKAGE = "PydiffgeoSolvers"
-# What belongs to Julia, its package above all: juliacall knows no types of it.
-JuliaValue = Any
 T = TypeVar("T")
 # Why Julia did not come up: it cannot be started a second time in one process.
 _failure: str | None = None
@@ -50,8 +49,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 SETUP = (
-    "install Julia 1.10 or later (https://julialang.org/install) and run `pydiffgeo doctor --install`, "
-    "which lets juliapkg fetch the Julia packages"
+    "run `pydiffgeo doctor --install`, which lets juliapkg download Julia where none is found, and the Julia packages; "
+    "without a network docs/installing.md says how"
+)
+_OFFLINE = "PYTHON_JULIAPKG_OFFLINE"
+OFFLINE = (
+    f"{_OFFLINE}=yes keeps `pydiffgeo doctor --install` from letting juliapkg download one: unset it where there is a "
+    f"network, or install Julia 1.10 or later (https://julialang.org/install) and put it on the PATH"
 )
 
 
@@ -93,7 +97,7 @@ def obstacle() -> str | None:
     if program is None:
         name = next((n for n in (EXE, "PYTHON_JULIAPKG_EXE") if os.environ.get(n)), None)
         if name is None:
-            return f"no julia was found on PATH; {SETUP}"
+            return f"no julia was found; {OFFLINE if os.environ.get(_OFFLINE) == 'yes' else SETUP}"
         return f"{name}={os.environ[name]} is no program that can be run; give the path of a julia, or unset it"
     return unfit_program(program) or (unfit_project(os.environ[PROJECT]) if named else None)
 
@@ -118,15 +122,32 @@ def missing() -> str | None:
     return "its packages are not set up; `pydiffgeo doctor --install` does that"
 
 
+def own_julia() -> Path | None:
+    """Where juliapkg would put a Julia of its own, downloaded: where none that can be used is found, and none is named.
+
+    None where one is found, one is named, or juliapkg is told to stay offline, or cannot be used.
+    """
+    named = any(os.environ.get(name) for name in (EXE, PROJECT, "PYTHON_JULIAPKG_EXE"))
+    if named or find_spec("juliacall") is None or obstacle() is None:
+        return None
+    try:
+        from juliapkg.state import STATE
+    except Exception:  # its settings may be unusable, which `missing` tells
+        return None
+    return None if STATE["offline"] or STATE["override_executable"] else Path(STATE["install"])
+
+
 def install() -> None:
     """Lets juliapkg set up Julia and the packages; does nothing where they are set up already.
+
+    juliapkg downloads Julia itself where there is none that can be used, unless one is named.
 
     Raises:
         EngineNotAvailableError: there is no Julia for them, or juliapkg could not do it.
     """
     if missing() is None:
         return
-    if why := obstacle():
+    if (why := obstacle()) and own_julia() is None:
         raise EngineNotAvailableError(f"the Julia packages could not be set up: {why}")
     try:
         import juliapkg
@@ -141,7 +162,7 @@ def install() -> None:
 
 
 @cache
-def _start() -> JuliaValue:
+def _start() -> Package:
     global _failure
     if _failure is None:
         if why := obstacle():
@@ -153,7 +174,7 @@ def _start() -> JuliaValue:
     raise EngineNotAvailableError(_failure)
 
 
-def _started() -> JuliaValue:
+def _started() -> Package:
     project = os.environ.get(PROJECT, "")
     mend = recipe(project) if project else SETUP
     try:
@@ -185,7 +206,7 @@ def _started() -> JuliaValue:
     functions = (ctypes.pythonapi.PyEval_SaveThread, ctypes.pythonapi.PyEval_RestoreThread)
     addresses = [ctypes.cast(function, ctypes.c_void_p).value for function in functions]
     getattr(module, "python!")(*addresses, _worker.address)
-    return module
+    return Package(module)
 
 
 def _reason(error: Exception) -> str:
@@ -202,10 +223,10 @@ def loaded_from() -> Path:
         EngineNotAvailableError: as `julia`.
     """
 
-    def place(package: JuliaValue) -> Path:
+    def place(package: Package) -> Path:
         from juliacall import Main
 
-        return Path(str(Main.pkgdir(package)))
+        return Path(str(Main.pkgdir(package.module)))
 
     return in_julia(place)
 
@@ -245,7 +266,7 @@ def _load(name: str) -> None:
     Main.seval(f"import {name}")
 
 
-def in_julia(work: Callable[[JuliaValue], T], *packages: str) -> T:
+def in_julia(work: Callable[[Package], T], *packages: str) -> T:
     """Result of `work(Julia package)`, from any thread; one at a time, and while one waits other threads go on.
 
     A solve in Julia gives other Python threads a turn every 50 ms. What `work` returns must not belong to Julia,

@@ -13,18 +13,19 @@ from ..absolute import absolute
 from ..base import Gradients, Problem, Status, Steady, Tangents
 from ..ir.kernels import System
 from .conversion import array_of, flat, status_of
-from .session import JuliaValue, Owned, in_julia
+from .crossing import JuliaValue, Package
+from .session import Owned, in_julia
 
 T = TypeVar("T")
 # Builds the model of a system, or gives the one that was built before.
-Build = Callable[[JuliaValue, System], tuple[Owned, float]]
+Build = Callable[[Package, System], tuple[Owned, float]]
 
 
 def find_steady(build: Build, problem: Problem, low: Array, high: Array) -> Steady:
     """As `Engine.steady`."""
     started, options = time.perf_counter(), problem.options
 
-    def call(package: JuliaValue) -> Steady:
+    def call(package: Package) -> Steady:
         model = build(package, problem.system)[0].values[0]
         atols = (1e9, 1.0, flat(absolute(problem.system, options))) if options.atols else ()
         settings = package.Settings("Newton", options.rtol, options.atol, options.max_steps, *atols)
@@ -80,7 +81,7 @@ def _derivatives(
     """What is `made` of the result of a function of the Julia package at steady states `y`."""
     started = time.perf_counter()
 
-    def call(package: JuliaValue) -> T:
+    def call(package: Package) -> T:
         model = build(package, problem.system)[0].values[0]
         inputs = (flat(x) for x in (y, problem.p, problem.f, *given))
         found = getattr(package, function)(model, *inputs, good + 1, problem.options.max_seconds)

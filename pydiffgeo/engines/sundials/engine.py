@@ -23,6 +23,8 @@ from ..base import Forward, Gradients, PassStats, Problem, Status, Steady, Tange
 from ..batch import Failure, Watch, each_member
 from ..discontinuities import jumping_along, message
 from ..ir.kernels import System
+from ..stated_steps import EULER
+from . import implicit_euler
 from .cvodes import Interval
 from .method import solver_of
 from .steady import search_of
@@ -119,6 +121,8 @@ class SundialsEngine:
             built.idle.append(interval)
 
     def forward(self, problem: Problem, differentiate: bool) -> Forward:
+        if problem.options.solver == EULER:
+            return implicit_euler.forward(problem, differentiate)
         started = time.perf_counter()
         system, members = problem.system, problem.members
         y = np.full((members, problem.intervals + 1, system.n_states), np.nan)
@@ -162,6 +166,8 @@ class SundialsEngine:
         return Forward(y, q, status, reasons, stats, tape=tape)
 
     def backward(self, problem: Problem, forward: Forward, y_bar: Array, q_bar: Array) -> Gradients:
+        if problem.options.solver == EULER:
+            return implicit_euler.backward(problem, forward, y_bar, q_bar)
         started = time.perf_counter()
         n_states, n_parameters, members = problem.system.n_states, problem.system.n_parameters, problem.members
         y0_bar, p_bar, f_bar = np.zeros_like(problem.y0), np.zeros_like(problem.p), np.zeros_like(problem.f)
@@ -202,6 +208,8 @@ class SundialsEngine:
         return Gradients(y0_bar, p_bar, f_bar, status, reasons, stats)
 
     def tangent(self, problem: Problem, forward: Forward, y0_dot: Array, p_dot: Array, f_dot: Array) -> Tangents:
+        if problem.options.solver == EULER:
+            return implicit_euler.tangent(problem, forward, y0_dot, p_dot, f_dot)
         started = time.perf_counter()
         directions, members, count = len(y0_dot), problem.members, problem.intervals
         y_dot, q_dot = (np.zeros((directions, *values.shape)) for values in (forward.y, forward.q))

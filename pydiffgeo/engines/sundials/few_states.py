@@ -101,7 +101,7 @@ def few_states(
     return FewStates(step, RESOLUTION * options.rtol, options.max_steps, build)
 
 
-class _Buffer:
+class Buffer:
     """A function with memory of its own, so that a call copies nothing and allocates nothing."""
 
     def __init__(self, function: ca.Function) -> None:
@@ -138,8 +138,8 @@ class FewStates:
         self._fresh()
 
     def _fresh(self) -> None:
-        self._step = _Buffer(self._functions["step"])
-        self._others: dict[str | int, _Buffer] = {}
+        self._step = Buffer(self._functions["step"])
+        self._others: dict[str | int, Buffer] = {}
         said = self._step.inputs[2], *self._step.outputs[1:]
         # Single numbers, which a view of the memory gives and takes faster than an array.
         views: list[Any] = [memoryview(m.data) for m in said]
@@ -231,12 +231,12 @@ class FewStates:
             par_bar += pull.outputs[1]
         return _finite(pull.outputs[0].copy()), _finite(par_bar)
 
-    def _other(self, key: str | int) -> _Buffer:
+    def _other(self, key: str | int) -> Buffer:
         """The function of so many directions, or that of a gradient."""
         if key not in self._others:
             if key not in self._functions:
                 self._functions.setdefault(key, self._made(key))
-            self._others[key] = _Buffer(self._functions[key])
+            self._others[key] = Buffer(self._functions[key])
         return self._others[key]
 
     def _made(self, key: str | int) -> ca.Function:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from ...arrays import Json
 from ...errors import InputError
 from ..base import Options
+from ..stated_steps import EULER
 from .rosenbrock import SHORTEST
 
-SOLVERS = {"cvodes-bdf": "bdf", "cvodes-adams": "adams"}
+# The methods of CVODES, and all that this engine knows.
+CVODES_METHODS = {"cvodes-bdf": "bdf", "cvodes-adams": "adams"}
+SOLVERS = (*CVODES_METHODS, EULER)
 # CVODES controls the error of a step; over many steps errors come out about ten times the tolerance,
 # where a Rosenbrock method's stay below it. States further off than that would also bend the gradient,
 # which is taken at them: with this share, a requested 1e-4 holds for it on all reference problems.
@@ -75,13 +78,13 @@ def cvodes_settings(options: Options, guards: bool, falls_back: bool) -> dict[st
         InputError: there is no such method.
     """
     solver = solver_of(options)
-    if solver not in SOLVERS:
+    if solver not in CVODES_METHODS:
         raise InputError(f"solver {solver!r} is unknown to the engine 'sundials'; it has {sorted(SOLVERS)}")
     return {
         **tolerances(options, TOLERANCE_FACTOR),
         "max_num_steps": max(1, int(FORWARD_SHARE * options.max_steps)) if falls_back else options.max_steps,
         "steps_per_checkpoint": STEPS_PER_CHECKPOINT,
-        "linear_multistep_method": SOLVERS[solver],
+        "linear_multistep_method": CVODES_METHODS[solver],
         "disable_internal_warnings": True,
         # A value that is not finite is met with a smaller step, or told by the status.
         "show_eval_warnings": False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from ...arrays import Json
 from ...calibration.multistart import calibrate
 from ...calibration.progress import Progress, Step
 from ...calibration.result import CalibrationResult
-from ...errors import DataError, PydiffgeoError, SolverError, UnknownSiteError
+from ...errors import DataError, InputError, PydiffgeoError, SolverError, UnknownSiteError
+from ...scheduling import Scheduler, connected, each
 from ...solve import Solution
+from .basin_findings import Told, told
 from .basins import Basin, prepare
 from .result_file import summary, write_result
 from .settings import Settings, read_settings
-from .told import Told, told
 
 
 def calibrate_file(
@@ -29,6 +31,7 @@ def calibrate_file(
     progress: bool = True,
     callback: Callable[[Step], None] | None = None,
     overrides: Sequence[str] = (),
+    scheduler: Scheduler = None,
 ) -> Path:
     """Calibrates the basins of a configuration and writes the result.
 
@@ -38,6 +41,7 @@ def calibrate_file(
         resume: go on from the checkpoint of an interrupted run, if there is one; else start anew.
         progress: print step, loss and time left to the standard error.
         callback: called after each step.
+        scheduler: where basins are calibrated side by side, and solved over the whole record; see `calibration.calibrate`.
 
     Returns:
         The path of the result: NetCDF with parameters, series, states, metrics and provenance. A basin that
@@ -60,20 +64,25 @@ def calibrate_file(
     notes = Progress(progress, 0.0, None)
     for name, why in failures.items():
         notes.say(f"site {name} failed: {why}")
-    checkpoint = settings.output.with_name(settings.output.name + ".checkpoint.npz")
-    calibrated = calibrate(
-        [basin.site for basin in basins.values()],
-        settings.strategy,
-        checkpoint=checkpoint,
-        resume=resume,
-        progress=progress,
-        callback=callback,
-        identity=_identity(settings),
-    )
-    try:
-        return _finish(settings, basins, calibrated, failures | dict(calibrated.failures), checkpoint, notes)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"after the search; the same command goes on from {checkpoint}") from None
+    # With a scheduler a folder, of a file for each basin.
+    ending = ".checkpoint.npz" if scheduler is None else ".checkpoint"
+    checkpoint = settings.output.with_name(settings.output.name + ending)
+    with connected(scheduler) as client:
+        calibrated = calibrate(
+            [basin.site for basin in basins.values()],
+            settings.strategy,
+            checkpoint=checkpoint,
+            resume=resume,
+            progress=progress,
+            callback=callback,
+            identity=_identity(settings),
+            scheduler=client,
+        )
+        failures |= calibrated.failures
+        try:
+            return _finish(settings, basins, calibrated, failures, checkpoint, notes, client)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"after the search; the same command goes on from {checkpoint}") from None
 
 
 def _finish(
@@ -83,20 +92,23 @@ def _finish(
     failures: dict[str, str],
     checkpoint: Path,
     progress: Progress,
+    scheduler: Scheduler,
 ) -> Path:
     """Solves what was found over the whole record, and writes it; the checkpoint goes when that is done."""
     solutions, together, notes = dict[str, Solution](), dict[str, Tensor](), dict[str, str]()
     findings = dict[str, Told]()
+    things = ((name, _found(basins[name], calibrated, settings.within)) for name in calibrated.searches)
+    by_name = dict(each(_over_record, things, scheduler))
     for name in calibrated.searches:
-        try:
-            solutions[name] = _whole(basins[name], calibrated)
-        except PydiffgeoError as error:
-            failures[name] = f"could not be solved over the whole record: {error}"
+        found = by_name[name]
+        if isinstance(found, PydiffgeoError):
+            failures[name] = f"could not be solved over the whole record: {found}"
             continue
-        try:
-            together[name] = _together(basins[name], calibrated, settings.within)
-        except PydiffgeoError as error:
-            notes[name] = f"no ensemble: {error}"
+        solutions[name], ensemble = found
+        if isinstance(ensemble, Tensor):
+            together[name] = ensemble
+        else:
+            notes[name] = f"no ensemble: {ensemble}"
         if settings.uncertainty == "none":
             continue
         progress.say(f"site {name}: what the data tell ({settings.uncertainty})")
@@ -111,6 +123,8 @@ def _finish(
     if not solutions:
         why = "; ".join(failures.values())
         raise SolverError(f"no basin could be solved over the whole record; {why}; what was found is in {result}")
+    if checkpoint.is_dir():
+        shutil.rmtree(checkpoint)
     checkpoint.unlink(missing_ok=True)
     for line in summary(basins, calibrated, solutions, together, failures):
         progress.say(line)
@@ -132,15 +146,41 @@ def _prepare(settings: Settings) -> tuple[dict[str, Basin], dict[str, str]]:
     return basins, {name: str(error) for name, error in failures.items()}
 
 
-def _whole(basin: Basin, calibrated: CalibrationResult) -> Solution:
-    return basin.whole.solve(basin.whole.values(calibrated.x(basin.site.name)), throw=True)
+# A basin, the best values found, and those of an ensemble, or why there is none.
+_Found = tuple[Basin, dict[str, Tensor], dict[str, Tensor] | str]
 
 
-def _together(basin: Basin, calibrated: CalibrationResult, within: float) -> Tensor:
-    """Daily runoff after the warm-up of the members of an ensemble that can be solved, `(members, days)`."""
+def _found(basin: Basin, calibrated: CalibrationResult, within: float) -> _Found:
+    name = basin.site.name
+    best = basin.whole.values(calibrated.x(name))
+    try:
+        return basin, best, calibrated.ensemble(name, within)
+    except InputError as error:
+        return basin, best, str(error)
+
+
+def _over_record(found: _Found) -> tuple[Solution, Tensor | str]:
+    """The solution over the whole record, and daily runoff after the warm-up of the members of an ensemble that can
+    be solved, `(members, days)`, or why there is none.
+    """
+    basin, best, ensemble = found
+    solution = _whole(basin, best)
+    if isinstance(ensemble, str):
+        return solution, ensemble
+    try:
+        return solution, _together(basin, ensemble)
+    except PydiffgeoError as error:
+        return solution, str(error)
+
+
+def _whole(basin: Basin, values: dict[str, Tensor]) -> Solution:
+    return basin.whole.solve(values, throw=True)
+
+
+def _together(basin: Basin, values: dict[str, Tensor]) -> Tensor:
     with torch.no_grad():
-        solution = basin.whole.solve(calibrated.ensemble(basin.site.name, within))
-        return basin.runoff(solution.select(solution.ok))
+        members = basin.whole.solve(values)
+        return basin.runoff(members.select(members.ok))
 
 
 def _identity(settings: Settings) -> dict[str, Json]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
-from ...calibration.objective import SQUARES, Prior, check_mean, check_priors
-from ...calibration.strategy import METHODS, Strategy
+from ...calibration.objective import Prior, check_mean, check_priors
+from ...calibration.strategy import Strategy
+from ...calibration.strategy_table import A_PRIOR, as_prior, take_strategy
 from ...errors import BoundsError, DataError, InputError, ModelError, UnknownNameError
 from ...identify.findings import METHODS as METHODS_OF_UNCERTAINTY
 from ...losses.measures import LOSSES
@@ -215,8 +216,7 @@ def _model(t: Table) -> ModelSettings:
     bounds = t.take("bounds", lambda v: as_table(v, as_range), "a table of [low, high]", {})
     fixed = t.take("fixed", lambda v: as_table(v, as_number), "a table of numbers", {})
     initial = t.take("initial", lambda v: as_table(v, _start), "a table of numbers or of [low, high]", {})
-    expected = "a table of { mean = ..., spread = ... }, with log = true where it is of the logarithm"
-    priors = t.take("priors", lambda v: as_table(v, _prior), expected, {})
+    priors = t.take("priors", lambda v: as_table(v, as_prior), f"a table of {A_PRIOR}", {})
     ranged = {k: v for k, v in initial.items() if isinstance(v, tuple)}
     calibrated = [k for k in (*parameters, *ranged) if k not in fixed]
     _check_names(t, "bounds", bounds, f"{name} has", parameters)
@@ -285,34 +285,13 @@ def _solve(t: Table) -> SolveSettings:
 
 
 def _optimiser(t: Table) -> tuple[Strategy, str, float]:
-    count = "a whole number of at least"
     loss = t.take("loss", lambda v: as_one_of(v, LOSSES), f"one of {', '.join(LOSSES)}", "nse")
-    method = t.take("method", lambda v: as_one_of(v, METHODS), f"one of {', '.join(METHODS)}", "auto")
-    window = t.take("window", lambda v: as_count(v, 0), f"{count} 0", 1826)
-    tolerance = t.take("tolerance", lambda v: as_within(v, 0, 1), "a number from 0 to 1", 1e-4)
-    rate = t.take("learning_rate", lambda v: as_within(v, 1e-12, 1e3), "a positive number", 0.1)
-    counts = {"seed": t.take("seed", lambda v: as_count(v, 0), f"{count} 0", 0)}
-    for key in ("candidates", "starts", "window_steps", "finalists", "steps", "patience"):
-        counts[key] = t.take(key, lambda v: as_count(v, 1), f"{count} 1", getattr(Strategy, key))
+    strategy = take_strategy(t, loss, window=1826)
     even = t.take("even_years", lambda v: as_within(v, 0, 1), "a number from 0 to 1", 0.0)
     t.finish()
     if even and loss != "nse":
         raise t.fail("even_years", f"needs the loss nse, not {loss}")
-    if method == "gauss_newton" and loss not in SQUARES:
-        raise t.fail("method", f'"gauss_newton" needs a loss that is a sum of squares: nse or mse, not {loss}')
-    try:
-        strategy = Strategy(method, window=window, tolerance=tolerance, learning_rate=rate, **counts)
-        return strategy, loss, even
-    except InputError as error:
-        raise DataError(f"{t.file}: [{t.name}] {error}") from error
-
-
-def _prior(value: object) -> Prior:
-    if not isinstance(value, dict) or not {"mean", "spread"} <= {*value} <= {"mean", "spread", "log"}:
-        raise ValueError
-    if not isinstance(value.get("log", False), bool):
-        raise ValueError
-    return Prior(as_number(value["mean"]), as_number(value["spread"]), value.get("log", False))
+    return strategy, loss, even
 
 
 def _start(value: object) -> float | Range:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...io import Variable
-from .told import Told
+from .basin_findings import Told
 
 
 class ToldVariables(NamedTuple):

@@ -1,6 +1,7 @@
 """Series of basins from a folder of Caravan, or in the generic layout of NeuralHydrology: a file for each basin.
 
 <root>/timeseries/netcdf/<dataset>/<basin>.nc     <root>/attributes/<dataset>/*.csv      Caravan
+<root>/timeseries/csv/<dataset>/<basin>.csv       <root>/attributes/<dataset>/*.csv      Caravan as CSV
 <root>/time_series/<basin>.nc                     <root>/attributes/*.csv                NeuralHydrology
 
 Source: Kratzert et al. 2023, Sci. Data 10.
@@ -28,7 +29,22 @@ from .arguments import Areas, Choice, Names, check_labels
 from .assemble import series_of
 from .attributes import CARAVAN_UNITS, read_tables
 from .quantities import FILES
+from .text_tables import read_text_table
 
+# Units of series as CSV, by how their names begin (Kratzert et al. 2023, table 1).
+CSV_UNITS = {
+    "total_precipitation": "mm d-1",
+    "potential_evaporation": "mm d-1",
+    "temperature_2m": "degC",
+    "dewpoint_temperature_2m": "degC",
+    "snow_depth_water_equivalent": "mm",
+    "surface_net": "W m-2",
+    "surface_pressure": "kPa",
+    "u_component_of_wind": "m s-1",
+    "v_component_of_wind": "m s-1",
+    "volumetric_soil_water": "1",
+    "streamflow": "mm d-1",
+}
 # An entry of the attribute that lists the units of a file: `streamflow: Observed streamflow [mm/d]`.
 _ENTRY = re.compile(r"\b(\w+)\W{0,2}:[^\[\]\n]{0,300}\[([^\]]{1,100})\]")
 
@@ -51,9 +67,10 @@ def open_caravan(
 
     Args:
         root: the folder that holds `timeseries` or `time_series`.
-        basins: names of the files without `.nc`; all of them where not given.
+        basins: names of the files without `.nc` or `.csv`; all of them where not given.
         variables, units, calendar, gaps, missing, quantities, labels, rounding: as in `open_cf`. Units that files of
-            Caravan list for the file as a whole are found; daily sums in mm are read as mm d-1. Attributes of Caravan
+            Caravan list for the file as a whole are found, and those of CSV, which state none, are the documented ones;
+            daily sums in mm are read as mm d-1. Attributes of Caravan
             have their documented units; the generic layout states none, so say that of the area where stream flow is
             a volume per time: units={"area": "km2"}.
         area: km2 of each basin, for stream flow as a volume per time; else from the attributes.
@@ -105,8 +122,11 @@ def _files(root: Path) -> dict[str, Path]:
     """basin -> file, of either layout."""
     folders = [root / "time_series", root / "timeseries" / "netcdf"]
     paths = [p for f in folders for p in sorted([*f.glob("*.nc"), *f.glob("*.nc4"), *f.glob("*/*.nc")])]
+    # The same series lie there twice where both were unpacked.
+    paths = paths or sorted((root / "timeseries" / "csv").glob("*/*.csv"))
     if not paths:
-        raise DataError(f"{root}: no files of basins, neither {folders[0]}/*.nc nor {folders[1]}/*/*.nc")
+        wanted = f"{folders[0]}/*.nc nor {folders[1]}/*/*.nc nor {root}/timeseries/csv/*/*.csv"
+        raise DataError(f"{root}: no files of basins, neither {wanted}")
     files: dict[str, Path] = {}
     for path in paths:
         if path.stem in files:
@@ -152,6 +172,10 @@ def _table(
 
 def _one(path: Path, basin: str, static: Mapping[str, xr.Variable], how: Dating, choice: Choice) -> xr.Dataset:
     """The series of one basin; dimensions basin, of length one, and time."""
+    if path.suffix == ".csv":
+        data = _from_csv(path)
+        choice = replace(choice, units={**_documented(data), **(choice.units or {})})
+        return series_of(_with_static(data, basin, static), str(path), choice)
     with open_raw(path) as raw:
         time = next((t for t in ("date", "time") if t in raw.variables), "date")
         data = unpacked(decode(raw, time, str(path), how), str(path))
@@ -160,11 +184,30 @@ def _one(path: Path, basin: str, static: Mapping[str, xr.Variable], how: Dating,
     choice = replace(choice, units={**_stated_units(data), **(choice.units or {})})
     # Coordinates besides time, such as the identifier of the gauge, are no series.
     kept = ("time", data["time"].attrs.get("bounds"))
-    data = data.drop_vars([c for c in data.coords if c not in kept]).expand_dims({"basin": [basin]})
+    data = data.drop_vars([c for c in data.coords if c not in kept])
+    return series_of(_with_static(data, basin, static), str(path), choice)
+
+
+def _with_static(data: xr.Dataset, basin: str, static: Mapping[str, xr.Variable]) -> xr.Dataset:
+    """The series of a basin with its attributes."""
+    data = data.expand_dims({"basin": [basin]})
     for name, value in static.items():
         if name not in data:
             data[name] = xr.Variable(("basin",), np.array([value.values]), value.attrs)
-    return series_of(data, str(path), choice)
+    return data
+
+
+def _from_csv(path: Path) -> xr.Dataset:
+    """The columns of a file of Caravan as CSV, along `time`."""
+    table = read_text_table(path, delimiter=",")
+    series = {name: ("time", table.numbers(name)) for name in table.heading if name != "date"}
+    return xr.Dataset(series, {"time": table.times("date").astype("datetime64[ns]")})
+
+
+def _documented(data: xr.Dataset) -> dict[str, str]:
+    """Variable -> unit, of those whose names begin as the documentation of Caravan has them."""
+    known = {name: next((u for key, u in CSV_UNITS.items() if name.startswith(key)), None) for name in map(str, data)}
+    return {name: unit for name, unit in known.items() if unit is not None}
 
 
 def _stated_units(data: xr.Dataset) -> dict[str, str]:

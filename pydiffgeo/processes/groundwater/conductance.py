@@ -63,7 +63,10 @@ def across(mean: Mean, left: Place, right: Place, face: Place, thickness: tuple[
     return mean(k1, thickness[0], face.left_distance, k2, thickness[1], face.right_distance)
 
 
-def down(left: Place, right: Place, face: Place, wet: Tensor | float = 1.0) -> Tensor:
-    """Conductance of a vertical face per area: two half cells in series, of the upper one the share that is `wet`."""
+def down(left: Place, right: Place, face: Place, wet: Tensor | float = 1.0, wet_below: Tensor | float = 1.0) -> Tensor:
+    """Conductance of a vertical face per area: two half cells in series, of the upper one the share that is `wet`.
+
+    `wet_below` is that of the lower one (option DEWATERED of MODFLOW 6).
+    """
     upper = wet * face.left_distance / (left.K * left.vertical_anisotropy)
-    return 1 / (upper + face.right_distance / (right.K * right.vertical_anisotropy))
+    return 1 / (upper + wet_below * face.right_distance / (right.K * right.vertical_anisotropy))

@@ -16,6 +16,8 @@ from .storage import supply
 FLOOR = 1e-6
 # And so much where the upstream cell decides: matrices without numbers that are next to none, whose squares are none.
 TRACE = 1e-12
+# Of the thickness of a dry cell so much resists to what falls into it, lest nothing does.
+LEAST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Darcy:
         upstream: the conductance is that of the whole thickness times the saturation of the cell with the higher head.
         layers: there are vertical faces.
         saturated: of the upper half of a vertical face only what is saturated resists.
+        dewatered: of the lower half as well.
         perched: what falls on a lower cell with a head below its top is driven by the elevation of that top.
     """
 
@@ -36,6 +39,7 @@ class Darcy:
     upstream: bool = True
     layers: bool = False
     saturated: bool = False
+    dewatered: bool = False
     perched: bool = False
 
     def __call__(self, left: Place, right: Place, face: Place) -> Tensor:
@@ -64,7 +68,8 @@ class Darcy:
         if not self.water_table:
             return conductance.down(left, right, face) * drop
         resists = torch.clamp(left.saturation, 0.0, 1.0) if self.saturated else 1.0
+        below_resists = torch.clamp(right.saturation, LEAST, 1.0) if self.dewatered else 1.0
         # What flows out of a cell ends with its water; what it lost too much comes back from below, by elevations as well.
         there = supply(torch.clamp(torch.where(drop > 0, left.saturation, right.saturation), min=TRACE))
         back = supply(torch.clamp(left.saturation, max=0.0)) * (left.bottom - right.bottom)
-        return conductance.down(left, right, face, resists) * (there * drop + back)
+        return conductance.down(left, right, face, resists, below_resists) * (there * drop + back)

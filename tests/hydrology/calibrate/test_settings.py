@@ -87,7 +87,7 @@ def test_the_example_is_read(tmp_path):
         ("\nsteps = 6", '\nloss = "nash"', r"\[optimiser\] loss must be one of nse, kge, mse, rmse, .*, got 'nash'"),
         ('\nmethod = "bfgs"', '\nmethod = "sgd"', r"\[optimiser\] method"),
         ("finalists = 3", "finalists = 5", r"\[optimiser\] finalists must be at most starts \(4\), got 5"),
-        ("window = 40", "window = -1", r"\[optimiser\] window must be a whole number of at least 0"),
+        ("window = 40", "window = -1", r"\[optimiser\] window must be a length of time, 0 or more"),
         ("starts = 4", "starts = 9", r"\[optimiser\] starts must be at most candidates \(8\), got 9"),
         ('basins = ["01000001", "01000002"]', "", r"\[data\] basins is missing"),
         ('["01000001", "01000002"]', "[1000001]", r"\[data\] basins must be a list .* as text in quotes"),

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import pydiffgeo as dg
+from pydiffgeo.baselines import Climatology, LinearRegression, Persistence, compare
 from pydiffgeo.errors import InputError, ShapeError, UnknownNameError
-from pydiffgeo.hydrology.baselines import Climatology, LinearRegression, Persistence, compare
 from pydiffgeo.hydrology.basin import BasinData
 from pydiffgeo.hydrology.scores import _prediction
 

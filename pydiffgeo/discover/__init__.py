@@ -1,0 +1,28 @@
+"""What does a model lack? Missing terms from the mismatch of its one-interval forecasts (MEDIDA).
+
+found = dg.discover.increments(model.advance, before, after, dt)          # what happened, less what was forecast
+u = dg.discover.Term("u", found.middle, "m s-1")
+library = [u, u * u, u * dg.discover.Term("u_x", system.derivative(found.middle, 1), "s-1")]
+print(dg.discover.discover(library, found, unit="m s-2"))
+"""
+
+from .discovery import Discovery, discover
+from .increments import Increments, increments, model_increments
+from .models import Candidate, library, with_terms
+from .terms import Term, products
+from .wiener import Smoothed, wiener
+
+__all__ = [
+    "Candidate",
+    "Discovery",
+    "Increments",
+    "Smoothed",
+    "Term",
+    "discover",
+    "increments",
+    "library",
+    "model_increments",
+    "products",
+    "wiener",
+    "with_terms",
+]
