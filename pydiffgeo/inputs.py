@@ -114,7 +114,7 @@ def check_inputs(
     networks = {k: pack_weights(f"network {k!r}", module) for k, module in model.networks.items()}
     shared = [_to_batch(weights, members) for weights in networks.values()]
     p = torch.cat([*parameter_values.values(), *shared, torch.empty(members, 0, dtype=torch.float64)], dim=1)
-    layout = Layout({k: v.shape[1] for k, v in parameter_values.items()})
+    layout = Layout({k: v.shape[1] for k, v in parameter_values.items()}, still=f.shape[2] == 1)
     return Inputs(batch, layout, output_times, breaks, states, parameter_values, p, f, networks)
 
 

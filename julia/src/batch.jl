@@ -86,9 +86,9 @@ function build(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants
                states = Int[], values = Int[], sizes = Float64[], guards = ())
     # Slopes and their adjoint are evaluated once in a step; of few states they are most of it.
     once(source, at) = n_states > SMALL && at in (2, 4) ? in_haste(String(source)) : String(source)
-    load((sources, items, gather, output, targets, weights, counts), further = (;)) =
+    load((sources, items, gather, output, targets, weights, (active, along, variable, ways, branches, decisions)), further = (;)) =
         Kernel(Any[once(source, at) for (at, source) in enumerate(sources)], integers(gather, items, :), integers(output, :), integers(targets, items, :),
-               plain(weights, items, :), counts...; further...)
+               plain(weights, items, :), active, along, variable, branches, decisions; ways, further...)
     program((adds, partials, columns, kernel)) =
         load(kernel, (; adds, partials = String(partials), columns = integers(columns, :)))
     network((items, widths, biases, activations, shapes, first, gather, targets)) =

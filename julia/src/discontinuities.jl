@@ -84,7 +84,7 @@ function jumped(s::Space{T}, k::Kernel, i, share=JUMP) where {T}
     for o in 1:outputs(k)
         leap = s.out[i, o] - s.out_start[i, o]
         for j in 1:k.active
-            a, b = s.slopes[i, (o-1)*k.along+j], s.slopes_then[i, (o-1)*k.along+j]
+            a, b = s.slopes[i, (o-1)*k.ways+j], s.slopes_then[i, (o-1)*k.ways+j]
             largest, change = greater(largest, greater(abs(a), abs(b))), greater(change, abs(b - a))
             leap -= 0.5 * (a + b) * (s.x[i, j] - s.x_start[i, j])
         end

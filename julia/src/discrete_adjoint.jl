@@ -64,7 +64,8 @@ function begin_step!(a::StepAdjoint, q_bar, tab, start, t, h)
 end
 
 "Computes the stages of a step that has begun."
-stages_again!(a::StepAdjoint{T,<:SmallSolver}, tab, start, t, h) where {T} = stages!(a.k, a.solver.space, a.work, tab, start, t, h)
+stages_again!(a::StepAdjoint{T,<:SmallSolver}, tab, start, t, h) where {T} = 
+    stages!(a.k, a.solver.space, a.work, tab, start, t, h, true)
 
 function stages_again!(a::StepAdjoint, tab, start, t, h)
     w, rates = a.work, a.rates_bar
@@ -89,6 +90,9 @@ function stages_again!(a::StepAdjoint, tab, start, t, h)
     return a.k
 end
 
+"Have networks kept what they computed at the stages of the step?"
+keeps_points(a::StepAdjoint) = a.solver isa SmallSolver
+
 "Takes `lambda`, the gradient to the states, from the end of a step of size `h` that has begun to its start at time `t`."
 function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint, tab, beta, start, k, t, h)
     w, m, n = a.work, a.work.model, a.work.model.n_states
@@ -108,16 +112,18 @@ function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint, tab, beta, start, k
             a.nu[i, n+l] = a.rates_bar[n+l] = gamma_h * beta[i] * q_bar[l]
         end
         stage_point!(a.u, start, k, tab.A, i)
+        keeps_points(a) && (w.point = i)
         pull!(a.bar, set_point!(w, a.u, t + tab.c[i] * h), a.rates_bar)
         add_rows!(lambda, a.k_bar, a.nu, a.bar, tab, i, h)
-        add_forcing!(f_bar, a.bar, forcings(m), (t + tab.c[i] * h) / length_of(w))
+        add_forcing!(f_bar, a.bar, m, (t + tab.c[i] * h) / length_of(w))
     end
     # The last point was the start of the step again: what is bent is evaluated there.
+    w.point = 0
     bend!(a.bar, a, k, h, tab.d)
     @inbounds for l in 1:n
         lambda[l] += a.bar[l]
     end
-    add_forcing!(f_bar, a.bar, forcings(m), t / length_of(w))
+    add_forcing!(f_bar, a.bar, m, t / length_of(w))
     if w.linear
         f_bar[:, 1] .-= a.forcing_rate_bar ./ length_of(w)
         f_bar[:, 2] .+= a.forcing_rate_bar ./ length_of(w)
@@ -182,7 +188,7 @@ function bend!(bar, a::StepAdjoint, k, h, d)
     end
     for at in reverse(eachindex(m.stages))
         bend!(bar, a, m.stages[at], w.stages[at], a.value_nu, m.base, k, weights)
-        pull_stage!(bar, w, at)
+        m.stages[at].network === nothing && pull_stage!(bar, w, at)
     end
     return bar
 end
@@ -191,8 +197,8 @@ end
 function move!(a::StepAdjoint, kernel::Kernel, s::Space, k, weights)
     m = a.work.model
     first_forcing = m.n_states + m.n_parameters
-    for scatter in axes(kernel.targets, 2), j in 1:(a.work.linear ? kernel.along : kernel.active)
-        column = (kernel.output[scatter] - 1) * kernel.along + j
+    for scatter in axes(kernel.targets, 2), j in 1:(a.work.linear ? kernel.ways : kernel.active)
+        column = (kernel.output[scatter] - 1) * kernel.ways + j
         @inbounds for i in 1:items(kernel)
             position = kernel.gather[i, j]
             moved = position <= m.n_states ? stages(k, position) :
@@ -208,8 +214,8 @@ function bend!(bar, a::StepAdjoint, kernel::Kernel, s::Space, nu_of, before, k, 
     m = a.work.model
     first_forcing = m.n_states + m.n_parameters
     fill!(s.bent, zero(eltype(s.bent)))
-    for scatter in axes(kernel.targets, 2), j in 1:(a.work.linear ? kernel.along : kernel.active)
-        column = (kernel.output[scatter] - 1) * kernel.along + j
+    for scatter in axes(kernel.targets, 2), j in 1:(a.work.linear ? kernel.ways : kernel.active)
+        column = (kernel.output[scatter] - 1) * kernel.ways + j
         @inbounds for i in 1:items(kernel)
             nu = kernel.weights[i, scatter] .* stages(nu_of, kernel.targets[i, scatter] - before)
             position = kernel.gather[i, j]
@@ -225,7 +231,12 @@ function bend!(bar, a::StepAdjoint, kernel::Kernel, s::Space, nu_of, before, k, 
             end
         end
     end
-    bend!(kernel, s.bars, s.bent, s.x)
+    if kernel.network === nothing
+        bend!(kernel, s.bars, s.bent, s.x)
+    else
+        # The gradients to its results, and what is left of those to its weights, go along.
+        bend!(kernel.network, s.bars, s.bent, seed!(s.seeds, bar, kernel), s.x, keeps_points(a) && kernel.network.points == STAGES ? STAGES : 0)
+    end
     scatter_bars!(bar, s.bars, kernel, 1:kernel.along)
     return nothing
 end
@@ -255,7 +266,7 @@ function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_
             at = j - first(block) + 1
             for step in record.first[at+1]-1:-1:record.first[at]
                 tick!(w)
-                t, h, start = record.starts[step], record.sizes[step], point(record, step)
+                t, h, start = start_of(record, step), size_of_step(record, step), point(record, step)
                 if sides !== nothing && short(w, h)
                     for turn in reverse(turns(w, sides, start, finish_of(record, step, at, y, j), t, h))
                         pull_turn!(lambda, seeds, view(f_bar, :, :, j), a.bar, turn, w, start, t)

@@ -77,8 +77,8 @@ end
 function add_drift!(rates, before, w::Work, k::Kernel, space::Space)
     m = w.model
     first = m.n_states + m.n_parameters
-    for s in axes(k.targets, 2), j in (m.drifts ? 1 : k.active + 1):k.along
-        column = (k.output[s] - 1) * k.along + j
+    for s in axes(k.targets, 2), j in (m.drifts ? 1 : k.active + 1):k.ways
+        column = (k.output[s] - 1) * k.ways + j
         for i in 1:items(k)
             position = k.gather[i, j]
             position <= m.n_states && continue

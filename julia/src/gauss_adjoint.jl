@@ -109,7 +109,7 @@ function adjoint_interval!(lambda, f_bar, a::AdjointWork, size, alg, J, s::Setti
             a.rates_bar[m.n_states+1:end] .= (size * weight * h) .* a.mu
             a.sol(a.u, t)
             pull!(a.bar, set_point!(w, a.u, t), a.rates_bar)
-            add_forcing!(f_bar, a.bar, forcings(m), t / w.length)
+            add_forcing!(f_bar, a.bar, m, t / w.length)
         end
     end
     lambda .= integrator.u
@@ -127,9 +127,9 @@ function adjoint_integrator(a::AdjointWork, lambda, alg, J, s::Settings)
 end
 
 "Adds a gradient to the forcing at fraction `x` of the interval to the gradients at its ends."
-function add_forcing!(f_bar, bar, range, x)
-    before = first(range) - 1
-    @inbounds for i in axes(f_bar, 1)
+function add_forcing!(f_bar, bar, m::Model, x)
+    before = m.n_states + m.n_parameters
+    @inbounds for i in m.read
         if size(f_bar, 2) == 1
             f_bar[i, 1] += bar[before+i]
         else

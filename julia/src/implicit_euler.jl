@@ -229,7 +229,7 @@ function euler_adjoint!(y0_bar, p_bar, f_bar, e::EulerSpace, breaks, p, f, kept:
             @inbounds for l in eachindex(seeds)
                 e.rates[n+l] = h * seeds[l]
             end
-            add_forcing!(view(f_bar, :, :, j), pull!(bar, w, e.rates), forcings(m), i / count)
+            add_forcing!(view(f_bar, :, :, j), pull!(bar, w, e.rates), m, i / count)
         end
     end
     collect_parameters!(p_bar, bar, w)

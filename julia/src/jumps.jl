@@ -152,7 +152,7 @@ function pull_turn!(lambda, q_bar, f_bar, bar, turn::Turn, w::Work{Float64}, sta
         pull_stage!(bar, w, stage)
     end
     lambda .+= view(bar, 1:n)
-    add_forcing!(f_bar, bar, forcings(m), t / w.length)
+    add_forcing!(f_bar, bar, m, t / w.length)
     return nothing
 end
 

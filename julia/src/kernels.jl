@@ -55,25 +55,26 @@ struct LaneFunctions
 end
 
 """
-    Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0, decisions = 0; adds, partials, columns)
+    Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0, decisions = 0; ways, adds, partials, columns, network)
 
 A local function over its items.
 
 - `sources`: functions over matrices with one row per item; `x` holds the inputs in its columns.
   `value!(out, x)` assigns the results, `slopes!(out, slopes, x)` also their derivatives to the first
-  `along` inputs, result by result. `pull!(bars, w, x)` adds the gradient of the sum of `w` times the
+  `ways` inputs, result by result. `pull!(bars, w, x)` adds the gradient of the sum of `w` times the
   results to `bars`, a column per variable input, and `bend!(bars, w, x)` that of `w` times the slopes. `branch!(marks, x)`, needed
   where there are `branches`, tells by ones and zeros which side each switch is on. Where there are `decisions` (`jumps.jl`),
   `sided!(out, sides, x)` assigns the results on given sides of them, `event!(events, x)` what changes sign at each, and
   after these which side each is on, and `pull_event!(bars, w, x)` adds the gradient of the sum of `w` times what changes sign.
 - `gather`: positions in `v`, `(items, inputs)`. The first `active` inputs depend on the states (states
   themselves or assigned values), those up to `along` are forcings, up to `variable` parameters, the
-  rest constants.
+  rest constants. `ways` is `along` where forcings may change within an interval, else it may be `active`.
 - `output`: which result each scatter takes; `targets`, `weights`: `(items, scatters)`.
 - `adds`: whether a stage adds its results up, times the weights, instead of assigning them.
 - `partials`: for a stage, source of `partials!(out, partials, x)`, which assigns the results and their derivatives to the
   `variable` inputs, result by result; of these `columns` may be other than zero. Powers and exponentials are then
-  computed once for the values and for all products with the transpose at a point. Without `columns`, `pull!` serves, at that point.
+  computed once for the values and for all products with the transpose at a point.
+- `network`: of a stage that is one, which then stands for `pull!`, `bend!` and `partials!`.
 """
 struct Kernel
     value!::Lazy{Two{Float64}}
@@ -95,14 +96,16 @@ struct Kernel
     active::Int
     along::Int
     variable::Int
+    ways::Int
     branches::Int
     decisions::Int
     adds::Bool
     columns::Vector{Int}
+    network::Union{Nothing,Network}
 end
 
 function Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0, decisions = 0;
-                adds = false, partials = nothing, columns = Int[])
+                ways = along, adds = false, partials = nothing, columns = Int[], network = nothing)
     size(targets) == size(weights) == (size(gather, 1), length(output)) ||
         throw(DimensionMismatch("gather, output, targets and weights differ in size"))
     value, slopes, pull, bend = sources
@@ -111,7 +114,7 @@ function Kernel(sources, gather, output, targets, weights, active, along, variab
     return Kernel(Lazy{Two{Float64}}(value), Lazy{Three{Float64}}(slopes), Lazy{Three{Float64}}(pull),
                   Lazy{Three{Float64}}(partials), Lazy{Three{Float64}}(bend), Lazy{Two{Float64}}(branch), Lazy{Three{Float64}}(sided), Lazy{Two{Float64}}(event),
                   Lazy{Three{Float64}}(pull_event), Lazy{Two{DualNumber}}(value), Lazy{Three{DualNumber}}(slopes),
-                  LaneFunctions(value, slopes, pull, partials, bend, branch), gather, output, targets, weights, active, along, variable, branches, decisions, adds, columns)
+                  LaneFunctions(value, slopes, pull, partials, bend, branch), gather, output, targets, weights, active, along, variable, ways, branches, decisions, adds, columns, network)
 end
 
 items(k::Kernel) = size(k.gather, 1)
@@ -153,8 +156,8 @@ function Space{T}(k::Kernel, adjoint::Bool) where {T}
     block(columns) = zeros(T, n, columns)
     extra(columns) = zeros(T, adjoint ? n : 0, columns)
     some(columns) = zeros(T, k.branches > 0 ? n : 0, columns)
-    return Space{T}(block(inputs(k)), block(o), block(o * k.along), some(k.branches), some(k.branches),
-                    some(o * k.along), some(k.active), some(o), extra(o), extra(o * k.along), extra(k.variable), extra(isempty(k.columns) ? 0 : o * k.variable))
+    return Space{T}(block(inputs(k)), block(o), block(o * k.ways), some(k.branches), some(k.branches),
+                    some(o * k.ways), some(k.active), some(o), extra(o), extra(o * k.ways), extra(k.variable), extra(isempty(k.columns) ? 0 : o * k.variable))
 end
 
 @inline function gather!(x, v, k::Kernel, columns)
@@ -225,7 +228,7 @@ its contributions in `entries` in the order in which they arise; `kept` holds th
 function add_jacobian!(entries, slopes, kept, depends::Dependence, slots, n_states, base, k::Kernel)
     at = 0
     @inbounds for s in axes(k.targets, 2), j in 1:k.active
-        column = (k.output[s] - 1) * k.along + j
+        column = (k.output[s] - 1) * k.ways + j
         for i in axes(k.targets, 1)
             d = k.weights[i, s] * slopes[i, column]
             position = k.gather[i, j]

@@ -2,7 +2,7 @@
 # in lockstep (`rosenbrock.jl`) by the same functions as one alone, on these numbers in the place of plain ones.
 
 "How many members are solved in lockstep."
-const WIDTH = 8
+const WIDTH = 16
 
 const Doubles = NTuple{WIDTH,VecElement{Float64}}
 const Integers = NTuple{WIDTH,VecElement{Int64}}

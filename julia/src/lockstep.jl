@@ -3,8 +3,8 @@
 "From this number of members on they are solved in lockstep; benchmarks raise it."
 const FEW = Ref(3)
 
-"Can members be solved in lockstep? Networks are not written for lanes."
-runs_in_lanes(m::Model) = is_small(m) && !any(k -> k.value!.source isa OfNetwork, m.stages)
+"Can members be solved in lockstep?"
+runs_in_lanes(m::Model) = is_small(m)
 
 "Runs `run` in as many tasks as there are threads, at most `most`; this task is one of them."
 function in_tasks(run, most, clock::Clock)
@@ -178,21 +178,21 @@ function next_step!(b::Backward, tape::Tape, bars::Bars, l)
     a, intervals = b.lanes[l], length(tape.breaks) - 1
     r = a.record
     while a.step < r.first[a.interval]
-        a.interval <= intervals && store_forcing!(bars.f, b.f_bar, l, a)
+        a.interval <= intervals && store_forcing!(bars.f, b.f_bar, b.adjoint.work.model.read, l, a)
         a.interval == 1 && return false
         a.interval -= 1
         enter_interval!(b, tape, bars, l)
     end
     at = a.step
-    b.t[l], b.h[l] = r.starts[at], r.sizes[at]
+    b.t[l], b.h[l] = start_of(r, at), size_of_step(r, at)
     @inbounds for i in 1:r.n
-        set_lane!(b.start, i, l, r.points[(at-1)*r.n+i])
+        set_lane!(b.start, i, l, r.data[(at-1)*(r.n+2)+2+i])
     end
     return true
 end
 
-function store_forcing!(f, f_bar, l, a::WayBack)
-    @inbounds for node in axes(f_bar, 2), i in axes(f_bar, 1)
+function store_forcing!(f, f_bar, read, l, a::WayBack)
+    @inbounds for node in axes(f_bar, 2), i in read
         f[i, node, a.interval, a.member] = get_lane(f_bar, i + (node - 1) * size(f_bar, 1), l)
     end
     return nothing
@@ -212,13 +212,15 @@ function enter_interval!(b::Backward, tape::Tape, bars::Bars, l)
         zeros_only &= bars.q[i, j, member] == 0
         set_lane!(b.q_bar, i, l, bars.q[i, j, member])
     end
-    foreach(i -> set_lane!(b.f_bar, i, l, 0.0), eachindex(b.f_bar))
+    @inbounds for node in axes(b.f_bar, 2), i in w.model.read
+        set_lane!(b.f_bar, i + (node - 1) * size(b.f_bar, 1), l, 0.0)
+    end
     a.step = zeros_only ? a.record.first[j] - 1 : a.record.first[j+1] - 1
     set_length!(w, l, tape.breaks[j+1] - tape.breaks[j])
     nodes = size(tape.f, 2)
-    @inbounds for i in eachindex(w.start)
+    @inbounds for i in w.model.read
         set_lane!(w.start, i, l, tape.f[i, 1, j, member])
-        set_lane!(w.finish, i, l, tape.f[i, nodes, j, member])
+        w.linear && set_lane!(w.finish, i, l, tape.f[i, nodes, j, member])
     end
     return nothing
 end
@@ -272,7 +274,7 @@ function straight(m::Model, kept, breaks, resolution)
     m.decisions || return true
     r = kept.record
     for j in 1:length(breaks)-1, step in r.first[j]:r.first[j+1]-1
-        r.sizes[step] <= resolution * (breaks[j+1] - breaks[j]) && return false
+        size_of_step(r, step) <= resolution * (breaks[j+1] - breaks[j]) && return false
     end
     return true
 end

@@ -35,6 +35,7 @@ struct Model
     stage_slots::Vector{Vector{Int}}   # per stage, where its contributions go in the derivatives of assigned values
     slots::Vector{Vector{Int}}     # per kernel, where its contributions go in the pattern's values
     drifts::Bool                   # does an assigned value depend on forcings?
+    read::Vector{Int}              # the forcings that are read
     pattern::SparseMatrixCSC{Float64,Int}
     transposed::SparseMatrixCSC{Float64,Int}
     places::Vector{Int}
@@ -57,11 +58,15 @@ function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants
     control(i, a, size) = a == 0 || place(a - base, i) === nothing ? Control(i, a == 0 ? 0 : a - base, 0, size) :
                           Control(i, a - base, depends.first[a-base] + place(a - base, i) - 1, size)
     return Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants, stages, kernels, base, depends,
-                 stage_slots, slots, any(k -> k.along > k.active, stages), pattern, transpose_states(pattern, n_states)...,
+                 stage_slots, slots, any(k -> k.along > k.active, stages),
+                 read_forcings(n_states + n_parameters, n_forcings, [stages; kernels; guards]), pattern, transpose_states(pattern, n_states)...,
                  Control[control(c...) for c in zip(controls...)],
                  any(k -> k.branches > 0, [stages; kernels]), any(k -> k.decisions > 0, [stages; kernels]),
                  guards, Ref{Any}(missing), ReentrantLock())
 end
+
+read_forcings(before, count, kernels) =
+    filter(i -> any(k -> any(==(before + i), view(k.gather, :, k.active+1:k.along)), kernels), 1:count)
 
 parameters(m::Model) = m.n_states .+ (1:m.n_parameters)
 forcings(m::Model) = m.n_states + m.n_parameters .+ (1:m.n_forcings)
@@ -73,6 +78,7 @@ function ready!(m::Model; adjoint = "none")
         for k in Iterators.flatten((m.stages, m.kernels))
             foreach(ready!, adjoint == "forward" ? (k.dual_value!, k.dual_slopes!) : (k.value!, k.slopes!))
             k.branches > 0 && ready!(k.branch!)
+            k.network === nothing || continue
             adjoint in ("gauss", "discrete") && isempty(k.columns) && ready!(k.pull!)
             adjoint in ("gauss", "discrete") && prepares(k) && ready!(k.partials!)
             adjoint == "discrete" && ready!(k.bend!)
@@ -89,6 +95,7 @@ function ready_lanes!(m::Model; adjoint::Bool)
             ready!(k.lanes.value!)
             ready!(k.lanes.slopes!)
             !adjoint && k.branches > 0 && ready!(k.lanes.branch!)
+            k.network === nothing || continue
             adjoint && isempty(k.columns) && ready!(k.lanes.pull!)
             adjoint && prepares(k) && ready!(k.lanes.partials!)
             adjoint && ready!(k.lanes.bend!)
@@ -133,6 +140,7 @@ mutable struct Work{T}
     const drift::Vector{T}      # rates of change of assigned values with time alone
     known::Knowledge            # what has been computed at the point that is set
     partial::Bool               # whether the partial derivatives of stages have been too
+    point::Int                  # under which networks keep what they compute there, or 0
     looked::Bool                # and the side its switches are on
     linear::Bool                # does the forcing change within the interval?
     length::Float64             # of the interval; time counts from its start
@@ -158,7 +166,7 @@ function Work{T}(m::Model, linear::Bool; adjoint = false, clock = Clock()) where
     spaces(kernels) = Space{T}[Space{T}(k, adjoint) for k in kernels]
     return Work{T}(m, v, spaces(m.stages), spaces(m.kernels), Space{T}[Space{T}(k, false) for k in m.guards],
                    forcing(), forcing(), zeros(T, nnz(m.pattern)),
-                   zeros(T, length(m.depends.states)), zeros(T, m.n_values - m.base), NOTHING, false, false, linear, 1.0, 0.0, 0.0,
+                   zeros(T, length(m.depends.states)), zeros(T, m.n_values - m.base), NOTHING, false, 0, false, linear, 1.0, 0.0, 0.0,
                    ones(T, 1), ones(T, 1), ones(T, size_of(m)), 0.0, 0.0, Float64[], 1.0, 1.0,
                    0.0, clock, next_look(clock))
 end
@@ -192,7 +200,7 @@ end
 function set_interval!(w::Work, f::AbstractMatrix, size)
     w.length = size
     # Loops: for a few forcings, and a step or two in an interval, broadcasting costs more than the rest.
-    @inbounds for i in eachindex(w.start)
+    @inbounds for i in w.model.read
         w.start[i], w.finish[i] = f[i, begin], f[i, end]
     end
     set_forcing!(w, 0.0)
@@ -201,8 +209,8 @@ end
 
 function set_forcing!(w::Work, fraction)
     offset = w.model.n_states + w.model.n_parameters
-    @inbounds for i in eachindex(w.start)
-        w.v[offset+i] = w.start[i] + fraction * (w.finish[i] - w.start[i])
+    @inbounds for i in w.model.read
+        w.v[offset+i] = w.linear ? w.start[i] + fraction * (w.finish[i] - w.start[i]) : w.start[i]
     end
     each((k, s) -> gather!(s.x, w.v, k, k.active+1:k.along), w)
     forget!(w)
@@ -238,12 +246,16 @@ here(w::Work, u, t) = false
 function assign_values!(w::Work)
     w.known == NOTHING || return nothing
     for (k, s) in zip(w.model.stages, w.stages)
-        value!(k, s.out, gather!(s.x, w.v, k, 1:k.active))
+        gather!(s.x, w.v, k, 1:k.active)
+        kept_point(w, k) == 0 ? value!(k, s.out, s.x) : partials!(k.network::Network, s.out, s.x, w.point)
         assign!(w.v, s.out, k)
     end
     w.known = VALUES
     return nothing
 end
+
+"The number of the point that is set in `w`, where a network keeps it until it is pulled back through; else 0."
+kept_point(w::Work, k::Kernel) = k.network === nothing || k.network.points < STAGES ? 0 : w.point
 
 "Rates `[d(states)/dt; fluxes]` at the point set in `w`."
 function rates!(rates, w::Work)
@@ -308,7 +320,12 @@ function partials!(w::Work)
     w.partial && return nothing
     for (k, s) in zip(w.model.stages, w.stages)
         gather!(s.x, w.v, k, 1:k.active)
-        prepares(k) ? partials!(k, s.out, s.partials, s.x) : w.known == NOTHING && value!(k, s.out, s.x)
+        if k.network !== nothing
+            point = kept_point(w, k)
+            point > 0 ? recall!(k.network, s.out, s.x, point) : partials!(k.network, s.out, s.x, 2)
+        else
+            prepares(k) ? partials!(k, s.out, s.partials, s.x) : w.known == NOTHING && value!(k, s.out, s.x)
+        end
         w.known == NOTHING && assign!(w.v, s.out, k)
     end
     w.known == NOTHING && (w.known = VALUES)
@@ -320,6 +337,12 @@ end
 function pull_stage!(bar, w::Work, at)
     k, s = w.model.stages[at], w.stages[at]
     seed!(s.seeds, bar, k)
+    if k.network !== nothing
+        point = kept_point(w, k)
+        # What the first point leaves behind is not kept until the step has been gone back through.
+        pull!(k.network, s.bars, s.seeds, s.x, point == 0 ? 2 : point, point > 1)
+        return scatter_bars!(bar, s.bars, k, 1:k.along)
+    end
     isempty(k.columns) ? pull!(k, s.bars, s.seeds, s.x) : multiply!(s.bars, s.seeds, s.partials, k)
     scatter_bars!(bar, s.bars, k, 1:k.along)
     return nothing

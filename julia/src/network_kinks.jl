@@ -16,13 +16,13 @@ end
 "On which side of its kink each unit is, a column of `marks` for each."
 function sides!(net::Network, marks, x)
     groups(net) do before, count
-        through!(net, x, before, count, Val(0), Val(false))
+        through!(net, x, 2, before, count, Val(0), Val(false))
         column = 0
         for (l, layer) in enumerate(net.layers)
             kinked(layer) || continue
             o = layer.outputs
             @inbounds for c in 1:count, j in 1:o
-                marks[before+c, column+j] = x[net.sums[l]+(c-1)*o+j] > 0
+                marks[before+c, column+j] = pick(x[net.other.sums[l]+(c-1)*o+j] > 0.0, one(eltype(x)), zero(eltype(x)))
             end
             column += o
         end

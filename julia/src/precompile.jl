@@ -36,10 +36,10 @@
         return String(take!(text)), whole, numbers
     end
     kernel(sources, target, counts) = (ntuple(i -> "\n"^(i == 2 ? LONG : 1), sources), 1, [1, 2], [1], [target], [1.0], counts)
-    program = (false, "", [1, 2], kernel(5, 16, (1, 1, 2, 0, 0)))
+    program = (false, "", [1, 2], kernel(5, 16, (1, 1, 2, 1, 0, 0)))
     network = (1, [1, 1], [0], [0], [1.0], 14, [1], [17])
-    model_of_python = (13, 1, 1, 0, 17, Float64[], (program, network), (kernel(8, 1, (1, 1, 2, 1, 1)),), [1], [0], [1.0],
-                       ((ntuple(_ -> "", 4), 1, [1, 2], [1, 2, 3], [1, 1, 1], zeros(3), (1, 1, 2, 0)),))
+    model_of_python = (13, 1, 1, 0, 17, Float64[], (program, network), (kernel(8, 1, (1, 1, 2, 1, 1, 1)),), [1], [0], [1.0],
+                       ((ntuple(_ -> "", 4), 1, [1, 2], [1, 2, 3], [1, 1, 1], zeros(3), (1, 1, 2, 1, 0, 0)),))
     @compile_workload begin
         door("build", written(model_of_python)...)
         foreach(empty!, (BUILT, USED))
@@ -76,5 +76,8 @@
             result = forward(model, breaks, fill(0.3, 9), fill(2.0, 3), fill(0.5, 6nodes), nodes, settings, "discrete")
             backward(model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1, 2, 3])
         end
+        model, settings = learnt(2), Settings("Rodas5P", 1e-4, 1e-6, 1000)
+        result = forward(model, breaks, fill(0.3, 6), fill(0.1, 27), fill(0.5, 6), 1, settings, "discrete")
+        backward(model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1, 2, 3])
     end
 end

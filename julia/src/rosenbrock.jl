@@ -62,6 +62,7 @@ struct Stepper{T,S,K,V}
     u::Vector{T}                    # states, and fluxes integrated since the start of the interval
     next::Vector{T}
     k::Matrix{T}                    # (stages, rates)
+    curve::Matrix{T}                # of the last step, between its ends
     lanes::Vector{Lane}
     t::Vector{Float64}              # of each lane: time since the start of the interval,
     h::Vector{Float64}              # size of the step,
@@ -77,7 +78,7 @@ function Stepper{T}(m::Model, linear::Bool, s::Settings, clock = Clock(); adjoin
     set_tolerances!(w, s).resolution = s.rtol
     some(value) = fill(value, L)
     return Stepper(w, RODAS5P, s, keeps, first_steps, StepSpace{T}(m), zeros(T, total), zeros(T, total), zeros(T, STAGES, total),
-                   [Lane(n) for _ in 1:L], some(0.0), some(1.0), some(0.0), some(1.0), Turned(T, m))
+                   zeros(T, size(RODAS5P.H, 1), n), [Lane(n) for _ in 1:L], some(0.0), some(1.0), some(0.0), some(1.0), Turned(T, m))
 end
 
 const RODAS5P = OrdinaryDiffEqRosenbrock.Rodas5PTableau(Float64, Float64)
@@ -111,14 +112,21 @@ end
 
 """
 Computes the stages of a step of size `h` from `start`, where slopes were just evaluated and the matrix of the step has been
-factorised: those of the states, and where `k` has columns for them those of the integrated fluxes.
+factorised: those of the states, and where `k` has columns for them those of the integrated fluxes. Networks keep what they
+compute where `keeps` says so.
 """
-function stages!(k, c::StepSpace{T}, w::Work{T}, tab, start, t, h) where {T}
+function stages!(k, c::StepSpace{T}, w::Work{T}, tab, start, t, h, keeps = false) where {T}
     n, total, rates, right = w.model.n_states, size(k, 2), c.rates, c.right
     inverse, gamma_h = inv(h), tab.gamma * h
     w.linear && time_rates!(c.time_rates, w)
     for i in 1:STAGES
-        i == 1 ? known_rates!(rates, w) : rates!(rates, set_point!(w, stage_point!(c.at, start, k, tab.A, i), fused(tab.c[i], h, t)))
+        if i == 1
+            known_rates!(rates, w)
+        else
+            set_point!(w, stage_point!(c.at, start, k, tab.A, i), fused(tab.c[i], h, t))
+            keeps && (forget!(w); w.point = i)
+            rates!(rates, w)
+        end
         @inbounds for l in 1:total
             sum = zero(T)
             for j in 1:i-1
@@ -140,6 +148,7 @@ function stages!(k, c::StepSpace{T}, w::Work{T}, tab, start, t, h) where {T}
             k[i, l] = gamma_h * rates[l]
         end
     end
+    w.point = 0
     return k
 end
 
@@ -225,7 +234,7 @@ end
 # The stages of a step that were not kept.
 
 function stages_of(r::SmallRecord, step, s::Stepper{Float64})
-    w, start, t, h = s.work, point(r, step), r.starts[step], r.sizes[step]
+    w, start, t, h = s.work, point(r, step), start_of(r, step), size_of_step(r, step)
     jacobian!(set_point!(w, start, t))
     factorise!(set_matrix!(s.space.factors, w, inv(s.tab.gamma * h)))
     return stages!(view(s.k, :, 1:r.n), s.space, w, s.tab, start, t, h)

@@ -57,17 +57,20 @@ function divide!(x::Vector, f::SmallFactors)
             exchange!(x, f.swaps[i, k], k, i)
         end
     end
-    @inbounds for k in 1:n-1
-        above = x[k]
-        for i in k+1:n
-            x[i] = fused(-lu[i, k], above, x[i])
+    # Row by row: sums stay in registers.
+    @inbounds for i in 2:n
+        sum = x[i]
+        for k in 1:i-1
+            sum = fused(-lu[i, k], x[k], sum)
         end
+        x[i] = sum
     end
-    @inbounds for k in n:-1:1
-        found = x[k] = x[k] * lu[k, k]
-        for i in 1:k-1
-            x[i] = fused(-lu[i, k], found, x[i])
+    @inbounds for i in n:-1:1
+        sum = x[i]
+        for k in n:-1:i+1
+            sum = fused(-lu[i, k], x[k], sum)
         end
+        x[i] = sum * lu[i, i]
     end
     return x
 end

@@ -66,9 +66,9 @@ function begin_interval!(s::Stepper, batch::Batch, l, member, j)
     size = batch.breaks[j+1] - batch.breaks[j]
     set_length!(w, l, size)
     nodes = Base.size(batch.f, 2)
-    @inbounds for i in 1:m.n_forcings
+    @inbounds for i in m.read
         set_lane!(w.start, i, l, batch.f[i, 1, j, member])
-        set_lane!(w.finish, i, l, batch.f[i, nodes, j, member])
+        w.linear && set_lane!(w.finish, i, l, batch.f[i, nodes, j, member])
     end
     for i in m.n_states+1:size_of(m)
         set_lane!(s.u, i, l, 0.0)
@@ -215,10 +215,11 @@ Notes the accepted step that a lane is at the end of; returns whether the record
 does not it is given up.
 """
 function remember!(r::SmallRecord, s::Stepper, l)
-    push!(r.sizes, s.h[l])
-    push!(r.starts, s.t[l])
-    for i in 1:r.n
-        push!(r.points, get_lane(s.u, i, l))
+    at = length(r.data)
+    resize!(r.data, at + 2 + r.n)
+    @inbounds r.data[at+1], r.data[at+2] = s.h[l], s.t[l]
+    @inbounds for i in 1:r.n
+        r.data[at+2+i] = get_lane(s.u, i, l)
     end
     return bytes(r) <= s.settings.memory
 end

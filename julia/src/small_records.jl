@@ -4,21 +4,21 @@
 struct SmallRecord
     n::Int
     first::Vector{Int}
-    sizes::Vector{Float64}
-    starts::Vector{Float64}
-    points::Vector{Float64}     # (states, steps)
+    data::Vector{Float64}       # of each step: its size, its start, and the states there
 end
 
-SmallRecord(n::Int) = SmallRecord(n, [1], Float64[], Float64[], Float64[])
+SmallRecord(n::Int) = SmallRecord(n, [1], Float64[])
 
-steps(r::SmallRecord) = length(r.sizes)
+steps(r::SmallRecord) = length(r.data) ÷ (r.n + 2)
 spared(r::SmallRecord) = false
-bytes(r::SmallRecord) = 8.0 * (2 * length(r.sizes) + length(r.points))
-point(r::SmallRecord, step) = view(r.points, (step-1)*r.n+1:step*r.n)
-Base.copy(r::SmallRecord) = SmallRecord(r.n, copy(r.first), copy(r.sizes), copy(r.starts), copy(r.points))
+bytes(r::SmallRecord) = 8.0 * length(r.data)
+size_of_step(r::SmallRecord, step) = @inbounds r.data[(step-1)*(r.n+2)+1]
+start_of(r::SmallRecord, step) = @inbounds r.data[(step-1)*(r.n+2)+2]
+point(r::SmallRecord, step) = view(r.data, (step-1)*(r.n+2)+3:step*(r.n+2))
+Base.copy(r::SmallRecord) = SmallRecord(r.n, copy(r.first), copy(r.data))
 
 function Base.empty!(r::SmallRecord)
-    foreach(empty!, (r.first, r.sizes, r.starts, r.points))
-    push!(r.first, 1)
+    empty!(r.data)
+    push!(empty!(r.first), 1)
     return r
 end

@@ -45,14 +45,19 @@ polynomial through the stages.
 """
 function locate(s::Stepper{T}, t, h) where {T}
     w, before, behind = s.work, zero(T), one(T)
+    set_curve!(s)
+    # Closer than this it needs not be known.
+    near = 0.25 * w.resolution * length_of(w)
     for _ in 1:HALVINGS
+        far = near < (behind - before) * h
+        any_lane(far) || break
         share = 0.5 * (before + behind)
         assign_values!(set_point!(w, between!(s.space.at, s, share), t + share * h))
         beyond = mask_type(T)(false)
         for (k, x, turned) in zip(both(w.model), both(w), s.turned)
             k.branches > 0 && (beyond |= turned_lanes(turned, k, x, w))
         end
-        before, behind = pick(beyond, before, share), pick(beyond, share, behind)
+        before, behind = pick(far & !beyond, share, before), pick(far & beyond, share, behind)
     end
     return before
 end
@@ -66,17 +71,25 @@ function turned_lanes(turned, k::Kernel, s::Space, w::Work{T}) where {T}
     return found
 end
 
+"Computes what is the same everywhere within the last step."
+function set_curve!(s::Stepper{T}) where {T}
+    @inbounds for l in axes(s.curve, 2), order in axes(s.curve, 1)
+        part = zero(T)
+        for i in 1:STAGES
+            part = fused(s.tab.H[order, i], s.k[i, l], part)
+        end
+        s.curve[order, l] = part
+    end
+    return nothing
+end
+
 "States within a step, after a share of it."
 function between!(u, s::Stepper{T}, share) where {T}
-    H, rest = s.tab.H, 1.0 - share
+    rest = 1.0 - share
     @inbounds for l in eachindex(u)
         sum = zero(T)
-        for order in size(H, 1):-1:1
-            part = zero(T)
-            for i in 1:STAGES
-                part = fused(H[order, i], s.k[i, l], part)
-            end
-            sum = fused(share, sum, part)
+        for order in size(s.curve, 1):-1:1
+            sum = fused(share, sum, s.curve[order, l])
         end
         u[l] = rest * s.u[l] + share * (s.next[l] + rest * sum)
     end

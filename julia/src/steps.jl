@@ -20,6 +20,8 @@ Base.copy(r::StepRecord) = StepRecord(r.n, copy.(fields(r))...)
 Base.empty!(r::StepRecord) = (foreach(empty!, fields(r)); push!(r.first, 1); r)
 
 steps(r::StepRecord) = length(r.sizes)
+size_of_step(r::StepRecord, step) = r.sizes[step]
+start_of(r::StepRecord, step) = r.starts[step]
 bytes(r::StepRecord) = 8.0 * (length(r.sizes) + length(r.starts) + length(r.points) + length(r.stages))
 point(r::StepRecord, step) = view(r.points, (step-1)*r.n+1:step*r.n)
 stages_of(r::StepRecord, step) = reshape(view(r.stages, (step-1)*r.n*STAGES+1:step*r.n*STAGES), STAGES, r.n)

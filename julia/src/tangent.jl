@@ -124,7 +124,7 @@ function push_steps!(y_dot, q_dot, p_dot, f_dot, a, integrator, breaks, p, f, ke
                 a.u[n+1:total] .= zero(DualNumber)
                 for step in record.first[at]:record.first[at+1]-1
                     tick!(w)
-                    t, h, start = record.starts[step], record.sizes[step], point(record, step)
+                    t, h, start = start_of(record, step), size_of_step(record, step), point(record, step)
                     step_tangent!(a, tab, start, record isa SmallRecord ? stages_of(record, step, integrator) : stages_of(record, step), t, h)
                     if sides !== nothing && short(w, h)
                         for turn in turns(w, sides, start, finish_of(record, step, at, y, j), t, h)

@@ -1,6 +1,6 @@
 # The four functions of a network against its values by dual numbers, for every activation, for few items and several groups.
 
-using PydiffgeoSolvers: Network, value!, slopes!, partials!, pull!, bend!, weight_columns
+using PydiffgeoSolvers: Network, value!, slopes!, partials!, pull!, bend!, weight_columns, weight_places
 
 @testset "networks: activation $code, $items items" for code in 0:7, items in (1, 3, 35)
     widths, shapes = [3, 9, 4, 2], [1.0, 1.7, 1.0]
@@ -10,6 +10,9 @@ using PydiffgeoSolvers: Network, value!, slopes!, partials!, pull!, bend!, weigh
     function filled(x)
         all = zeros(eltype(x), items, net.columns)
         all[1:used] .= x
+        for (at, weight) in enumerate(weight_places(net))
+            weight > 0 && (all[items*3+at] = x[items*3+weight])
+        end
         return all
     end
     function values(x)
@@ -39,16 +42,24 @@ using PydiffgeoSolvers: Network, value!, slopes!, partials!, pull!, bend!, weigh
     end
     seeds, bent = cos.(reshape(1.0:items*o, items, o)), cos.(reshape(1.0:items*o*n, items, o * n))
     x, bars = filled(given), zeros(items, n + weight_columns(net))
-    partials!(net, zeros(items, o), zeros(items, 0), x)
-    pull!(net, bars, seeds, x)
+    partials!(net, zeros(items, o), x, 2)
+    pull!(net, bars, seeds, x, 2)
     @test bars[1:used] ≈ jacobian' * vec(seeds) rtol = 1e-10
     bars .= 0
-    bend!(net, bars, bent, x)
+    slopes!(net, zeros(items, o), zeros(items, o * n), x)
+    bend!(net, bars, bent, zeros(items, o), x)
     expected = ForwardDiff.gradient(x -> sum(bent .* slopes(x)), given)
     @test bars[1:used] ≈ expected rtol = 1e-9 atol = 1e-12
-    # What bending leaves behind serves the transposed product.
+    # With gradients to the results, and those to the weights that other points have left.
     bars .= 0
-    pull!(net, bars, seeds, x)
-    @test bars[1:used] ≈ jacobian' * vec(seeds) rtol = 1e-10
+    kept = net.points > 2
+    for point in 2:net.points
+        partials!(net, zeros(items, o), x, point)
+        pull!(net, bars, seeds, x, point, kept)
+    end
+    kept && @test all(iszero, bars[items*n+1:end])
+    slopes!(net, zeros(items, o), zeros(items, o * n), x)
+    bend!(net, bars, bent, seeds, x, kept ? net.points : 0)
+    @test bars[1:used] ≈ expected + net.points * (jacobian' * vec(seeds)) rtol = 1e-9 atol = 1e-12
     @test all(iszero, bars[used+1:end])
 end

@@ -328,7 +328,7 @@ end
     loop(body) = "function (out, x)\n    for i in axes(x, 1)\n        $body\n    end\n    return nothing\nend"
     value = loop("out[i, 1] = x[i, 1] * x[i, 2]")
     slopes = replace(loop("out[i, 1] = x[i, 1] * x[i, 2]; slopes[i, 1] = x[i, 2]"), "(out, x)" => "(out, slopes, x)")
-    kernel = ((value, slopes, "nothing", "nothing"), 1, [1, 2], [1, 1], [1, 2], [-1.0, 1.0], (1, 1, 2))
+    kernel = ((value, slopes, "nothing", "nothing"), 1, [1, 2], [1, 1], [1, 2], [-1.0, 1.0], (1, 1, 2, 1, 0, 0))
     model = build(1, 1, 0, 1, 2, Float64[], [], [kernel])
     result = forward(model, [0.0, 1.0], [1.0], [2.0], Float64[], 1, Settings("Rodas5P", 1e-9, 1e-11, 1000), "none")
     @test result.y[1, 2, 1] ≈ exp(-2) rtol = 1e-8

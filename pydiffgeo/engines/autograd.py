@@ -17,6 +17,7 @@ from ..arrays import Array
 from ..errors import AdjointError, TangentError
 from ..looking import Mapped
 from .base import Forward, Gradients, Options, Problem, Solver, Status, Tangents, add_stats
+from .ir.held import held, pull_held, push_held
 from .ir.hoisted import prepare, pull_prepared, push_prepared
 from .ir.kernels import System
 from .older_vmap import over_leading_axes
@@ -111,7 +112,8 @@ class _Solve(torch.autograd.Function):
     @_signed
     def forward(y0: Tensor, p: Tensor, f: Tensor, call: _Call) -> tuple[Tensor, Tensor]:
         full = prepare(call.system, _array(p))
-        call.problem = Problem(call.system, call.options, call.breaks, _array(y0), full, _array(f))
+        forcing = held(call.system, full, _array(f))
+        call.problem = Problem(call.system, call.options, call.breaks, _array(y0), full, forcing)
         call.result = solved_once(
             call.engine, call.problem, lambda: call.engine.forward(call.problem, call.differentiate)
         )
@@ -199,15 +201,16 @@ class _Pull(_Linear):
         for seed in zip(*seeds, strict=True):
             gradients = call.engine.backward(call.problem, call.result, *seed)
             call.check(gradients, Status.ADJOINT, AdjointError, "adjoint solve")
-            given_bar = pull_prepared(call.system, _array(p), gradients.p)
+            full_bar, f_bar = pull_held(call.system, call.problem.p, _array(f), gradients.p, gradients.f)
+            given_bar = pull_prepared(call.system, _array(p), full_bar)
             # What is prepared may have failed it: zero times a slope that is none.
-            given_bar[bad] = 0.0
-            inputs_bar.append((gradients.y0, given_bar, gradients.f))
-        y0_bar, p_bar, f_bar = (
+            given_bar[bad] = f_bar[bad] = 0.0
+            inputs_bar.append((gradients.y0, given_bar, f_bar))
+        y0_bar, p_bar, forcing_bar = (
             torch.from_numpy(np.stack([one[k] for one in inputs_bar])).reshape(*leading, *x.shape)
             for k, x in enumerate((y0, p, f))
         )
-        return y0_bar, p_bar, f_bar
+        return y0_bar, p_bar, forcing_bar
 
     @staticmethod
     def jvp(ctx: FunctionCtx, *dots: Tensor | None) -> NoReturn:
@@ -235,6 +238,7 @@ class _Push(_Linear):
         if not all(np.isfinite(np.delete(dot, bad, axis=1)).all() for dot in dots):
             raise TangentError("the direction that reaches the solve is not finite; look at what its inputs come from")
         dots[1] = push_prepared(call.system, _array(p), dots[1])
+        dots[2] = push_held(call.system, call.problem.p, _array(f), dots[1], dots[2])
         tangents = call.engine.tangent(call.problem, call.result, *dots)
         call.check(tangents, Status.TANGENT, TangentError, "tangent")
         y_dot, q_dot = torch.from_numpy(tangents.y), torch.from_numpy(tangents.q)

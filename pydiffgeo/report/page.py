@@ -17,7 +17,7 @@ from .river_figures import rivers
 from .score_tables import score_section, summary
 from .series_figures import profiles, series
 from .simulated import balance_pictures, profiles_at_times, series_of_all
-from .told import told
+from .what_data_tell import told
 
 STYLE = """
 body { max-width: 1000px } nav { margin: 1em 0 } nav a { margin-right: 1.2em }

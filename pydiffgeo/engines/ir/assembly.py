@@ -11,7 +11,7 @@ from ...arrays import Indices
 from ...model import CoupledModel, Model
 from ...model.coupling import Region, ends
 from .gathering import Values, called, gathered, spread
-from .hoisting import hoist
+from .hoisting import hoist, hold
 from .kernels import Assigning, Kernel, Scatter, System
 from .region import Assembly
 from .traced_model import Programs
@@ -19,26 +19,31 @@ from .traced_model import Programs
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Which parameters vary in space: name -> number of values (1, or one per cell or face)."""
+    """Which parameters vary in space: name -> number of values (1, or one per cell or face); and whether forcings are
+    constant in each interval."""
 
     parameters: Mapping[str, int]
+    still: bool = False
 
     @property
-    def key(self) -> tuple[tuple[str, int], ...]:
-        return tuple(sorted(self.parameters.items()))
+    def key(self) -> tuple[bool, tuple[tuple[str, int], ...]]:
+        return self.still, tuple(sorted(self.parameters.items()))
 
 
 def build_system(model: Model, programs: Programs, layout: Layout, prepared: bool = True) -> System:
     """Lays out the values of `model`, whose local functions are `programs`.
 
-    `prepared` cuts out what depends on parameters and geometry alone, see `hoisted.py`.
+    `prepared` cuts out what depends on parameters and geometry alone, see `hoisted.py`, and where forcings are constant in
+    each interval what depends on them as well, see `held.py`.
 
     Raises:
         ModelError: a local function returns a name that the model does not declare, or that is taken.
     """
     places = Places(model, programs, layout)
     system = places.system()
-    return hoist(system) if prepared else system
+    if prepared:
+        system = hoist(system)
+    return hold(system) if prepared and layout.still else system
 
 
 class Places:

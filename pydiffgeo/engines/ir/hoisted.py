@@ -36,7 +36,7 @@ def pull_prepared(system: System, p: Array, full_bar: Array) -> Array:
         for kernel, columns in _columns(system, count):
             names, wanted = _wanted(kernel, count)
             weights = {f"w.{s.output}": full_bar[:, at] for s, at in zip(kernel.scatter, columns, strict=True)}
-            bars = _derivative(kernel, autodiff.vjp, names).run(_inputs(kernel, values) | weights, RULES)
+            bars = derivative(kernel, autodiff.vjp, names).run(_inputs(kernel, values) | weights, RULES)
             for name, row in zip(names, wanted, strict=True):
                 places.append(row)
                 amounts.append(_wide(bars[f"bar.{name}"], len(p), len(row)))
@@ -57,7 +57,7 @@ def push_prepared(system: System, p: Array, dot: Array) -> Array:
     with np.errstate(all="ignore"):
         for kernel, columns in _columns(system, count):
             names, wanted = _wanted(kernel, count)
-            slopes = _derivative(kernel, autodiff.jacobian, names).run(_inputs(kernel, values), RULES)
+            slopes = derivative(kernel, autodiff.jacobian, names).run(_inputs(kernel, values), RULES)
             for s, at in zip(kernel.scatter, columns, strict=True):
                 change = np.zeros((*dot.shape[:2], at.stop - at.start))
                 for name, row in zip(names, wanted, strict=True):
@@ -70,7 +70,8 @@ def push_prepared(system: System, p: Array, dot: Array) -> Array:
 _derived: WeakKeyDictionary[Kernel, dict[str, Program]] = WeakKeyDictionary()
 
 
-def _derivative(kernel: Kernel, what: Callable[..., Program], names: Sequence[str]) -> Program:
+def derivative(kernel: Kernel, what: Callable[..., Program], names: Sequence[str]) -> Program:
+    """The derivative of a kernel that is evaluated here, by `autodiff.vjp` or `autodiff.jacobian`, made once."""
     programs = _derived.setdefault(kernel, {})
     if what.__name__ not in programs:
         programs[what.__name__] = what(kernel.program, [s.output for s in kernel.scatter], names)

@@ -115,6 +115,9 @@ class System:
             counts besides that of a state; -1 stands for the state itself.
         prepared: what computes the prepared values, from `[ given parameters | constants ]`.
         guards: ranges that must hold after every step.
+        held: what computes the held values (`held.py`), which follow from forcings that are constant in each interval and
+            come after those given among the forcings, from `[ parameters | given forcings | constants ]`.
+        still: whether forcings are constant in each interval; always so where there are held values.
     """
 
     name: str
@@ -133,3 +136,5 @@ class System:
     controls: tuple[tuple[int, int, float], ...] = ()
     prepared: tuple[Kernel, ...] = ()
     guards: tuple[Guard, ...] = ()
+    held: tuple[Kernel, ...] = ()
+    still: bool = False

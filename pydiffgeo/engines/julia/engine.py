@@ -75,7 +75,7 @@ class JuliaEngine:
             sizes = attrgetter("n_states", "n_parameters", "n_forcings", "n_fluxes", "n_values")(system)
             guards = [_guard(guard, system) for guard in system.guards]
             built = package.build(*written(*sizes, system.constants, stages, kernels, *_controls(system), guards))
-            turns = any(switches for *_, (_, _, _, switches, _) in kernels) or kinks(system)
+            turns = any(switches for *_, (*_, switches, _) in kernels) or kinks(system)
             self._models[system] = Owned(built), KINKS_SHARE if turns else 1.0
         return self._models[system]
 
@@ -254,23 +254,26 @@ def _guard(guard: Guard, system: System) -> Arguments:
     order, names, counts = _ordered(kernel, system)
     source = julia_loop(values(kernel.program), {"x": names}, {"out": ["low", "value", "high"]}, items)
     targets, weights = np.ones(3 * items, np.int64), np.zeros(3 * items)
-    return (source,) * 4, items, flat(kernel.gather[order] + 1), np.array([1, 2, 3]), targets, weights, (*counts, 0)
+    gather = flat(kernel.gather[order] + 1)
+    return (source,) * 4, items, gather, np.array([1, 2, 3]), targets, weights, (*counts, counts[0], 0, 0)
 
 
 def _kernel(kernel: Kernel, system: System) -> Arguments:
     """The arguments of a kernel in Julia, counted from one."""
     order, names, (active, along, variable) = _ordered(kernel, system)
+    # What does not move within an interval needs no slopes, and turns no switch.
+    moving = names[: active if system.still else along]
     outputs = list(dict.fromkeys(s.output for s in kernel.scatter))
     items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
-    switches, free = switching_functions(kernel.program, names[:along]), names[:variable]
+    switches, free = switching_functions(kernel.program, moving), names[:variable]
     marks = julia_loop(switches, {"x": names}, {"marks": [*switches.outputs]}, items)
-    sources = (*_sources(kernel, names, outputs, along, variable, items), marks)
-    if count := decisions(kernel.program, names[:along]):
-        sources += _jump_sources(kernel, names, outputs, names[:along], free, count)
+    sources = (*_sources(kernel, names, outputs, moving, free, items), marks)
+    if count := decisions(kernel.program, moving):
+        sources += _jump_sources(kernel, names, outputs, moving, free, count)
     rows = np.array([outputs.index(s.output) + 1 for s in kernel.scatter])
     targets = flat(np.array([s.target for s in kernel.scatter]) + 1)
     weights = flat(np.array([s.weight for s in kernel.scatter], float))
-    counts = active, along, variable, len(switches.outputs), count
+    counts = active, along, variable, len(moving), len(switches.outputs), count
     return sources, items, flat(kernel.gather[order] + 1), rows, targets, weights, counts
 
 
@@ -294,10 +297,10 @@ def _has_items(stage: Assigning) -> bool:
 
 
 def _sources(
-    kernel: Kernel, inputs: list[str], outputs: list[str], along: int, variable: int, items: int
+    kernel: Kernel, inputs: list[str], outputs: list[str], directions: list[str], free: list[str], items: int
 ) -> tuple[str, ...]:
     """The local function, its slopes, and the transposed products of both, written in Julia."""
-    program, directions, free = kernel.program, inputs[:along], inputs[:variable]
+    program = kernel.program
     pairs = [f"{o}.{i}" for o in outputs for i in directions]
     x = {"x": inputs}
     bars = {"bars": [f"bar.{i}" for i in free]}

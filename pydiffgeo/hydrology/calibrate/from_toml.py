@@ -18,10 +18,10 @@ from ...calibration.result import CalibrationResult
 from ...errors import DataError, InputError, PydiffgeoError, SolverError, UnknownSiteError
 from ...scheduling import Scheduler, connected, each
 from ...solve import Solution
-from .basin_findings import Told, told
 from .basins import Basin, prepare
 from .result_file import summary, write_result
 from .settings import Settings, read_settings
+from .told import Told, told
 
 
 def calibrate_file(
@@ -96,9 +96,9 @@ def _finish(
 ) -> Path:
     """Solves what was found over the whole record, and writes it; the checkpoint goes when that is done."""
     solutions, together, notes = dict[str, Solution](), dict[str, Tensor](), dict[str, str]()
-    findings = dict[str, Told]()
     things = ((name, _found(basins[name], calibrated, settings.within)) for name in calibrated.searches)
     by_name = dict(each(_over_record, things, scheduler))
+    findings = dict[str, Told]()
     for name in calibrated.searches:
         found = by_name[name]
         if isinstance(found, PydiffgeoError):

@@ -21,9 +21,9 @@ from ...losses.measures import MEASURES
 from ...model import Parameter, State
 from ...solve import Solution
 from ..scores import BASELINES, SCORES, UNITS, baseline_scores, scores
-from .basin_findings import Told
 from .basins import Basin
 from .settings import Settings
+from .told import Told
 from .told_variables import told_variables
 
 PERIODS = ("train", "evaluation")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...io import Variable
-from .basin_findings import Told
+from .told import Told
 
 
 class ToldVariables(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -115,3 +117,41 @@ def test_failures_stay_with_their_members(julia_engine):
     end.sum().backward()
     expected = torch.full((MEMBERS, 1), 4.0)  # d/da of 1 / (1 - a)
     torch.testing.assert_close(a.grad[good], expected[good], rtol=1e-5, atol=0.0)
+
+
+def test_networks_are_solved_in_lockstep_as_if_alone(julia_engine):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(2, 17), torch.nn.Tanh(), torch.nn.Linear(17, 3), torch.nn.ReLU())
+    net = torch.nn.Sequential(net, torch.nn.Linear(3, 1)).double()
+
+    def rates(cell, forcing):
+        known = store_rates(cell, forcing)
+        return known | {"water": known["water"] - 0.1 * cell.learnt(cell.water / 20, forcing.demand)}
+
+    model = dataclasses.replace(MODEL, source=rates, networks={"learnt": net})
+    parameters, forcing = inputs()
+
+    def solved(members):
+        leaves = {k: v[members].clone().requires_grad_() for k, v in parameters.items()}
+        sol = dg.solve(
+            model,
+            leaves,
+            forcing={k: v[members] for k, v in forcing.items()},
+            times=range(DAYS + 1),
+            engine="julia",
+            rtol=1e-4,
+        )
+        each = sol.fluxes["runoff"].square().sum(-1) + sol.states["ground"].sum(-1).sum(-1)
+        weights = torch.autograd.grad(each.sum(), [*leaves.values(), *net.parameters()])
+        return sol, [sol.states["water"], *weights[:3]], torch.cat([w.reshape(-1) for w in weights[3:]])
+
+    sol, together, weights = solved(list(range(MEMBERS)))
+    assert sol.stats["lockstep"] == MEMBERS
+    total = torch.zeros_like(weights)
+    for member in range(MEMBERS):
+        alone, values, more = solved([member])
+        assert alone.stats["lockstep"] == 0
+        total += more
+        for one, other in zip(together, values, strict=True):
+            torch.testing.assert_close(one[member], other[0], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(weights, total, rtol=1e-10, atol=1e-10)
