@@ -1,6 +1,6 @@
 """Many sites over Dask: what two workers bring over one, and what the scheduler sees of a hundred thousand sites.
 
-    python benchmarks/many_sites.py basins [--basins 60] [--engine E] [--days 1461]
+    python benchmarks/many_sites.py basins [--basins 60] [--engine E] [--days 1461] [--brief]
     python benchmarks/many_sites.py simulated [--sites 100000] [--workers 2] [--seconds 0]
 
 `basins` calibrates made-up basins (EXP-HYDRO, bounds of three parameters) on one worker and on two, prints seconds and the
@@ -24,7 +24,8 @@ import pydiffgeo as dg
 from pydiffgeo.calibration import Site, Strategy, calibrate
 from pydiffgeo.scheduling import each
 
-STRATEGY = Strategy(candidates=32, starts=4, finalists=2, steps=8, window_steps=4)
+STRATEGY = Strategy(candidates=32, starts=4, finalists=2, steps=8)
+BRIEF = Strategy(candidates=8, starts=2, finalists=1, steps=4)
 
 
 def basin(number: int, engine: str, days: int) -> Site:
@@ -74,7 +75,7 @@ def warm(engine: str) -> float:
     return time.process_time()
 
 
-def basins(count: int, engine: str, days: int) -> None:
+def basins(count: int, engine: str, days: int, strategy: Strategy) -> None:
     from distributed import Client, LocalCluster
 
     sites = [basin(i, engine, days) for i in range(count)]
@@ -87,7 +88,7 @@ def basins(count: int, engine: str, days: int) -> None:
         ):
             before, mine = client.run(warm, engine), time.process_time()
             began = time.perf_counter()
-            found[workers] = calibrate(sites, STRATEGY, scheduler=client, progress=False)
+            found[workers] = calibrate(sites, strategy, scheduler=client, progress=False)
             seconds[workers] = time.perf_counter() - began
             busy[workers] = [after - before[worker] for worker, after in client.run(used).items()]
             # The scheduler is in this process.
@@ -177,11 +178,12 @@ if __name__ == "__main__":
     parser.add_argument("--basins", type=int, default=60)
     parser.add_argument("--engine", default="sundials")
     parser.add_argument("--days", type=int, default=1461)
+    parser.add_argument("--brief", action="store_true", help="a search of a quarter of a second for each basin")
     parser.add_argument("--sites", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=0.0)
     options = parser.parse_args()
     if options.what == "basins":
-        basins(options.basins, options.engine, options.days)
+        basins(options.basins, options.engine, options.days, BRIEF if options.brief else STRATEGY)
     else:
         many(options.sites, options.workers, options.seconds)

@@ -93,6 +93,8 @@ def __getattr__(name: str) -> ModuleType:
         return import_module(".discover", __name__)
     if name == "hydrology":
         return import_module(".hydrology", __name__)
+    if name == "identify":
+        return import_module(".identify", __name__)
     if name == "io":
         return import_module(".io", __name__)
     if name == "manage":

@@ -132,6 +132,7 @@ def test_engines_know_no_process() -> None:
         ("pint", {"io.units"}),
         ("cf_xarray", {"io.units"}),
         ("zarr", set()),
+        ("pyro", {"identify.sampling"}),
         ("matplotlib", PLOTS | {"verification.figures"}),
     ],
     ids=lambda value: f"door of {value}" if isinstance(value, str) else "modules",

@@ -118,7 +118,7 @@ PEERS: dict[str, Peer] = {
         "modflow_peer",
         {},
         ("flopyarcade",),
-        (1.0, 0.2, 0.05, 0.02),
+        (1.0, 0.2, 0.05),
         cases=("aquifer",),
         capped=True,
     ),

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..arrays import Array, Indices, Json
+from ..arrays import Array, Json
 from ..engines.interrupts import restores_grad_mode, saved_when_stopped
 from ..errors import DataError, InputError, PydiffgeoError, SolverError
 from ..observe import SAME
@@ -31,7 +31,7 @@ from .many_sites import Folder, SitesByName, over_workers
 from .objective import SQUARES, defined, squares
 from .progress import Progress, Step
 from .result import CalibrationResult, apart
-from .search import Evaluation, State
+from .search import State, spread
 from .site import Site
 from .strategy import Strategy
 
@@ -316,7 +316,7 @@ class _Search:
             trials = site.evaluate(state["trial"][active], normal=self.method.needs_normal)
             self._count(site, len(active), len(active), time.perf_counter() - started)
             self.why = trials.why or self.why
-            state = self.method.advance(state, _spread(trials, active, *state["trial"].shape)) | self._costs()
+            state = self.method.advance(state, spread(trials, active, *state["trial"].shape)) | self._costs()
             state |= {name: np.concatenate([state[name], state[best][None]]) for name, best in HISTORIES.items()}
             self.keep.update(Checkpoint(self.keep.now.finished, self.keep.now.failed, self.site.name, state))
             self.report.step(self._told(state, steps, float(trials.loss.min())), len(active) * _duration(site))
@@ -332,17 +332,3 @@ class _Search:
 def _form(array: NDArray[np.generic], first: int) -> tuple[int, str, tuple[int, ...]]:
     """How an array is laid out, its lengths from the axis `first` on."""
     return array.ndim, array.dtype.kind, array.shape[first:]
-
-
-def _spread(trials: Evaluation, active: Indices, members: int, n: int) -> Evaluation:
-    """What was found for some members, in arrays for all of them."""
-    spread = {"loss": np.full(members, np.inf), "gradient": np.zeros((members, n))}
-    if trials.tuning is not None:
-        spread["tuning"] = np.full(members, np.inf)
-    if trials.normal is not None:
-        spread["normal"] = np.zeros((members, n, n))
-    if trials.size is not None:
-        spread["size"] = np.ones(members)
-    for name, array in spread.items():
-        array[active] = getattr(trials, name)
-    return Evaluation(why=trials.why, **spread)

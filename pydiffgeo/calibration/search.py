@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Array
+from ..arrays import Array, Indices
 
 # Name -> array. Every state has `trial`, `best_x` (members, n), `best_loss`, `done` (members,) and `step` ().
 State = dict[str, NDArray]
@@ -46,6 +46,20 @@ class Evaluation:
     def of(self, member: int) -> float:
         """What the gain of a member is a part of."""
         return abs(float((self.loss if self.size is None else self.size)[member]))
+
+
+def spread(trials: Evaluation, active: Indices, members: int, n: int) -> Evaluation:
+    """What was found for some members, in arrays for all of them."""
+    filled = {"loss": np.full(members, np.inf), "gradient": np.zeros((members, n))}
+    if trials.tuning is not None:
+        filled["tuning"] = np.full(members, np.inf)
+    if trials.normal is not None:
+        filled["normal"] = np.zeros((members, n, n))
+    if trials.size is not None:
+        filled["size"] = np.ones(members)
+    for name, array in filled.items():
+        array[active] = getattr(trials, name)
+    return Evaluation(why=trials.why, **filled)
 
 
 class Search(Protocol):

@@ -11,6 +11,7 @@ from ..errors import MissingPackageError
 try:
     from .fits import loss_curves, parameter_ranges
     from .flow_picture import balance_picture
+    from .identified import combinations, curve_of_dimension, series_intervals, value_intervals
     from .panels import series_panels
     from .score_figures import score_cdf, score_map
     from .space import field_map, long_profile, one_to_one, profile_lines, residual_map
@@ -22,6 +23,8 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "balance_picture",
+    "combinations",
+    "curve_of_dimension",
     "field_map",
     "hydrograph",
     "long_profile",
@@ -33,5 +36,7 @@ __all__ = [
     "residual_map",
     "score_cdf",
     "score_map",
+    "series_intervals",
     "series_panels",
+    "value_intervals",
 ]

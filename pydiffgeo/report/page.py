@@ -17,6 +17,7 @@ from .river_figures import rivers
 from .score_tables import score_section, summary
 from .series_figures import profiles, series
 from .simulated import balance_pictures, profiles_at_times, series_of_all
+from .what_data_tell import told
 
 STYLE = """
 body { max-width: 1000px } nav { margin: 1em 0 } nav a { margin-right: 1.2em }
@@ -84,6 +85,7 @@ def render(content: Content, sites: Sequence[str] = ()) -> str:
         "Profiles": lambda: "\n".join(filter(None, (profiles(content, asked), profiles_at_times(content)))),
         "Simulated": lambda: series_of_all(content),
         "Parameters": lambda: parameters(content),
+        "What the data tell": lambda: told(content, asked),
         "Losses": lambda: losses(content),
         "Water balance": lambda: "\n".join(filter(None, (balance_pictures(content), balance(content)))),
     }

@@ -227,8 +227,8 @@ def _forcing(
     for f in model.forcings:
         value = t.values.pop(f.name, None)
         t.known.append(f.name)
-        if isinstance(value, str) or _are_names(value):
-            variables[f.name] = as_text(value) if isinstance(value, str) else tuple(map(str, value))
+        if (isinstance(value, str) and value) or _are_names(value):
+            variables[f.name] = value if isinstance(value, str) else tuple(map(str, value))
         elif isinstance(value, dict) and not {*value} <= FILE - {"variable"} and {*value} != ZONES:
             own.append(_own_file(t, f, value))
         elif value is not None:

@@ -78,6 +78,11 @@ def built(path: Path, name: object, arguments: Table, code: bool) -> Built:
         model = make(**{k: mask_of(v, k) if k == "active" else v for k, v in given.items()})  # type: ignore[arg-type]
     except PydiffgeoError as error:
         raise DataError(f"{path}: [arguments] cannot be used: {error}") from error
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        # Values of other types than a ready model takes; what goes wrong within a user's own model is theirs to see.
+        if name not in READY:
+            raise
+        raise DataError(f"{path}: [arguments] cannot be used: {type(error).__name__}: {error}") from error
     if isinstance(model, Built):
         return model
     if not isinstance(model, Model):

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 
-from ..arrays import Array, Dates
+from ..arrays import Array
 from ..calibration.record import unit_of
 from ..errors import DataError, InputError, ModelError
-from ..io.dates import Dating, decode
-from ..io.opening import open_raw
-from ..io.packed import unpacked
 from ..io.units import convert
 from ..model import Model
 from ..models.grid_places import PLACE, cells_at
 from ..observe import Observation
-from ..toml_table import Table, as_number, as_one_of, as_table, as_text, as_within
+from ..toml_table import Table, as_number, as_one_of, as_pair, as_text, as_within
 from .configuration import Configuration
-from .csv_tables import CsvTable, read_csv
-from .forcing_files import dated
+from .observed_rows import Rows, read_rows
 from .run import model_times
 
 USES = ("train", "tuning", "evaluation")
 KINDS: dict[str, Literal["value", "flux_mean", "flux_sum"]] = {"value": "value", "mean": "flux_mean", "sum": "flux_sum"}
-# What a table may have columns of, by the names that they have where none are given.
-COLUMNS = ("time", "start", "end", "value", "error", "quantity", "place", "depth", *PLACE, "site")
-WHERE = ("depth", "place", *PLACE)
-TEXT = (".csv", ".txt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,18 +31,6 @@ class Observed:
     train: tuple[Observation, ...]
     tuning: tuple[Observation, ...]
     evaluation: tuple[Observation, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Values of one instrument: `when` as in the file, `(n,)` or both ends `(n, 2)`, and where it is."""
-
-    when: Dates | Array
-    values: Array
-    error: Array | None
-    quantity: str
-    at: Mapping[str, object]
-    unit: str | None
 
 
 def read_observed(
@@ -86,7 +65,7 @@ def read_observed(
         )
         error = table.take("error", _error, "a positive number in the unit of the values, or the name of a column", 1.0)
         between = table.take("interpolate", _switch, "true or false", False)
-        for rows in _rows(c, table, site):
+        for rows in read_rows(c, table, site):
             try:
                 one = _observation(c, rows, KINDS[kind], window, error, between, named, period, origin)
             except (InputError, ModelError) as wrong:
@@ -96,133 +75,6 @@ def read_observed(
     if not found["train"]:
         raise DataError(f"{c.path}: [[observations]] have nothing to train on from {period[0]:g} to {period[1]:g}")
     return Observed(*(tuple(found[use]) for use in USES))
-
-
-def _rows(c: Configuration, t: Table, site: str) -> list[Rows]:
-    path = t.take("file", lambda v: c.path.parent / as_text(v), "the path of a CSV or NetCDF file")
-    quantity = t.take("quantity", as_text, "the name of a state, an output or a flux", None)
-    unit = t.take("units", as_text, "a unit", None)
-    names = t.take("columns", lambda v: as_table(v, as_text), f"a table from {', '.join(COLUMNS)} to names", {})
-    series = t.take("series", _series, "a table from columns of the file to where they were observed", None)
-    variable = t.take("variable", as_text, "the name of a variable of the file", None)
-    at = {key: t.values.pop(key) for key in WHERE if key in t.values}
-    t.known += WHERE
-    t.finish()
-    if strange := [key for key in names if key not in COLUMNS]:
-        raise t.fail(f"columns.{strange[0]}", f"is unknown; known are {', '.join(COLUMNS)}")
-    if path.suffix.lower() not in TEXT:
-        return _of_cf(t, path, variable or quantity, quantity, unit, names.get("time", "time"), at)
-    table = read_csv(path)
-    column = {key: names.get(key, key) for key in COLUMNS}
-    kept = _of_site(table, column["site"], site, required="site" in names)
-    if series is not None:
-        return [_wide(t, kept, column, name, {**at, **where}, quantity, unit) for name, where in series.items()]
-    return _long(t, kept, column, at, quantity, unit)
-
-
-def _of_site(table: CsvTable, column: str, site: str, *, required: bool) -> CsvTable:
-    if column not in table.names and not required:
-        return table
-    of = table.column(column)
-    return CsvTable(
-        table.where, table.names, tuple(row for row, name in zip(table.rows, of, strict=True) if name == site)
-    )
-
-
-def _when(table: CsvTable, column: Mapping[str, str]) -> Dates | Array:
-    if column["start"] in table.names and column["end"] in table.names:
-        ends = [dated(table.column(column[key]), column[key], table.where, rising=False) for key in ("start", "end")]
-        return cast("Dates | Array", np.stack(ends, axis=1))
-    return dated(table.column(column["time"]), column["time"], table.where, rising=False)
-
-
-def _wide(
-    t: Table,
-    table: CsvTable,
-    column: Mapping[str, str],
-    name: str,
-    where: Mapping[str, object],
-    quantity: str | None,
-    unit: str | None,
-) -> Rows:
-    at = {k: v for k, v in where.items() if k in WHERE}
-    rest = Table(t.file, f"{t.name}.series.{name}", {k: v for k, v in where.items() if k not in WHERE})
-    own = rest.take("quantity", as_text, "the name of a state, an output or a flux", quantity)
-    own_unit = rest.take("units", as_text, "a unit", unit)
-    rest.finish()
-    if own is None:
-        raise t.fail("quantity", "is missing: the name of a state, an output or a flux")
-    error = table.numbers(column["error"]) if column["error"] in table.names else None
-    return Rows(_when(table, column), table.numbers(name), error, own, at, own_unit)
-
-
-def _long(
-    t: Table,
-    table: CsvTable,
-    column: Mapping[str, str],
-    at: Mapping[str, object],
-    quantity: str | None,
-    unit: str | None,
-) -> list[Rows]:
-    """Rows by what was observed where: all that agree in quantity and place are of one instrument."""
-    if quantity is None and column["quantity"] not in table.names:
-        raise t.fail("quantity", f"is missing: the name of a state, an output or a flux, or a column of {table.where}")
-    placed = [key for key in WHERE if column[key] in table.names]
-    texts = {key: table.column(column[key]) for key in placed}
-    if column["quantity"] in table.names:
-        texts["quantity"] = table.column(column["quantity"])
-    when, values = _when(table, column), table.numbers(column["value"])
-    error = table.numbers(column["error"]) if column["error"] in table.names else None
-    instruments: dict[tuple[str, ...], list[int]] = {}
-    for row, key in enumerate(zip(*texts.values(), strict=True) if texts else [()] * len(values)):
-        instruments.setdefault(key, []).append(row)
-    found = []
-    for key, own in instruments.items():
-        named = dict(zip(texts, key, strict=True))
-        what = named.pop("quantity", quantity or "")
-        where = {**at, **{k: v if k == "place" else _number(table, v) for k, v in named.items() if v}}
-        found.append(Rows(when[own], values[own], None if error is None else error[own], what, where, unit))
-    return found
-
-
-def _number(table: CsvTable, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise DataError(f"{table.where}: {text!r} is no number that says where something was observed") from None
-
-
-def _of_cf(
-    t: Table,
-    path: Path,
-    variable: str | None,
-    quantity: str | None,
-    unit: str | None,
-    time: str,
-    at: Mapping[str, object],
-) -> list[Rows]:
-    """A variable along time, and along places whose names are its other coordinate."""
-    if variable is None:
-        raise t.fail("variable", f"is missing: the name of a variable of {path}")
-    where = str(path)
-    with open_raw(path) as stored:
-        if variable not in stored.variables:
-            raise DataError(f"{where}: there is no variable {variable!r}; it has {sorted(map(str, stored.data_vars))}")
-        data = unpacked(decode(stored, time, where, Dating()), where).load()
-    array = data[variable]
-    stated = unit or array.attrs.get("units")
-    own = None if stated is None else str(stated)
-    if time not in array.dims or array.ndim > 2:
-        raise DataError(f"{where}: {variable!r} must lie along {time!r}, and places at most, got {array.dims}")
-    when, values = np.asarray(data[time].values), np.asarray(array.transpose(time, ...).values, np.float64)
-    if values.ndim == 1:
-        return [Rows(when, values, None, quantity or variable, at, own)]
-    other = next(str(d) for d in array.dims if d != time)
-    labels = data[other].values if other in data.coords else np.arange(values.shape[1])
-    names = [v.decode() if isinstance(v, bytes) else str(v) for v in labels.tolist()]
-    return [
-        Rows(when, values[:, k], None, quantity or variable, {**at, "place": name}, own) for k, name in enumerate(names)
-    ]
 
 
 def _observation(
@@ -282,8 +134,7 @@ def _where(c: Configuration, rows: Rows, places: Table, kind: str) -> Where:
     if label is not None:
         at |= _of_place(c, str(label), places)
     if "depth" in at:
-        depth = at["depth"]
-        return (as_number(depth[0]), as_number(depth[1])) if isinstance(depth, list) else as_number(depth), None
+        return _depth(at["depth"]), None
     if not at:
         return None, None
     columns = {k: v if isinstance(v, int) else [v] for k, v in at.items() if k in PLACE}
@@ -292,6 +143,13 @@ def _where(c: Configuration, rows: Rows, places: Table, kind: str) -> Where:
     )
     cell = int(numbers[0])
     return None, cell if kind == "value" else _item(c.model, rows.quantity, cell)
+
+
+def _depth(value: object) -> float | tuple[float, float]:
+    try:
+        return as_pair(value, as_number) if isinstance(value, list) else as_number(value)
+    except ValueError:
+        raise InputError(f"depth must be a number, or [upper, lower], got {value!r}") from None
 
 
 def _of_place(c: Configuration, label: str, places: Table) -> dict[str, object]:
@@ -318,13 +176,6 @@ def _item(model: Model, flux: str, cell: int) -> int | None:
     if cell not in cells:
         raise InputError(f"the boundary {flux!r} has no place at cell {cell}")
     return cells.index(cell)
-
-
-def _series(value: object) -> dict[str, dict[str, object]]:
-    found = as_table(value, lambda v: v)
-    if not found or not all(isinstance(where, dict) for where in found.values()):
-        raise ValueError
-    return {name: dict(where) for name, where in found.items() if isinstance(where, dict)}
 
 
 def _error(value: object) -> float | str:

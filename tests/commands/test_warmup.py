@@ -65,7 +65,7 @@ def test_functions_of_a_model_are_kept_for_later_processes(julia_engine, tmp_pat
     said = run("-m", "pydiffgeo", "warmup", "ExpHydro", "--engine", "julia")
     assert all(f"  {stage}" in said for stage in (*STAGES, "Julia and its packages"))
     kept = int(re.search(r"  (\d+) functions of the model kept for later processes", said)[1])
-    assert kept > 5
+    assert kept >= 4  # values, slopes, their adjoints
     assert run("-c", LATER) == f"known {kept} compiled 0 gradient True\n"
 
 

@@ -21,6 +21,7 @@ from ...solve import Solution
 from .basins import Basin, prepare
 from .result_file import summary, write_result
 from .settings import Settings, read_settings
+from .told import Told, told
 
 
 def calibrate_file(
@@ -97,6 +98,7 @@ def _finish(
     solutions, together, notes = dict[str, Solution](), dict[str, Tensor](), dict[str, str]()
     things = ((name, _found(basins[name], calibrated, settings.within)) for name in calibrated.searches)
     by_name = dict(each(_over_record, things, scheduler))
+    findings = dict[str, Told]()
     for name in calibrated.searches:
         found = by_name[name]
         if isinstance(found, PydiffgeoError):
@@ -107,8 +109,15 @@ def _finish(
             together[name] = ensemble
         else:
             notes[name] = f"no ensemble: {ensemble}"
+        if settings.uncertainty == "none":
+            continue
+        progress.say(f"site {name}: what the data tell ({settings.uncertainty})")
+        try:
+            findings[name] = told(settings, basins[name], calibrated)
+        except PydiffgeoError as error:
+            notes[name] = "; ".join(filter(None, (notes.get(name), f"no uncertainty: {error}")))
     try:
-        result = write_result(settings, basins, calibrated, solutions, together, failures, notes)
+        result = write_result(settings, basins, calibrated, solutions, together, failures, notes, findings)
     except PydiffgeoError as error:
         raise type(error)(f"{error}; what was found is in {checkpoint}, from which the same command goes on") from error
     if not solutions:

@@ -23,6 +23,8 @@ from ...solve import Solution
 from ..scores import BASELINES, SCORES, UNITS, baseline_scores, scores
 from .basins import Basin
 from .settings import Settings
+from .told import Told
+from .told_variables import told_variables
 
 PERIODS = ("train", "evaluation")
 DAILY = ("time",)
@@ -159,6 +161,7 @@ def write_result(
     together: Mapping[str, Tensor],
     failures: Mapping[str, str],
     notes: Mapping[str, str],
+    findings: Mapping[str, Told] | None = None,
 ) -> Path:
     """Writes the result; where there is nothing of a basin there are missing values, and `status` or `notes` says why.
 
@@ -167,6 +170,7 @@ def write_result(
         solutions: of the basins that could.
         together: daily runoff of the members of a basin's ensemble, `(members, days)`, where there is one.
         notes: basin -> what of it could not be had.
+        findings: basin -> what its record tells.
     """
     first, plan = basins[next(iter(calibrated.searches))], settings.strategy
     model, dates = first.site.model, first.data.dates
@@ -181,10 +185,11 @@ def write_result(
     _add_search(rows, settings, calibrated)
     balance = "largest closure error of the water balance"
     rows.add("balance_error", (), solutions, lambda n: solutions[n].balance, "mm", balance)
-    told = {"status": ([failures.get(n, "ok") for n in rows.names], "how the calibration ended")}
+    texts_of = {"status": ([failures.get(n, "ok") for n in rows.names], "how the calibration ended")}
     if rows.notes:
-        told["notes"] = ([rows.notes.get(n, "") for n in rows.names], "what could not be had of the basin, and why")
-    variables = {name: _labels("basin", texts, about) for name, (texts, about) in told.items()} | rows.variables
+        texts_of["notes"] = ([rows.notes.get(n, "") for n in rows.names], "what could not be had of the basin, and why")
+    variables = {name: _labels("basin", texts, about) for name, (texts, about) in texts_of.items()} | rows.variables
+    sought = told_variables(rows.names, findings or {}, len(dates))
     days = [[str(day) for day in period] for period in (settings.periods.train, settings.periods.evaluation)]
     coordinates = {
         "basin": replace(_labels("basin", rows.names, "basin identifier"), attributes={"cf_role": "timeseries_id"}),
@@ -208,7 +213,7 @@ def write_result(
         fallbacks=_fallbacks(solutions),
         data_source="; ".join(dict.fromkeys(basin.data.source for basin in basins.values())),
     )
-    return write_netcdf(settings.output, variables, coordinates, attributes)
+    return write_netcdf(settings.output, variables | sought.variables, coordinates | sought.coordinates, attributes)
 
 
 def _labels(axis: str, texts: Sequence[str], about: str) -> Variable:

@@ -14,6 +14,7 @@ from ...calibration.objective import Prior, check_mean, check_priors
 from ...calibration.strategy import Strategy
 from ...calibration.strategy_table import A_PRIOR, as_prior, take_strategy
 from ...errors import BoundsError, DataError, InputError, ModelError, UnknownNameError
+from ...identify.findings import METHODS as METHODS_OF_UNCERTAINTY
 from ...losses.measures import LOSSES
 from ...model import Model, Parameter
 from ...toml_table import (
@@ -96,7 +97,7 @@ class SolveSettings:
 class Settings:
     """A checked configuration; `text` is the file, `tables` what TOML makes of it.
 
-    For `within` see `CalibrationResult.ensemble`, for `even_years` `observe.even_years`.
+    For `within` see `CalibrationResult.ensemble`, for `uncertainty` `identify.tell` ("none" leaves it out), for `even_years` `observe.even_years`.
     """
 
     path: Path
@@ -109,6 +110,7 @@ class Settings:
     even_years: float
     output: Path
     within: float
+    uncertainty: str
     text: str
     tables: Mapping[str, object]
 
@@ -137,6 +139,9 @@ def read_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
     output = table("output")
     file = output.take("file", lambda v: path.parent / as_text(v), "the name of the result, a NetCDF file")
     within = output.take("within", lambda v: as_within(v, 0, 1e6), "a number that is not negative", 0.1)
+    kinds = ("none", *METHODS_OF_UNCERTAINTY)
+    expected = f"one of {', '.join(kinds)}"
+    uncertainty = output.take("uncertainty", lambda v: as_one_of(v, kinds), expected, "none")
     output.finish()
     strategy, loss, even = _optimiser(table("optimiser"))
     model = _model(table("model"))
@@ -146,7 +151,7 @@ def read_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
         except InputError as error:
             raise DataError(f"{path}: [model] priors cannot be used: {error}") from error
     data, periods, solve = _data(table("data"), path.parent), _periods(table("periods")), _solve(table("solve"))
-    return Settings(path, data, periods, model, solve, strategy, loss, even, file, within, text, tables)
+    return Settings(path, data, periods, model, solve, strategy, loss, even, file, within, uncertainty, text, tables)
 
 
 # Where the data can be, with what it is called in messages and the keys that do not apply to it.

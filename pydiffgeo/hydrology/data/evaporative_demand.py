@@ -97,7 +97,7 @@ def potential_evaporation(
         "penman-monteith": lambda: weather.by_radiation(wind_height, albedo, radiation_by_day),
     }[method]()
     about = {**SERIES["potential_evaporation"].attributes(), "comment": f"by the formula {method!r}"}
-    return xr.DataArray(found, data["time"].coords | data["basin"].coords, ("basin", "time"), attrs=about)
+    return xr.DataArray(found, {"basin": data["basin"], "time": data["time"]}, ("basin", "time"), attrs=about)
 
 
 class _Weather:

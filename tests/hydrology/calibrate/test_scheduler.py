@@ -19,7 +19,8 @@ distributed = pytest.importorskip("distributed", reason="Dask is not installed: 
 
 def test_results_are_those_of_one_process_and_a_run_goes_on(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     write_basins(tmp_path)
-    config = write_config(tmp_path)
+    brief = ("candidates = 8", "candidates = 4"), ("starts = 4", "starts = 2"), ("finalists = 3", "finalists = 2")
+    config = write_config(tmp_path, *brief, ("steps = 6\nseed", "steps = 2\nseed"))
     here = numbers(calibrate_file(config, progress=False))
     # Workers in threads of this process: what is sent is the same.
     with distributed.LocalCluster(

@@ -1,0 +1,179 @@
+"""Draws of the whole posterior by the No-U-Turn sampler of Pyro, which starts where the search has ended."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..arrays import Array
+from ..checks import check_whole
+from ..errors import MissingPackageError
+from .error_model import LONGEST, ErrorModel, Errors
+from .inverse_problem import InverseProblem
+from .mode import Mode, at_mode
+from .posterior import Posterior, covariance_of
+
+# Minus the log density of what cannot be solved: such a step is refused.
+REFUSED = 1e12
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """Minus the log posterior of variables and unknown numbers of errors, in coordinates that are nearly normal.
+
+    Attributes:
+        problem: whose values are drawn. asked: what of the errors is drawn as well.
+        centre: `(n + e,)`. root: `(n + e, n + e)`, a root of their covariance near the mode. Or those of each member.
+        observed: of each member, `(members, m)`, where they have their own.
+    """
+
+    problem: InverseProblem
+    asked: ErrorModel
+    centre: Tensor
+    root: Tensor
+    observed: Tensor | None = None
+
+    def parts(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Variables `(members, n)` and numbers of errors `(members, e)`, transformed, of coordinates `(members, n + e)`."""
+        at = self.centre + torch.einsum("...ij,...j->...i", self.root, z)
+        count = len(self.problem.names)
+        return at[:, :count], at[:, count:]
+
+    def errors(self, free: Tensor) -> Errors:
+        """Those of each member."""
+        given = Errors.of(self.problem.errors, self.problem.record)
+        numbers = {"size": given.size, "growth": given.growth, "autocorrelation": given.autocorrelation}
+        for i, name in enumerate(self.asked.unknown):
+            column = free[:, i : i + 1]
+            numbers[name] = LONGEST * torch.sigmoid(column) if name == "autocorrelation" else torch.exp(column)
+        return Errors(given.record, **numbers)
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """`(members,)`. The size of errors is equally likely on a logarithmic scale, how long they last on a plain one; their
+        growth has an exponential prior with mean one.
+        """
+        x, free = self.parts(z)
+        errors, simulated = self.errors(free), self.problem.function(x)
+        ok = torch.isfinite(simulated.detach()).all(1)
+        potential = errors.potential(torch.where(ok[:, None], simulated, 1.0), self.observed) + self.problem.prior(x)
+        for i, name in enumerate(self.asked.unknown):
+            column = free[:, i]
+            if name == "autocorrelation":
+                potential = potential + column + 2 * torch.nn.functional.softplus(-column)
+            elif name == "growth":
+                potential = potential + torch.exp(column) - column
+        return torch.where(ok, potential, REFUSED)
+
+
+def density(mode: Mode) -> Density:
+    """The posterior density about a mode."""
+    covariance, count = covariance_of(mode), len(mode.problem.record)
+    found, centres, spreads = mode.problem.errors, list[float](), list[float]()
+    for name in mode.asked.unknown:
+        value = float(getattr(found, name) or 0.0)
+        if name == "autocorrelation":
+            share = min(max(value / LONGEST, 0.01), 0.99)
+            centres.append(math.log(share / (1 - share)))
+            spreads.append(min(math.sqrt((1 - value**2) / count) / (share * (1 - share)), 1.5))
+        else:
+            centres.append(math.log(max(value, 1e-3)))
+            spreads.append(1 / math.sqrt(2 * count) if name == "size" else 0.5)
+    root = torch.block_diag(
+        torch.from_numpy(np.linalg.cholesky(covariance)), torch.diag(torch.tensor(spreads, dtype=torch.float64))
+    )
+    centre = torch.cat([torch.from_numpy(mode.problem.x), torch.tensor(centres, dtype=torch.float64)])
+    return Density(mode.problem, mode.asked, centre, root)
+
+
+def no_u_turn(
+    potential: Callable[[Tensor], Tensor],
+    start: Tensor,
+    *,
+    draws: int,
+    warmup: int,
+    seed: int,
+    depth: int = 6,
+    accept: float = 0.8,
+) -> tuple[Array, int]:
+    """One chain of the No-U-Turn sampler: draws `(draws, n)` and how many trajectories diverged.
+
+    Args:
+        potential: minus the log density `()` of coordinates `(n,)`, which should be nearly standard normal.
+        start: `(n,)`. depth: of the tree, at most.
+
+    Raises:
+        MissingPackageError: Pyro is not installed.
+
+    Source: Hoffman and Gelman 2014, J. Mach. Learn. Res. 15.
+    """
+    try:
+        from pyro.infer import MCMC, NUTS
+    except ModuleNotFoundError as error:
+        raise MissingPackageError("full sampling needs Pyro: pip install 'pydiffgeo[sampling]'") from error
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(seed)
+        kernel = NUTS(
+            potential_fn=lambda z: potential(z["z"]), max_tree_depth=depth, target_accept_prob=accept, full_mass=False
+        )
+        chain = MCMC(kernel, draws, warmup, initial_params={"z": start}, disable_progbar=True)
+        chain.run()
+        found = chain.get_samples()["z"].detach().numpy()
+        diverged = len(chain.diagnostics()["divergences"]["chain 0"])
+    return np.asarray(found), diverged
+
+
+def sample(
+    problem: InverseProblem | Mode, *, draws: int = 250, warmup: int = 150, chains: int = 4, seed: int = 0
+) -> Posterior:
+    """Draws of the posterior of the values, and of what is unknown of the errors.
+
+    Coordinates are those in which Laplace's approximation is standard normal; each chain starts from a draw of it.
+
+    Args:
+        draws: of each chain, after `warmup` ones in which the steps are found.
+
+    Returns:
+        `numbers` holds the largest R-hat (split; trust draws where it is below 1.05), the smallest effective sample size and
+        how many trajectories diverged.
+
+    Raises:
+        MissingPackageError: Pyro is not installed. SolverError, InputError: see `at_mode`.
+    """
+    check_whole(2, draws=draws, chains=chains)
+    check_whole(10, warmup=warmup)
+    check_whole(0, seed=seed)
+    mode = problem if isinstance(problem, Mode) else at_mode(problem)
+    target = density(mode)
+    random = torch.Generator().manual_seed(seed)
+    starts = torch.randn(chains, len(target.centre), generator=random, dtype=torch.float64)
+    runs = [
+        no_u_turn(lambda z: target(z[None])[0], start, draws=draws, warmup=warmup, seed=seed * 1000 + i)
+        for i, start in enumerate(starts)
+    ]
+    z = np.stack([run[0] for run in runs])
+    rhat, effective = diagnostics(z)
+    x, free = target.parts(torch.from_numpy(z.reshape(-1, z.shape[-1])))
+    drawn = target.errors(free)
+    kept = {name: getattr(drawn, name).numpy()[:, 0] for name in mode.asked.unknown}
+    numbers = {
+        "largest_R_hat": float(rhat.max()),
+        "smallest_effective_sample_size": float(effective.min()),
+        "diverged": float(sum(run[1] for run in runs)),
+        "values_the_data_determine": mode.determined,
+    }
+    return Posterior("sampling", mode, np.cov(x.numpy().T).reshape(x.shape[1], -1), x.numpy(), numbers, kept)
+
+
+def diagnostics(chains: Array) -> tuple[Array, Array]:
+    """Split R-hat and effective sample size `(n,)` of chains `(chains, draws, n)` (Gelman et al. 2013, section 11.4)."""
+    from pyro.ops.stats import effective_sample_size, split_gelman_rubin
+
+    given = torch.from_numpy(np.ascontiguousarray(chains))
+    return np.asarray(split_gelman_rubin(given).numpy()), np.asarray(effective_sample_size(given).numpy())

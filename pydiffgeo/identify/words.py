@@ -1,0 +1,62 @@
+"""Directions of sought values in words that need no course in statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..arrays import Array
+
+# Entries smaller than this part of the largest are left out. Two that differ by less than this part count as equal.
+SMALL, EQUAL = 0.15, 0.06
+# So many are named.
+MOST = 5
+
+
+def direction_in_words(names: Sequence[str], direction: Array, error: float, *, relative: bool) -> str:
+    """What a change along a direction is, and what of it is known.
+
+    Args:
+        direction: `(n,)`. error: its standard error, infinite where nothing changes.
+        relative: the entries are parts of the values, so that sums are products.
+    """
+    largest = np.abs(direction).max()
+    order = [int(i) for i in np.argsort(-np.abs(direction), kind="stable") if abs(direction[i]) > SMALL * largest]
+    shown, unseen = order[:MOST], bool(np.isinf(error))
+    size = _percent(error) if relative else f"{error:.2g}"
+    if len(order) == 1:
+        what = "the data say nothing about it" if unseen else f"the data know it to {size} only"
+        return f"{names[order[0]]}: {what}"
+    ups = ", ".join(
+        f"{names[i]} {'up' if direction[i] > 0 else 'down'}{_times(abs(direction[i]) / largest)}" for i in shown
+    )
+    more = " and others a little" if len(order) > len(shown) else ""
+    effect = (
+        "does not change what is observed"
+        if unseen
+        else f"hardly changes what is observed, and is known to {size} only"
+    )
+    known = ""
+    if relative and len(order) == 2:
+        fixed = _fixed(names, direction, order)
+        known = f": only {fixed} is known" if unseen else f"; {fixed} is known better"
+    return f"{ups}{more} in proportion {effect}{known}"
+
+
+def _times(share: float) -> str:
+    return "" if share > 1 - EQUAL else f" ({share:.2g} as much)"
+
+
+def _percent(error: float) -> str:
+    return f"{100 * error:.2g} %" if error < 1 else f"a factor of {np.exp(min(error, 20.0)):.2g}"
+
+
+def _fixed(names: Sequence[str], direction: Array, pair: Sequence[int]) -> str:
+    """Of two values, the product of powers that stays what it is along the direction."""
+    i, j = pair
+    # The second has the power of one.
+    power = abs(direction[j] / direction[i])
+    exponent = "" if abs(power - 1) < EQUAL else f"^{power:.2g}"
+    sign = " " if direction[i] * direction[j] < 0 else " / "
+    return f"{names[i]}{exponent}{sign}{names[j]}"
