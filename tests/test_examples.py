@@ -133,7 +133,7 @@ def test_code_of_the_guide_to_basin_models_runs() -> None:
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its result is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 15
+    assert len(blocks) == 16
     space: dict = {}
     for block in blocks:
         # All but the lines that open a reader's own files.

@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--run-code", action="store_true", help=code)
     calibrate.add_argument("--restart", action="store_true", help="ignore a checkpoint of an earlier run")
     calibrate.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=override)
-    text = "address of a Dask scheduler, or a number of worker processes, over which basins are calibrated side by side"
+    text = "address of a Dask scheduler, or a number of worker processes, over which basins, or sites, are calibrated side by side"
     calibrate.add_argument("--scheduler", metavar="ADDRESS", help=text)
     text = "compare the gradients of a calibration with forward mode and differences"
     check = commands.add_parser("check", help=text)
@@ -116,16 +116,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return verify(options.engine, options.problem, options.output, small=options.small, data=options.data)
         else:
-            from ..hydrology import calibrate_file
-
-            at = options.scheduler
-            path = calibrate_file(
-                options.config,
-                resume=not options.restart,
-                overrides=options.overrides,
-                scheduler=int(at) if at is not None and at.isdigit() else at,
-            )
-            print(f"wrote {path}")
             print(f"wrote {_calibrate(options)}")
     except PydiffgeoError as error:
         print(f"pydiffgeo: {error}", file=sys.stderr)
@@ -139,14 +129,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _calibrate(options: argparse.Namespace) -> Path:
     from ..simulation.site_files import is_of_any_model
 
+    at, resume = options.scheduler, not options.restart
+    scheduler = int(at) if at is not None and at.isdigit() else at
     if is_of_any_model(options.config, options.overrides):
         from ..simulation.calibrating import calibrate_model
 
-        chosen = {"resume": not options.restart, "code": options.run_code}
-        return calibrate_model(options.config, overrides=options.overrides, **chosen)
+        return calibrate_model(
+            options.config, resume=resume, overrides=options.overrides, code=options.run_code, scheduler=scheduler
+        )
     from ..hydrology import calibrate_file
 
-    return calibrate_file(options.config, resume=not options.restart, overrides=options.overrides)
+    return calibrate_file(options.config, resume=resume, overrides=options.overrides, scheduler=scheduler)
 
 
 def _check(options: argparse.Namespace) -> int:

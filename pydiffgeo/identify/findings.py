@@ -137,7 +137,7 @@ class Findings:
             k: (d, np.asarray(v, float), {"long_name": t, "units": "1"}) for k, (d, v, t) in about.items()
         }
         for name in ("told_value", "told_low", "told_high"):
-            found[name][2].pop("units")
+            found[name][2]["comment"] = "in the unit of each value, see told_unit"
         texts = {
             "told_verdict": [self.verdicts[n] for n in problem.names],
             "sought": [*problem.names],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from ..arrays import Json
-from ..calibration import CalibrationResult, Step, calibrate, check_site
+from ..calibration import CalibrationResult, Site, Step, calibrate, check_site
 from ..calibration.dataset import site_dataset
 from ..calibration.progress import Progress
 from ..calibration.sites_dataset import several_dataset
@@ -17,7 +19,8 @@ from ..check import GradientReport
 from ..errors import DataError, PydiffgeoError, SolverError
 from ..io import write_dataset, write_whole
 from ..io.geometry import with_labels
-from .site_files import Calibration, compiled_no_more, read_calibration, site_of
+from ..scheduling import Scheduler
+from .site_files import Calibration, compiled_no_more, read_calibration, site_by_name, site_of
 
 
 def calibrate_model(
@@ -28,12 +31,14 @@ def calibrate_model(
     callback: Callable[[Step], None] | None = None,
     overrides: Sequence[str] = (),
     code: bool = False,
+    scheduler: Scheduler = None,
 ) -> Path:
     """Calibrates the sites of a configuration, and writes what was found.
 
     Args:
         resume, progress, callback: see `calibration.calibrate`; the checkpoint lies beside the result until all is done.
         overrides, code: see `read_configuration`.
+        scheduler: see `calibration.calibrate`; workers read the configuration and its files themselves.
 
     Returns:
         The path of the result, NetCDF: of one site as `calibration.site_dataset` makes it; of several a table of what was
@@ -51,15 +56,22 @@ def calibrate_model(
     notes = Progress(progress, 0.0, None)
     for name, why in asked.failures.items():
         notes.say(f"site {name} failed: {why}")
-    checkpoint = asked.output.with_name(asked.output.name + ".checkpoint.npz")
+    # With a scheduler a folder, of a file for each site.
+    ending = ".checkpoint.npz" if scheduler is None else ".checkpoint"
+    checkpoint = asked.output.with_name(asked.output.name + ending)
+    sites: Sequence[Site] | Mapping[str, Callable[[], Site]] = [prepared.site for prepared in asked.sites.values()]
+    if scheduler is not None:
+        there = asked.path.resolve()
+        sites = {name: partial(site_by_name, there, tuple(overrides), code, name) for name in asked.sites}
     found = calibrate(
-        [prepared.site for prepared in asked.sites.values()],
+        sites,
         asked.strategy,
         checkpoint=checkpoint,
         resume=resume,
         progress=progress,
         callback=callback,
         identity=_identity(asked),
+        scheduler=scheduler,
     )
     written, failures = _written(asked, found)
     if not written:
@@ -71,6 +83,8 @@ def calibrate_model(
         about = {"configuration": asked.text}
         data = several_dataset(found, {**asked.failures, **failures})
         result = write_dataset(asked.output, data, about)
+    if checkpoint.is_dir():
+        shutil.rmtree(checkpoint)
     checkpoint.unlink(missing_ok=True)
     for line in told_lines(found):
         notes.say(line)

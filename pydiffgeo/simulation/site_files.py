@@ -61,11 +61,13 @@ def is_of_any_model(path: str | Path, overrides: Sequence[str] = ()) -> bool:
     return isinstance(tables.get("model"), str)
 
 
-def read_calibration(path: str | Path, *, overrides: Sequence[str] = (), code: bool = False) -> Calibration:
+def read_calibration(
+    path: str | Path, *, overrides: Sequence[str] = (), code: bool = False, only: str | None = None
+) -> Calibration:
     """Reads and checks a configuration with the tables of a calibration, and its data.
 
     Args:
-        overrides, code: see `read_configuration`.
+        overrides, code: see `read_configuration`. only: the one site that is made ready; all where None.
 
     Raises:
         DataError: (or a subclass) it cannot be used, or none of its sites can.
@@ -76,6 +78,8 @@ def read_calibration(path: str | Path, *, overrides: Sequence[str] = (), code: b
     rows = _sites(path, tables.get("sites"))
     sites, failures, output = dict[str, Prepared](), dict[str, PydiffgeoError](), path.with_suffix(".nc")
     for name, changes in rows.items():
+        if only is not None and name != only:
+            continue
         try:
             c = read_configuration(path, overrides=overrides, code=code, changes=changes, site=name)
             output, text = c.output, c.text
@@ -207,6 +211,11 @@ def site_of(calibration: Calibration, name: str | None) -> Site:
             f"{calibration.path}: {calibration.failures.get(name, f'has no site {name!r}; there are {[*sites]}')}"
         )
     return (sites[name] if name is not None else next(iter(sites.values()))).site
+
+
+def site_by_name(path: Path, overrides: Sequence[str], code: bool, name: str) -> Site:
+    """A site of a configuration, as a worker makes it from the files that it reads itself."""
+    return read_calibration(path, overrides=overrides, code=code, only=name).sites[name].site
 
 
 def compiled_no_more(site: Site) -> Site:

@@ -47,14 +47,15 @@ def test_the_command_says_what_is_wrong(
 
     def wrong(*args: Any) -> Any:
         found = original(*args)
-        found.p[:, 3] *= 1.01
+        # S_max meets a state, so that all of its gradient comes this way.
+        found.p[:, 1] *= 1.01
         return found
 
     monkeypatch.setattr(kind, "backward", wrong)
     assert cli.main(["check", config, "--basin", "01000002", "--days", "30", "--rtols", "1e-8"]) == 1
     shown = capsys.readouterr().out
     assert "nse of 01000002" in shown
-    assert shown.splitlines()[-1] == "WRONG OR TOO LOOSE: the gradient to calibrated D_f"
+    assert shown.splitlines()[-1] == "WRONG OR TOO LOOSE: the gradient to calibrated S_max"
 
 
 @pytest.mark.parametrize(

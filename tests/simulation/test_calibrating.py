@@ -179,6 +179,16 @@ quantity = "storage"
 """
 
 
+def test_workers_read_their_sites_themselves(folder: Path) -> None:
+    pytest.importorskip("distributed")
+    (folder / "sites.csv").write_text("site,initial.storage\nA,2\nB,2\n")
+    path = changed(folder, ("storage = [0.0, 10.0]\n", ""), ("[optimiser]", '[sites]\nfile = "sites.csv"\n[optimiser]'))
+    overrides = ["output.file=there.nc"]
+    with xr.open_dataset(calibrate_model(path, progress=False, scheduler=1, overrides=overrides)) as there:
+        np.testing.assert_allclose(there["k"], [K, K], rtol=1e-6)
+    assert {p.name for p in folder.glob("there*")} == {"there.nc", "there_A.nc", "there_B.nc"}
+
+
 def test_zones_share_a_value_and_places_have_names(tmp_path: Path) -> None:
     a, b, t = 1 / 2.0, 1 / 5.0, np.array([0.5, 1.0, 2.0, 3.0])
     first = 10 * np.exp(-a * t)
