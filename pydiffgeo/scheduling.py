@@ -122,10 +122,11 @@ def _over_workers(
     client: Client, function: Callable[[T], R], things: Iterator[tuple[str, T]]
 ) -> Iterator[tuple[str, R | PydiffgeoError]]:
     import cloudpickle
-    from distributed import as_completed
+    from distributed import KilledWorker, as_completed
 
     # Functions of the program itself travel by their code, since a worker elsewhere runs another program.
-    sent, names, room = cloudpickle.dumps(function), dict[str, str](), _Room(client)
+    sent, names, room = cloudpickle.dumps(function), dict[str, tuple[str, bytes]](), _Room(client)
+    suspected: list[tuple[str, bytes]] = []
     done = as_completed(loop=client.loop, with_results=True, raise_errors=False)
 
     def submit() -> None:
@@ -133,18 +134,29 @@ def _over_workers(
             name, thing = next(things, (None, None))
             if name is None:
                 return
-            future = client.submit(_work, sent, cloudpickle.dumps(thing), pure=False)
-            names[str(future.key)] = name
+            written = bytes(cloudpickle.dumps(thing))
+            future = client.submit(_work, sent, written, pure=False)
+            names[str(future.key)] = name, written
             done.add(future)
 
     submit()
     for future, result in done:
-        name, status = names.pop(str(future.key)), future.status
+        (name, written), status = names.pop(str(future.key)), future.status
         future.release()
         if status in ("cancelled", "lost"):
             raise SchedulerError(f"the Dask scheduler was lost while {name} and {len(names)} more were on their way")
         submit()
+        if status == "error" and isinstance(_error(result), KilledWorker):
+            suspected.append((name, written))
+            continue
         yield name, pickle.loads(result) if status == "finished" else _told(result)
+    # Dask blames all that waited for a worker that died; what has done it again, alone, has done it.
+    for name, written in suspected:
+        future = client.submit(_work, sent, written, pure=False)
+        try:
+            yield name, pickle.loads(future.result())
+        except Exception as error:
+            yield name, _told(error)
 
 
 class _Room:
@@ -162,8 +174,12 @@ class _Room:
 
 def _told(result: object) -> SchedulerError:
     """What Dask says of a thing whose workers died, or could not run it: an error, or its kind, the error and its trace."""
-    error = result[1] if isinstance(result, tuple) and len(result) == 3 else result
+    error = _error(result)
     return SchedulerError(f"{type(error).__name__}: {error}")
+
+
+def _error(result: object) -> object:
+    return result[1] if isinstance(result, tuple) and len(result) == 3 else result
 
 
 def _work(function: bytes, thing: bytes) -> bytes:
