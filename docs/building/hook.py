@@ -67,6 +67,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
     def drawn(match: re.Match[str]) -> str:
         plain = match[3].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-        return convert(plain, display="block" if match[2] == "[" else "inline")
+        if match[2] == "(":
+            return convert(plain)
+        return f'<div class="wide">{convert(plain, display="block")}</div>'
 
     return EQUATION.sub(drawn, html)

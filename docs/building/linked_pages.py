@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+import reference
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = "docs/"
 CODE = {".py": "python", ".toml": "toml", ".csv": "text", ".jl": "julia", ".md": "markdown"}
@@ -15,12 +17,16 @@ LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)\s#]+)(#[^)\s]*)?\)")
 FENCE = re.compile(r"^(```.*?^```[^\n]*$)", re.MULTILINE | re.DOTALL)
 # Pages of the checkout that the site has in any case.
 DOCUMENTS = {"README.md": "readme.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+# Source of which the site has a page that is made: of a package, and of all models.
+MADE = {"pydiffgeo/models/ready.py": "models_declared/index.md"} | {
+    reference.source(module): reference.uri(module) for module in (*reference.PACKAGES, *reference.MODULES)
+}
 
 
 def uri(source: str) -> str:
     """Where a file or folder of the checkout is on the site."""
-    if source in DOCUMENTS:
-        return DOCUMENTS[source]
+    if known := DOCUMENTS.get(source) or MADE.get(source):
+        return known
     if source.startswith(DOCS):
         return source.removeprefix(DOCS)
     path = ROOT / source
@@ -75,7 +81,7 @@ def code(path: Path) -> str:
 def summary(path: Path) -> str:
     """What a script says first of itself."""
     if path.suffix != ".py":
-        return f"`{path.relative_to(ROOT)}` of the checkout."
+        return f"`{path.relative_to(ROOT).as_posix()}` of the checkout."
     text = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n\n")[0]
     return " ".join(text.split())
 
@@ -91,7 +97,7 @@ def examples() -> list[str]:
 
 def examples_page() -> str:
     """The list of the examples, with what each says first of itself."""
-    rows = ["# Examples\n", "Each is a script of the checkout: `python examples/NAME.py`. Tests run them all in a small form.\n"]
+    rows = ["# Examples\n", "Scripts of the checkout: `python examples/NAME.py`.\n"]
     rows += ["| script | what it shows |", "| --- | --- |"]
     for source in examples():
         path = ROOT / source
@@ -115,7 +121,8 @@ def all_linked(start: dict[str, str]) -> tuple[dict[str, str], set[str]]:
     while todo:
         source, text = todo.pop()
         for target in links(text, source):
-            if target in start or target in pages or target.startswith(DOCS) or not (ROOT / target).exists():
+            known = target in start or target in pages or target in MADE or target.startswith(DOCS)
+            if known or not (ROOT / target).exists():
                 continue
             if (ROOT / target).is_file() and (ROOT / target).suffix not in CODE:
                 files.add(target)

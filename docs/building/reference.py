@@ -162,6 +162,13 @@ def uri(module: str) -> str:
     return f"reference/{'index' if module == PACKAGE else module.removeprefix(f'{PACKAGE}.')}.md"
 
 
+def source(module: str) -> str:
+    """The file of a package or module, as a path in the checkout."""
+    file = file_of(module)
+    assert file is not None, module
+    return file.relative_to(ROOT).as_posix()
+
+
 def called(module: str) -> str:
     """As people write it."""
     return "dg" + module.removeprefix(PACKAGE)
