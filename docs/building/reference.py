@@ -195,26 +195,33 @@ def page(module: str, shown: dict[str, str]) -> str:
             f"| [{called(m)}]({uri(m).removeprefix('reference/')}) | {cell(ast.get_docstring(tree(m)) or '')} |"
             for m in others
         ]
-        parts += ["| | |\n| --- | --- |\n" + "\n".join(rows) + "\n"]
+        parts += ["| package | what it is for |\n| --- | --- |\n" + "\n".join(rows) + "\n"]
     else:
         parts.append(said(module))
     for found in (public(module, name) for name in names(module)):
         if not found.is_module:
             parts.append(block(found.path, 2, shown, uri(module)))
-        elif found.path not in (*PACKAGES, *MODULES):
-            parts += list(module_blocks(found.path, 2, shown, uri(module)))
+    for inner in modules_of(module):
+        parts += module_blocks(inner, 2, shown, uri(module))
     return "\n".join(parts)
+
+
+def modules_of(package: str) -> list[str]:
+    """Modules and packages within one whose names are modules, those as well that it does not bring along."""
+    if package == PACKAGE or not all(public(package, name).is_module for name in names(package)) or not names(package):
+        return []
+    file = file_of(package)
+    inside = sorted(file.parent.iterdir()) if file is not None else []
+    found = [p.stem for p in inside if (p.suffix == ".py" and p.stem[0] != "_") or (p / "__init__.py").is_file()]
+    return [f"{package}.{name}" for name in found]
 
 
 def module_blocks(module: str, level: int, shown: dict[str, str], own: str = "") -> Iterator[str]:
     """A module with all that it has, or a package with its modules, on the page `own`."""
     own = own or uri(module)
     yield f"{'#' * level} {called(module)}\n\n{said(module)}"
-    members = [public(module, name) for name in names(module)]
-    if members and all(m.is_module for m in members):
-        for member in members:
-            yield from module_blocks(member.path, level + 1, shown, own)
-        return
+    for inner in modules_of(module):
+        yield from module_blocks(inner, level + 1, shown, own)
     for node in tree(module).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
             yield block(f"{module}.{node.name}", level + 1, shown, own)

@@ -134,6 +134,21 @@ def test_local_functions() -> None:
     assert abs(0.3 * c + 0.8 * c**0.7 - 1.0) < 1e-8
 
 
+def test_soil() -> None:
+    sol = run("soil.md")["sol"]
+    # The shower of the second day: what is not evaporated comes in, runs off, or stands on the soil.
+    parts = sol.fluxes["infiltration"][1] + sol.fluxes["runoff"][1] + sol.states["pond"][2, 0]
+    assert abs(parts - 0.248) < 1e-6
+    assert sol.fluxes["drainage"][0] < 1e-6 < sol.fluxes["drainage"][1]
+
+
+def test_identify() -> None:
+    spectrum = run("identify.md")["spectrum"]
+    assert spectrum.rank == 2
+    # In shares of the values, one up and the other down.
+    assert abs(spectrum.directions[-1] @ [1, 1, 0]) + abs(spectrum.directions[-1][2]) < 1e-6
+
+
 def test_no_page_is_left_out() -> None:
     here = {m for m in re.findall(r'run\(\s*"(\w+\.md)"', Path(__file__).read_text())}
     assert {page.name for page in DOCS.glob("*.md") if blocks(page.name)} == here | ELSEWHERE | APART
