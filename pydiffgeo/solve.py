@@ -28,6 +28,7 @@ from .tolerances import tolerances
 __all__ = ["Layer", "Sensitivity", "Solution", "solve"]
 
 Sensitivity = Literal["auto", "adjoint", "discrete", "gauss", "forward"]
+"""How derivatives are found: the engine's choice, either adjoint, that of the steps, Gauss quadrature, or dual numbers."""
 
 
 class Method(TypedDict, total=False):

@@ -97,6 +97,7 @@ def test_the_lowest_versions_are_those_asked_for():
         *("torch", "tomli", "hatchling", "lightning", "mypy", "hypothesis", "ruff", "scipy", "diffrax"),
         *("torchdiffeq", "diffeqpy", "flopy", "distributed", "pyet"),
         *("gpytorch", "gstools", "scikit-learn", "pyro-ppl"),
+        *("mkdocs", "mkdocstrings", "latex2mathml"),
     }
     assert {*asked} - untested == {*lowest}
     for name, version in lowest.items():

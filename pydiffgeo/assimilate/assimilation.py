@@ -10,15 +10,17 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Assimilation:
-    """Attributes:
-    names: of the numbers that were estimated, `length` of them. times: `(cycles,)`, ends of the windows.
-    forecast, forecast_sd: `(cycles, length)`, at the end of each window before its observations count, in their units.
-    analysis, analysis_sd: `(cycles, length)`, after.
-    members: `(cycles, members, length)` of the analysis, where there is an ensemble; else empty.
-    innovations: for each cycle `(observations,)`, observed less forecast; innovation_sd: what is expected of them.
-    ranks: for each cycle, the share of forecast members below each observation (with its error), of ensembles.
-    failures: number of a cycle -> why; its analysis is its forecast, and the rest went on.
-    solves: windows solved.
+    """What an assimilation found, window by window.
+
+    Attributes:
+        names: of the numbers that were estimated, `length` of them. times: `(cycles,)`, ends of the windows.
+        forecast, forecast_sd: `(cycles, length)`, at the end of each window before its observations count, in their units.
+        analysis, analysis_sd: `(cycles, length)`, after.
+        members: `(cycles, members, length)` of the analysis, where there is an ensemble; else empty.
+        innovations: for each cycle `(observations,)`, observed less forecast; innovation_sd: what is expected of them.
+        ranks: for each cycle, the share of forecast members below each observation (with its error), of ensembles.
+        failures: number of a cycle -> why; its analysis is its forecast, and the rest went on.
+        solves: windows solved.
     """
 
     names: tuple[str, ...]

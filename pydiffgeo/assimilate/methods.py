@@ -11,12 +11,14 @@ from ..errors import InputError
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Attributes:
-    members: of the ensemble. update: "stochastic" or "transform". seed: of all chance.
-    smoother: update the beginning of each window and run it again, rather than its end; each member then has a
-        course that the model can run.
-    inflation: factor of the spread of each forecast. relaxation: share of the spread lost to observations that is given
-        back. localisation: radius along a column beyond which, twice over, observations have no weight; none if None.
+    """The ensemble Kalman filter, or smoother, and its settings.
+
+    Attributes:
+        members: of the ensemble. update: "stochastic" or "transform". seed: of all chance.
+        smoother: update the beginning of each window and run it again, rather than its end; each member then has a
+            course that the model can run.
+        inflation: factor of the spread of each forecast. relaxation: share of the spread lost to observations that is given
+            back. localisation: radius along a column beyond which, twice over, observations have no weight; none if None.
     """
 
     members: int = 40

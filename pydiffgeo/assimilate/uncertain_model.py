@@ -22,7 +22,9 @@ from .control import Control, Map, map_of
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Attributes:
+    """A model, what is uncertain of it, and what was observed.
+
+    Attributes:
         model: any. times: `(n + 1,)`. forcing: name -> `(n,)`, one for each interval.
         observations: of the whole record; those within a window are used in it.
         uncertain: state -> standard deviation at first, in its unit: the states that are estimated, all cells of each. The

@@ -227,7 +227,6 @@ def _measure(
     return Measure(function.__name__, function, better, perfect, unit, text, source, needs)
 
 
-# Every measure with its direction, perfect value and unit; reports and optimisers read them here.
 MEASURES: dict[str, Measure] = {
     m.name: m
     for m in (
@@ -247,6 +246,7 @@ MEASURES: dict[str, Measure] = {
         _measure(heteroscedastic_log_likelihood, "higher", None, "1", GROWING, SCHOUPS, "sigma_0", "sigma_1"),
     )
 }
+"""Every measure by name, with its direction, perfect value and unit; reports and optimisers read them here."""
 
-# What an optimiser can be told to make small, by name. A bias alone says too little to be among them.
 LOSSES: dict[str, Loss] = {k: m.loss for k, m in MEASURES.items() if m.better != "target" and not m.needs}
+"""What an optimiser can be told to make small, by name. A bias alone says too little to be among them."""

@@ -18,9 +18,11 @@ Step = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Attributes:
-    states: `(runs, steps + 1)`. actions, rewards: `(runs, steps)`, as given by the policy, and what was earned.
-    crashed: `(runs,)`, which runs ended in a crash.
+    """What became of runs that followed a policy.
+
+    Attributes:
+        states: `(runs, steps + 1)`. actions, rewards: `(runs, steps)`, as given by the policy, and what was earned.
+        crashed: `(runs,)`, which runs ended in a crash.
     """
 
     states: Tensor

@@ -13,8 +13,10 @@ from ..errors import InputError
 
 @dataclass(frozen=True)
 class FixedPoint:
-    """Attributes:
-    state: that leads to itself. slope: of the map there; beyond one, states move away: a tipping point.
+    """Where a map from a state to the next one stands still.
+
+    Attributes:
+        state: that leads to itself. slope: of the map there; beyond one, states move away: a tipping point.
     """
 
     state: float

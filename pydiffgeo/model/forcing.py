@@ -15,6 +15,7 @@ from ..checks import shown
 from ..errors import TimeError
 
 Times = Array
+"""Points in time, `(time,)`, in the time unit of the model, increasing."""
 
 
 @dataclass(frozen=True, eq=False)

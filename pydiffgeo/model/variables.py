@@ -15,6 +15,7 @@ from ..copies import Made
 from ..errors import ModelError
 
 Values = Mapping[str, Tensor]
+"""Tensors by the names of what they are values of."""
 
 
 class Place(Protocol):
@@ -23,8 +24,8 @@ class Place(Protocol):
     def __getattr__(self, name: str, /) -> Tensor: ...
 
 
-# A local function: of places and forcings to values by name, which may be plain numbers as well.
 Local = Callable[..., Mapping[str, Tensor | float]]
+"""A local function: of places and forcings to values by name, which may be plain numbers as well."""
 inf = float("inf")
 
 

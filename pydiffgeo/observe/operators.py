@@ -16,8 +16,8 @@ from ..errors import BoundsError, InputError, TimeError, UnknownNameError
 from ..solve import Solution
 
 Depth = float | tuple[float, float] | None
-# Times closer than this part of the solved period are the same: 3 * 0.1 is not 0.3 in binary.
 SAME = 1e-10
+"""Times closer than this part of the solved period are the same: 3 * 0.1 is not 0.3 in binary."""
 
 
 def values_at(solution: Solution, name: str, times: Numbers, *, depth: Depth = None, cell: int | None = None) -> Tensor:

@@ -48,7 +48,7 @@ def run(configuration: Configuration) -> tuple[Solution, np.datetime64 | None]:
     """The solution, and the date that is its time zero, where there are dates.
 
     Raises:
-        As `run_file`.
+        DataError: as in `run_file`, and so are the others.
     """
     c = configuration
     times, forcing, origin = problem(c)

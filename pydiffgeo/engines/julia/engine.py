@@ -30,13 +30,13 @@ from .writing import written
 # Those of SciML, which choose their steps, and all that this engine has.
 ADAPTIVE = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
 SOLVERS = (*ADAPTIVE, EULER)
-# What is tried where the solver of the engine's own choice fails. A stall at loose tolerances is mostly one of
-# slopes that jump; multistep methods with Newton's iteration meet them differently. Their gradients, of the Gauss adjoint,
-# follow the tolerance less closely: on a moist column by up to 35 times.
+# A stall at loose tolerances is mostly one of slopes that jump; multistep methods with Newton's iteration meet them
+# differently. Their gradients, of the Gauss adjoint, follow the tolerance less closely: on a moist column by up to 35 times.
 FALLBACKS = (
     Method("Rodas5P at a hundredth of the tolerances", "Rodas5P", 0.01),
     Method("FBDF at a hundredth", "FBDF", 0.01),
 )
+"""What is tried, one after the other, where the solver of the engine's own choice fails."""
 # What is differentiated is the solution of the steps taken, whose error may change with the parameters faster than itself.
 # Gradients are as accurate as asked with these shares of the tolerances: a tenth where rates have kinks (without, the
 # gradient of a basin is up to twenty times further off), and a hundredth in steps from where small changes of a state

@@ -1,0 +1,60 @@
+"""Every public name says what it is, and the reference has it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+import pydiffgeo
+
+BUILDING = Path(__file__).parents[2] / "docs" / "building"
+
+
+@pytest.fixture(scope="module")
+def reference():
+    sys.path.insert(0, str(BUILDING))
+    try:
+        return importlib.import_module("reference")
+    finally:
+        sys.path.remove(str(BUILDING))
+
+
+def test_all_public_names_are_explained(reference) -> None:
+    names = [*reference.everything()]
+    assert len(names) > 250
+    assert [found.path for _, found in names if len(found.summary.split()) < 3] == []
+
+
+def test_names_are_followed_to_where_they_are_defined(reference) -> None:
+    for module, found in reference.everything():
+        if module.startswith(("pydiffgeo.engines.julia", "pydiffgeo.plots")):
+            continue
+        value = getattr(importlib.import_module(module), found.name)
+        # `pydiffgeo.solve` is a function, and the module that it is in.
+        home = importlib.import_module(found.path if found.is_module else found.path.rpartition(".")[0])
+        assert value is (home if found.is_module else getattr(home, found.name)), found
+
+
+def test_the_reference_has_every_package_and_each_name_once(reference) -> None:
+    pages = reference.pages()
+    public = {module for module, _ in reference.everything()}
+    # What is not for users: one engine, the module of `solve`, packages of processes, which are on the page of these.
+    apart = {
+        "pydiffgeo.engines.julia",
+        "pydiffgeo.solve",
+        "pydiffgeo.processes.soil",
+        "pydiffgeo.processes.groundwater",
+    }
+    assert public - {*reference.PACKAGES} == apart
+    blocks = [line[4:] for page in pages.values() for line in page.splitlines() if line.startswith("::: ")]
+    assert len(blocks) == len({*blocks})
+    wanted = {found.path for module, found in reference.everything() if module not in apart and not found.is_module}
+    assert wanted <= {*blocks}
+    assert "pydiffgeo.errors.SolverError" in blocks
+    assert {"pydiffgeo.processes.soil.retention.Closure", "pydiffgeo.processes.leaf.arrhenius"} <= {*blocks}
+    # Packages that are reached as `dg.name` are there.
+    reached = {name for name in pydiffgeo.__all__ if hasattr(getattr(pydiffgeo, name), "__path__")}
+    assert {f"pydiffgeo.{name}" for name in reached} <= {*reference.PACKAGES}
