@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+import learning
 import pytest
 import torch
 
@@ -119,15 +120,28 @@ def test_learnt_processes_learn(usual_engine: str) -> None:
     assert 1 - found["after"] < 0.4 * (1 - found["before"])
 
 
-def test_code_of_the_guide_to_basin_models_runs() -> None:
+def test_code_of_the_guide_to_basin_models_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "basins.md").read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    convolved, stated, composed, adapted = blocks
     space: dict = {}
-    exec(blocks[1].replace("times=range(3)", 'times=range(3), engine="sundials"'), space)
-    space |= {"solution": space["sol"], "shape": torch.tensor(2.5), "scale": torch.tensor(1.0)}
-    exec(blocks[0], space)
-    assert 0 < space["runoff"].sum() < space["sol"].fluxes["runoff"].sum()
+    exec(composed.replace("times=range(3)", 'times=range(3), engine="sundials"'), space)
     assert space["sol"].balance.item() < 1e-10
+    whole = space["sol"].fluxes["runoff"].sum()
+    space |= {"solution": space["sol"], "shape": torch.tensor(2.5), "scale": torch.tensor(1.0)}
+    exec(convolved, space)
+    assert 0 < space["runoff"].sum() < whole
+    weather = {"precipitation": [5.0, 0.0], "temperature": [8.0, 9.0], "daylength": [0.5, 0.5]}
+    space |= {"weather": weather, "days": range(3)}
+    exec(stated.replace("step=1.0)", 'step=1.0, engine="sundials")'), space)
+    assert space["sol"].stats["steps"] == [2]
+    space |= {"network": learning.network(), "few_basins": learning.make_sites()}
+    brief = adapted.replace("steps=100", "steps=2, warmup=20, window=40").replace("rank=4", "rank=2")
+    exec("import pydiffgeo as dg\n" + brief, space)
+    # Layers of 8 x 2 and of as many values as are learnt x 8.
+    learnt = len(space["network"].items)
+    assert space["adaptation"].count == 2 * (8 + 2 + 2) + 2 * (learnt + 8 + 2)
+    assert (tmp_path / "region.npz").exists()
 
 
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
