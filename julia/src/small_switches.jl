@@ -16,6 +16,9 @@ end
 # slopes of so many times the tolerance.
 const FAINT = 1000.0
 
+"Fainter ones are not: what is left of them is near what slopes are known to, and steps would halve without end."
+const FAINTEST = 1e-6
+
 function switched_lanes!(turned, k::Kernel, s::Space, w::Work{T}) where {T}
     none = any_turn = mask_type(T)(false)
     fill!(turned, none)
@@ -27,7 +30,7 @@ function switched_lanes!(turned, k::Kernel, s::Space, w::Work{T}) where {T}
     slopes!(k, s.out, s.slopes_then, s.x)
     found = none
     for i in 1:items(k)
-        jumps = jumped(s, k, i, min(JUMP, FAINT * w.rtol))
+        jumps = jumped(s, k, i, min(JUMP, max(FAINTEST, FAINT * w.rtol)))
         found |= jumps
         for j in axes(turned, 2)
             turned[i, j] = jumps & (s.marks[i, j] != s.marks_then[i, j])
