@@ -193,7 +193,7 @@ DRAWN_AS = {
     "engines/sundials/rosenbrock.py": "engines/rosenbrock.py",
 }
 
-WEIGHT, STEP_WEIGHT = "total = observed / POWERS[name] *", "weight = 0.5 * observed /"
+WEIGHT, STEP_WEIGHT = "total = observed / p *", "weight = 0.5 * observed /"
 # File, name -> what stands there once, and the mistake. Most of these went unnoticed by all tests at some time.
 MISTAKES: dict[str, dict[str, tuple[str, str]]] = {
     "processes/soil/roots.py": {
@@ -227,9 +227,9 @@ MISTAKES: dict[str, dict[str, tuple[str, str]]] = {
     "calibration/objective.py": {
         "priors: weight x 1/2 in mean_square": (
             WEIGHT,
-            'total = (2 if name == "mean_square" else 1) * observed / POWERS[name] *',
+            'total = (2 if name == "mean_square" else 1) * observed / p *',
         ),
-        "priors: weight x 10 in nse": (WEIGHT, 'total = (0.1 if name == "nse" else 1) * observed / POWERS[name] *'),
+        "priors: weight x 10 in nse": (WEIGHT, 'total = (0.1 if name == "nse" else 1) * observed / p *'),
         "priors: weight x 1/2 in Gauss-Newton steps of mean_square": (
             STEP_WEIGHT,
             'weight = (1.0 if name == "mean_square" else 0.5) * observed /',

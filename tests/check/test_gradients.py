@@ -102,11 +102,16 @@ def test_a_batch_and_a_loss_of_ones_own(engine: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "column", "group"),
-    [("p", 3, "parameter D_f"), ("f", 1, "forcing temperature"), ("y0", 1, "initial water_storage")],
+    ("case", "part", "column", "group"),
+    [
+        # Each meets a state, so that all of its gradient comes this way.
+        ("exphydro", "p", 1, "parameter S_max"),
+        ("richards-flux-free", "f", 0, "forcing flux"),
+        ("exphydro", "y0", 1, "initial water_storage"),
+    ],
 )
 def test_one_percent_in_an_adjoint_is_named(
-    part: str, column: int, group: str, engine: str, monkeypatch: pytest.MonkeyPatch
+    case: str, part: str, column: int, group: str, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = type(choose_engine(engine)[0])
     original = kind.backward
@@ -116,15 +121,15 @@ def test_one_percent_in_an_adjoint_is_named(
         getattr(found, part)[..., column] *= 1.01
         return found
 
-    assert check("exphydro", engine, rtols=FINE).ok
+    assert check(case, engine, rtols=FINE).ok
     monkeypatch.setattr(kind, "backward", wrong)
-    report = check("exphydro", engine, rtols=FINE)
+    report = check(case, engine, rtols=FINE)
     assert not report.ok
     assert [g.name for g in report.groups if g.outcome == "differs"] == [group]
     (found,) = (g for g in report.groups if g.name == group)
     assert found.differing == ("adjoint",)
     assert "the adjoint of this model is wrong" in found.verdict
-    assert report.verdict == f"WRONG OR TOO LOOSE: the gradient to {group}"
+    assert report.verdict.startswith(f"WRONG OR TOO LOOSE: the gradient to {group}")
 
 
 def test_one_percent_in_forward_mode_is_named(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:

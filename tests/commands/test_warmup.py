@@ -31,8 +31,8 @@ def test_a_ready_model_by_stage(capsys):
     assert said.startswith("ExpHydro, engine sundials (asked for)\n")
     assert all(seconds(said, stage) >= 0 for stage in STAGES)
     assert "first gradient, to 6 parameters" in said
-    # What was built is used again.
-    assert seconds(said, STAGES[-1]) < seconds(said, STAGES[0])
+    # What was built is used again, here or before.
+    assert seconds(said, STAGES[-1]) <= seconds(said, STAGES[0])
 
 
 LATER = """

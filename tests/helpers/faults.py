@@ -269,7 +269,11 @@ def endless(engine: str, **settings: Any) -> dg.Solution:
     """A solve of an hour or so: it ends by Ctrl-C or its limit of time."""
     k = torch.full((50, 1), 1e5, dtype=torch.float64)
     return dg.solve(
-        OSCILLATOR, {"k": k}, times=np.linspace(0.0, 1.0, 1001), engine=engine, **{"max_seconds": PATIENCE, **settings}
+        OSCILLATOR,
+        {"k": k},
+        times=np.linspace(0.0, 1.0, 1001),
+        engine=engine,
+        **{"max_seconds": PATIENCE, "max_steps": 10**9, **settings},
     )
 
 

@@ -102,7 +102,8 @@ def test_the_same_numbers_reach_the_engine(data: Any, base: Base, way: str, time
     for name, values in wanted["initial"].items():
         np.testing.assert_array_equal(inputs.states[name].detach()[0], values)
     widths = [model.graph.cells if f.on == "cell" else 1 for f in model.forcings]
-    forcing = np.split(problem.f[0, :, 0], np.cumsum(widths)[:-1], axis=1)
+    # Behind them lie values that follow from forcings, held for each interval.
+    forcing = np.split(problem.f[0, :, 0, : sum(widths)], np.cumsum(widths)[:-1], axis=1)
     for variable, columns in zip(model.forcings, forcing, strict=True):
         np.testing.assert_array_equal(columns, np.array(wanted["forcing"][variable.name])[:, None] + 0 * columns)
 
