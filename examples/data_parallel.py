@@ -101,6 +101,9 @@ def main(
         dist.init_process_group("gloo")
     try:
         found = train(made_up(sites, days, settings), steps, settings, rank, processes)
+        if processes > 1:
+            # All have ended before one takes its connections away.
+            dist.barrier()
     finally:
         if processes > 1:
             dist.destroy_process_group()
