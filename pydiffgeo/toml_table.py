@@ -44,18 +44,23 @@ def read_toml(path: Path, overrides: Sequence[str] = ()) -> tuple[str, dict[str,
         *way, last = [part.strip() for part in key.split(".")]
         if not equals or not all((*way, last)):
             raise DataError(f"--set takes key=value, such as solve.rtol=1e-6, got {override!r}")
-        at = tables
-        for part in way:
-            inner = at.setdefault(part, {})
-            if not isinstance(inner, dict):
-                raise DataError(f"--set {override}: {part!r} is no table in {path}")
-            at = inner
+        at = table_at(tables, way, f"--set {override}", f"is no table in {path}")
         try:
             at[last] = tomllib.loads(f"value = {value}")["value"]
         except ValueError:
             at[last] = value.strip()
         text += f"\n# set on the command line: {override}"
     return text, tables
+
+
+def table_at(tables: dict[str, object], way: Sequence[str], ahead: str, behind: str) -> dict[str, object]:
+    """The table at the end of a way, made where there is none; `DataError` of what on the way is no table, between words."""
+    for part in way:
+        inner = tables.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise DataError(f"{ahead}: {part!r} {behind}")
+        tables = inner
+    return tables
 
 
 def parsed(text: str) -> dict[str, dict[str, object]]:

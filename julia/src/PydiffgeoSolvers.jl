@@ -2,7 +2,7 @@
 Stiff solves and adjoints of control-volume models, for the Python package pydiffgeo.
 
 A model comes as kernels (`kernels.jl`), networks among them (`networks.jl`), from which rates, Jacobian and transposed products are put
-together (`model.jl`). It is solved interval by interval between the breaks of its forcings (`forward.jl`,
+together (`model.jl`, `work.jl`). It is solved interval by interval between the breaks of its forcings (`forward.jl`,
 with the linear algebra of `elimination.jl`, of large systems of `fronts.jl`, `multifrontal.jl` and `triangular.jl`), with gradients by the discrete adjoint of Rodas5P
 (`discrete_adjoint.jl`; where rates jump with `jumps.jl`), for other solvers by a Gauss adjoint (`gauss_adjoint.jl`), or by forward mode in each interval
 (`forward_sensitivity.jl`), and with derivatives along given directions by the tangent of Rodas5P (`tangent.jl`).
@@ -36,6 +36,7 @@ include("network_kinks.jl")
 include("kernels.jl")
 include("derive.jl")
 include("model.jl")
+include("work.jl")
 include("discontinuities.jl")
 include("error_norm.jl")
 include("elimination.jl")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import Array, Numbers
+from ..calibration.record import between, picked
 from ..checks import is_number
 from ..errors import InputError, MissingNameError, ShapeError, UnknownNameError
 from ..model import Model
@@ -76,6 +77,11 @@ class Problem:
             raise InputError("name at least one uncertain state")
         if not self.observations:
             raise InputError("there is nothing to assimilate: give at least one observation")
+        for one in self.observations:
+            if one.values.ndim > 1 or one.error.ndim > 1:
+                raise ShapeError(
+                    f"{one.what}: one record has values and errors of shape (n,), not for each of many members"
+                )
         for name, series in self.driven.items():
             if series.shape != (len(self.axis) - 1,):
                 raise ShapeError(f"forcing {name!r} must have one value for each of {len(self.axis) - 1} intervals")
@@ -125,6 +131,12 @@ class Problem:
         return Control(maps, sizes)
 
     @cached_property
+    def log_sd(self) -> Tensor:
+        """Standard deviation of the logarithms of the factors of forcings, `(forcings,)`."""
+        spread = torch.tensor([*self.forcing_error.values()], dtype=torch.float64)
+        return torch.log1p(spread**2).sqrt()
+
+    @cached_property
     def background(self) -> tuple[Tensor, Tensor]:
         """Mean `(length,)` and covariance `(length, length)` of the vector at first."""
         values = {name: self.start[name] for name in self.uncertain}
@@ -159,60 +171,51 @@ class Problem:
     def window_observations(self, begin: float, end: float) -> list[Observation]:
         """What was observed after `begin` up to `end`, gaps left out."""
         found = []
-        for o in self.observations:
-            last = o.times if o.kind == "value" else o.times[:, 1]
-            first = o.times if o.kind == "value" else o.times[:, 0]
-            values = o.values if o.values.ndim == 1 else o.values[0]
-            inside = (last > begin) & (last <= end) & ~np.isnan(values.numpy())
-            if o.kind != "value":
-                inside &= first >= begin
+        for one in between(self.observations, begin, end):
+            # What was seen as one window ends is not seen again as the next begins.
+            inside = (one.times.reshape(len(one.times), -1)[:, -1] > begin) & ~np.isnan(one.values.numpy())
             if inside.any():
-                error = o.error.expand(values.shape) if o.error.ndim < 2 else o.error[0].expand(values.shape)
-                found.append(
-                    Observation(
-                        o.name,
-                        o.kind,
-                        o.times[inside],
-                        values[torch.from_numpy(inside)],
-                        error[torch.from_numpy(inside)],
-                        depth=o.depth,
-                        cell=o.cell,
-                        interpolate=o.interpolate,
-                    )
-                )
+                found.append(picked(one, inside))
         return found
 
     def run(
-        self, z: Tensor, rest: Mapping[str, Tensor], factors: Tensor, window: slice, seen: Sequence[Observation]
+        self, z: Tensor, rest: Mapping[str, Tensor], logs: Tensor, window: slice, seen: Sequence[Observation]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor], Tensor]:
         """A window from vectors `(members, length)`, differentiable; members that fail hold NaN.
 
         Args:
-            rest: states that are not estimated, `(members, cells)`. factors: of uncertain forcings, `(members, forcings)`.
+            rest: states that are not estimated, `(members, cells)`. logs: of the factors of uncertain forcings, about those of a mean
+                of one, `(members, forcings)`.
             window: intervals.
 
         Returns:
             Vectors at its end, what is simulated of `seen` `(members, observations)`, the rest at its end, and which
             members succeeded.
         """
-        values = self.control.values(z)
+        values, factors = self.control.values(z), torch.exp(logs - self.log_sd**2 / 2)
         forcing: dict[str, Tensor] = {name: series[window] for name, series in self.driven.items()}
         for i, name in enumerate(self.forcing_error):
             forcing[name] = forcing[name] * factors[:, i : i + 1]
-        begin = {name: values.get(name, rest.get(name)) for name in self.start}
-        initial = {name: v.expand(len(z), -1) for name, v in begin.items() if v is not None}
+        initial = {name: (values if name in values else rest)[name].expand(len(z), -1) for name in self.start}
         parameters = {**self.parameters, **{name: values[name] for name in self.sought}}
         axis = self.axis[window.start : window.stop + 1]
         settings: Settings = {**self.settings, "throw": False}
         sol = solve(self.model, parameters, forcing=forcing, times=axis, initial=initial, **settings)
         ends = {name: v.reshape(len(z), -1) for name, v in sol.end.items()}
-        ok = torch.stack([torch.isfinite(v.detach()).all(-1) for v in ends.values()]).all(0)
+        ok = sol.ok.reshape(-1)
         simulated = [o.simulated(sol).reshape(len(z), -1) for o in seen]
         after = self.control.vector(
             {n: _settled(ends[n], self.control.maps[n], ok) if n in ends else values[n] for n in self.control.sizes}
         )
         gone = {name: ends[name] for name in self.start if name not in self.control.sizes}
         return after, torch.cat(simulated, -1) if simulated else z.new_zeros(len(z), 0), gone, ok
+
+
+def told_by(seen: Sequence[Observation]) -> tuple[Tensor, Tensor]:
+    """Values and errors of all observations, each `(observations,)`."""
+    values, errors = [one.values for one in seen], [one.error.expand(one.values.shape) for one in seen]
+    empty = torch.zeros(0, dtype=torch.float64)
+    return torch.cat([empty, *values]), torch.cat([empty, *errors])
 
 
 def _settled(value: Tensor, within: Map, ok: Tensor) -> Tensor:

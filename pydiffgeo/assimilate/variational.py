@@ -12,7 +12,7 @@ from ..errors import SolverError
 from ..jacobian import jacobian
 from ..observe import Observation
 from .methods import Variational
-from .uncertain_model import Problem
+from .uncertain_model import Problem, told_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,18 +55,13 @@ def fit_window(
         SolverError: the model cannot be solved from the background.
     """
     n, k = len(mean), len(problem.forcing_error)
-    # Factors of forcings are log-normal with mean one.
-    spread = torch.tensor([*problem.forcing_error.values()], dtype=torch.float64)
-    log_sd = torch.log1p(spread**2).sqrt()
-    prior = torch.block_diag(covariance, torch.diag(log_sd**2))
+    prior = torch.block_diag(covariance, torch.diag(problem.log_sd**2))
     centre = torch.cat([mean, torch.zeros(k, dtype=torch.float64)])
-    observed = torch.cat([o.values for o in seen]) if seen else mean.new_zeros(0)
-    error = torch.cat([o.error for o in seen]) if seen else mean.new_zeros(0)
+    observed, error = told_by(seen)
     gone: dict[str, Tensor] = {}
 
     def course(v: Tensor) -> Tensor:
-        factors = torch.exp(v[:, n:] - log_sd**2 / 2)
-        end, simulated, left, ok = problem.run(v[:, :n], rest, factors, window, seen)
+        end, simulated, left, ok = problem.run(v[:, :n], rest, v[:, n:], window, seen)
         if not ok.all():
             raise SolverError("the model cannot be solved over the window")
         gone.update({name: value.detach() for name, value in left.items()})

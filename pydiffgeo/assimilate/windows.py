@@ -19,7 +19,7 @@ from ..observe import Observation
 from .assimilation import Assimilation
 from .ensemble import gaspari_cohn, relaxed, stochastic_update, transform_update
 from .methods import Ensemble, Method, Variational
-from .uncertain_model import Problem
+from .uncertain_model import Problem, told_by
 from .variational import fit_window
 
 FORMAT = 1
@@ -97,9 +97,10 @@ def _cycled(problem: Problem, method: Method, state: State, window: slice) -> St
             return _variational(problem, method, state, window, seen)
         return _ensemble(problem, method, state, window, seen)
     except SolverError as error:
-        same = state.ensemble
-        mean, sd = _moments(problem, same, state.covariance)
-        kept = {"forecast": mean, "forecast_sd": sd, "analysis": mean, "analysis_sd": sd, "members": same[:0]}
+        mean, sd = _moments(problem, state.ensemble, state.covariance)
+        kept = {"forecast": mean, "forecast_sd": sd, "analysis": mean, "analysis_sd": sd}
+        # Those that the window began with: the members of the other windows are not to be lost.
+        kept |= {"members": _members(problem, state.ensemble)}
         empty = torch.zeros(0, dtype=torch.float64)
         kept |= {"innovations": empty, "innovation_sd": empty, "ranks": empty}
         return _next(state, kept, failures={**state.failures, state.cycle: str(error).split("\n")[0]})
@@ -113,9 +114,9 @@ def _variational(
     covariance = found.covariance + torch.diag(noise[0] ** 2)
     mean, sd = _moments(problem, found.end[None], found.covariance)
     before, before_sd = _moments(problem, found.forecast_end[None], found.forecast_covariance)
-    observed = torch.cat([o.values for o in seen]) if seen else found.forecast
+    observed, _ = told_by(seen)
     kept = {"forecast": before, "forecast_sd": before_sd, "analysis": mean, "analysis_sd": sd}
-    kept |= {"members": state.ensemble[:0], "ranks": observed[:0]}
+    kept |= {"members": _members(problem, found.end[None]), "ranks": observed[:0]}
     kept |= {"innovations": observed - found.forecast, "innovation_sd": found.innovation_variance.sqrt()}
     return _next(
         state,
@@ -131,14 +132,12 @@ def _ensemble(problem: Problem, method: Ensemble, state: State, window: slice, s
     random = torch.Generator().manual_seed((method.seed + 1) * 1_000_003 + state.cycle)
     mean, m = state.ensemble.mean(0), method.members
     start = mean + (state.ensemble - mean) * method.inflation
-    spread = torch.tensor([*problem.forcing_error.values()], dtype=torch.float64)
-    log_sd = torch.log1p(spread**2).sqrt()
-    logs = torch.randn(m, len(log_sd), generator=random, dtype=torch.float64) * log_sd
+    logs = torch.randn(m, len(problem.log_sd), generator=random, dtype=torch.float64) * problem.log_sd
     logs = logs - logs.mean(0)
 
     def run(z: Tensor, logs: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         with torch.no_grad():
-            end, simulated, rest, ok = problem.run(z, state.rest, torch.exp(logs - log_sd**2 / 2), window, seen)
+            end, simulated, rest, ok = problem.run(z, state.rest, logs, window, seen)
         if ok.sum() < max(3, m // 2):
             raise SolverError(f"only {int(ok.sum())} of {m} members could be solved")
         # Those that failed begin anew as copies of others.
@@ -154,7 +153,7 @@ def _ensemble(problem: Problem, method: Ensemble, state: State, window: slice, s
     empty = torch.zeros(0, dtype=torch.float64)
     kept = {"forecast": before, "forecast_sd": before_sd, "innovations": empty, "innovation_sd": empty, "ranks": empty}
     if seen:
-        observed, error = torch.cat([o.values for o in seen]), torch.cat([o.error for o in seen])
+        observed, error = told_by(seen)
         weights = _localisation(problem, method, seen)
         moved = torch.cat([start, logs], -1) if method.smoother else end
         if weights is not None and method.smoother:
@@ -174,8 +173,7 @@ def _ensemble(problem: Problem, method: Ensemble, state: State, window: slice, s
         kept["innovation_sd"] = (simulated.var(0) * (m + 1) / m + error**2).sqrt()
         kept["ranks"] = (drawn < observed).double().mean(0)
     after, after_sd = _moments(problem, analysis, state.covariance)
-    shown = torch.cat([*problem.control.values(analysis).values()], -1)
-    kept |= {"analysis": after, "analysis_sd": after_sd, "members": shown}
+    kept |= {"analysis": after, "analysis_sd": after_sd, "members": _members(problem, analysis)}
     return _next(
         state, kept, ensemble=analysis, rest=rest, solves=state.solves + m * (1 + (bool(seen) and method.smoother))
     )
@@ -186,6 +184,11 @@ def _model_error(problem: Problem, window: slice, z: Tensor) -> Tensor:
     took = float(problem.axis[window.stop] - problem.axis[window.start]) ** 0.5
     sd = [torch.full((size,), problem.model_error.get(n, 0.0)) for n, size in problem.control.sizes.items()]
     return took * torch.cat(sd).double() / problem.control.slopes(z).clamp(min=1e-9)
+
+
+def _members(problem: Problem, z: Tensor) -> Tensor:
+    """Values of the members of an ensemble, `(members, length)`; none of a mean, `(0, length)`."""
+    return torch.cat([*problem.control.values(z).values()], -1)[: len(z) if len(z) > 1 else 0]
 
 
 def _moments(problem: Problem, z: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
@@ -221,13 +224,11 @@ def _next(state: State, kept: Mapping[str, Tensor], **changes: object) -> State:
 
 def _result(problem: Problem, state: State, times: np.ndarray) -> Assimilation:
     whole = {n: torch.stack(state.kept[n]) for n in ("forecast", "forecast_sd", "analysis", "analysis_sd")}
-    members = state.kept["members"]
-    same = len({len(m) for m in members}) == 1
     return Assimilation(
         tuple(problem.control.names()),
         torch.from_numpy(times),
         **whole,
-        members=torch.stack(members) if same else torch.empty(0),
+        members=torch.stack(state.kept["members"]),
         innovations=state.kept["innovations"],
         innovation_sd=state.kept["innovation_sd"],
         ranks=state.kept["ranks"],

@@ -25,6 +25,11 @@ Source = Site | Callable[[], Site]
 Searched = Callable[[Site, Strategy], State]
 
 
+def checkpoint_beside(output: Path, scheduler: Scheduler) -> Path:
+    """Where a calibration keeps what it has found until `output` is written: a file, or a folder of one for each site."""
+    return output.with_name(output.name + (".checkpoint.npz" if scheduler is None else ".checkpoint"))
+
+
 @dataclass(frozen=True, eq=False)
 class SitesByName(Mapping[str, Site]):
     """Sites by their names, each made when it is asked for."""

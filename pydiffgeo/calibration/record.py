@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import Array, Numbers
+from ..arrays import Array, Mask, Numbers
 from ..errors import InputError, TimeError
 from ..model import Model, TimeSeries
 from ..observe import SAME, Observation
@@ -47,10 +47,15 @@ def between(observations: Sequence[Observation], start: float, end: float) -> li
         if inside.all():
             kept.append(one)
         elif inside.any():
-            at = torch.from_numpy(inside)
-            error = one.error[..., at] if one.error.ndim and one.error.shape[-1] > 1 else one.error
-            kept.append(replace(one, times=one.times[inside], values=one.values[..., at], error=error))
+            kept.append(picked(one, inside))
     return kept
+
+
+def picked(one: Observation, inside: Mask) -> Observation:
+    """Some of the values of a series, by a mask `(n,)`."""
+    at = torch.from_numpy(inside)
+    error = one.error[..., at] if one.error.ndim and one.error.shape[-1] > 1 else one.error
+    return replace(one, times=one.times[inside], values=one.values[..., at], error=error)
 
 
 def cut(forcing: Numbers | TimeSeries, first: int, last: int) -> Numbers | TimeSeries:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -91,14 +91,4 @@ def predict(
 
 def without_gaps(one: Observation) -> Observation:
     """The same with a number for each time."""
-    return Observation(
-        one.name,
-        one.kind,
-        one.times,
-        torch.zeros_like(one.values),
-        one.error,
-        one.relative_error,
-        one.depth,
-        one.cell,
-        one.interpolate,
-    )
+    return replace(one, values=torch.zeros_like(one.values))

@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from typing_extensions import Unpack
 
-from ..errors import ModelError
 from ..model import (
     Boundary,
     Constraint,
@@ -36,7 +35,7 @@ from ..processes.groundwater.conditions import Condition, Drain, Evapotranspirat
 from ..processes.groundwater.dispersion import mechanical, pore_water
 from ..processes.groundwater.storage import KINDS, storage_of
 from .aquifer import Aquifer, Kind
-from .solute_column import ISOTHERMS, VOLUMES
+from .solute_column import ISOTHERMS, VOLUMES, check_solutes
 
 # Pore water of a cell, and wet thickness of a face, are not below this share of the thickness where one divides by them.
 LEAST = 1e-6
@@ -95,13 +94,7 @@ def SoluteAquifer(
     Source: Zheng and Wang 1999, US Army ERDC SERDP-99-1, equations 1 to 3; exponential fitting: Scharfetter and Gummel 1969.
     """
     choices = (("sorption", sorption, tuple(ISOTHERMS)), ("decay", decay, ("none", "dissolved", "total")))
-    for what, value, known in choices:
-        if value not in known:
-            raise ModelError(f"SoluteAquifer: {what}={value!r} is not one of {[*known]}")
-    if not (isinstance(species, tuple) and all(isinstance(s, str) for s in species)):
-        raise ModelError(f"SoluteAquifer: species must be a tuple of names, got {species!r}")
-    if len(species) > 1 and decay == "none":
-        raise ModelError("SoluteAquifer: members of a chain decay; say decay='dissolved' or 'total'")
+    check_solutes("SoluteAquifer", choices, decay, species)
     water = Aquifer(grid, kind, boundaries=boundaries, **flow)
     graph, ends = water.graph, tuple(f"_{s}" for s in species) or ("",)
     names, rates = tuple(f"solute{end}" for end in ends), tuple(f"decay{end}" for end in ends)

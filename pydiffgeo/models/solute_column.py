@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Literal
@@ -89,13 +89,7 @@ def SoluteColumn(
         ("sorption", sorption, tuple(ISOTHERMS)),
         ("decay", decay, ("none", "dissolved", "total")),
     )
-    for what, value, known in choices:
-        if value not in known:
-            raise ModelError(f"SoluteColumn: {what}={value!r} is not one of {[*known]}")
-    if not (isinstance(species, tuple) and all(isinstance(s, str) for s in species)):
-        raise ModelError(f"SoluteColumn: species must be a tuple of names, got {species!r}")
-    if len(species) > 1 and decay == "none":
-        raise ModelError("SoluteColumn: members of a chain decay; say decay='dissolved' or 'total'")
+    check_solutes("SoluteColumn", choices, decay, species)
     ends = tuple(f"_{s}" for s in species) or ("",)
     own, isotherm = ISOTHERMS[sorption]
     held = "c" if sorption == "none" else "total"
@@ -197,3 +191,19 @@ def SoluteColumn(
 
 def _named(parameter: Parameter, end: str) -> Parameter:
     return Parameter(**{**vars(parameter), "name": parameter.name + end})
+
+
+def check_solutes(
+    owner: str, choices: Sequence[tuple[str, object, Sequence[str]]], decay: str, species: object
+) -> None:
+    """Raises `ModelError` that begins with `owner`: a choice `(what, value, known ones)` is unknown, or no chain of species.
+
+    Shared with `SoluteAquifer`.
+    """
+    for what, value, known in choices:
+        if value not in known:
+            raise ModelError(f"{owner}: {what}={value!r} is not one of {[*known]}")
+    if not (isinstance(species, tuple) and all(isinstance(s, str) for s in species)):
+        raise ModelError(f"{owner}: species must be a tuple of names, got {species!r}")
+    if len(species) > 1 and decay == "none":
+        raise ModelError(f"{owner}: members of a chain decay; say decay='dissolved' or 'total'")

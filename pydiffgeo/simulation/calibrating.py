@@ -13,6 +13,7 @@ from pathlib import Path
 from ..arrays import Json
 from ..calibration import CalibrationResult, Site, Step, calibrate, check_site
 from ..calibration.dataset import site_dataset
+from ..calibration.many_sites import checkpoint_beside
 from ..calibration.progress import Progress
 from ..calibration.sites_dataset import several_dataset
 from ..check import GradientReport
@@ -56,9 +57,7 @@ def calibrate_model(
     notes = Progress(progress, 0.0, None)
     for name, why in asked.failures.items():
         notes.say(f"site {name} failed: {why}")
-    # With a scheduler a folder, of a file for each site.
-    ending = ".checkpoint.npz" if scheduler is None else ".checkpoint"
-    checkpoint = asked.output.with_name(asked.output.name + ending)
+    checkpoint = checkpoint_beside(asked.output, scheduler)
     sites: Sequence[Site] | Mapping[str, Callable[[], Site]] = [prepared.site for prepared in asked.sites.values()]
     if scheduler is not None:
         there = asked.path.resolve()

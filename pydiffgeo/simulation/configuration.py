@@ -13,7 +13,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import DataError
 from ..model import ForcingVariable, Model
-from ..toml_table import Table, as_number, as_one_of, as_table, as_text, as_within, read_toml, take_engine
+from ..toml_table import Table, as_number, as_one_of, as_table, as_text, as_within, read_toml, table_at, take_engine
 from .fields import FILE, ZONES, as_field, resolved
 from .making import built
 
@@ -161,13 +161,7 @@ def read_configuration(
 def put(tables: dict[str, object], key: str, value: object, where: str) -> None:
     """Sets a key with dots between; raises `DataError` where something on the way is no table."""
     *way, last = key.split(".")
-    at = tables
-    for part in way:
-        inner = at.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise DataError(f"{where}: {part!r} of {key} is no table")
-        at = inner
-    at[last] = value
+    table_at(tables, way, where, f"of {key} is no table")[last] = value
 
 
 def _named(value: object, site: str) -> object:

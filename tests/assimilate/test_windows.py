@@ -242,6 +242,7 @@ def test_a_window_that_fails_is_named_and_the_rest_goes_on(monkeypatch, method) 
     assert "could be solved" in found.failures[2] or "cannot be solved" in found.failures[2]
     assert torch.isfinite(found.analysis).all()
     assert len(found.analysis) == 8
+    assert found.members.shape == (8, method.members if isinstance(method, Ensemble) else 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +254,11 @@ def test_a_window_that_fails_is_named_and_the_rest_goes_on(monkeypatch, method) 
         ({"sought": {"q": (1.0, 0.1)}}, UnknownNameError, "sought: there is no 'q'"),
         ({"forcing_error": {"rain": 0.1}}, UnknownNameError, "forcing_error: there is no 'rain'"),
         ({"observations": []}, InputError, "nothing to assimilate"),
+        (
+            {"observations": [dg.observe.Observation("u", "value", [1.0, 2.0], np.ones((2, 2)), 0.1)]},
+            InputError,
+            r"u: one record has values and errors of shape \(n,\)",
+        ),
         ({"forcing": {"b": np.ones(3)}}, InputError, "one value for each of 8 intervals"),
     ],
 )

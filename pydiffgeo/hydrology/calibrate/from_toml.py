@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...arrays import Json
+from ...calibration.many_sites import checkpoint_beside
 from ...calibration.multistart import calibrate
 from ...calibration.progress import Progress, Step
 from ...calibration.result import CalibrationResult
@@ -64,9 +65,7 @@ def calibrate_file(
     notes = Progress(progress, 0.0, None)
     for name, why in failures.items():
         notes.say(f"site {name} failed: {why}")
-    # With a scheduler a folder, of a file for each basin.
-    ending = ".checkpoint.npz" if scheduler is None else ".checkpoint"
-    checkpoint = settings.output.with_name(settings.output.name + ending)
+    checkpoint = checkpoint_beside(settings.output, scheduler)
     with connected(scheduler) as client:
         calibrated = calibrate(
             [basin.site for basin in basins.values()],
