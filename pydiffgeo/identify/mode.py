@@ -48,8 +48,13 @@ class Mode:
         """How many values the data determine, of those that priors do not: between 0 and n (Rodgers 2000, Inverse
         Methods for Atmospheric Sounding, section 2.4, degrees of freedom for signal).
         """
-        data = self.rows.T @ self.rows
-        return float(np.trace(np.linalg.lstsq(self.information, data, rcond=None)[0]))
+        return degrees_of_freedom(self.rows, self.prior_rows)
+
+
+def degrees_of_freedom(rows: Array, prior_rows: Array) -> float:
+    """The trace of the averaging kernel of data and priors, by their rows in units of errors."""
+    data = rows.T @ rows
+    return float(np.trace(np.linalg.lstsq(data + prior_rows.T @ prior_rows, data, rcond=None)[0]))
 
 
 def at_mode(problem: InverseProblem, *, search: bool = True) -> Mode:
@@ -92,8 +97,8 @@ def _effective(problem: InverseProblem, value: Tensor, slope: Tensor, numbers: E
     """How many values the data determine, with errors of the size that the residuals have."""
     rough = estimated(replace(numbers, size=None), problem.record, value, 0.0)
     rows = Errors.of(rough, problem.record).rows(value[None], slope[None])[0].numpy()
-    data, prior = rows.T @ rows, problem.prior_rows(torch.from_numpy(problem.x[None].copy()))[0].numpy()
-    return float(np.trace(np.linalg.lstsq(data + prior.T @ prior, data, rcond=None)[0]))
+    prior = problem.prior_rows(torch.from_numpy(problem.x[None].copy()))[0].numpy()
+    return degrees_of_freedom(rows, prior)
 
 
 def _best(problem: InverseProblem, errors: Errors) -> Array:
