@@ -6,10 +6,9 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 
 from .base import Options, Status
-from .interrupts import noted_interrupts
+from .interrupts import Interrupt, noting_interrupts
 
 
 class Failure(Exception):
@@ -23,13 +22,13 @@ class Failure(Exception):
 class Watch:
     """What a solve looks at between intervals: the time it is allowed, and whether Ctrl-C was pressed."""
 
-    def __init__(self, max_seconds: float, interrupt: Event) -> None:
+    def __init__(self, max_seconds: float, interrupt: Interrupt) -> None:
         self._max_seconds, self._interrupt = max_seconds, interrupt
         self._deadline = time.monotonic() + max_seconds
 
     def look(self) -> None:
         """Raises `Failure` when the time is over, and KeyboardInterrupt after Ctrl-C."""
-        if self._interrupt.is_set():
+        if self._interrupt.pressed:
             raise KeyboardInterrupt
         if time.monotonic() >= self._deadline:
             raise Failure(Status.TIME_LIMIT, f"(max_seconds={self._max_seconds:g})")
@@ -50,7 +49,8 @@ def each_member(
     """Does `work(member, watch)` for `some` of the `members`; returns a status for each, and reasons of failures."""
     status, reasons = [Status.SUCCESS] * members, dict[int, str]()
     threads = min(options.threads or processors(), len(some))
-    with noted_interrupts() as interrupt:
+
+    def all_members(interrupt: Interrupt) -> None:
         watch = Watch(options.max_seconds, interrupt)
 
         def guarded(m: int) -> None:
@@ -66,4 +66,6 @@ def each_member(
         else:
             for m in some:
                 guarded(m)
+
+    noting_interrupts(all_members, at_once=threads < 2)
     return status, dict(sorted(reasons.items()))

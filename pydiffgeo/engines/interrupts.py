@@ -19,39 +19,62 @@ import torch
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_seen = threading.Event()
+
+class Interrupt:
+    """Whether Ctrl-C was pressed during some work.
+
+    A bare attribute: what waits or locks would be entered a second time by a signal that arrives within it.
+    """
+
+    def __init__(self) -> None:
+        self.pressed = False
+
+
+_present = Interrupt()
 
 
 def interrupted() -> bool:
-    """Has Ctrl-C been pressed within the present `noted_interrupts()`?"""
-    return _seen.is_set()
+    """Has Ctrl-C been pressed during the work at hand?"""
+    return _present.pressed
 
 
-@contextmanager
-def noted_interrupts() -> Iterator[threading.Event]:
-    """Raises KeyboardInterrupt at the end where a signal arrived and was swallowed on the way.
+def noting_interrupts(work: Callable[[Interrupt], None], *, at_once: bool) -> None:
+    """Does `work(interrupt)`; KeyboardInterrupt at its end where a signal arrived and was swallowed on the way.
 
-    Yields what is set as soon as one arrives, for threads that work for this one.
+    Signals reach the main thread only; elsewhere nothing is noted.
 
-    Signals reach the main thread only; elsewhere this does nothing.
+    Args:
+        at_once: a signal is also raised where it arrives. Not for work that hands jobs to threads: Python's own pools
+            and locks, when an exception comes between two of their lines, can leave a lock taken for ever. Such work
+            looks at `interrupt` from time to time.
     """
-    previous = signal.getsignal(signal.SIGINT)
+    global _present
+    previous, outer, mine = signal.getsignal(signal.SIGINT), _present, Interrupt()
     if threading.current_thread() is not threading.main_thread() or not callable(previous):
-        yield threading.Event()
+        work(mine)
         return
+    raises = False
 
     def note(number: int, frame: FrameType | None) -> None:
-        _seen.set()
-        previous(number, frame)
+        mine.pressed = True
+        if raises:
+            previous(number, frame)
 
+    # Nothing is raised while the handler is another's, but in `work`. (A context manager would not do: its own lines
+    # are interrupted like any others, and then it does not end.)
     signal.signal(signal.SIGINT, note)
     try:
-        yield _seen
-        if _seen.is_set():
-            raise KeyboardInterrupt
+        _present = mine
+        raises = at_once
+        work(mine)
     finally:
+        raises = False
+        _present = outer
         signal.signal(signal.SIGINT, previous)
-        _seen.clear()
+        if mine.pressed and not at_once:
+            previous(signal.SIGINT, None)
+    if mine.pressed:
+        raise KeyboardInterrupt
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from threading import Event
 
 import numpy as np
 import pytest
@@ -278,6 +277,7 @@ def test_error_control_and_limits_know_of_networks(engine: str) -> None:
 def test_the_fallback_of_sundials_knows_of_networks() -> None:
     from pydiffgeo.engines.base import Options
     from pydiffgeo.engines.batch import Watch
+    from pydiffgeo.engines.interrupts import Interrupt
     from pydiffgeo.engines.ir.assembly import Layout
     from pydiffgeo.engines.ir.structure import system_of
     from pydiffgeo.engines.sundials.cvodes import Interval
@@ -285,7 +285,7 @@ def test_the_fallback_of_sundials_knows_of_networks() -> None:
 
     net = mlp(2, 5, 4, 2)
     system, _ = system_of(in_closure(net), Layout({"k": 1}))
-    watch = Watch(float("inf"), Event())
+    watch = Watch(float("inf"), Interrupt())
     interval = Interval(system, Options(1e-8, 1e-10), 1, watch)
     par = np.concatenate([[0.4], pack_weights("act", net).detach().numpy(), [1.0], [1.5]])
     y, bar = np.array([2.0, 1.0, 0.5]), np.array([1.0, -0.5, 2.0])

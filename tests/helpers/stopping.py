@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,28 @@ def stopped_at(call: int = 0) -> Iterator[list[int]]:
             if 0 < call <= count[0] and not frame.f_code.co_flags & inspect.CO_GENERATOR:
                 sys.setprofile(None)
                 raise KeyboardInterrupt
+
+    sys.setprofile(note)
+    try:
+        yield count
+    finally:
+        sys.setprofile(None)
+
+
+@contextmanager
+def pressed_at(moment: int = 0) -> Iterator[list[int]]:
+    """Ctrl-C at the `moment`-th place where Python looks for it: as a function begins, or one of C's ends.
+
+    Yields a list of the number of places that were passed.
+    """
+    count = [0]
+
+    def note(frame: Any, event: str, _: Any) -> None:
+        if event in ("call", "c_return"):
+            count[0] += 1
+            if count[0] == moment:
+                sys.setprofile(None)
+                signal.raise_signal(signal.SIGINT)
 
     sys.setprofile(note)
     try:

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Generic, TypeVar, cast
 
+from ..interrupts import held_interrupts
+
 # Seconds that an interrupted caller waits for its work to stop. It stops within a step; code that is being
 # compiled does not, and is left to end by itself.
 GRACE = 1.0
@@ -96,7 +98,8 @@ class Worker:
         return cast(T, job.result)
 
     def _start(self) -> None:
-        with self._starting:
+        # Ctrl-C between the start and its note would have a second thread enter Julia.
+        with self._starting, held_interrupts():
             if self._thread is None:
                 thread = threading.Thread(target=self._work, name="julia", daemon=True)
                 before = threading.stack_size(STACK)

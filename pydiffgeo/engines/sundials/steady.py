@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event, Lock
+from threading import Lock
 from weakref import WeakKeyDictionary
 
 import casadi as ca
@@ -21,6 +21,7 @@ from ...arrays import Array, Indices
 from ..absolute import absolute, absolute_of_guard
 from ..base import Problem, Status
 from ..batch import Failure, Watch
+from ..interrupts import Interrupt
 from ..ir.kernels import SLACK, System
 from .calls import Call
 from .steady_functions import Functions
@@ -77,7 +78,7 @@ def search_of(problem: Problem, member: int, watch: Watch, seconds: list[float] 
 
 def jacobian_at(problem: Problem, member: int, y: Array) -> tuple[Indices, Indices, Array]:
     """The Jacobian of the rates of the states at `y`: rows, columns and values of its entries."""
-    watch = Watch(problem.options.max_seconds, Event())
+    watch = Watch(problem.options.max_seconds, Interrupt())
     with search_of(problem, member, watch) as search:
         return search.jacobian(y)
 

@@ -14,6 +14,7 @@ from cases import CASES
 import pydiffgeo as dg
 from pydiffgeo.engines.base import Status
 from pydiffgeo.engines.batch import Failure, Watch
+from pydiffgeo.engines.interrupts import Interrupt
 from pydiffgeo.engines.sundials import few_states
 from pydiffgeo.engines.sundials.few_states import FewStates, step_of
 
@@ -29,9 +30,7 @@ def oscillating(tolerance: float) -> FewStates:
 
 
 def watch() -> Watch:
-    from threading import Event
-
-    return Watch(math.inf, Event())
+    return Watch(math.inf, Interrupt())
 
 
 def test_errors_fall_with_the_tolerance_to_the_power_of_five_sixths_or_so() -> None:
