@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from ..checks import shown
 from ..errors import InputError, ShapeError, UnknownNameError
 from ..model import IntegratedFlux, Model
+from ..model.balance import quantities
 from ..solution import Solution
 from ..steady import SteadySolution
 
@@ -19,7 +20,9 @@ from ..steady import SteadySolution
 FLOW = "flow"
 
 
-def budget(solution: Solution | SteadySolution, zones: ArrayLike | None = None) -> Mapping[str, Tensor]:
+def budget(
+    solution: Solution | SteadySolution, zones: ArrayLike | None = None, *, of: str = "water"
+) -> Mapping[str, Tensor]:
     """What comes in and goes out by each term: name -> `(..., 2)`, inflow and outflow, both positive.
 
     Amounts of each interval, `(..., time - 1, 2)`, or rates of a steady state. Places of one term count as inflow or
@@ -28,26 +31,32 @@ def budget(solution: Solution | SteadySolution, zones: ArrayLike | None = None) 
 
     Args:
         zones: number of the zone of each cell `(cells,)`, or a field of the grid. Then `(..., zones, 2)`, in the order
-            of the numbers; with `face_flows` of the aquifer there is a term "other zones" too, and each zone closes.
+            of the numbers; with `face_flows` of the aquifer there is a term "other zones" of water too, and each zone
+            closes.
+        of: the state that is budgeted: "water", or a solute of a `SoluteAquifer`, by what boundaries bring and take and,
+            the last of a chain, by its decay. (What the others of a chain pass on is no term.)
 
     Raises:
+        UnknownNameError: the model has no such state.
         InputError: a term has no places to tell zones apart.
         ShapeError: zones do not fit the grid.
     """
     model = solution.model
+    if not any(s.name == of for s in model.states):
+        raise UnknownNameError(f"{model.name} has no state {of!r}; there are {[s.name for s in model.states]}")
     count, zone = _zones(model, zones)
     terms = dict[str, Tensor]()
-    for flux in model.fluxes:
-        if flux.balance and (zone is None or flux.on != "total"):
+    for flux, place in _terms(model, of):
+        if zone is None or flux.on != "total":
             values = solution.fluxes[flux.name] * flux.balance
-            cells = None if flux.on == "total" else torch.tensor(_touched(model, flux))
-            terms[flux.name] = _summed(values.unsqueeze(-1) if cells is None else values, zone, count, cells)
-        elif flux.balance:
+            cells = None if flux.on == "total" else torch.tensor(_touched(model, place))
+            terms[place] = _summed(values.unsqueeze(-1) if cells is None else values, zone, count, cells)
+        else:
             raise InputError(f"{model.name}: {flux.name!r} is kept as one sum, which has no zones; give it each=True")
     if isinstance(solution, Solution):
-        released = -solution.states["water"].diff(dim=-2) * torch.from_numpy(model.graph.cell["volume"].copy())
+        released = -solution.states[of].diff(dim=-2) * torch.from_numpy(model.graph.cell["volume"].copy())
         terms["storage"] = _summed(released, zone, count, torch.arange(model.graph.cells))
-    if zone is not None and FLOW in solution.fluxes:
+    if zone is not None and of == "water" and FLOW in solution.fluxes:
         left, right = torch.from_numpy(model.graph.faces.T.copy())
         crossing = (zone[left] != zone[right]).to(torch.float64) * solution.fluxes[FLOW]
         ends = torch.cat([-crossing, crossing], -1)
@@ -106,9 +115,21 @@ def _zones(model: Model, zones: ArrayLike | None) -> tuple[int, Tensor | None]:
     return len(names), torch.from_numpy(index.reshape(-1))
 
 
-def _touched(model: Model, flux: IntegratedFlux) -> list[int]:
-    """The cells of the places of a flux; of an aquifer it has the name of its boundary."""
-    return [cell for b in model.boundaries if b.name == flux.name for cell in b.cells]
+def _terms(model: Model, state: str) -> Iterator[tuple[IntegratedFlux, str]]:
+    """Fluxes that add to a state or take from it, and what they are called: by the boundary, where they have one."""
+    end, others = f"_{state}", [f"_{s.name}" for s in model.states if s.name != state]
+    (stored,) = (q for q in quantities(model) if state in q.weights)
+    last = [*stored.weights][-1] == state
+    for flux in stored.fluxes:
+        if flux.name.endswith(end):
+            yield flux, flux.name.removesuffix(end)
+        elif last and not any(flux.name.endswith(other) for other in others):
+            yield flux, flux.name
+
+
+def _touched(model: Model, place: str) -> list[int]:
+    """The cells of a boundary."""
+    return [cell for b in model.boundaries if b.name == place for cell in b.cells]
 
 
 def _summed(values: Tensor, zone: Tensor | None, count: int, cells: Tensor | None) -> Tensor:

@@ -177,3 +177,43 @@ def test_capture_over_time_is_a_share_of_what_was_pumped() -> None:
     )
     share = dg.groundwater.capture(sol, "general", rate)
     assert share.item() == pytest.approx(sol.fluxes["general"].sum().item() / 10, rel=1e-6)
+
+
+def test_budgets_of_water_and_of_solutes_close_each_by_itself() -> None:
+    grid = dg.raster((1, 1, 4), (40.0, 60.0), layers=10.0)
+    model = dg.models.SoluteAquifer(
+        grid, boundaries=(GeneralHead([0, 3]), Well([1])), decay="dissolved", species=("mother", "daughter")
+    )
+    sol = dg.solve(
+        model,
+        {"K": 2.0, "general_conductance": 5.0, "decay_mother": 0.02, "decay_daughter": 0.01},
+        forcing={
+            "general_head": [[3.0, 1.0]] * 2,
+            "well_rate": -1.0,
+            "general_concentration_mother": 2.0,
+            "general_concentration_daughter": 0.5,
+        },
+        times=[0.0, 10.0, 30.0],
+        initial={"head": 2.0},
+        engine="sundials",
+        rtol=1e-9,
+        atol=1e-12,
+    )
+    water = dg.groundwater.budget(sol)
+    assert {*water} == {"general", "well", "storage"}
+    # The heads at the boundary do not change: what comes in is what the well takes and what leaves.
+    assert torch.stack([v[..., 0] - v[..., 1] for v in water.values()]).sum(0).abs().max() < 1e-7
+    mother, daughter = (dg.groundwater.budget(sol, of=f"solute_{s}") for s in ("mother", "daughter"))
+    assert {*mother} == {"general", "well", "storage"}
+    assert {*daughter} == {"general", "well", "storage", "decayed"}
+    # Water that comes in brings its concentration.
+    torch.testing.assert_close(mother["general"][:, 0], 2.0 * water["general"][:, 0])
+    torch.testing.assert_close(daughter["general"][:, 0], 0.5 * water["general"][:, 0])
+    # What the mother loses by decay the daughter gains: the two together close.
+    both = [v[..., 0] - v[..., 1] for terms in (mother, daughter) for v in terms.values()]
+    assert torch.stack(both).sum(0).abs().max() < 1e-7
+    by_zone = dg.groundwater.budget(sol, [0, 0, 1, 1], of="solute_mother")
+    assert by_zone["well"][:, 1].abs().max() == 0
+    torch.testing.assert_close(by_zone["general"].sum(-2), mother["general"])
+    with pytest.raises(dg.errors.UnknownNameError, match=r"no state 'solute'; there are \['water', 'solute_mother'"):
+        dg.groundwater.budget(sol, of="solute")
