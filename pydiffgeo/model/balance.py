@@ -17,7 +17,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import InputError
-from .coupling import CoupledModel, unit_of
+from .coupling import CoupledModel, unit_of, units_of
 from .declaration import Model
 from .links import Link
 from .variables import IntegratedFlux, State
@@ -79,27 +79,44 @@ def quantities(model: Model) -> tuple[Quantity, ...]:
     return tuple(balances)
 
 
+def carries(link: Link, model: Model, state: str) -> bool:
+    """Whether a state of a region belongs to the balance of what a link carries; there may be one balance only."""
+    declared = quantities(model)
+    unit = unit_of(model, link)
+    return len(declared) < 2 or any(state in q.weights for q in declared if q.unit == unit)
+
+
 def _of_regions(model: CoupledModel) -> tuple[Quantity, ...]:
-    """The quantities of each region, with what links bring and take; and of all together where they are of one unit."""
-    found, plain = list[Quantity](), list[Quantity]()
+    """The quantities of each region, with what links bring and take; and those of all together where they add up."""
+    found, plain = list[Quantity](), dict[str, list[Quantity]]()
     for key, region in model.regions.items():
-        own = quantities(region.model) or (Quantity(unit_of(region.model), region.model.storage_weights(), ()),)
+        (first, *_) = units_of(region.model)
+        own = quantities(region.model) or (Quantity(first, region.model.storage_weights(), ()),)
         for quantity in own:
             names = region.names
             fluxes = [replace(f, name=region.fluxes[f.name]) for f in quantity.fluxes]
             weights = {names[s]: w for s, w in quantity.weights.items()}
-            plain.append(Quantity(quantity.unit, weights, tuple(fluxes)))
-            moved = [f for link in model.links for f in _passed(link, key, quantity)]
+            plain.setdefault(quantity.unit, []).append(Quantity(quantity.unit, weights, tuple(fluxes)))
+            moved = [f for link in model.links for f in _passed(link, key, quantity, region.model)]
             found.append(Quantity(f"{key} ({quantity.unit})", weights, (*fluxes, *moved)))
-    alike = all(np.array_equal(*link.areas) for link in model.links)
-    if alike and len({q.unit for q in plain}) == 1:
-        weights = {s: w for q in plain for s, w in q.weights.items()}
-        found.append(Quantity(f"all ({plain[0].unit})", weights, tuple(f for q in plain for f in q.fluxes)))
+    for unit, parts in plain.items():
+        several = len(parts) > 1 or len(model.regions) == 1
+        if several and all(_stays(link, unit, model) for link in model.links):
+            weights = {s: w for q in parts for s, w in q.weights.items()}
+            found.append(Quantity(f"all ({unit})", weights, tuple(f for q in parts for f in q.fluxes)))
     return tuple(found)
 
 
-def _passed(link: Link, region: str, quantity: Quantity) -> list[IntegratedFlux]:
+def _stays(link: Link, unit: str, model: CoupledModel) -> bool:
+    """Whether what a link takes of a unit it brings in that unit, in the same amount."""
+    left, right = (unit_of(model.regions[side].model, link) == unit for side in (link.left, link.right))
+    return left == right and (not left or np.array_equal(*link.areas))
+
+
+def _passed(link: Link, region: str, quantity: Quantity, model: Model) -> list[IntegratedFlux]:
     """The amounts by which a link adds to a quantity of a region, or takes away."""
+    if unit_of(model, link) != quantity.unit:
+        return []
     ends = zip((link.left, link.right), link.fluxes, (-1, 1), strict=True)
     return [
         IntegratedFlux(name, quantity.unit, "", -1 if sign < 0 else 1) for side, name, sign in ends if side == region

@@ -124,10 +124,9 @@ def couple(name: str, regions: Mapping[str, Model], links: Sequence[Link] = (), 
         fluxes += [replace(f, name=region.fluxes[f.name]) for f in model.fluxes]
         constraints += [_renamed(c, names) for c in model.constraints]
     for link in links:
-        unit = unit_of(made[link.left].model), unit_of(made[link.right].model)
         fluxes += [
-            IntegratedFlux(flux, u, f"{link.name}, {link.left} to {link.right}")
-            for flux, u in zip(link.fluxes, unit, strict=True)
+            IntegratedFlux(flux, unit_of(made[side].model, link), f"{link.name}, {link.left} to {link.right}")
+            for flux, side in zip(link.fluxes, (link.left, link.right), strict=True)
         ]
     cells = sum(m.graph.cells for m in regions.values())
     volume = np.concatenate([m.graph.cell["volume"] for m in regions.values()])
@@ -214,9 +213,14 @@ def _renamed(constraint: Constraint, names: Mapping[str, str]) -> Constraint:
     return Constraint(constraint.text, tuple(own), holds)
 
 
-def unit_of(model: Model) -> str:
-    """That in which fluxes of a region are balanced; that of its first state where it has none."""
-    return next((f.unit for f in model.fluxes if f.balance), model.states[0].unit)
+def units_of(model: Model) -> list[str]:
+    """Those in which fluxes of a region are balanced; that of its first state where none is."""
+    return [*dict.fromkeys(f.unit for f in model.fluxes if f.balance)] or [model.states[0].unit]
+
+
+def unit_of(model: Model, link: Link) -> str:
+    """Unit of the balance of a region to which belongs what a link carries."""
+    return link.unit or units_of(model)[0]
 
 
 def _check_link(name: str, regions: Mapping[str, Region], link: Link) -> None:
@@ -224,6 +228,8 @@ def _check_link(name: str, regions: Mapping[str, Region], link: Link) -> None:
         if side not in regions:
             raise ModelError(f"{name}: link {link.name!r} joins {side!r}; the regions are {[*regions]}")
         model, what, where = regions[side].model, "cells", repr(side)
+        if link.unit and link.unit not in (units := units_of(model)):
+            raise ModelError(f"{name}: link {link.name!r} carries {link.unit!r}; {side!r} has balances in {units}")
         if boundary:
             known = [b.name for b in model.boundaries]
             if boundary not in known:

@@ -32,6 +32,8 @@ class Link(Made):
             `pairs`: that side shows stores, geometry, parameters and stages of the boundary, and what else the cell
             that it touches shows. What flows leaves, or enters, a store of the boundary or a state of that cell.
         networks: name -> module, called as `face.name(x)`; as `Model.networks`.
+        unit: that of the balance to which belongs what flows, such as "MJ", where a region has several; the first one of
+            the region where not given. What belongs to another balance flows by a link of its own.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Link(Made):
     left_boundary: str = ""
     right_boundary: str = ""
     networks: Mapping[str, torch.nn.Module] = field(default_factory=dict)
+    unit: str = ""
 
     def _functions(self) -> Mapping[str, Local]:
         return {"its function": self.function}

@@ -232,3 +232,65 @@ def test_fields_of_a_region_have_the_shape_of_its_grid() -> None:
     sol = dg.solve(model, {"a_k": 0.1 + start / 10}, initial={"b_heat": start}, times=[0, 1], engine="sundials")
     torch.testing.assert_close(sol.on_grid("b_heat")[0], start)
     torch.testing.assert_close(sol.on_grid("a_k"), 0.1 + start / 10)
+
+
+def warm(name: str, *, fed: bool = False) -> dg.Model:
+    """A store of water and its heat, in m and MJ, with rain of 10 degC."""
+
+    def source(cell: dg.model.Place, forcing: dg.model.Place) -> dict[str, torch.Tensor]:
+        rain = 0.1 + 0.0 * cell.water
+        values = {"water": rain, "heat": 41.8 * rain} if fed else {"water": 0.0 * rain, "heat": 0.0 * rain}
+        return values | ({"rain": rain, "heat_of_rain": 41.8 * rain} if fed else {})
+
+    water = dg.IntegratedFlux("rain", "m", "", +1), dg.IntegratedFlux("heat_of_rain", "MJ m-2", "", +1)
+    return dg.Model(
+        name=name,
+        graph=dg.single_cell(),
+        states=(dg.State("water", "m", "", default=1.0), dg.State("heat", "MJ m-2", "", default=20.0)),
+        fluxes=water if fed else (),
+        source=source,
+    )
+
+
+def pours(left: dg.model.Place, right: dg.model.Place, face: dg.model.Place) -> dict[str, torch.Tensor]:
+    return {"water->water": 0.3 * left.water}
+
+
+def warms(left: dg.model.Place, right: dg.model.Place, face: dg.model.Place) -> dict[str, torch.Tensor]:
+    return {"heat->heat": 0.3 * left.heat}
+
+
+def test_each_quantity_has_its_links_and_its_balance(engine: str) -> None:
+    regions = {"upper": warm("Upper", fed=True), "lower": warm("Lower", fed=True)}
+    links = (
+        dg.Link("water", "upper", "lower", [(0, 0)], pours),
+        dg.Link("heat", "upper", "lower", [(0, 0)], warms, unit="MJ m-2"),
+    )
+    sol = dg.solve(dg.couple("Warm", regions, links), times=[0.0, 1.0, 3.0], engine=engine, rtol=1e-9, atol=1e-11)
+    # An outflow in proportion to what is there, fed evenly.
+    left = 0.1 / 0.3 + (1 - 0.1 / 0.3) * np.exp(-0.3 * 3.0)
+    assert sol.states["upper_water"][-1].item() == pytest.approx(left, rel=1e-7)
+    flowed, warmth = sol.fluxes["water_to_lower"].sum().item(), sol.fluxes["heat_to_lower"].sum().item()
+    assert flowed == pytest.approx(1.0 + 0.1 * 3.0 - left, rel=1e-7)
+    left = 4.18 / 0.3 + (20 - 4.18 / 0.3) * np.exp(-0.3 * 3.0)
+    assert warmth == pytest.approx(20.0 + 4.18 * 3.0 - left, rel=1e-7)
+    units = {f.name: f.unit for f in sol.model.fluxes}
+    assert (units["water_to_lower"], units["heat_to_lower"]) == ("m", "MJ m-2")
+    expected = {f"{where} ({unit})" for where in ("upper", "lower", "all") for unit in ("m", "MJ m-2")}
+    assert {*sol.balances} == expected
+    assert max(error.item() for error in sol.balances.values()) < 1e-10
+
+
+def test_a_link_that_mixes_quantities_is_refused() -> None:
+    regions = {"upper": warm("Upper", fed=True), "lower": warm("Lower", fed=True)}
+
+    def both(left: dg.model.Place, right: dg.model.Place, face: dg.model.Place) -> dict[str, torch.Tensor]:
+        return pours(left, right, face) | warms(left, right, face)
+
+    mixed = dg.couple("Warm", regions, [dg.Link("all", "upper", "lower", [(0, 0)], both)])
+    with pytest.raises(dg.errors.ModelError, match="link 'all' returns 'heat->heat', and 'heat' does not belong"):
+        dg.solve(mixed, times=[0.0, 1.0], engine="sundials")
+    with pytest.raises(
+        dg.errors.ModelError, match=r"link 'all' carries 'MJ'; 'upper' has balances in \['m', 'MJ m-2'\]"
+    ):
+        dg.couple("Warm", regions, [dg.Link("all", "upper", "lower", [(0, 0)], warms, unit="MJ")])

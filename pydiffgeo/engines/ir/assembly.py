@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...arrays import Indices
+from ...errors import ModelError
 from ...model import CoupledModel, Model
-from ...model.coupling import Region, ends
+from ...model.balance import carries
+from ...model.coupling import Region, ends, unit_of
 from .gathering import Values, called, gathered, spread
 from .hoisting import hoist, hold
 from .kernels import Assigning, Kernel, Scatter, System
@@ -114,6 +116,11 @@ class Places:
                 for side, (_, boundary, at), state, area, sign, flux in zip(
                     sides, link.sides, states, link.areas, (-1.0, 1.0), link.fluxes, strict=True
                 ):
+                    if not carries(link, side.model, state):
+                        raise ModelError(
+                            f"link {link.name!r} returns {name!r}, and {state!r} does not belong to what it carries, in "
+                            f"{unit_of(side.model, link)}: give what flows of it a link of its own, with unit="
+                        )
                     target, size = side.linked(state, boundary, at)
                     scatter.append(Scatter(name, target, sign * area / size))
                     scatter.append(Scatter(name, np.full(len(at), self.n_states + self.fluxes[flux][0]), area))
