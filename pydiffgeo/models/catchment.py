@@ -11,18 +11,17 @@ from numpy.typing import ArrayLike
 from ..arrays import Array, Mask
 from ..checks import is_number, is_whole, shown
 from ..errors import ModelError
-from ..model import CoupledModel, Graph, Link, Model, Parameter, Place, Values, couple
+from ..model import CoupledModel, Graph, Link, Model, Parameter, couple
 from ..model.reaches import Table
 from ..model.remember import remembered
 from ..processes import hillslope
 from ..processes.groundwater.conditions import Well
-from ..processes.smoothing import smooth_ramp
 from ..processes.soil.retention import Closure
-from ..processes.soil.surface import FILM, PASSAGE
 from .aquifer import Aquifer
 from .hillslope_soil import hillslope_soil
 from .reach_table import columns_of
 from .river import River
+from .warm_aquifer import warm_aquifer
 
 BED = Parameter(
     "bed_leakance",
@@ -49,6 +48,7 @@ def Catchment(
     relief: ArrayLike = 10.0,
     incision: ArrayLike = 1.0,
     routing: Literal["kinematic", "diffusive", "muskingum_cunge"] = "kinematic",
+    temperature: Literal["none", "equilibrium", "weather"] = "none",
 ) -> CoupledModel:
     """Regions `soil`, `aquifer` and `river`; every reach drains two equal hillslopes, from its banks to the divide.
 
@@ -57,7 +57,7 @@ def Catchment(
     Richards' equation with roots, and water on the surface, which runs off to the reach. At the base the column exchanges
     water with the water table by Darcy's law, down or up; where the table rises into the soil, that is where water is stored,
     and groundwater is confined below (a convertible `Aquifer`). Groundwater flows from the divide to the reach, and through
-    its bed as in MODFLOW; none crosses a divide, or runs along the valley. Heat is not part of it.
+    its bed as in MODFLOW; none crosses a divide, or runs along the valley.
 
     Forcings are `precipitation` (m/d) and `temperature` (degC), for all or for each column, `potential_evaporation` and
     `potential_transpiration` (m/d). From outside come `lateral_inflow` and `inflow` (m3/s) of the reaches, and `well_rate` (m3/d,
@@ -74,6 +74,10 @@ def Catchment(
         relief: how much higher the ground is at the divide than at the bank (m); it rises evenly.
         incision: depth of the river bed below the bank (m).
         routing: as for `River`.
+        temperature: of the river, as for `River`. Unless it is "none", soil and groundwater hold heat too, as in
+            `WaterHeatColumn`, without freezing; their surface is as warm as the air where it is bare, and at 0 degC under
+            snow. What seeps and runs off carries its heat to the river; balance `"all (MJ)"` closes it. `initial` takes
+            `soil_temperature`, `aquifer_temperature` and `river_temperature` (degC). Evaporation takes no heat.
 
     Raises:
         ModelError: a column that is not there, an area that is not positive, a bed below the aquifer; as the three models.
@@ -94,6 +98,7 @@ def Catchment(
         relief,
         incision,
         routing,
+        temperature,
     )
     assert isinstance(made, CoupledModel)
     return made
@@ -111,6 +116,7 @@ def _catchment(
     relief: ArrayLike,
     incision: ArrayLike,
     routing: Literal["kinematic", "diffusive", "muskingum_cunge"],
+    temperature: Literal["none", "equilibrium", "weather"],
 ) -> CoupledModel:
     if not is_whole(hillslope_cells, 1):
         raise ModelError(f"Catchment: hillslope_cells must be at least 1, got {shown(hillslope_cells)}")
@@ -118,15 +124,18 @@ def _catchment(
         raise ModelError(f"Catchment: soil_depth must be positive, got {shown(soil_depth)}")
     if "area" not in table:
         raise ModelError(f"Catchment: the table of reaches has no column 'area'; it has {[*table]}")
-    river = River({name: values for name, values in table.items() if name != "area"}, routing=routing)
+    river = River(
+        {name: values for name, values in table.items() if name != "area"}, routing=routing, temperature=temperature
+    )
     river = replace(river, parameters=(*river.parameters, BED))
     slopes = _slopes(river.graph, table["area"], hillslope_cells, aquifer_thickness, relief, incision, soil_depth)
-    aquifer = _aquifer(slopes)
-    soil = hillslope_soil(slopes.area, soil_depth, soil_cells, root_depth, closure)
+    warm = temperature != "none"
+    aquifer = warm_aquifer(_aquifer(slopes)) if warm else _aquifer(slopes)
+    soil = hillslope_soil(slopes.area, soil_depth, soil_cells, root_depth, closure, warm)
     count = len(slopes.area)
     column = np.arange(count)
     banks = np.arange(hillslope_cells - 1, count, hillslope_cells)
-    links = (
+    links: tuple[Link, ...] = (
         Link(
             "recharge",
             "soil",
@@ -141,7 +150,7 @@ def _catchment(
             "soil",
             "river",
             [(int(c), int(c) // hillslope_cells) for c in column],
-            _surface_runoff,
+            hillslope.surface_runoff,
             area=slopes.area,
             left_boundary="top",
         ),
@@ -158,14 +167,15 @@ def _catchment(
             },
         ),
     )
+    if warm:
+        functions = (hillslope.recharge_heat, hillslope.runoff_heat, hillslope.seepage_heat)
+        links += tuple(
+            replace(link, name=f"{link.name}_heat", function=function, unit="MJ")
+            for link, function in zip(links, functions, strict=True)
+        )
     regions = {"soil": soil, "aquifer": aquifer, "river": river}
     reference = "; ".join(m.reference for m in regions.values())
     return couple("Catchment", regions, links, reference=reference)
-
-
-def _surface_runoff(left: Place, right: Place, face: Place) -> Values:
-    """All that stands on the soil in more than a film."""
-    return {"pond->storage": smooth_ramp(left.pond, FILM) / PASSAGE}
 
 
 @dataclass(frozen=True)

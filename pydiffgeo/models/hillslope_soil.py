@@ -1,4 +1,4 @@
-"""Soil columns side by side under snow: what the hillslopes of a catchment hold above their groundwater."""
+"""Soil columns side by side under snow: what the hillslopes of a catchment hold above their groundwater, heat too if asked."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from types import SimpleNamespace
 from typing import TypeAlias, cast
 
 import numpy as np
+import torch
 
 from ..arrays import Array
-from ..model import Boundary, ForcingVariable, Graph, Model, Parameter, Place, State, Values
+from ..model import Boundary, ForcingVariable, Graph, IntegratedFlux, Model, Parameter, Place, Stage, State, Values
 from ..processes import wet_snow
+from ..processes.hillslope import heat_of_runoff
 from ..processes.soil.retention import Closure
 from .richards import RichardsColumn
+from .water_heat_column import WaterHeatColumn
 
 Flow: TypeAlias = Callable[..., Values]
 space = cast(Callable[..., Place], SimpleNamespace)
@@ -23,6 +26,8 @@ WIDTH = 1.0
 # Days within which water leaves a ripe pack, and a store of it can be emptied.
 RELEASE = 0.1
 MILLIMETRE = 1e-3
+# Snow (m of water) that covers the ground but for a third.
+COVER = 5e-3
 SNOW = "Bergstrom 1992, SMHI Reports RH 4; range of Seibert and Vis 2012, Hydrol. Earth Syst. Sci. 16"
 ON = "boundary:top"
 PARAMETERS = (
@@ -37,7 +42,9 @@ PARAMETERS = (
 )
 
 
-def hillslope_soil(area: Array, depth: float, cells: int, root_depth: float, closure: str | Closure) -> Model:
+def hillslope_soil(
+    area: Array, depth: float, cells: int, root_depth: float, closure: str | Closure, warm: bool = False
+) -> Model:
     """`RichardsColumn` once for each plan area (m2), with the snow routine of HBV on top and a closed base.
 
     What neither infiltrates nor evaporates stays in the `pond` of its column: whoever joins the columns to a river takes it
@@ -46,11 +53,14 @@ def hillslope_soil(area: Array, depth: float, cells: int, root_depth: float, clo
     Args:
         area: of each column (m2), `(columns,)`.
         depth, cells, root_depth, closure: as for `RichardsColumn`.
+        warm: with heat, as in `WaterHeatColumn`. The surface, and the water on it, is as warm as the air where it is bare,
+            and at 0 degC under snow.
 
     Raises:
         ModelError: as `RichardsColumn`.
     """
-    soil = RichardsColumn(depth, cells, top="atmosphere", bottom="no_flow", root_depth=root_depth, closure=closure)
+    column = WaterHeatColumn if warm else RichardsColumn
+    soil = column(depth, cells, top="atmosphere", bottom="no_flow", root_depth=root_depth, closure=closure)
     (top,) = soil.boundaries
     surface = cast(Flow, top.function)
 
@@ -60,17 +70,30 @@ def hillslope_soil(area: Array, depth: float, cells: int, root_depth: float, clo
         melt = wet_snow.melt(cell.snow, T, face.TT, snow, release)
         refreezing = wet_snow.refreezing(liquid, T, face.TT, snow, face.CFR, release)
         drained = wet_snow.drainage(liquid, cell.snow, face.CWH, release)
-        ground = space(precipitation=rain + drained, potential_evaporation=forcing.potential_evaporation)
-        values = surface(cell, ground, face)
+        ground = {"precipitation": rain + drained, "potential_evaporation": forcing.potential_evaporation}
+        if warm:
+            ground["surface_temperature"] = face.surface_temperature
+        values = surface(cell, space(**ground), face)
         return {
+            **(heated(values, cell, face) if warm else {}),
             "theta": values["theta"],
-            "pond": ground.precipitation - values["evaporation"] - values["theta"],
+            "pond": ground["precipitation"] - values["evaporation"] - values["theta"],
             "snow": forcing.precipitation - rain + refreezing - melt,
             "snow_water": melt - refreezing - drained,
             "precipitation": forcing.precipitation,
             "infiltration": values["infiltration"],
             "evaporation": values["evaporation"],
         }
+
+    def heated(values: Values, cell: Place, face: Place) -> Values:
+        # What runs off is as warm as the surface: its heat comes with it, and passes through the first cell to the river.
+        passing = heat_of_runoff(cell.pond, face.surface_temperature)
+        entering = {"ground_heat_flux": values["ground_heat_flux"], "runoff_heat_supply": passing}
+        return {"heat": values["heat"] + passing, **entering}
+
+    def ground_temperature(cell: Place, forcing: Place, face: Place) -> Values:
+        bare = torch.exp(-(cell.snow + cell.snow_water) / COVER)
+        return {"surface_temperature": bare * forcing.temperature}
 
     states = (
         *top.states,
@@ -82,15 +105,20 @@ def hillslope_soil(area: Array, depth: float, cells: int, root_depth: float, clo
     above = Boundary(
         "top", tuple(range(0, columns * cells, cells)), under_snow, {"area": area, "distance": distance}, states
     )
-    weather = {f.name: replace(f, on=ON) for f in soil.forcings if f.name == "precipitation"}
+    own = [f for f in soil.forcings if f.name != "surface_temperature"]
+    forcings = [replace(f, on=ON) if f.name == "precipitation" else f for f in own]
+    fluxes = [replace(f, unit="MJ" if f.unit.startswith("MJ") else "m3") for f in soil.fluxes if f.name != "runoff"]
+    if warm:
+        fluxes.append(IntegratedFlux("runoff_heat_supply", "MJ", "heat of the water that runs off", +1))
     temperature = ForcingVariable("temperature", "degC", "air temperature", low=-100.0, high=100.0, on=ON)
     return replace(
         soil,
         name="HillslopeSoil",
         graph=_side_by_side(soil.graph, area),
         parameters=(*soil.parameters, *PARAMETERS),
-        forcings=(*(weather.get(f.name, f) for f in soil.forcings), temperature),
-        fluxes=tuple(replace(f, unit="m3") for f in soil.fluxes if f.name != "runoff"),
+        forcings=(*forcings, temperature),
+        fluxes=tuple(fluxes),
+        stages=(Stage("ground", ground_temperature, on="top"),) if warm else (),
         boundaries=(above,),
         reference=f"{soil.reference}; {SNOW}",
     )

@@ -160,6 +160,8 @@ def _river(reaches: dict[str, ArrayLike] | Graph, routing: str, temperature: str
         flux=flux,
         output=output,
         boundaries=(Boundary("outlet", graph.outlets, outlet),),
+        initial=river_heat.initial if warm.states else None,
+        initial_names=("temperature",) if warm.states else (),
         reference=f"{way.source}; Manning 1891" if way.channel else way.source,
     )
 

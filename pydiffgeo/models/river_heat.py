@@ -70,6 +70,15 @@ class Warmth:
         return {"heat": -leaving, "heat_outflow": leaving}
 
 
+def initial(given: Values, cell: Place) -> Values:
+    """Heat of the water that there is, by its `temperature` (degC)."""
+    states = {k: v for k, v in given.items() if k != "temperature"}
+    if "temperature" in given:
+        # Without `storage` reaches are dry.
+        states["heat"] = WATER_CAPACITY * given["temperature"] * given.get("storage", 0.0 * given["temperature"])
+    return states
+
+
 STATES = (State("heat", "MJ", "heat of the water above 0 degC", default=0.0),)
 FLUXES = (
     IntegratedFlux("heat_inflow", "MJ", "heat entering with water", +1),

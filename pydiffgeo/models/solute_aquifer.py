@@ -236,7 +236,7 @@ def SoluteAquifer(
         },
         source=source if decays else None,
         boundaries=tuple(loaded(b, found[b.name]) for b in water.boundaries),
-        constraints=(*water.constraints, *(_roomy(graph) if water_table else ())),
+        constraints=(*water.constraints, *(roomy(graph) if water_table else ())),
         limits=water.limits,
         initial=initial,
         initial_names=(*water.initial_names, *(f"concentration{end}" for end in ends)),
@@ -288,7 +288,7 @@ def _spreading(length: str, time: str, crossed: bool, upright: bool) -> tuple[Pa
     return (*parameters, Parameter("diffusion", f"{length}2 {time}-1", "molecular diffusion in pores", 0.0, 0.0))
 
 
-def _roomy(graph: Graph) -> tuple[Constraint, ...]:
+def roomy(graph: Graph) -> tuple[Constraint, ...]:
     """Pores hold at least what drains from them, where there is a water table."""
     drains = torch.from_numpy((graph.cell["kind"] != KINDS.index("confined")).astype(float))
     return (Constraint("S_y <= porosity", ("S_y", "porosity"), lambda place: place.S_y * drains <= place.porosity),)
