@@ -5,5 +5,6 @@ missing terms and learned closures are tested on them because their statistics a
 """
 
 from .kuramoto_sivashinsky import KuramotoSivashinsky
+from .quasi_geostrophic import QuasiGeostrophicChannel
 
-__all__ = ["KuramotoSivashinsky"]
+__all__ = ["KuramotoSivashinsky", "QuasiGeostrophicChannel"]
