@@ -89,6 +89,8 @@ def __getattr__(name: str) -> ModuleType:
         return import_module(".baselines", __name__)
     if name == "calibration":
         return import_module(".calibration", __name__)
+    if name == "closures":
+        return import_module(".closures", __name__)
     if name == "discover":
         return import_module(".discover", __name__)
     if name == "hydrology":

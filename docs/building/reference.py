@@ -30,6 +30,7 @@ PACKAGES = (
             "simulation",
             "baselines",
             "discover",
+            "closures",
             "assimilate",
             "manage",
             "testbeds",

@@ -7,12 +7,14 @@ least a millionth of the mean observed flow, since a dry river has no logarithm.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ..arrays import Numbers
-from .masked import flows, mean, require, total
+from ..errors import InputError
+from .masked import flows, mean, paired, require, root, total
 
 DRY = 1e-6
 
@@ -60,6 +62,38 @@ def flv(simulated: Tensor, observed: Numbers) -> Tensor:
     rise_s, rise_o = (total(torch.log(q) - torch.log(q.gather(-1, n - 1)), low) for q in (s, o))
     require((rise_o > 0).all(), "the bias of low flows is not defined where observed low flows are all equal")
     return -100 * (rise_s - rise_o) / rise_o
+
+
+def flow_duration_curve(flow: Tensor, exceedance: Sequence[float]) -> Tensor:
+    """Flows that are exceeded with these probabilities, `(..., len(exceedance))`, of a series `(..., time)`.
+
+    The flow of rank `h` among `n`, from the highest, is exceeded with the probability `h / (n + 1)`; the curve is linear
+    between ranks, and ends with them. Differentiable. NaN are gaps and left out: leave out the same days of a simulation.
+
+    Raises:
+        InputError: a probability is not between 0 and 1, or a series has no values.
+    """
+    if not exceedance or not all(0 < p < 1 for p in exceedance):
+        raise InputError(f"probabilities of exceedance lie between 0 and 1, got {list(exceedance)}")
+    valid = ~torch.isnan(flow)
+    n = valid.sum(-1, keepdim=True)
+    require((n > 0).all(), "a flow duration curve needs flows; a series has none")
+    curve = torch.where(valid, flow, -torch.inf).sort(-1, descending=True).values
+    return torch.stack([_exceeded(curve, n, p) for p in exceedance], -1)
+
+
+def rms_log_ratio(found: Tensor, wanted: Numbers) -> Tensor:
+    """Root of the mean squared ln(found / wanted) along the last axis, `(...)`: of spectra or flow duration curves.
+
+    0.1 is an error of about a tenth. Both are positive; NaN among the wanted are left out.
+
+    Raises:
+        InputError: wanted values are not positive, or fewer than two. ShapeError: the shapes do not fit.
+    """
+    s, o, valid = paired(found, wanted)
+    require(((o > 0) | ~valid).all(), "logarithms need positive values; at least one that is wanted is not")
+    one = torch.ones_like(s)
+    return root(mean((torch.where(valid, s, one).log() - torch.where(valid, o, one).log()) ** 2, valid))
 
 
 def _duration_curves(simulated: Tensor, observed: Numbers) -> tuple[Tensor, Tensor, Tensor]:

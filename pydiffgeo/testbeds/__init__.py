@@ -4,7 +4,23 @@ They are not the business of the stiff engines, and no model of this package use
 missing terms and learned closures are tested on them because their statistics are published.
 """
 
+from .eddy_viscosity import BOUND, DynamicSmagorinsky, InvariantNetwork, Leith, Smagorinsky, leith_scale
+from .flow import Flow, Grid
 from .kuramoto_sivashinsky import KuramotoSivashinsky
 from .quasi_geostrophic import QuasiGeostrophicChannel
+from .turbulence import Closure, ForcedTurbulence
 
-__all__ = ["KuramotoSivashinsky", "QuasiGeostrophicChannel"]
+__all__ = [
+    "BOUND",
+    "Closure",
+    "DynamicSmagorinsky",
+    "Flow",
+    "ForcedTurbulence",
+    "Grid",
+    "InvariantNetwork",
+    "KuramotoSivashinsky",
+    "Leith",
+    "QuasiGeostrophicChannel",
+    "Smagorinsky",
+    "leith_scale",
+]
