@@ -17,8 +17,8 @@ from ...solve import Solution
 from ...toml_table import Days
 from ..basin import BasinData
 from ..data.basin_series import basin_data
+from ..data.data_source import open_data
 from ..years import even_years
-from .data_source import open_data
 from .settings import Settings
 
 

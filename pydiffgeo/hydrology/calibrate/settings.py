@@ -36,8 +36,8 @@ from ...toml_table import (
     take_engine,
 )
 from ...transforms import Bounded, bounded
+from ..data.data_source import DataSettings, take_data
 from ..named_models import MODELS, basin_model, full_name
-from .data_source import DataSettings, take_data
 
 
 @dataclass(frozen=True)

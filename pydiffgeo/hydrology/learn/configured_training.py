@@ -24,8 +24,8 @@ from ...toml_table import (
     as_text,
     read_toml,
 )
-from ..calibrate.data_source import DataSettings, as_labels, take_data
 from ..calibrate.settings import ModelSettings, SolveSettings, take_model, take_solve
+from ..data.data_source import DataSettings, as_labels, take_data
 
 TABLES = ("data", "periods", "model", "network", "training", "solve", "output")
 # Of `Training`, what other tables say, or nothing may.

@@ -19,9 +19,9 @@ from ...nn.sites import SiteData
 from ...nn.splits import held_out
 from ...nn.train import train
 from ...nn.training import TrainingHistory
-from ..calibrate.data_source import open_data
 from ..data.attributes import read_tables
 from ..data.basins_as_sites import site_data
+from ..data.data_source import open_data
 from ..prediction_dataset import predictions
 from .configured_training import LearningSettings, learnt_bounds, read_learning
 

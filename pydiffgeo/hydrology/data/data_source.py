@@ -11,10 +11,10 @@ import xarray as xr
 from ...errors import DataError
 from ...toml_table import T, Table, as_pair, as_table, as_text, as_within
 from ..basin import QUANTITIES
-from ..data.basin_table import MARK, open_table
-from ..data.camels import open_camels
-from ..data.caravan import open_caravan
-from ..data.cf import open_cf
+from .basin_table import MARK, open_table
+from .camels import open_camels
+from .caravan import open_caravan
+from .cf import open_cf
 
 
 @dataclass(frozen=True)
