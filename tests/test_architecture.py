@@ -122,6 +122,7 @@ def test_engines_know_no_process() -> None:
             | {
                 "calibration.dataset",
                 "calibration.sites_dataset",
+                "hydrology.learn.learning",
                 "hydrology.prediction_dataset",
                 "report.content",
                 "verification.peer",

@@ -19,7 +19,7 @@ from ..fingerprint import digest
 from ..jacobian import jacobian
 from ..model import Model, TimeSeries, check_times
 from ..observe import Observation
-from ..solve import Method, Solution, solve
+from ..solve import Method, Solution
 from ..tolerances import times_atol
 from ..transforms import Bounded, Transforms, bounded
 from .loss_terms import Loss, terms_of, told
@@ -42,6 +42,7 @@ from .objective import (
     with_priors,
 )
 from .record import after_warmup, between, cut, unit_of
+from .resting import solve_from_rest
 from .search import Evaluation
 from .uncertainty import covariance
 
@@ -77,6 +78,8 @@ class Site(Made):
         warmup: time at the start of any part of the record that is solved but not compared: values before its end, and
             windows that begin before it, are no part of `observations` and `tuning`, whatever the site is used for.
         settings: keywords of `solve`, such as `engine` and `rtol`.
+        rest: forcing, name -> a value that does not change, at whose steady state every solve begins, with the values at hand;
+            `initial` is where that is searched from. See `steady`.
 
     Raises:
         InputError: (or a subclass) when made of things that do not fit; names them.
@@ -97,6 +100,7 @@ class Site(Made):
     logarithmic: tuple[str, ...] = ()
     warmup: float = 0.0
     settings: Method = field(default_factory=Method)
+    rest: Mapping[str, Numbers] | None = None
     transforms: Transforms = field(init=False)
 
     def __post_init__(self) -> None:
@@ -150,7 +154,7 @@ class Site(Made):
         parameters = {p.name: p for p in self.model.parameters}
         items = []
         for name, ends in self.bounds.items():
-            if name in self.fixed or name in self.initial:
+            if name in {*self.fixed, *self.initial, *(() if self.rest is None else self._initial_names)}:
                 raise InputError(f"site {self.name}: {name!r} is both calibrated and given")
             try:
                 if name in parameters:
@@ -188,7 +192,7 @@ class Site(Made):
         """
         search = fingerprint(self.model), self.loss, self.warmup, self.times, self.transforms.items, self.assemble
         data = self.forcing, self.fixed, self.initial, self.priors, self.settings, self.observations, self.tuning
-        return digest(*search, *data)
+        return digest(*search, *data, *(() if self.rest is None else (self.rest,)))
 
     def values(self, x: Array) -> dict[str, Tensor]:
         """What the rows of `x` (members, n) stand for: name -> `(members, 1)`."""
@@ -200,9 +204,10 @@ class Site(Made):
         rest = {k: v for k, v in values.items() if k not in start}
         assembled = self.assemble(rest) if self.assemble is not None else rest
         parameters, initial = {**self.fixed, **assembled}, {**self.initial, **start}
-        return solve(
+        return solve_from_rest(
             self.model,
             parameters,
+            self.rest,
             forcing=self.forcing,
             times=self.times,
             initial=initial,

@@ -1,4 +1,4 @@
-"""The command line: `pydiffgeo demo | doctor | warmup | models | init | run | calibrate | check | report | verify`."""
+"""The command line: `pydiffgeo demo | doctor | warmup | models | init | run | calibrate | train | check | report | verify`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("file", nargs="?", help="where to write it; to the console where left out")
     code = "let a model that is no ready one be imported, which runs the code of its package"
     init.add_argument("--calibrate", action="store_true", help="with the tables that `calibrate` and `check` need")
+    init.add_argument("--train", action="store_true", help="of a network that gives the parameters of a basin model")
     init.add_argument("--run-code", action="store_true", help=code)
     warmup.add_argument("--run-code", action="store_true", help=code)
     run = commands.add_parser("run", help="solve any model as a TOML file says, and write NetCDF")
@@ -53,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=override)
     text = "address of a Dask scheduler, or a number of worker processes, over which basins, or sites, are calibrated side by side"
     calibrate.add_argument("--scheduler", metavar="ADDRESS", help=text)
+    train = commands.add_parser("train", help="train networks that give parameters of basins from their attributes")
+    train.add_argument("config", help="path of the configuration, as `init --train` writes it")
+    train.add_argument("--run-code", action="store_true", help=code)
+    train.add_argument("--restart", action="store_true", help="ignore a checkpoint of an earlier run")
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=override)
     text = "compare the gradients of a calibration with forward mode and differences"
     check = commands.add_parser("check", help=text)
     check.add_argument("config", help=of_both)
@@ -100,11 +106,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.command == "models":
                 print(list_models())
             else:
-                write_template(options.model, options.file, code=options.run_code, calibrate=options.calibrate)
+                what = "train" if options.train else "calibrate" if options.calibrate else "run"
+                write_template(options.model, options.file, code=options.run_code, action=what)
         elif options.command == "run":
             from ..simulation import run_file
 
             print(f"wrote {run_file(options.config, overrides=options.overrides, code=options.run_code)}")
+        elif options.command == "train":
+            from ..hydrology import train_file
+
+            resume, given = not options.restart, options.overrides
+            print(f"wrote {train_file(options.config, resume=resume, overrides=given, code=options.run_code)}")
         elif options.command == "check":
             return _check(options)
         elif options.command == "report":
@@ -139,7 +151,9 @@ def _calibrate(options: argparse.Namespace) -> Path:
         )
     from ..hydrology import calibrate_file
 
-    return calibrate_file(options.config, resume=resume, overrides=options.overrides, scheduler=scheduler)
+    return calibrate_file(
+        options.config, resume=resume, overrides=options.overrides, code=options.run_code, scheduler=scheduler
+    )
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -158,7 +172,12 @@ def _check(options: argparse.Namespace) -> int:
 
         days = 730 if options.duration is None else options.duration
         checked = check_file(
-            asked, basin=options.site, days=int(days) if days == int(days) else days, rtols=rtols, output=output
+            asked,
+            basin=options.site,
+            days=int(days) if days == int(days) else days,
+            rtols=rtols,
+            output=output,
+            code=options.run_code,
         )
     print(checked)
     return 0 if checked.ok else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import DataError
+from ..hydrology.learn.training_template import training_template
 from ..io import write_whole
 from ..models.ready import READY
 from ..simulation import template
@@ -32,13 +33,16 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[: SHOWN - 1] if more else names) + more
 
 
-def write_template(model: str, file: str | None, *, code: bool, calibrate: bool = False) -> None:
-    """Writes a configuration of a model to a file, or to the console; `calibrate`: with the tables of a calibration.
+def write_template(model: str, file: str | None, *, code: bool, action: str = "run") -> None:
+    """Writes a configuration of a model to a file, or to the console; `action`: "run", "calibrate" or "train", what it is for.
 
     Raises:
         DataError: there is no such model, or the file is there already.
     """
-    text = template(model, code=code, folder=Path.cwd(), calibrate=calibrate)
+    if action == "train":
+        text = training_template(model, code=code, folder=Path.cwd())
+    else:
+        text = template(model, code=code, folder=Path.cwd(), calibrate=action == "calibrate")
     if file is None:
         print(text, end="")
         return
@@ -48,4 +52,4 @@ def write_template(model: str, file: str | None, *, code: bool, calibrate: bool 
     if not target.parent.is_dir():
         raise DataError(f"{target}: there is no folder {target.parent}")
     write_whole(target, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
-    print(f"wrote {target}; next: pydiffgeo {'calibrate' if calibrate else 'run'} {target}")
+    print(f"wrote {target}; next: pydiffgeo {action} {target}")

@@ -40,6 +40,8 @@ def summary(content: Content) -> str:
         lines.append(f"{middle}: {stated}")
         if len(values) > 1:
             lines[-1] += f" (mean and standard deviation over {len(values)} seeds)"
+        if apart := held_out(content):
+            lines.append(_of_held_out(content, apart, values[:, [content.place(site) for site in apart]]))
     if content.profiles:
         depth = content.profiles[0].depth
         deepest = f"{float(depth.max()):.4g} {escape(unit_of(depth))}"
@@ -48,6 +50,20 @@ def summary(content: Content) -> str:
         unit = escape(unit_of(content.data["balance_error"]))
         lines.append(f"The largest closure error of the balance is {np.nanmax(np.abs(content.closure)):.1e} {unit}")
     return ". ".join(lines) + "."
+
+
+def held_out(content: Content) -> list[str]:
+    """Sites that a network was not trained on, as the file says."""
+    array = content.data.get("held_out")
+    if array is None or {*array.dims} != {content.site} or array.dtype.kind not in "iub":
+        return []
+    return [site for site, out in zip(content.sites, array.values, strict=True) if out == 1]
+
+
+def _of_held_out(content: Content, apart: Sequence[str], values: Array) -> str:
+    spreads = [_spread([median(seed[:, i]) for seed in values]) for i in range(len(content.periods))]
+    stated = ", ".join(f"{spread} in {escape(name)}" for spread, name in zip(spreads, content.periods, strict=True))
+    return f"Of the {plural(len(apart), 'site')} that were held out from the training: {stated}"
 
 
 def score_section(content: Content) -> str:
@@ -88,7 +104,9 @@ def _table(content: Content, period: int, name: str) -> str:
         for baseline, table_ in baselines.items():
             head.append(f"{escape(short_name(measure))} of {escape(baseline)}")
             columns.append([_spread([v], 3) for v in (*table_[:, period], median(table_[:, period]))])
-    labels = [*(escape(s) for s in content.sites), "<b>median</b>"]
+    apart = held_out(content)
+    labels = [escape(s) + (" (held out)" if s in apart else "") for s in content.sites]
+    labels.append("<b>median</b>")
     rows = [[label, *(c[i] for c in columns)] for i, label in enumerate(labels)]
     if len(content.sites) == 1:
         rows.pop()

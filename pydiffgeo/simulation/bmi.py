@@ -26,6 +26,7 @@ from ..model import TimeSeries
 from ..solve import solve
 from .configuration import Configuration, read_configuration
 from .run import problem
+from .starting import start
 
 # Grids: what has one value, and what has one for each cell.
 SCALAR, CELLS = 0, 1
@@ -61,7 +62,7 @@ class BasicModel(Bmi):
             {k: torch.as_tensor(v) for k, v in c.parameters.items()},
             forcing=self._forcing,
             times=[self._now, self._now + min(self._step, self._end - self._now)],
-            initial={k: torch.as_tensor(v) for k, v in c.initial.items()},
+            initial=start(c, times, self._forcing),
             engine=c.engine,
             solver=c.solver,
             rtol=c.rtol,

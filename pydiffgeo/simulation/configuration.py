@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -58,11 +59,19 @@ class TimeSettings:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """The forcing at whose steady state a run begins: the "first" or the "mean" of the run, or `forcing`, where given."""
+
+    of: Literal["first", "mean"] = "first"
+    forcing: Mapping[str, Numbers] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Configuration:
     """A checked configuration; `text` is the file, with what was set beside it, `tables` those that are not of a run.
 
     Of `files` with forcings the first is the one whose times are those of the run where nothing else is said. `places` are
-    names of cells.
+    names of cells. With `rest` the run begins at a steady state, which is searched from `initial` on.
     """
 
     path: Path
@@ -80,6 +89,7 @@ class Configuration:
     text: str
     places: Mapping[str, int] = field(default_factory=dict)
     tables: Mapping[str, object] = field(default_factory=dict)
+    rest: Rest | None = None
 
 
 def read_configuration(
@@ -125,7 +135,9 @@ def read_configuration(
     starts = {o.name: o.unit for o in model.outputs if o.name in model.initial_names}
     starts |= {name: "" for name in model.initial_names if name not in starts}
     units = {s.name: s.unit for s in model.all_states} | starts
-    initial = on_layers(model, _numbers(table("initial"), units, model.name))
+    of_initial = table("initial")
+    rest = _rest(of_initial, model)
+    initial = on_layers(model, _numbers(of_initial, units, model.name))
     forcing, files = _forcing(table("forcing"), model, made.forcing)
     times = _times(table("times"), bool(files))
     solve = table("solve")
@@ -155,7 +167,27 @@ def read_configuration(
         text,
         made.places,
         others,
+        rest,
     )
+
+
+def _rest(t: Table, model: Model) -> Rest | None:
+    """What `steady` of the table `[initial]` says."""
+    kinds = ("first", "mean")
+    given = t.values.pop("steady", False)
+    if isinstance(given, dict):
+        own = Table(t.file, f"{t.name}.steady", given)
+        of: Literal["first", "mean"] = "first"
+        if own.take("others", lambda v: as_one_of(v, kinds), '"first" or "mean"', "first") == "mean":
+            of = "mean"
+        return Rest(of, on_layers(model, _numbers(own, {f.name: f.unit for f in model.forcings}, model.name)))
+    if given is True or given == "first":
+        return Rest()
+    if given == "mean":
+        return Rest("mean")
+    if given is not False:
+        raise t.fail("steady", f'must be true, "first", "mean", or a table of forcings, got {given!r}')
+    return None
 
 
 def put(tables: dict[str, object], key: str, value: object, where: str) -> None:

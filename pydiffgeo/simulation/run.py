@@ -18,6 +18,7 @@ from ..model import TimeSeries
 from ..solve import Solution, solve
 from .configuration import Configuration, FileSettings, Numbers, read_configuration
 from .forcing_files import read_forcings
+from .starting import start, tensors
 
 SECONDS = {"d": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0}
 # Steps that reach the end but for rounding.
@@ -58,18 +59,13 @@ def run(configuration: Configuration) -> tuple[Solution, np.datetime64 | None]:
             tensors(c.parameters),
             forcing=forcing,
             times=times,
-            initial=tensors(c.initial),
+            initial=start(c, times, forcing),
             engine=c.engine,
             solver=c.solver,
             rtol=c.rtol,
             atol=c.atol,
         )
     return solution, origin
-
-
-def tensors(values: Mapping[str, Numbers]) -> dict[str, torch.Tensor]:
-    """Numbers and arrays as tensors."""
-    return {name: torch.as_tensor(value) for name, value in values.items()}
 
 
 def problem(c: Configuration) -> tuple[Array, dict[str, float | TimeSeries], np.datetime64 | None]:

@@ -21,8 +21,9 @@ from .configuration import Configuration, read_configuration
 from .csv_tables import read_csv
 from .making import imported
 from .observed_tables import read_observed, watched
-from .run import problem, tensors
+from .run import problem
 from .sought import read_sought
+from .starting import rest_forcing, tensors
 
 # Times as near to each other, as a share of the shortest interval, are the same but for rounding.
 ROUNDING = 1e-6
@@ -116,6 +117,9 @@ def _prepared(c: Configuration, name: str, loss: Loss, warmup: float) -> Prepare
     places = c.tables.get("places", {})
     seen = read_observed(c, c.tables.get("observations"), places, period=period, origin=origin, site=name)
     sought = read_sought(Table(c.path, "sought", c.tables.get("sought", {})), c.model)
+    starts = {*(s.name for s in c.model.all_states), *c.model.initial_names} & {*sought.bounds}
+    if c.rest is not None and starts:
+        raise DataError(f"{c.path}: [sought] {min(starts)} is an initial value, and [initial] steady gives them all")
     site = Site(
         name=name,
         model=c.model,
@@ -131,6 +135,7 @@ def _prepared(c: Configuration, name: str, loss: Loss, warmup: float) -> Prepare
         initial={k: v for k, v in tensors(c.initial).items() if k not in sought.instead},
         loss=loss,
         warmup=warmup,
+        rest=None if c.rest is None else rest_forcing(c, times, forcing),
         settings={
             "engine": c.engine,
             "solver": c.solver,

@@ -43,6 +43,8 @@ def template(name: str, *, code: bool = False, folder: Path | None = None, calib
         *(_parameter(p, ready.parameters) for p in model.parameters),
         "",
         "[initial]",
+        "# steady = true                     # begin at the steady state of the first forcing, searched from these values on; or of the",
+        '#                                   # "mean", or of a table: { NAME = 0.001 }; as the values are by default',
         *_initial(model, ready.initial),
         "",
         "[forcing]",

@@ -14,7 +14,7 @@ from reservoirs import site as reservoir
 
 import pydiffgeo as dg
 from pydiffgeo.calibration import Prior, Site, Strategy, calibrate
-from pydiffgeo.calibration import site as module
+from pydiffgeo.calibration import resting as module
 from pydiffgeo.calibration.objective import gains
 from pydiffgeo.calibration.uncertainty import covariance
 from pydiffgeo.errors import BoundsError, DataError, InputError

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 import pydiffgeo as dg
-from pydiffgeo.calibration import site as module
+from pydiffgeo.calibration import resting as module
 
 # A basin that stores little and reacts fast, so that a few months say something about it.
 TRUE = {"f": 0.05, "S_max": 200.0, "Q_max": 15.0, "D_f": 2.0, "T_max": 1.0, "T_min": -1.0}

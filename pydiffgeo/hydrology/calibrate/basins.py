@@ -15,11 +15,9 @@ from ...losses.measures import nse
 from ...observe import Observation
 from ...solve import Solution
 from ...toml_table import Days
-from ..basin import QUANTITIES, BasinData
+from ..basin import BasinData
 from ..data.basin_series import basin_data
-from ..data.camels import open_camels
-from ..data.caravan import open_caravan
-from ..data.cf import open_cf
+from ..data.data_source import open_data
 from ..years import even_years
 from .settings import Settings
 
@@ -122,15 +120,8 @@ def prepare(settings: Settings, basin: str, *, compiled: bool = False) -> Basin:
 
 
 def _read(settings: Settings, basin: str) -> BasinData:
-    d, one = settings.data, [basin]
-    if d.kind == "camels":
-        data = open_camels(d.path, basins=one, product=d.product, attributes=False)
-    elif d.kind == "caravan":
-        data = open_caravan(d.path, basins=one, variables=d.variables, units=d.units, quantities=QUANTITIES)
-    else:
-        data = open_cf(
-            d.path, basins=one, variables=d.variables, units=d.units, dimensions=d.dimensions, quantities=QUANTITIES
-        )
+    d = settings.data
+    data = open_data(d, [basin])
     # Days that are not used are not looked at: forcing may have gaps there.
     warmup = settings.periods.warmup if settings.periods.warmup_from == "record" else 0
     first = np.datetime64(settings.periods.train[0], "D") - warmup

@@ -22,6 +22,7 @@ def check_file(
     days: int = 730,
     rtols: Sequence[float] | None = None,
     output: str | Path | None = None,
+    code: bool = False,
 ) -> GradientReport:
     """Checks the gradients of one basin of a configuration; see `check_site`.
 
@@ -30,14 +31,14 @@ def check_file(
         basin: one of the configuration; the first where None.
         days: how much of the training is solved after the warm-up; all of it where there is less.
         rtols: relative tolerances; see `check_site`.
-        output: a file for all numbers as JSON, which appears whole or not at all.
+        output: a file for all numbers as JSON, which appears whole or not at all. code: see `calibrate_file`.
 
     Raises:
         DataError: the configuration or the data cannot be used, or `output` cannot be written.
         InputError: (or a subclass) `days` or `rtols` cannot be used.
     """
     check_whole(1, days=days)
-    settings = read_settings(config_path)
+    settings = read_settings(config_path, code=code)
     if basin is not None and basin not in settings.data.basins:
         raise UnknownSiteError(
             f"{settings.path}: [data] basins has no {basin!r}; there are {list(settings.data.basins)}"

@@ -32,6 +32,7 @@ def calibrate_file(
     progress: bool = True,
     callback: Callable[[Step], None] | None = None,
     overrides: Sequence[str] = (),
+    code: bool = False,
     scheduler: Scheduler = None,
 ) -> Path:
     """Calibrates the basins of a configuration and writes the result.
@@ -39,6 +40,7 @@ def calibrate_file(
     Args:
         config_path: a TOML file; see `examples/calibrate_basin.toml`.
         overrides: `key=value` each, which come before what the file says, such as `solve.rtol=1e-6`.
+        code: whether `[model] name = "my_package:MyModel"` may import that package, which runs code of its author.
         resume: go on from the checkpoint of an interrupted run, if there is one; else start anew.
         progress: print step, loss and time left to the standard error.
         callback: called after each step.
@@ -56,7 +58,7 @@ def calibrate_file(
             result all the same.
         KeyboardInterrupt: after the checkpoint is written; the message says how to go on.
     """
-    settings = read_settings(config_path, overrides)
+    settings = read_settings(config_path, overrides, code=code)
     if not os.path.isdir(settings.output.parent):  # a name that no file can have is no folder, and no error
         raise DataError(f"{settings.path}: [output] file: there is no folder {settings.output.parent}")
     if os.path.isdir(settings.output) or not os.access(settings.output.parent, os.W_OK):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,17 +17,16 @@ from ...errors import BoundsError, DataError, InputError, ModelError, UnknownNam
 from ...identify.findings import METHODS as METHODS_OF_UNCERTAINTY
 from ...losses.measures import LOSSES
 from ...model import Model, Parameter
+from ...simulation.making import maker
 from ...toml_table import (
     Days,
     Range,
-    T,
     Table,
     as_count,
     as_date,
     as_days,
     as_number,
     as_one_of,
-    as_pair,
     as_plain,
     as_range,
     as_table,
@@ -37,22 +36,8 @@ from ...toml_table import (
     take_engine,
 )
 from ...transforms import Bounded, bounded
-from ..basin import QUANTITIES
+from ..data.data_source import DataSettings, take_data
 from ..named_models import MODELS, basin_model, full_name
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """Where the data are, at `path`: a NetCDF or Zarr "file", a "camels" or a "caravan" folder; and which `basins`."""
-
-    kind: str
-    path: Path
-    product: str
-    basins: tuple[str, ...]
-    dimensions: tuple[str, str]
-    latitude: float | None
-    variables: Mapping[str, str | tuple[str, ...]]
-    units: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -115,8 +100,8 @@ class Settings:
     tables: Mapping[str, object]
 
 
-def read_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
-    """Reads and checks a configuration; paths in it are relative to its folder. `overrides`: see `read_toml`.
+def read_settings(path: str | Path, overrides: Sequence[str] = (), *, code: bool = False) -> Settings:
+    """Reads and checks a configuration; paths in it are relative to its folder. `overrides`: see `read_toml`, `code`: `take_model`.
 
     Raises:
         DataError: the file cannot be read, or a key is missing, unknown or wrong; names it.
@@ -144,47 +129,17 @@ def read_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
     uncertainty = output.take("uncertainty", lambda v: as_one_of(v, kinds), expected, "none")
     output.finish()
     strategy, loss, even = _optimiser(table("optimiser"))
-    model = _model(table("model"))
+    model = take_model(table("model"), code=code)
     if model.priors:
         try:
             check_priors(loss, 1)
         except InputError as error:
             raise DataError(f"{path}: [model] priors cannot be used: {error}") from error
-    data, periods, solve = _data(table("data"), path.parent), _periods(table("periods")), _solve(table("solve"))
+    of_data = table("data")
+    data = take_data(of_data, path.parent)
+    of_data.finish()
+    periods, solve = _periods(table("periods")), take_solve(table("solve"))
     return Settings(path, data, periods, model, solve, strategy, loss, even, file, within, uncertainty, text, tables)
-
-
-# Where the data can be, with what it is called in messages and the keys that do not apply to it.
-_SOURCES = {
-    "file": ("a NetCDF file or Zarr store", ("product",)),
-    "camels": ("a CAMELS-US folder", ("variables", "units", "dimensions", "latitude")),
-    "caravan": ("a Caravan folder", ("product", "dimensions")),
-}
-
-
-def _data(t: Table, folder: Path) -> DataSettings:
-    paths = {
-        key: t.take(key, lambda v: folder / as_text(v), f"the path of {what}", None)
-        for key, (what, _) in _SOURCES.items()
-    }
-    sources = [(key, path) for key, path in paths.items() if path is not None]
-    if len(sources) != 1:
-        raise DataError(f"{t.file}: [{t.name}] file, camels or caravan must be given, one of the three")
-    kind, path = sources[0]
-    what, other = _SOURCES[kind]
-    basins = t.take("basins", _labels, "a list of basin identifiers, as text in quotes, each once")
-    for key in other:
-        if key in t.values:
-            raise t.fail(key, f"does not apply to {what}")
-    product = t.take("product", as_text, 'the forcing product, such as "daymet"', "daymet")
-    expected, names = "the names of the dimensions of basin and time", ("basin", "time")
-    dimensions = t.take("dimensions", lambda v: as_pair(v, as_text), expected, names)
-    latitude = t.take("latitude", lambda v: as_within(v, -90, 90), "degrees from -90 to 90", None)
-    expected = f"a table of {', '.join(QUANTITIES)}, each"
-    variables = t.take("variables", lambda v: _quantities(v, _names), f"{expected} a name or several", {})
-    units = t.take("units", lambda v: _quantities(v, as_text), f"{expected} a unit", {})
-    t.finish()
-    return DataSettings(kind, path, product, basins, dimensions, latitude, variables, units)
 
 
 def _periods(t: Table) -> PeriodSettings:
@@ -208,8 +163,16 @@ def _periods(t: Table) -> PeriodSettings:
     return PeriodSettings(train, tuning, evaluation, warmup, source, spinup)
 
 
-def _model(t: Table) -> ModelSettings:
-    model = _basin_model(t)
+def take_model(t: Table, *, code: bool = False) -> ModelSettings:
+    """The model of the table `[model]`, and what of it is sought, given or known ahead.
+
+    Args:
+        code: whether `name = "my_package:MyModel"` may import that package, which runs code of its author.
+
+    Raises:
+        DataError: a key is wrong; names it.
+    """
+    model = _basin_model(t, code)
     name = model.name
     parameters = {p.name: p for p in model.parameters}
     states = {s.name: s for s in model.all_states}
@@ -243,16 +206,23 @@ def _model(t: Table) -> ModelSettings:
     return ModelSettings(model, bounds, fixed, initial, priors)
 
 
-def _basin_model(t: Table) -> Model:
-    name = t.take("name", _known_model, f"one of {', '.join(MODELS)}", "ExpHydro")
+def _basin_model(t: Table, code: bool) -> Model:
+    name = t.take("name", _known_model, f"one of {', '.join(MODELS)}, or my_package:MyModel", "ExpHydro")
     options = t.take("options", lambda v: as_table(v, as_plain), "a table of numbers", {})
     try:
-        return basin_model(name, **options)
-    except (InputError, ModelError) as error:
+        if ":" not in name:
+            return basin_model(name, **options)
+        own = maker(name, code=code, where=f"{t.file}: [{t.name}] name", folder=t.file.parent)(**options)
+    except (InputError, ModelError, TypeError) as error:
         raise t.fail("options", f"cannot be used: {error}") from error
+    if not isinstance(own, Model) or "runoff" not in [f.name for f in own.fluxes] or own.time_unit != "d":
+        raise t.fail("name", f"{name!r} makes no model in days with the flux 'runoff'")
+    return own
 
 
 def _known_model(value: object) -> str:
+    if isinstance(value, str) and ":" in value:
+        return value
     try:
         return full_name(value)
     except UnknownNameError:
@@ -276,7 +246,8 @@ def _check_parameter(t: Table, p: Parameter, bounds: Range | None, fixed: float 
         raise t.fail(f"bounds.{p.name}", f"cannot be used: {error}") from error
 
 
-def _solve(t: Table) -> SolveSettings:
+def take_solve(t: Table) -> SolveSettings:
+    """How the basins of a table `[solve]` are solved; raises `DataError` that names the key."""
     engine, solver = take_engine(t)
     rtol = t.take("rtol", lambda v: as_within(v, 1e-14, 1), "a positive number below 1", 1e-4)
     atol = t.take("atol", lambda v: as_within(v, 1e-14, 1), "a positive number below 1", 1e-4)
@@ -303,20 +274,3 @@ def _warmup(value: object, train: dt.date) -> int:
     if days >= train.toordinal():  # before the first day there is
         raise ValueError
     return days
-
-
-def _labels(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value or len(set(value)) < len(value):
-        raise ValueError
-    return tuple(as_text(v) for v in value)
-
-
-def _names(value: object) -> str | tuple[str, ...]:
-    return tuple(as_text(v) for v in value) if isinstance(value, list) and value else as_text(value)
-
-
-def _quantities(value: object, read: Callable[[object], T]) -> dict[str, T]:
-    table = as_table(value, read)
-    if not {*table} <= {*QUANTITIES}:
-        raise ValueError
-    return table

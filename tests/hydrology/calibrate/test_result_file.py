@@ -14,7 +14,7 @@ from reservoirs import QUICK, observations, site
 
 import pydiffgeo as dg
 from pydiffgeo.calibration import calibrate, multistart
-from pydiffgeo.calibration import site as module
+from pydiffgeo.calibration import resting as module
 from pydiffgeo.errors import InputError, ShapeError, SolverError
 from pydiffgeo.hydrology import calibrate_file
 from pydiffgeo.hydrology.calibrate import from_toml as files

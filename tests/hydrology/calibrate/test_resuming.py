@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from calibration import numbers, write_config
 
-from pydiffgeo.calibration import site
+from pydiffgeo.calibration import resting
 from pydiffgeo.errors import DataError
 from pydiffgeo.hydrology import calibrate_file as calibrate
 from pydiffgeo.io import read_archive, write_archive
@@ -75,8 +75,8 @@ def test_an_interrupt_amid_a_solve_loses_only_that_step(folder, undisturbed, mon
             raise KeyboardInterrupt
         return solve(*args, **kwargs)
 
-    solve = site.solve
-    monkeypatch.setattr(site, "solve", interrupted)
+    solve = resting.solve
+    monkeypatch.setattr(resting, "solve", interrupted)
     with pytest.raises(KeyboardInterrupt, match="after step 2 of refining site 01000001"):
         calibrate(config, progress=False)
     monkeypatch.undo()

@@ -1,0 +1,1 @@
+"""Parameter networks over basins, by a TOML file."""
