@@ -82,8 +82,11 @@ def of_column(space: dict, folder: Path) -> None:
 def of_aquifer(space: dict, folder: Path) -> None:
     losses, found, true = space["losses"], space["log_K"].detach(), space["true"]
     assert losses[-1] < 1.5 < 10 < losses[0]
-    # The lens of gravel is where it is, and its surroundings are not.
-    assert np.corrcoef(found.reshape(-1), true.reshape(-1))[0, 1] > 0.7
+    # The lens of gravel, around row 4 and column 9, is where it is, and smoother.
+    row, column = divmod(int(found.argmax()), 16)
+    assert abs(row - 4) + abs(column - 9) < 3
+    assert 15 < found.max().exp() < true.max().exp() < 36
+    assert np.corrcoef(found.reshape(-1).numpy(), true.reshape(-1).numpy())[0, 1] > 0.5
 
 
 def of_basin(space: dict, folder: Path) -> None:
