@@ -24,6 +24,7 @@ from ..processes.groundwater.conditions import (
 )
 from .aquifer import Aquifer
 from .grid_places import PLACE, cells_at, mask_of
+from .solute_aquifer import SoluteAquifer
 
 CONDITIONS: Mapping[str, Callable[..., Condition]] = {
     kind.__name__: kind for kind in (GivenHead, GeneralHead, River, Drain, Well, Recharge, Evapotranspiration)
@@ -71,19 +72,50 @@ def aquifer_of(
     Raises:
         ModelError: something does not fit; names it.
     """
+    choices = {"mean": mean, "upstream": upstream, "vertical": vertical, "perched": perched, "face_flows": face_flows}
+    return _built(Aquifer, grid, kind, top, boundaries, units, choices)
+
+
+def solute_aquifer_of(
+    grid: Mapping[str, Any],
+    kind: str | Sequence[str] = "confined",
+    *,
+    top: float | Sequence[Sequence[float]] = 0.0,
+    boundaries: Sequence[Mapping[str, Any]] = (),
+    sorption: str = "none",
+    decay: str = "none",
+    species: Sequence[str] = (),
+    mean: str = "harmonic",
+    upstream: bool = True,
+    vertical: str = "constant",
+    perched: bool = False,
+    face_flows: bool = False,
+    units: Sequence[str] = ("m", "d"),
+) -> Built:
+    """`SoluteAquifer` of plain values; else as `aquifer_of`."""
+    choices = {"mean": mean, "upstream": upstream, "vertical": vertical, "perched": perched, "face_flows": face_flows}
+    carried = {"sorption": sorption, "decay": decay, "species": tuple(map(str, species))}
+    return _built(SoluteAquifer, grid, kind, top, boundaries, units, {**choices, **carried})
+
+
+def _built(
+    make: Callable[..., Model],
+    grid: Mapping[str, Any],
+    kind: str | Sequence[str],
+    top: float | Sequence[Sequence[float]],
+    boundaries: Sequence[Mapping[str, Any]],
+    units: Sequence[str],
+    choices: Mapping[str, object],
+) -> Built:
     graph = _grid(grid)
     made = [_condition(graph, dict(given), number) for number, given in enumerate(boundaries)]
-    model = Aquifer(
+    model = make(
         graph,
-        kind if isinstance(kind, str) else tuple(kind),  # type: ignore[arg-type]
+        kind if isinstance(kind, str) else tuple(kind),
         top=top if np.ndim(top) == 0 else np.asarray(top, np.float64),
         boundaries=[condition for condition, _, _ in made],
-        mean=mean,  # type: ignore[arg-type]
-        upstream=upstream,
-        vertical=vertical,  # type: ignore[arg-type]
-        perched=perched,
-        face_flows=face_flows,
         units=(str(units[0]), str(units[1])),
+        **choices,
     )
     known = {p.name for p in model.parameters}, {f.name for f in model.forcings}
     parameters, forcing, places = dict[str, Array](), dict[str, Array](), dict[str, int]()

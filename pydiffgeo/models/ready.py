@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from ..model import Model
 from ..toml_table import parsed
 from .aquifer import Aquifer
-from .aquifer_tables import Built, aquifer_of
+from .aquifer_tables import Built, aquifer_of, solute_aquifer_of
 from .bucket_kit import buckets
 from .bucket_tables import buckets_of
+from .catchment import Catchment
 from .diffusion_raster import DiffusionRaster
 from .exphydro import ExpHydro
 from .gr4j import GR4J
@@ -23,6 +24,7 @@ from .richards import RichardsColumn
 from .richards_section import RichardsSection
 from .river import River
 from .snow17 import Snow17
+from .solute_aquifer import SoluteAquifer
 from .solute_column import SoluteColumn
 from .vegetated_column import VegetatedColumn
 from .water_heat_column import WaterHeatColumn
@@ -112,6 +114,33 @@ cells = [[1, 2, 4]]
 kind = "Recharge"                   # of the uppermost cells, where none are given
 name = "recharge"
 """
+SOLUTE = AQUIFER.replace(
+    "# face_flows",
+    """# sorption = "none"                 # or "linear", "langmuir", "freundlich"
+# decay = "none"                    # or "dissolved", "total"
+# species = []                      # names of several solutes
+# face_flows""",
+)
+CATCHMENT = """\
+[arguments]
+# hillslope_cells = 2               # from divide to bank, each under a soil column of its own
+# soil_depth = 2.0                  # m
+# soil_cells = 10
+# root_depth = 0.3                  # m
+# closure = "van_genuchten"         # or "haverkamp", "gardner"
+# aquifer_thickness = 10.0          # m; as the two below for all, or a list of one for each reach
+# relief = 10.0                     # m, how much higher the ground is at the divide than at the bank
+# incision = 1.0                    # m, depth of the river bed below the bank
+# routing = "kinematic"             # or "diffusive", "muskingum_cunge"
+
+[arguments.reaches]                 # or: reaches = { file = "reaches.csv" } in [arguments], with these columns
+id = ["a", "b"]
+downstream = ["b", ""]              # the reach that each flows into; none at outlets
+length = [2000.0, 3000.0]           # m
+slope = [4e-3, 2e-3]                # 1
+width = [2.0, 4.0]                  # m; a column called like a parameter of the river stands for it
+area = [2e6, 3e6]                   # m2 that drain to each reach directly
+"""
 RIVER = """\
 [arguments]
 # routing = "kinematic"             # or "diffusive", "muskingum", "muskingum_cunge"
@@ -170,6 +199,17 @@ READY: dict[str, Ready] = {
             {"K": 5.0, "river_conductance": 100.0, "river_bed": 8.0},
             aquifer_of,
         ),
+        Ready(
+            Catchment,
+            CATCHMENT,
+            {"soil_head": -1.0, "aquifer_head": -0.5},
+            {
+                "precipitation": 0.004,
+                "temperature": 8.0,
+                "potential_evaporation": 0.001,
+                "potential_transpiration": 0.002,
+            },
+        ),
         Ready(DiffusionRaster, {"n": 10}),
         Ready(ExpHydro, forcing=_WEATHER),
         Ready(GR4J, initial={"production_store": 150.0, "routing_store": 40.0}, forcing=_WET),
@@ -181,6 +221,20 @@ READY: dict[str, Ready] = {
         Ready(RichardsSection, SECTION, {"head": -1.0}, {"top_flux": 0.01}),
         Ready(River, RIVER, forcing={"lateral_inflow": 2.0}),
         Ready(Snow17, forcing={"precipitation": 3.0, "temperature": -2.0, "day_of_year": 15.0}),
+        Ready(
+            SoluteAquifer,
+            SOLUTE,
+            {"head": 15.0, "concentration": 0.0},
+            {
+                "river_stage": 10.0,
+                "lake_head": 14.0,
+                "well_rate": -500.0,
+                "recharge_rate": 5e-4,
+                "river_concentration": 1.0,
+            },
+            {"K": 5.0, "river_conductance": 100.0, "river_bed": 8.0},
+            solute_aquifer_of,
+        ),
         Ready(SoluteColumn, {"depth": 1.0, "cells": 20}, forcing={"inlet": 1.0}),
         Ready(VegetatedColumn, {"cells": 20}, {"head": -1.0}, _SOIL_AND_AIR),
         Ready(

@@ -101,7 +101,8 @@ def _parameter(p: Parameter, example: Mapping[str, float]) -> str:
     if p.name in example:
         return _line(f"{p.name} = {example[p.name]:g}", text)
     if p.default is None:
-        value = sum(p.typical) / 2 if p.typical else 1.0
+        low, high = p.typical or (1.0, 1.0)
+        value = (low * high) ** 0.5 if p.log and low > 0 else (low + high) / 2
         return _line(f"{p.name} = {value:g}", f"{text}; no default")
     return _line(f"# {p.name} = {p.default:g}", text)
 

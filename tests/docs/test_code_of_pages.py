@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +20,19 @@ DOCS = Path(__file__).parents[2] / "docs"
 ELSEWHERE = {"basins.md", "grids.md", "models.md"}
 # What these show wants workers, and a folder of MODFLOW; tests/calibration/test_many_sites.py and tests/io have both.
 APART = {"many_sites.md", "groundwater.md"}
+
+
+def gallery() -> ModuleType:
+    """The script that runs the tutorials, and draws their pictures."""
+    spec = importlib.util.spec_from_file_location("gallery", DOCS / "gallery.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GALLERY = gallery()
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +62,65 @@ def test_start_here() -> None:
     for name, true in {"K_s": 0.6, "n": 1.8}.items():
         assert abs(found[name] - true) < 3 * errors[name] < 0.3 * true
     assert space["sol"].balance < 1e-12
+
+
+@pytest.mark.parametrize("tutorial", GALLERY.TUTORIALS)
+def test_every_tutorial_says_what_is_true(tutorial: str, tmp_path: Path) -> None:
+    """Each within the accuracy that its page states, and with the picture that the gallery has."""
+    space = GALLERY.run(tutorial, tmp_path)
+    assert (tmp_path / f"{tutorial}.png").stat().st_size > 5000
+    assert (DOCS / "gallery" / f"{tutorial}.png").stat().st_size < 60_000
+    HELD[tutorial](space, tmp_path)
+
+
+def of_column(space: dict, folder: Path) -> None:
+    found, errors = space["found"].values("plot"), space["found"].standard_errors("plot")
+    for name, true in {"K_sand": 0.6, "K_loam": 0.08}.items():
+        assert abs(found[name] - true) < 3 * errors[name] < 0.3 * true
+
+
+def of_aquifer(space: dict, folder: Path) -> None:
+    losses, found, true = space["losses"], space["log_K"].detach(), space["true"]
+    assert losses[-1] < 1.5 < 10 < losses[0]
+    # The lens of gravel, around row 4 and column 9, is where it is, and smoother.
+    row, column = divmod(int(found.argmax()), 16)
+    assert abs(row - 4) + abs(column - 9) < 3
+    assert 15 < found.max().exp() < true.max().exp() < 36
+    assert np.corrcoef(found.reshape(-1).numpy(), true.reshape(-1).numpy())[0, 1] > 0.5
+
+
+def of_basin(space: dict, folder: Path) -> None:
+    assert space["score"] > 0.97
+    for name, true in {"f": 0.03, "S_max": 300.0, "D_f": 2.5}.items():
+        assert abs(space["values"][name] / true - 1) < 0.05
+
+
+def of_many_basins(space: dict, folder: Path) -> None:
+    scores = json.loads((folder / "network.json").read_text())["nse"]["median"]
+    assert scores["held out"]["evaluation"] > 0.8
+    assert space["flat"] < space["steep"]
+
+
+def of_network_inside(space: dict, folder: Path) -> None:
+    assert space["scores"][0] < 0.9 < 0.97 < space["scores"][-1]
+    law = space["store"] ** 2 / 200
+    assert ((space["found"] - law).abs().max() / law.max()) < 0.2
+
+
+def of_process(space: dict, folder: Path) -> None:
+    assert space["report"].ok
+    assert space["sol"].balance < 1e-9
+    assert (space["exact"] - (10.0 - 0.02 * space["travelled"])).abs().max() < 1e-3
+
+
+HELD = {
+    "column": of_column,
+    "aquifer": of_aquifer,
+    "basin": of_basin,
+    "many_basins": of_many_basins,
+    "network_inside": of_network_inside,
+    "process": of_process,
+}
 
 
 def test_theory() -> None:

@@ -219,3 +219,50 @@ def test_buckets_of_formulas_follow_their_equation() -> None:
 def test_what_is_no_formula_is_refused(rate: object, said: str) -> None:
     with pytest.raises(ModelError, match=f"One: flux 'flow': rate.*{said}"):
         buckets_of("One", STORES, [FLUXES[0], {**FLUXES[1], "rate": rate}], PARAMETERS)
+
+
+def test_solutes_of_an_aquifer_of_tables_are_those_of_python(folder: Path) -> None:
+    text = AQUIFER.replace('"Aquifer"', '"SoluteAquifer"').replace("kind =", 'decay = "dissolved"\nkind =', 1)
+    text = text.replace("head = 20.0", "head = 20.0\nconcentration = 0.5", 1)
+    (folder / "solute.toml").write_text(text.replace("[parameters]", "[parameters]\ndecay = 0.1\nporosity = 0.4"))
+    grid = dg.raster((1, 4, 5), (100.0, [50.0, 100.0, 100.0, 100.0, 150.0]), layers=30.0, active=ACTIVE)
+    lake, wells = GivenHead([(0, row, 0) for row in range(4)], "lake"), Well([(0, 1, 2), (0, 2, 4)])
+    same = dg.solve(
+        dg.models.SoluteAquifer(grid, "unconfined", top=30.0, boundaries=[lake, wells, Recharge()], decay="dissolved"),
+        {
+            "K": torch.from_numpy(np.where(ZONES == 2, 20.0, 5.0))[None],
+            "S_y": torch.from_numpy(S_Y),
+            "decay": 0.1,
+            "porosity": 0.4,
+        },
+        initial={"head": 20.0, "concentration": 0.5},
+        forcing={
+            "lake_head": 20.0,
+            "well_rate": torch.tensor(PUMPING, dtype=torch.float64),
+            "recharge_rate": 1e-3 * torch.tensor(RAIN, dtype=torch.float64),
+        },
+        times=range(4),
+        engine="sundials",
+        rtol=1e-8,
+    )
+    with xr.open_dataset(run_file(folder / "solute.toml")) as data:
+        found = data["concentration"].values
+        np.testing.assert_allclose(found, same.outputs["concentration"].numpy(), rtol=1e-10)
+    # It decays by a tenth a day, and what comes in is clean.
+    assert 0.3 * 0.5 < np.nanmax(found[-1]) < 0.5 * np.exp(-0.25)
+
+
+def test_a_catchment_is_read_from_a_table_of_reaches(tmp_path: Path) -> None:
+    reaches = "id,downstream,length,slope,width,area\na,b,2000,4e-3,2,2e6\nb,,3000,2e-3,4,3e6\n"
+    (tmp_path / "reaches.csv").write_text(reaches)
+    (tmp_path / "catchment.toml").write_text(
+        'model = "Catchment"\n[arguments]\nsoil_cells = 4\nincision = [1.0, 2.0]\nreaches = { file = "reaches.csv" }\n'
+        "[parameters]\nK = 5.0\n[initial]\nsoil_head = -1.0\naquifer_head = -0.5\n[forcing]\nprecipitation = 0.004\n"
+        "temperature = 8.0\npotential_evaporation = 0.001\npotential_transpiration = 0.002\n"
+        '[times]\nend = 2.0\nstep = 1.0\n[solve]\nengine = "sundials"\n'
+    )
+    with xr.open_dataset(run_file(tmp_path / "catchment.toml")) as result:
+        rain, lost = float(result["precipitation"].sum()), float(result["balance_error_all_m3_"])
+    # Two days of 4 mm on 5 km2.
+    assert abs(rain - 40000.0) < 1e-6 * 40000
+    assert abs(lost) < 1e-6
