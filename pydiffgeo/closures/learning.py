@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check_positive, check_whole, check_within
-from ..errors import InputError, PydiffgeoError, ShapeError, SolverError
+from ..errors import AdjointError, InputError, ShapeError, SolverError
 
 S = TypeVar("S", bound="Tensor | Mapping[str, Tensor] | None")
 # Windows without a finite gradient, one after the other, before learning is given up.
@@ -127,19 +127,19 @@ def _window(
 ) -> tuple[S, Tensor, float] | None:
     """The next state, the running statistics and the loss, gradients being set; None where something is not finite."""
     try:
-        later, statistics = run(state)
-        fresh = statistics.detach()
-        mean = fresh if running is None else running + (fresh - running) / memory
-        # The value is that of the running mean; the slope is as if all of it were as sensitive as this window.
-        value = loss(mean + (statistics - fresh))
+        with torch.enable_grad():
+            later, statistics = run(state)
+            fresh = statistics.detach()
+            mean = fresh if running is None else running + (fresh - running) / memory
+            # The value is that of the running mean; the slope is as if all of it were as sensitive as this window.
+            value = loss(mean + (statistics - fresh))
         if value.ndim:
             raise ShapeError(f"the loss must be a scalar, got the shape {tuple(value.shape)}")
         if not torch.isfinite(value):
             return None
-        value.backward()
-    except PydiffgeoError as error:
-        if isinstance(error, InputError):
-            raise
+        if value.requires_grad:
+            value.backward()
+    except (SolverError, AdjointError):
         return None
     grads = [p.grad for p in learnt if p.grad is not None]
     if not grads:

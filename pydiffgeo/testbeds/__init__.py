@@ -5,10 +5,10 @@ missing terms and learned closures are tested on them because their statistics a
 """
 
 from .eddy_viscosity import BOUND, DynamicSmagorinsky, InvariantNetwork, Leith, Smagorinsky, leith_scale
-from .flow import Flow, Grid
 from .kuramoto_sivashinsky import KuramotoSivashinsky
 from .quasi_geostrophic import QuasiGeostrophicChannel
 from .turbulence import Closure, ForcedTurbulence
+from .vorticity import Flow, Grid
 
 __all__ = [
     "BOUND",

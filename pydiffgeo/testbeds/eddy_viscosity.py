@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .flow import Flow, Grid
+from .vorticity import Flow, Grid
 
 BOUND = 0.5**3
 """Of the size of a learned C^3, negative or positive (Mojgani et al. 2023)."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..checks import check_positive
 from ..errors import InputError, ShapeError
-from .flow import Flow, Grid
+from .vorticity import Flow, Grid
 
 Closure = Callable[[Flow], Tensor]
 """Eddy viscosity of a flow: `(..., 1, 1)`, one number a field, or `(..., cells, cells)`."""

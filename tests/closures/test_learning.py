@@ -134,6 +134,7 @@ def test_errors_of_the_user_are_not_taken_for_failures() -> None:
         ({"memory": 0.5}, InputError, "memory"),
         ({"averaged": 1.5}, InputError, "averaged"),
         ({"loss": lambda s: s * torch.ones(2)}, ShapeError, "scalar"),
+        ({"loss": lambda s: s.detach() ** 2}, InputError, "does not depend"),
         ({"loss": lambda s: torch.ones((), requires_grad=True) * 1.0}, InputError, "does not depend"),
     ],
 )

@@ -170,6 +170,41 @@ def test_discovery() -> None:
     assert (again - storage).abs().max() < 0.01
 
 
+def test_closures() -> None:
+    system = dg.testbeds.ForcedTurbulence()
+    fields = system.start(2, seed=1)
+    n = 150
+    rain = torch.distributions.Gamma(0.3, 0.1).sample((n,)).double()
+
+    def basin(networks, outflow):
+        return dg.Model(
+            "Basin",
+            dg.single_cell(),
+            (dg.State("water", "mm", "water", low=0.0),),
+            forcings=(dg.ForcingVariable("rain", "mm d-1", "rain"),),
+            fluxes=(dg.IntegratedFlux("runoff", "mm", "runoff", -1),),
+            source=lambda cell, forcing: {"water": forcing.rain - outflow(cell), "runoff": outflow(cell)},
+            networks=networks,
+        )
+
+    law = torch.nn.Sequential(torch.nn.Linear(1, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1)).double()
+    model = basin({"discharge": law}, lambda cell: cell.water / 20 * torch.exp(cell.discharge(cell.water / 50)))
+    question = {"forcing": {"rain": rain}, "times": range(n + 1), "initial": {"water": 30.0}}
+    space = {
+        "dg": dg,
+        "fields": fields,
+        "wanted": system.flow(fields).enstrophy_spectrum.mean(0),
+        "model": model,
+        "question": question,
+        "observed": dg.solve(basin({}, lambda cell: (cell.water / 20) ** 2), **question).fluxes["runoff"],
+    }
+    turbulence, flows = blocks("closures.md")
+    exec(turbulence.replace("windows=150", "windows=2"), space)
+    assert space["learned"].failures == 0
+    exec(flows.replace("windows=25", "windows=6"), space)
+    assert space["learned"].losses[-1] < space["learned"].losses[0]
+
+
 def test_decisions() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.linspace(0.5, 14, 30, dtype=torch.float64)

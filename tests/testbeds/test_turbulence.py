@@ -130,8 +130,16 @@ def test_coefficients_of_closures() -> None:
     assert float(Smagorinsky(0.1)(flow)) == pytest.approx(float((0.1 * 2 * math.pi / 32) ** 2 * size))
 
 
-def test_germano_finds_the_coefficient_of_a_flux_that_is_smagorinskys() -> None:
-    """The identity is exact where the test-filtered flow loses a flux that the closure gives: here none, so C is zero."""
+def test_germano_finds_a_coefficient_of_its_known_size_in_turbulence() -> None:
+    w = LES.advance(LES.start(3, seed=11), 5e-3, 400, Smagorinsky(0.1))
+    flow = LES.flow(w)
+    c = (DynamicSmagorinsky()(flow) / flow.strain_rate).sqrt() / (2 * math.pi / 32)
+    torch.testing.assert_close(c, c[..., :1, :1].expand_as(c))  # one for a whole field
+    assert c.min() > 0.04
+    assert c.max() < 0.2
+
+
+def test_where_the_test_filter_takes_nothing_there_is_no_eddy_viscosity() -> None:
     x, y = mesh()
     steady = LES.flow(torch.cos(x) + torch.cos(y))
     # All modes are below the test filter, products too: nothing is lost.
