@@ -8,7 +8,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..arrays import Dates
 from ..checks import check_names, check_whole, is_whole
 from ..days import days_of_year
 from ..errors import InputError, UnknownNameError
@@ -119,13 +118,13 @@ def _remembered(model: SeriesModel, data: SiteData, hidden: Sequence[str], clima
         normals = normals.without(torch.ones(len(data), dtype=torch.bool), at, model.usual)
         seen[:, :, at] = torch.nan
     with torch.no_grad():
-        states = model.states(_anomalies(seen, normals, data.dates), *_context(model, data, normals), 1)
+        states = model.states(normals.anomalies(seen, data.dates), *_context(model, data, normals), 1)
         return torch.cat(states, dim=2).mean(1).to(torch.float64)
 
 
 def _predicted(model: SeriesModel, data: SiteData, leads: tuple[int, ...], climate: SiteData | None) -> list[Tensor]:
     seen, normals = _seen(model, data, climate)
-    anomalies = _anomalies(seen, normals, data.dates)
+    anomalies = normals.anomalies(seen, data.dates)
     known, season = _context(model, data, normals)
     out = []
     with torch.no_grad():
@@ -141,10 +140,6 @@ def _seen(model: SeriesModel, data: SiteData, climate: SiteData | None) -> tuple
     if tuple(data.inputs) != model.inputs:
         raise InputError(f"the model takes the attributes {list(model.inputs)}, the data hold {list(data.inputs)}")
     return values_of(data, model.variables), model.normals(data, climate)
-
-
-def _anomalies(values: Tensor, normals: Normals, dates: Dates) -> Tensor:
-    return (values - normals.at(dates)) / normals.spread.unsqueeze(1)
 
 
 def _context(model: SeriesModel, data: SiteData, normals: Normals) -> tuple[Tensor, Tensor]:

@@ -25,8 +25,9 @@ def gaps(random: np.random.Generator, days: int, *, share: float = 0.5, shortest
     check_within(0.01, 0.99, "from 0.01 to 0.99", share=share)
     hidden = np.zeros(days, bool)
     mean = (shortest + longest) / 2
-    # The record begins anywhere within a gap and what follows it.
-    at, inside = -int(random.integers(0, round(mean / share) + 1)), True
+    # Many gaps ahead of the record: it begins anywhere within one, or between two.
+    cycle = round(mean / share)
+    at, inside = -int(random.integers(20 * cycle, 21 * cycle + 1)), True
     while at < days:
         length = int(random.integers(shortest, longest + 1))
         if not inside:

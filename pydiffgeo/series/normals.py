@@ -67,6 +67,10 @@ class Normals:
         """The climatology on days of the year of each site, 0 to 365 `(sites, days)`; `(sites, days, variables)`."""
         return self.climatology.gather(1, places.unsqueeze(2).expand(-1, -1, self.climatology.shape[2]))
 
+    def anomalies(self, values: Tensor, dates: Dates) -> Tensor:
+        """Departures from the climatology in units of their spread; of values `(sites, days, variables)`, NaN kept."""
+        return (values - self.at(dates)) / self.spread.unsqueeze(1)
+
     def course(self, normal: Tensor) -> Tensor:
         """A climatology `(sites, days, variables)` as departures from the mean of the year, in units of the spread."""
         return (normal - self.climatology.mean(1, keepdim=True)) / self.spread.unsqueeze(1)
@@ -85,11 +89,12 @@ def values_of(data: SiteData, variables: tuple[str, ...]) -> Tensor:
 
 
 def usual_of(values: Tensor, dates: Dates) -> Usual:
-    """What is normal over all sites with enough observations of a variable, `(sites, days, variables)`."""
+    """What is normal over all sites with enough observations of a variable, `(sites, days, variables)`; NaN if none has."""
     found = [_of_site(v, dates) for v in values.numpy()]
-    climatology, spread = np.stack([c for c, _ in found]), np.stack([s for _, s in found])
-    usual = torch.from_numpy(np.nanmean(climatology, axis=0)), torch.from_numpy(np.nanmean(spread, axis=0))
-    return Usual(usual[0], torch.where(usual[1] > 0, usual[1], 1.0))
+    climatology = torch.from_numpy(np.stack([c for c, _ in found])).nanmean(0)
+    spread = torch.from_numpy(np.stack([s for _, s in found])).nanmean(0)
+    # What never departs from its climatology has anomalies of zero, in whatever unit.
+    return Usual(climatology, torch.where(spread == 0, 1.0, spread))
 
 
 def normals_of(values: Tensor, dates: Dates, usual: Usual) -> Normals:
