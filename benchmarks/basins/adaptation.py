@@ -77,6 +77,14 @@ class Plan:
         )
 
 
+def start_of(folder: Path, names: Sequence[str]) -> dict[str, float]:
+    """Medians over basins of parameters that others calibrated over the same years of training."""
+    with open(folder / "exphydro_parameters_60.csv", encoding="utf-8") as file:
+        rows = {row["basinID"].zfill(8): row for row in csv.DictReader(file)}
+    columns = {"f": "f", "S_max": "Smax", "Q_max": "Qmax", "D_f": "Df", "T_max": "Tmax", "T_min": "Tmin"}
+    return {k: float(np.median([float(rows[n][c]) for n in names])) for k, c in columns.items()}
+
+
 def of_another_climate(data: dg.nn.SiteData, by: str, count: int) -> tuple[list[str], list[str]]:
     """The sites at home, and the `count` with the largest value of an attribute."""
     order = data.attributes[:, data.inputs.index(by)].argsort(descending=True, stable=True)
@@ -243,10 +251,6 @@ def main() -> None:
     options.output.mkdir(exist_ok=True, parents=True)
     data = read(options.data, GIVEN)
     home, away = of_another_climate(data, options.by, 20)
-    with open(options.data / "exphydro_parameters_60.csv", encoding="utf-8") as file:
-        rows = {row["basinID"].zfill(8): row for row in csv.DictReader(file)}
-    columns = {"f": "f", "S_max": "Smax", "Q_max": "Qmax", "D_f": "Df", "T_max": "Tmax", "T_min": "Tmin"}
-    start = {k: float(np.median([float(rows[n][c]) for n in home])) for k, c in columns.items()}
     settings: dg.nn.training.Keywords = {"engine": options.engine, "rtol": 1e-3, "atol": 1e-3}
     if options.euler:
         settings = {"engine": options.engine, "solver": "implicit_euler", "step": 1.0}
@@ -267,7 +271,7 @@ def main() -> None:
     second = replace(second, check_every=options.steps)
     plan = Plan(
         GIVEN,
-        start,
+        start_of(options.data, home),
         BOUNDS,
         INITIAL,
         first,
