@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ..arrays import Array, Dates
+from ..arrays import Array, Dates, Indices
 from ..checks import check_whole
 from ..days import check_calendar
 from ..errors import InputError, ShapeError, UnknownNameError
@@ -96,7 +96,7 @@ def years_floor(
     return float(SPREADS * np.std(medians, ddof=1))
 
 
-def _whole_years(days: Dates, first_month: int) -> list[Array]:
+def _whole_years(days: Dates, first_month: int) -> list[Indices]:
     """Numbers of the days of each whole year."""
     month = days.astype("datetime64[M]").astype(np.int64)
     year = (month - (first_month - 1)) // 12
