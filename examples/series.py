@@ -125,6 +125,7 @@ def main(
     network = dg.nn.ParameterNetwork(dg.models.ExpHydro(), richer.inputs).normalise(richer.attributes)
     print(f"a parameter network takes {', '.join(network.inputs)} of {len(richer)} basins")
     draw(
+        sites,
         apart,
         hidden,
         {"model": filled.observed, "climatology": usual, "interpolation": line},
