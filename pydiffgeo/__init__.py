@@ -107,6 +107,8 @@ def __getattr__(name: str) -> ModuleType:
         return import_module(".plots", __name__)
     if name == "report":
         return import_module(".report", __name__)
+    if name == "series":
+        return import_module(".series", __name__)
     if name == "simulation":
         return import_module(".simulation", __name__)
     if name == "testbeds":

@@ -6,9 +6,10 @@ import datetime as dt
 import re
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .arrays import Dates
-from .errors import DataError
+from .arrays import Dates, Indices
+from .errors import DataError, InputError
 
 
 def moment(what: str, value: object, unit: str) -> np.datetime64:
@@ -63,3 +64,17 @@ def check_calendar(dates: object, source: str) -> Dates:
             what = f"{days[at + 1]} follows {days[at]}: {steps[at] - 1} days are missing"
         raise DataError(f"{source}: the data must be daily and without gaps, but {what}")
     return days
+
+
+def days_of_year(dates: ArrayLike) -> Indices:
+    """Place of each date in a leap year, 0 to 365, so that 1 March is the same in every year.
+
+    Raises:
+        InputError: they are no days `(n,)`, or one is missing.
+    """
+    days = np.asarray(dates, "datetime64[D]")
+    if days.ndim != 1 or np.isnat(days).any():
+        raise InputError(f"dates must be days (n,) without gaps, got shape {days.shape}")
+    month, since = days.astype("datetime64[M]"), days - days.astype("datetime64[M]").astype("datetime64[D]")
+    starts = np.cumsum([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30])
+    return np.asarray(starts[month.astype(np.int64) % 12] + since.astype(np.int64))

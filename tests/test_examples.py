@@ -287,3 +287,14 @@ def test_states_are_assimilated(usual_engine: str, tmp_path: Path) -> None:
         for result in results.values():
             assert not result.failures
             assert (result.analysis_sd[-1] < result.forecast_sd[0]).any()
+
+
+def test_a_pretrained_model_fills_gaps_forecasts_and_embeds(usual_engine: str, tmp_path: Path) -> None:
+    found = load(ROOT / "examples" / "series.py").main(
+        basins=8, years=4, steps=50, engine=usual_engine, output=tmp_path / "a.png"
+    )
+    hidden = found["hidden"]
+    assert hidden["model"] < 0.9 * min(hidden["climatology"], hidden["interpolation"])
+    assert found["7 d ahead"]["model"] < found["7 d ahead"]["persistence"]
+    assert (tmp_path / "a.png").stat().st_size > 20_000
+    assert dg.io.read_site_table(tmp_path / "a_embedding.csv").values.shape == (8, 2)

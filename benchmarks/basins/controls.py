@@ -133,7 +133,7 @@ def study(
 
 
 def report(table: Mapping[str, Any]) -> None:
-    """Medians over the basins, means over the seeds."""
+    """Medians over the basins, means over the seeds; the floor is two spreads of the NSE over seeds."""
     print(f"{'':24}" + "".join(f"{name:>11}" for name in SCORES))
     for control, parts in table.items():
         for part, by_seed in parts.items():
@@ -142,9 +142,10 @@ def report(table: Mapping[str, Any]) -> None:
                     [np.nanmedian([b[name] for b in basins.values()]) for name in SCORES] for basins in by_seed.values()
                 ]
                 row = "".join(f"{v:11.3f}" for v in np.mean(medians, axis=0))
-                print(
-                    f"{control:12}{part:12}{row}   NSE by seed {', '.join(f'{m[0]:.3f}' for m in medians)}", flush=True
-                )
+                nse = [m[0] for m in medians]
+                floor = f"floor {2 * np.std(nse, ddof=1):.3f}" if len(nse) > 1 else "one seed has no floor"
+                by_seed = ", ".join(f"{v:.3f}" for v in nse)
+                print(f"{control:12}{part:12}{row}   NSE by seed {by_seed}; {floor}", flush=True)
 
 
 def main() -> None:

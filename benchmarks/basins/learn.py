@@ -235,7 +235,9 @@ def report(folds: list[dict[str, Any]], alone: Scores, several: Scores, seeds: l
     networks = [f"network {s}" for s in seeds]
     for part in ("held out", "trained"):
         scores = [median(part, n) for n in networks]
-        spread = f" +- {np.std(scores, ddof=1):.3f}" if len(scores) > 1 else ""
+        spread = " (one seed has no floor)"
+        if len(scores) > 1:
+            spread = f" +- {np.std(scores, ddof=1):.3f}, floor over seeds {2 * np.std(scores, ddof=1):.3f}"
         print(f"  network, {part:15} {np.mean(scores):.3f}{spread}  ({', '.join(f'{s:.3f}' for s in scores)})")
         rows = [(n, "each by itself", alone) for n in networks]
         if len(scores) > 1:
@@ -248,6 +250,13 @@ def report(folds: list[dict[str, Any]], alone: Scores, several: Scores, seeds: l
                 f"the median basin {behind(part, which, own):.3f}",
                 flush=True,
             )
+        if part == "held out":
+            for name in rivals:
+                basins = [n for fold in folds for n in fold[part][name]]
+                their = [fold[part][name][n] for fold in folds for n in fold[part][name]]
+                ours = [np.mean([fold[part][s][n] for s in networks]) for fold in folds for n in fold[part][name]]
+                floor = dg.baselines.median_floor(ours, their)
+                print(f"    floor against {name}, the same {len(basins)} basins drawn anew for both: {floor:.3f}")
         if part == "held out" and len(scores) > 1:
             for verdict in dg.baselines.compare({"nse": scores}, {n: {"nse": v} for n, v in rivals.items()}):
                 print(f"    {verdict}", flush=True)

@@ -183,6 +183,13 @@ def main() -> None:
         rows.append({"basin": basin, "plain": plain, "networks": ours})
         shown = ", ".join(f"{v:.3f}" for v in ours)
         print(f"{basin}: plain {plain:.3f}, with networks {shown}; {time.perf_counter() - started:.0f} s", flush=True)
+    if len(rows) > 1:
+        ours, plain = [np.mean(r["networks"]) for r in rows], [r["plain"] for r in rows]
+        lead, floor = np.median(ours) - np.median(plain), dg.baselines.median_floor(ours, plain)
+        print(f"medians differ by {lead:+.3f}; floor with the same basins drawn anew for both {floor:.3f}")
+        if options.seeds > 1:
+            spread = np.mean([np.std(r["networks"], ddof=1) for r in rows])
+            print(f"floor of a basin over seeds, mean of two spreads: {2 * spread:.3f}")
     better = sum(np.mean(r["networks"]) > r["plain"] for r in rows)
     print(f"better in the mean of the seeds in {better} of {len(rows)} basins")
     if options.output:

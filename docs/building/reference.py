@@ -25,6 +25,7 @@ PACKAGES = (
             "losses",
             "calibration",
             "nn",
+            "series",
             "identify",
             "io",
             "simulation",

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ..arrays import Array, Indices, Numbers
+from ..arrays import Array, Numbers
+from ..days import days_of_year
 from ..errors import InputError, ShapeError, UnknownNameError
 from ..losses.measures import MEASURES
 
@@ -50,7 +51,7 @@ class Climatology:
         """
         if width % 2 != 1 or not 1 <= width < YEAR:
             raise InputError(f"width must be an odd number of days below {YEAR}, got {width}")
-        days, values = _days_of_year(dates), _series("observed", observed)
+        days, values = days_of_year(dates), _series("observed", observed)
         _same_length(dates=days, observed=values)
         days, values = days[window], values[window]
         seen = ~np.isnan(values)
@@ -68,7 +69,7 @@ class Climatology:
         Raises:
             InputError: a date has a day of the year near which nothing was observed.
         """
-        chosen = self.means[_days_of_year(dates)[window]]
+        chosen = self.means[days_of_year(dates)[window]]
         if np.isnan(chosen).any():
             missing = np.asarray(dates, "datetime64[D]")[window][np.isnan(chosen)]
             raise InputError(
@@ -247,16 +248,6 @@ def compare(
     if not comparisons:
         raise InputError("no measure is given both for the seeds and for a baseline")
     return tuple(comparisons)
-
-
-def _days_of_year(dates: ArrayLike) -> Indices:
-    """Place of each date in a leap year, 0 to 365, so that 1 March is the same in every year."""
-    days = np.asarray(dates, "datetime64[D]")
-    if days.ndim != 1 or np.isnat(days).any():
-        raise InputError(f"dates must be days (n,) without gaps, got shape {days.shape}")
-    month, since = days.astype("datetime64[M]"), days - days.astype("datetime64[M]").astype("datetime64[D]")
-    starts = np.cumsum([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30])
-    return np.asarray(starts[month.astype(np.int64) % 12] + since.astype(np.int64))
 
 
 def _series(name: str, values: Numbers) -> Array:

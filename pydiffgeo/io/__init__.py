@@ -9,18 +9,22 @@ dg.io.write_dataset("result.nc", dg.io.solution_dataset(sol), dg.io.provenance(s
 from .archive import read_archive, write_archive
 from .modflow import ModflowAquifer, open_modflow
 from .results import Variable, provenance, read_dataset, write_dataset, write_netcdf, write_whole
+from .site_table import SiteTable, read_site_table, write_site_table
 from .solutions import solution_dataset
 
 __all__ = [
     "ModflowAquifer",
+    "SiteTable",
     "Variable",
     "open_modflow",
     "provenance",
     "read_archive",
     "read_dataset",
+    "read_site_table",
     "solution_dataset",
     "write_archive",
     "write_dataset",
     "write_netcdf",
+    "write_site_table",
     "write_whole",
 ]

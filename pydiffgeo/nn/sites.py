@@ -11,7 +11,8 @@ from typing_extensions import TypedDict
 
 from ..arrays import Dates
 from ..days import day
-from ..errors import DataError, UnknownNameError
+from ..errors import DataError, InputError, UnknownNameError
+from ..io import SiteTable
 
 
 class Entry(TypedDict):
@@ -72,6 +73,18 @@ class SiteData(torch.utils.data.Dataset[Entry]):
         at = [self.names.index(name) for name in sites]
         forcing, observed = {k: v[at] for k, v in self.forcing.items()}, self.observed[at]
         return replace(self, names=tuple(sites), forcing=forcing, observed=observed, attributes=self.attributes[at])
+
+    def joined(self, table: SiteTable) -> SiteData:
+        """The same sites with the columns of a table as further attributes, such as embeddings from a file.
+
+        Raises:
+            DataError: a site is not in the table. InputError: an attribute of that name is there already.
+        """
+        if twice := [name for name in table.columns if name in self.inputs]:
+            raise InputError(f"the attribute {twice[0]!r} is there already, and in the table as well")
+        more = torch.from_numpy(table.take(self.names).values).to(self.attributes.dtype)
+        attributes = torch.cat([self.attributes, more], dim=1)
+        return replace(self, attributes=attributes, inputs=(*self.inputs, *table.columns))
 
     def between(self, start: object, end: object) -> SiteData:
         """The days from `start` to `end`, both included.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from series_sites import make_series
 
 import pydiffgeo as dg
 from pydiffgeo.engines import registry
@@ -225,6 +227,19 @@ def test_decisions() -> None:
         earned=torch.minimum,
     )
     assert space["outcome"].crash_fraction < 0.1
+
+
+def test_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = make_series(6)
+    runoff = data.observed.clone()
+    runoff[:, 1200:1230] = torch.nan
+    space = run("series.md", data=data, gappy=replace(data, observed=runoff))
+    assert len(space["seen"].loss) == 60
+    assert torch.isfinite(space["filled"].observed).all()
+    assert space["everything"].shape == (6, len(data.dates), 3)
+    assert space["tomorrow"].shape == (6, 3)
+    assert space["network"].inputs == ("slope", "embedding_0", "embedding_1", "embedding_2")
 
 
 def test_assimilation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
