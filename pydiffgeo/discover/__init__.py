@@ -8,6 +8,7 @@ print(dg.discover.discover(library, found, unit="m s-2"))
 
 from .discovery import Discovery, discover
 from .increments import Increments, increments, model_increments
+from .interpolation import Interpolated, Network, RadialBasis, RandomFeatures, held_out, interpolate
 from .models import Candidate, library, with_terms
 from .terms import Term, products
 from .wiener import Smoothed, wiener
@@ -16,10 +17,16 @@ __all__ = [
     "Candidate",
     "Discovery",
     "Increments",
+    "Interpolated",
+    "Network",
+    "RadialBasis",
+    "RandomFeatures",
     "Smoothed",
     "Term",
     "discover",
+    "held_out",
     "increments",
+    "interpolate",
     "library",
     "model_increments",
     "products",

@@ -88,9 +88,9 @@ def increments(
     if not all(torch.isfinite(state).all() for state in (forecast, halves, shifted)):
         raise SolverError("a forecast is not finite: the interval is too long for the model, or a state beyond it")
     values = second_order(miss, (shifted - forecast) / SHIFT) / dt
-    bent = rms(miss / dt - values) / max(rms(values), 1e-300)
-    middle = (after + before) / 2
     filtered = smooth or _as_is
+    bent = rms(filtered(miss / dt - values)) / max(rms(filtered(values)), 1e-300)
+    middle = (after + before) / 2
     floor = (rms(filtered(forecast - halves)) ** 2 + 2 * noise**2) ** 0.5 / dt
     said = treatment or ("none" if smooth is None else "a filter in space, on increments and terms")
     return Increments(filtered(values), middle, rms(filtered((after - before) / dt)), floor, bent, said)

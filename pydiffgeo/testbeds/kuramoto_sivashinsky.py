@@ -44,6 +44,17 @@ class KuramotoSivashinsky:
         """Derivative of an order of fields `(..., cells)`, spectral."""
         return torch.fft.irfft((1j * self._odd(order)) ** order * torch.fft.rfft(u), n=self.cells)
 
+    def terms(self, u: Tensor) -> dict[str, Tensor]:
+        """What a tendency may be made of, name -> `(..., cells)`: u^p d^q u/dx^q for p and q from 0 to 4, 24 terms
+        (Mojgani, Chattopadhyay and Hassanzadeh 2022).
+        """
+        return {
+            " ".join([f"u^{p}"] * (p > 0) + [f"D{q}u"] * (q > 0)): u**p * (self.derivative(u, q) if q else 1.0)
+            for p in range(5)
+            for q in range(5)
+            if p or q
+        }
+
     def start(self, members: int = 1, seed: int = 0) -> Tensor:
         """Small smooth fields `(members, cells)` to spin up from."""
         random = torch.Generator().manual_seed(seed)

@@ -84,6 +84,28 @@ class QuasiGeostrophicChannel:
         """J(a, b) of fields `(..., rows, columns)`, freed of aliases."""
         return self._real(self._jacobian(torch.fft.rfft2(a), torch.fft.rfft2(b)))
 
+    def low_pass(self, field: Tensor, limit: float) -> Tensor:
+        """Fields `(..., rows, columns)` without waves shorter than a wave number, in radians per length."""
+        return self._real(torch.fft.rfft2(field) * (self._square < limit**2))
+
+    def terms(self, vorticity: Tensor) -> dict[str, Tensor]:
+        """What a tendency of a layer may be made of, name -> `(..., rows, columns)`: the terms of the equations and others.
+
+        Mojgani et al. (2024) have the two first derivatives of a layer as one column; apart, the term of beta is among them.
+        """
+        stream = self.stream(vorticity)
+        made: dict[str, Tensor] = {}
+        for layer in (0, 1):
+            p, name = stream[..., layer, :, :], f"psi{layer + 1}"
+            made |= {
+                name: p,
+                f"{name}_x": self.derivative(p, x=1),
+                f"{name}_y": self.derivative(p, y=1),
+                f"lap {name}": self.derivative(p, x=2) + self.derivative(p, y=2),
+                f"J{layer + 1}": self.jacobian(p, vorticity[..., layer, :, :]),
+            }
+        return made | {"psi_R": self.equilibrium_stream[:, None].expand_as(made["psi1"])}
+
     def energy(self, vorticity: Tensor) -> Tensor:
         """Kinetic and potential energy, mean over the cells, `(...)`; J keeps it, and the other terms do not."""
         return -(self.stream(vorticity) * vorticity).sum(-3).mean((-2, -1)) / 2
