@@ -6,6 +6,6 @@ learned = dg.closures.learn(run, loss, network.parameters(), state, windows=300)
 gives gradients.
 """
 
-from .learning import Learned, learn
+from .truncated_runs import Learned, learn
 
 __all__ = ["Learned", "learn"]
