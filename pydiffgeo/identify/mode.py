@@ -70,9 +70,7 @@ def at_mode(problem: InverseProblem, *, search: bool = True) -> Mode:
     asked, now, before = problem.errors, problem, None
     for _ in range(ROUNDS):
         value, slope = checked(now, now.x)
-        rough = ErrorModel(1.0, asked.growth or 0.0, asked.autocorrelation or 0.0)
-        fitted = _effective(now, value, slope, before or rough) if asked.unknown else 0.0
-        numbers = estimated(asked, now.record, value, fitted)
+        numbers = estimated(asked, now.record, value, slope, now.prior_rows(torch.from_numpy(now.x[None].copy()))[0])
         errors = Errors.of(numbers, now.record)
         now = replace(now, errors=numbers)
         if (before is not None and _close(before, numbers)) or not search:
@@ -91,14 +89,6 @@ def at_mode(problem: InverseProblem, *, search: bool = True) -> Mode:
 def _close(a: ErrorModel, b: ErrorModel) -> bool:
     pairs = ((a.size, b.size), (a.growth, b.growth), (a.autocorrelation, b.autocorrelation))
     return all(abs((p or 0.0) - (q or 0.0)) <= SETTLED * max(abs(q or 0.0), 0.05) for p, q in pairs)
-
-
-def _effective(problem: InverseProblem, value: Tensor, slope: Tensor, numbers: ErrorModel) -> float:
-    """How many values the data determine, with errors of the size that the residuals have."""
-    rough = estimated(replace(numbers, size=None), problem.record, value, 0.0)
-    rows = Errors.of(rough, problem.record).rows(value[None], slope[None])[0].numpy()
-    prior = problem.prior_rows(torch.from_numpy(problem.x[None].copy()))[0].numpy()
-    return degrees_of_freedom(rows, prior)
 
 
 def _best(problem: InverseProblem, errors: Errors) -> Array:
