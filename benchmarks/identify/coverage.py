@@ -121,9 +121,9 @@ def column(options: argparse.Namespace) -> InverseProblem:
 
 
 def truths(count: int, values: int) -> torch.Tensor:
-    """Variables of the search, from a fifth to four fifths of each range."""
-    share = torch.from_numpy(np.random.default_rng(3).uniform(0.2, 0.8, (count, values)))
-    return torch.logit(share)
+    """Variables of the search: draws of what is known beforehand, so that nine intervals in ten should hold them."""
+    share = torch.from_numpy(np.random.default_rng(3).uniform(0.0, 1.0, (count, values)))
+    return torch.logit(share.clamp(0.01, 0.99))
 
 
 @dataclass(frozen=True)

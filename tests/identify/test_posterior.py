@@ -106,6 +106,27 @@ def test_lasting_errors_are_found_and_widen_intervals() -> None:
     assert np.sqrt(found.covariance[0, 0]) == pytest.approx(size * np.sqrt((1 + phi) / (1 - phi) / n), rel=0.02)
 
 
+def test_fitted_values_do_not_hide_how_long_errors_last() -> None:
+    """Of short series with eight fitted values, residuals are less alike than errors; the estimate is not."""
+    random, phi, n, members = np.random.default_rng(7), 0.7, 100, 40
+    t = np.arange(n) / n
+    design = torch.from_numpy(np.stack([np.cos(np.pi * k * t) for k in range(8)], 1))
+    found, naive = list[float](), list[float]()
+    for _ in range(members):
+        e = random.normal(size=n)
+        for i in range(1, n):
+            e[i] = phi * e[i - 1] + np.sqrt(1 - phi**2) * e[i]
+        names = [f"c{k}" for k in range(8)]
+        asked = ErrorModel(None, 0.0, None)
+        problem = of_function(lambda x: x @ design.T, names, np.zeros(8), e, 1.0, errors=asked)
+        found.append(float(at_mode(problem).problem.errors.autocorrelation or 0.0))
+        rest = e - design.numpy() @ np.linalg.lstsq(design.numpy(), e, rcond=None)[0]
+        naive.append(float(rest[1:] @ rest[:-1] / (rest @ rest)))
+    # A standard error is about 0.012; what is left of the bias is that of series so short.
+    assert np.mean(naive) < phi - 0.12
+    assert np.mean(found) == pytest.approx(phi, abs=0.06)
+
+
 def test_errors_that_grow_are_found() -> None:
     random, n = np.random.default_rng(4), 2000
     t = torch.linspace(0.0, 20.0, n, dtype=torch.float64)
