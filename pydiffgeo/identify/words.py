@@ -33,9 +33,8 @@ def direction_in_words(names: Sequence[str], direction: Array, error: float, *, 
         if unseen:
             what = "the data say nothing about it"
         return f"{names[order[0]]}: {what}"
-    ups = ", ".join(
-        f"{names[i]} {'up' if direction[i] > 0 else 'down'}{_times(abs(direction[i]) / largest)}" for i in shown
-    )
+    single = relative and len(order) > 2
+    ups = ", ".join(f"{names[i]} {_moved(direction[i] / largest, single)}" for i in shown)
     more = " and others a little" if len(order) > len(shown) else ""
     effect = (
         "does not change what is observed"
@@ -46,11 +45,15 @@ def direction_in_words(names: Sequence[str], direction: Array, error: float, *, 
     if relative and len(order) == 2:
         fixed = _fixed(names, direction, order)
         known = f": only {fixed} is known" if unseen else f"; {fixed} is known better"
-    return f"{ups}{more} in proportion {effect}{known}"
+    return f"{ups}{more} {'together' if single else 'in proportion'} {effect}{known}"
 
 
-def _times(share: float) -> str:
-    return "" if share > 1 - EQUAL else f" ({share:.2g} times as much)"
+def _moved(share: float, percent: bool) -> str:
+    """By how much, where the largest moves by 10 %, or as a part of it."""
+    way = "up" if share > 0 else "down"
+    if percent:
+        return f"{way} by {10 * abs(share):.2g} %"
+    return way if abs(share) > 1 - EQUAL else f"{way} ({abs(share):.2g} times as much)"
 
 
 def _percent(error: float) -> str:

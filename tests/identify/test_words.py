@@ -29,5 +29,5 @@ def test_single_values_and_many() -> None:
     several = words(0.6, -0.6, 0.5, error=0.3)
     assert (
         several
-        == "a up, c down, k up (0.83 times as much) in proportion hardly changes what is observed, and is known to 30 % only"
+        == "a up by 10 %, c down by 10 %, k up by 8.3 % together hardly changes what is observed, and is known to 30 % only"
     )
