@@ -209,7 +209,7 @@ def by_ensembles(some: Calibrations, modes: Sequence[Mode], members: int) -> Non
     noise = many.noise(torch.stack([mode.simulated for mode in modes]).repeat_interleave(members, 0), random)
     shift = torch.logit(torch.rand(at.shape, generator=random, dtype=torch.float64).clamp(1e-6, 1 - 1e-6))
     observed = some.observed.repeat_interleave(members, 0) + noise
-    state = descend(some.problem, many, at, observed=observed, shift=shift, tolerance=1e-3)
+    state = descend(some.problem, many, at, observed=observed, shift=shift, tolerance=1e-6)
     draws = np.where(np.isfinite(state["loss"])[:, None], state["x"], np.nan).reshape(len(modes), members, -1)
     low, high = np.nanquantile(draws, (0.5 - LEVEL / 2, 0.5 + LEVEL / 2), axis=1, method="weibull")
     some.hold(low, high, f"  rml, {int(np.isfinite(draws[..., 0]).sum())} of {draws[..., 0].size} members fitted")

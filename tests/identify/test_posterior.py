@@ -7,6 +7,7 @@ import pytest
 import torch
 from identified import DESIGN, at, linear, product_reservoir
 
+import pydiffgeo as dg
 from pydiffgeo.calibration import Prior
 from pydiffgeo.errors import InputError, UnknownNameError
 from pydiffgeo.identify import (
@@ -20,6 +21,7 @@ from pydiffgeo.identify import (
     sample,
     tell,
 )
+from pydiffgeo.transforms import Transforms, bounded
 
 PRIORS = {"b": Prior(-1.0, 0.1)}
 
@@ -155,3 +157,12 @@ def test_what_nobody_knows_is_refused_in_words() -> None:
         tell(linear(), "bayes")
     with pytest.raises(InputError, match="met exactly"):
         at_mode(of_function(lambda x: x.expand(-1, 4), ["a"], [1.0], torch.ones(4), 1.0, errors=ErrorModel(None)))
+
+
+def test_intervals_of_what_data_do_not_know_reach_from_bound_to_bound() -> None:
+    """Equally likely everywhere between its bounds, a value lies in the middle nine tenths of them nine times in ten."""
+    bounds = (2.0, 4.0)
+    free = Transforms((bounded(dg.Parameter("a", "1", "a", 3.0, typical=bounds)),))
+    nothing = of_function(lambda x: 0.0 * x + torch.zeros(1, 5), ["a"], [0.0], torch.zeros(5), 1.0, transforms=free)
+    low, _, high = laplace(nothing).intervals(0.9)["a"]
+    assert (low, high) == pytest.approx((2.1, 3.9), abs=0.02)
