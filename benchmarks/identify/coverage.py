@@ -239,7 +239,9 @@ def by_ensembles(some: Calibrations, modes: Sequence[Mode], members: int) -> Non
     random, record = torch.Generator().manual_seed(5), some.problem.record
     many = together([mode.problem.errors for mode in modes for _ in range(members)], record)
     at = np.repeat([mode.problem.x for mode in modes], members, 0)
-    noise = many.noise(torch.stack([mode.simulated for mode in modes]).repeat_interleave(members, 0), random)
+    simulated = torch.stack([mode.simulated for mode in modes]).repeat_interleave(members, 0)
+    many = many.held(simulated)
+    noise = many.noise(simulated, random)
     shift = torch.logit(torch.rand(at.shape, generator=random, dtype=torch.float64).clamp(1e-6, 1 - 1e-6))
     observed = some.observed.repeat_interleave(members, 0) + noise
     state = descend(some.problem, many, at, observed=observed, shift=shift, tolerance=1e-6)

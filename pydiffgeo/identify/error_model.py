@@ -63,7 +63,7 @@ class Record:
     """What was observed, gaps left out.
 
     Attributes:
-        observed: `(m,)`. error: as stated, `(m,)`.
+        observed: `(m,)`. error: as stated, `(m,)`, or that of each member, `(members, m)`.
         distance: from the one before in the same series, in steps of the series, `(m,)`; infinite for the first.
     """
 
@@ -95,6 +95,12 @@ class Errors:
     def spread(self, simulated: Tensor) -> Tensor:
         """Standard deviations without `size`, `(members, m)`."""
         return self.record.error + self.growth * simulated.clamp(min=0.0)
+
+    def held(self, simulated: Tensor) -> Errors:
+        """The same with standard deviations that stay as they are for what is simulated, `(m,)` or `(members, m)`."""
+        return replace(
+            self, record=replace(self.record, error=self.spread(simulated)), growth=torch.zeros_like(self.growth)
+        )
 
     @property
     def correlation(self) -> Tensor:

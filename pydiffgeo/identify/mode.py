@@ -144,6 +144,13 @@ def _rows_of(errors: Errors, active: Indices) -> Errors:
     def part(v: Tensor) -> Tensor:
         return v[active] if v.ndim else v
 
+    record = errors.record
+    if record.error.ndim > 1:
+        record = replace(record, error=record.error[active])
     return replace(
-        errors, size=part(errors.size), growth=part(errors.growth), autocorrelation=part(errors.autocorrelation)
+        errors,
+        record=record,
+        size=part(errors.size),
+        growth=part(errors.growth),
+        autocorrelation=part(errors.autocorrelation),
     )

@@ -75,6 +75,20 @@ def test_an_ensemble_has_mean_and_covariance_of_the_posterior() -> None:
     assert found.covariance == pytest.approx(covariance, abs=0.3 * spread.max() ** 2)
 
 
+def test_errors_that_grow_do_not_lead_an_ensemble_astray() -> None:
+    """Of many observations of a slope the posterior is normal: an ensemble has its mean and spread."""
+    random, n = np.random.default_rng(8), 300
+    t = torch.linspace(1.0, 20.0, n, dtype=torch.float64)
+    seen = 2.0 * t + 0.3 * 2.0 * t * torch.from_numpy(random.normal(size=n))
+    problem = of_function(lambda x: x * t, ["slope"], [2.0], seen, 0.05, errors=ErrorModel(1.0, 0.3, 0.0))
+    mode = at_mode(problem)
+    found = randomised_maximum_likelihood(mode, 200, seed=1)
+    assert found.draws is not None
+    spread = 0.3 * 2.0 / np.sqrt(n)
+    assert abs(found.draws.mean() - mode.problem.x[0]) < spread
+    assert found.draws.std() == pytest.approx(spread, rel=0.25)
+
+
 def test_sampling_has_mean_and_covariance_of_the_posterior() -> None:
     pytest.importorskip("pyro", reason="full sampling needs pyro-ppl")
     mean, covariance = closed_form(True)
