@@ -13,9 +13,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..arrays import Array
 from ..checks import check_within
 from ..errors import InputError
 
@@ -164,19 +166,21 @@ def estimated(model: ErrorModel, record: Record, simulated: Tensor, slope: Tenso
     Raises:
         InputError: there are too few observations, or they are met exactly.
 
-    Source: Harville 1977, J. Am. Stat. Assoc. 72, section 2.
+    Source: Harville 1977, J. Am. Stat. Assoc. 72.
     """
     if not model.unknown:
         return model
     count, simulated, slope = len(record), simulated.detach().reshape(1, -1), slope.detach().unsqueeze(0)
+    prior = prior.detach()
     if not bool((record.observed != simulated).any()):
         raise InputError("the observations are met exactly, so that their errors cannot be estimated")
-    known = prior.detach().T @ prior.detach()
+    known = prior.T @ prior
     first = _errors(model, record, {})
     size = torch.sqrt((first.innovations(simulated) ** 2).mean())
     if model.size is None:
         first = replace(first, size=size)
-    if count <= (values := _determined(first.rows(simulated, slope)[0], known)) + len(model.unknown):
+    values = degrees_of_freedom(first.rows(simulated, slope)[0].numpy(), prior.numpy())
+    if count <= values + len(model.unknown):
         raise InputError(f"{count} observations cannot tell {values:.3g} values and the size of their own errors apart")
     at = torch.zeros(len(model.unknown), dtype=torch.float64, requires_grad=True)
     search = torch.optim.LBFGS([at], max_iter=STEPS, line_search_fn="strong_wolfe")
@@ -219,7 +223,7 @@ def _log_size(information: Tensor) -> Tensor:
     return torch.log(sizes[sizes > 1e-12 * sizes[-1].detach()]).sum()
 
 
-def _determined(rows: Tensor, known: Tensor) -> float:
-    """How many values the rows `(rows, n)` determine, of those that priors do not."""
+def degrees_of_freedom(rows: Array, prior_rows: Array) -> float:
+    """The trace of the averaging kernel of data and priors, by their rows in units of errors."""
     data = rows.T @ rows
-    return float(torch.trace(torch.linalg.pinv(data + known, hermitian=True) @ data))
+    return float(np.trace(np.linalg.lstsq(data + prior_rows.T @ prior_rows, data, rcond=None)[0]))

@@ -12,7 +12,7 @@ from ..arrays import Array, Indices
 from ..calibration.least_squares import GaussNewton
 from ..calibration.search import Evaluation, State, spread
 from ..errors import SolverError
-from .error_model import ErrorModel, Errors, estimated
+from .error_model import ErrorModel, Errors, degrees_of_freedom, estimated
 from .inverse_problem import InverseProblem, checked
 
 # Values and errors are found in turn until numbers of errors change by less than this part, or so many times.
@@ -49,12 +49,6 @@ class Mode:
         Methods for Atmospheric Sounding, section 2.4, degrees of freedom for signal).
         """
         return degrees_of_freedom(self.rows, self.prior_rows)
-
-
-def degrees_of_freedom(rows: Array, prior_rows: Array) -> float:
-    """The trace of the averaging kernel of data and priors, by their rows in units of errors."""
-    data = rows.T @ rows
-    return float(np.trace(np.linalg.lstsq(data + prior_rows.T @ prior_rows, data, rcond=None)[0]))
 
 
 def at_mode(problem: InverseProblem, *, search: bool = True) -> Mode:
