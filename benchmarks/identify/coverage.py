@@ -244,7 +244,7 @@ def by_ensembles(some: Calibrations, modes: Sequence[Mode], members: int) -> Non
     simulated = torch.stack([mode.simulated for mode in modes]).repeat_interleave(members, 0)
     many = many.held(simulated)
     noise = many.noise(simulated, random)
-    shift = torch.randn(at.shape, generator=random, dtype=torch.float64)
+    shift = torch.logit(torch.rand(at.shape, generator=random, dtype=torch.float64).clamp(1e-6, 1 - 1e-6))
     observed = some.observed.repeat_interleave(members, 0) + noise
     state = descend(some.problem, many, at, observed=observed, shift=shift, tolerance=1e-6)
     draws = np.where(np.isfinite(state["loss"])[:, None], state["x"], np.nan).reshape(len(modes), members, -1)

@@ -92,8 +92,8 @@ class InverseProblem:
         """Minus the logarithm of the prior density of the variables, but for a constant, `(members,)`.
 
         Args:
-            shift: `(members, n)`, by which priors are moved, in units of their spread. Of a value with nothing but bounds it
-                moves the normal score of its place between them: only normal priors can be moved without bias.
+            shift: `(members, n)`, by which priors are moved, in units of their spread, or of the variable where there
+                is none but the bounds.
         """
         total, moved = x.new_zeros(len(x)), torch.zeros_like(x) if shift is None else shift
         values = self.values(x)
@@ -102,19 +102,18 @@ class InverseProblem:
                 total = total + 0.5 * (self.priors[name].deviation(values[:, i]) - moved[:, i]) ** 2
             elif self.transforms is not None:
                 # Equally likely between the bounds: a logistic distribution of the variable.
-                u = x[:, i]
-                scored = 0.5 * (normal_score(u) - moved[:, i]) ** 2
-                total = total + (u + 2 * torch.nn.functional.softplus(-u) if shift is None else scored)
+                u = x[:, i] - moved[:, i]
+                total = total + u + 2 * torch.nn.functional.softplus(-u)
         return total
 
-    def prior_rows(self, x: Tensor, *, search: bool = False, moved: bool = False) -> Tensor:
+    def prior_rows(self, x: Tensor, *, search: bool = False) -> Tensor:
         """`(members, n, n)`, whose squares are the information of the priors.
 
         A value that is equally likely everywhere between its bounds is given the spread that it has, where the curvature at the
         middle would make it a fifth less: intervals of what data do not know would hold eight in ten, not nine.
 
         Args:
-            search: give the curvature, for steps of a search. moved: that of priors with a shift.
+            search: give the curvature, for steps of a search.
         """
         rows, slopes = list[Tensor](), torch.func.vmap(torch.func.jacrev(self._deviations))(x)
         for i, name in enumerate(self.names):
@@ -125,9 +124,6 @@ class InverseProblem:
                 share = torch.sigmoid(x[:, i])
                 bend = 2 * share * (1 - share)
                 bend = bend if search else bend.clamp(max=1 / OPEN**2)
-                if moved:
-                    density = torch.exp(-0.5 * normal_score(x[:, i]) ** 2) / math.sqrt(2 * math.pi)
-                    bend = (share * (1 - share) / density) ** 2
                 row = row.index_add(1, torch.tensor([i]), torch.sqrt(bend).unsqueeze(1))
             rows.append(row)
         return torch.stack(rows, dim=1)
@@ -168,7 +164,7 @@ class InverseProblem:
         leaf = value.clone().requires_grad_()
         potential = errors.potential(leaf, observed)
         (along,) = torch.autograd.grad(potential.sum(), leaf)
-        rows = torch.cat([errors.rows(value, slope), self.prior_rows(at, search=True, moved=shift is not None)], dim=1)
+        rows = torch.cat([errors.rows(value, slope), self.prior_rows(at, search=True)], dim=1)
         free = at.clone().requires_grad_()
         before = self.prior(free, shift)
         (pull,) = (
@@ -184,11 +180,6 @@ class InverseProblem:
         return Evaluation(
             loss.numpy(), gradient.numpy(), None, normal.numpy(), "" if bool(ok.all()) else "a solve failed", size
         )
-
-
-def normal_score(x: Tensor) -> Tensor:
-    """Of the place between its bounds of a value with the variable `x`: normally distributed where all places are equally likely."""
-    return torch.special.ndtri(torch.sigmoid(x.clamp(-30.0, 30.0)))
 
 
 def of_site(site: Site, x: Numbers, *, errors: ErrorModel | None = None) -> InverseProblem:

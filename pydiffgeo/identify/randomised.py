@@ -61,7 +61,8 @@ def randomised_maximum_likelihood(problem: InverseProblem | Mode, members: int =
 def _prior_draws(problem: InverseProblem, members: int, random: torch.Generator) -> Tensor:
     """By how much the priors of each member are moved, `(members, n)`; see `InverseProblem.prior`."""
     normal = torch.randn(members, len(problem.names), generator=random, dtype=torch.float64)
+    share = torch.rand(normal.shape, generator=random, dtype=torch.float64).clamp(1e-6, 1 - 1e-6)
     for i, name in enumerate(problem.names):
-        if name not in problem.priors and problem.transforms is None:
-            normal[:, i] = 0.0
+        if name not in problem.priors:
+            normal[:, i] = torch.logit(share[:, i]) if problem.transforms is not None else 0.0
     return normal
