@@ -53,6 +53,11 @@ def seen(
     return replace(one, values=one.simulated(truth)[0].numpy() + noise)
 
 
+def six_days(at: np.ndarray) -> dg.observe.Observation:
+    """Ten readings in the six days from a time on, at a depth."""
+    return probe(float(at[0]), float(at[1]), float(at[1]) + 6.0, 10)
+
+
 def spread_of(site: dg.calibration.Site, mode: dg.identify.Mode, more: dg.observe.Observation) -> float:
     """Variance of the variable of K_s after a calibration with one more probe."""
     both = dg.identify.of_site(replace(site, observations=(*site.observations, more)), mode.problem.x)
@@ -61,7 +66,14 @@ def spread_of(site: dg.calibration.Site, mode: dg.identify.Mode, more: dg.observ
 
 
 def main(
-    days: int = 30, cells: int = 12, engine: str = "auto", others: int = 20, seed: int = 3, output: Path | None = None
+    days: int = 30,
+    cells: int = 12,
+    engine: str = "auto",
+    others: int = 20,
+    points: int = 15,
+    rounds: int = 4,
+    seed: int = 3,
+    output: Path | None = None,
 ) -> dict[str, float]:
     """Prints what the probes tell; returns how much of the variance of K_s the sixth probe leaves, and the best of the others."""
     random, site = np.random.default_rng(seed), plot(days, cells, engine, seed)
@@ -74,21 +86,15 @@ def main(
         low, best, high = profile.interval()
         print(f"{name:10} {low:.4g} to {high:.4g} about {best:.4g} (true {TRUE[name]:g})")
 
-    # Ten readings in six days, anywhere.
-    offered = [
-        probe(depth, first, first + 6.0, 10)
-        for depth in np.linspace(0.05, 0.95, 19)
-        for first in np.arange(0.0, days - 5.0)
-    ]
-    chosen = dg.identify.design(mode, offered, "K_s")
-    print("\n" + chosen.table())
+    # Ten readings in six days, anywhere and at any time.
+    free = [(0.05, 0.95), (0.0, days - 6.0)]
+    chosen = dg.identify.best_place(mode, six_days, free, "K_s", points=points, rounds=rounds)
+    print(f"\nto know K_s better: {chosen.words}; {100 * chosen.remaining:.3g} % of its variance should be left")
     before = float(told.posterior.covariance[-1, -1])
     # All are held against each other without errors in what they see: the best of many noisy ones is lucky.
-    left = spread_of(site, mode, seen(site, offered[chosen.chosen[0]], None)) / before
-    rivals = [
-        probe(random.uniform(0.05, 0.95), first, first + 6.0, 10) for first in random.uniform(0.0, days - 6.0, others)
-    ]
-    best = min((spread_of(site, mode, seen(site, one, None)) / before for one in rivals), default=1.0)
+    left = spread_of(site, mode, seen(site, chosen.observation, None)) / before
+    rivals = [seen(site, six_days(at), None) for at in random.uniform(*np.transpose(free), (others, 2))]
+    best = min((spread_of(site, mode, one) / before for one in rivals), default=1.0)
     print(
         f"calibrated with it: {100 * left:.3g} % of the variance of K_s are left; best of {others} random ones {100 * best:.3g} %"
     )
@@ -103,6 +109,7 @@ def main(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="auto")
+    parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--output", type=Path, help="a NetCDF file for `pydiffgeo report`")
     options = parser.parse_args()
-    main(engine=options.engine, output=options.output)
+    main(engine=options.engine, seed=options.seed, output=options.output)

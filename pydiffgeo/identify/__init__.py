@@ -5,6 +5,7 @@ told = dg.identify.tell(dg.identify.of_calibration(found, "plot 1"))
 print(told.table())
 """
 
+from .best_place import Placed, best_place
 from .design import Design, design
 from .effective_weights import EffectiveWeights, effective_weights, effective_weights_of_sites, site_metric
 from .error_model import ErrorModel
@@ -33,11 +34,13 @@ __all__ = [
     "InverseProblem",
     "LearningCoefficient",
     "Mode",
+    "Placed",
     "Posterior",
     "Prediction",
     "Profile",
     "Spectrum",
     "at_mode",
+    "best_place",
     "design",
     "effective_weights",
     "effective_weights_of_sites",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import Array
+from ..calibration.site import Site
 from ..checks import check_whole
 from ..errors import InputError, SolverError, UnknownNameError
 from ..jacobian import jacobian
@@ -75,50 +76,76 @@ def design(
     Source: Kikuchi 2017, Water Resour. Res. 53(10), for linear first-order second-moment methods of data worth.
     """
     check_whole(1, count=count)
-    mode = problem if isinstance(problem, Mode) else at_mode(problem)
-    site = mode.problem.at_tolerance(rtol).site
-    if site is None:
-        raise InputError(f"{mode.problem.name}: measurements can be weighed for the problem of a site only")
     if not candidates:
         raise InputError("give at least one candidate")
-    if isinstance(target, str) and target not in mode.problem.names:
-        raise UnknownNameError(f"target {target!r} is not sought; there are {list(mode.problem.names)}")
-    wanted = [] if isinstance(target, str) else [without_gaps(target)]
-    series = [without_gaps(one) for one in candidates] + wanted
-    value, slope = jacobian(observed_of(site, series), torch.from_numpy(mode.problem.x[None].copy()), mode="forward")
-    if not bool(torch.isfinite(value).all() and torch.isfinite(slope).all()):
-        raise SolverError(f"{mode.problem.name}: the model or its derivatives cannot be solved at the best point")
-    lengths = [len(one.values) for one in series]
-    rows = [
-        _rows(mode, one, v, j)
-        for one, v, j in zip(series, value.split(lengths, 1), slope.split(lengths, 1), strict=True)
-    ]
-    towards = (
-        np.eye(len(mode.problem.x))[[mode.problem.names.index(target)]]
-        if isinstance(target, str)
-        else slope[0, -lengths[-1] :].numpy()
-    )
-    covariance = covariance_of(mode)
-    first, reduction, chosen, remaining = _variance(covariance, towards), np.empty(0), list[int](), list[float]()
-    offered = rows[: len(candidates)]
+    worth = Worth.of(problem, target, rtol)
+    covariance, chosen, remaining = worth.covariance, list[int](), list[float]()
+    offered = worth.rows(candidates)
+    reduction = np.array([1 - worth.left(covariance, rows) for rows in offered])
     for _ in range(min(count, len(candidates))):
-        after = np.array(
-            [_variance(_with(covariance, r), towards) if i not in chosen else np.inf for i, r in enumerate(offered)]
-        )
-        if not chosen:
-            reduction = 1 - after / first
-        best = int(after.argmin())
+        after = [np.inf if i in chosen else worth.left(covariance, rows) for i, rows in enumerate(offered)]
+        best = int(np.argmin(after))
         covariance = _with(covariance, offered[best])
         chosen.append(best)
-        remaining.append(float(after[best] / first))
-    words = tuple(in_words(one, site.model.time_unit) for one in candidates)
-    what = target if isinstance(target, str) else in_words(target, site.model.time_unit)
+        remaining.append(float(after[best]))
+    words = tuple(in_words(one, worth.site.model.time_unit) for one in candidates)
+    what = target if isinstance(target, str) else in_words(target, worth.site.model.time_unit)
     return Design(what, words, reduction, tuple(chosen), np.array(remaining))
 
 
-def _rows(mode: Mode, one: Observation, value: Tensor, slope: Tensor) -> Array:
-    errors = Errors.of(mode.problem.errors, record_of([one]))
-    return np.asarray(errors.rows(value, slope)[0].numpy())
+@dataclass(frozen=True, eq=False)
+class Worth:
+    """By how much measurements would reduce a variance, the model being linear about a mode.
+
+    Attributes:
+        mode: about which. site: solved at tight tolerances.
+        covariance: of the variables after what was observed, `(n, n)`.
+        towards: derivatives of the target to the variables, `(targets, n)`.
+    """
+
+    mode: Mode
+    site: Site
+    covariance: Array
+    towards: Array
+
+    @classmethod
+    def of(cls, problem: InverseProblem | Mode, target: str | Observation, rtol: float = TIGHT) -> Worth:
+        """Of a target as for `design`; raises as it does."""
+        mode = problem if isinstance(problem, Mode) else at_mode(problem)
+        site = mode.problem.at_tolerance(rtol).site
+        if site is None:
+            raise InputError(f"{mode.problem.name}: measurements can be weighed for the problem of a site only")
+        names = mode.problem.names
+        if isinstance(target, str):
+            if target not in names:
+                raise UnknownNameError(f"target {target!r} is not sought; there are {list(names)}")
+            towards = np.eye(len(names))[[names.index(target)]]
+        else:
+            towards = _linearised(mode, site, [without_gaps(target)])[1][0].numpy()
+        return cls(mode, site, covariance_of(mode), np.asarray(towards))
+
+    def rows(self, candidates: Sequence[Observation]) -> list[Array]:
+        """Sensitivities of each in units of its errors, `(rows, n)`; all come from one solve."""
+        series = [without_gaps(one) for one in candidates]
+        value, slope = _linearised(self.mode, self.site, series)
+        lengths = [len(one.values) for one in series]
+        numbers = self.mode.problem.errors
+        return [
+            np.asarray(Errors.of(numbers, record_of([one])).rows(v, j)[0].numpy())
+            for one, v, j in zip(series, value.split(lengths, 1), slope.split(lengths, 1), strict=True)
+        ]
+
+    def left(self, covariance: Array, rows: Array) -> float:
+        """The part of the variance of the target, of what it is now, that is left after measurements beside what gave the covariance."""
+        return _variance(_with(covariance, rows), self.towards) / _variance(self.covariance, self.towards)
+
+
+def _linearised(mode: Mode, site: Site, series: Sequence[Observation]) -> tuple[Tensor, Tensor]:
+    at = torch.from_numpy(mode.problem.x[None].copy())
+    value, slope = jacobian(observed_of(site, series), at, mode="forward")
+    if not bool(torch.isfinite(value).all() and torch.isfinite(slope).all()):
+        raise SolverError(f"{mode.problem.name}: the model or its derivatives cannot be solved at the best point")
+    return value, slope
 
 
 def _with(covariance: Array, rows: Array) -> Array:

@@ -10,11 +10,14 @@ Sources: Schoups and Vrugt 2010, Water Resour. Res. 46, eqs 5 and 6; Sorooshian 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..arrays import Array
 from ..checks import check_within
 from ..errors import InputError
 
@@ -62,7 +65,7 @@ class Record:
     """What was observed, gaps left out.
 
     Attributes:
-        observed: `(m,)`. error: as stated, `(m,)`.
+        observed: `(m,)`. error: as stated, `(m,)`, or that of each member, `(members, m)`.
         distance: from the one before in the same series, in steps of the series, `(m,)`; infinite for the first.
     """
 
@@ -94,6 +97,12 @@ class Errors:
     def spread(self, simulated: Tensor) -> Tensor:
         """Standard deviations without `size`, `(members, m)`."""
         return self.record.error + self.growth * simulated.clamp(min=0.0)
+
+    def held(self, simulated: Tensor) -> Errors:
+        """The same with standard deviations that stay as they are for what is simulated, `(m,)` or `(members, m)`."""
+        return replace(
+            self, record=replace(self.record, error=self.spread(simulated)), growth=torch.zeros_like(self.growth)
+        )
 
     @property
     def correlation(self) -> Tensor:
@@ -143,52 +152,78 @@ class Errors:
         return torch.stack(course, -1) * self.spread(simulated) * self.size
 
 
-def estimated(model: ErrorModel, record: Record, simulated: Tensor, values: float) -> ErrorModel:
-    """The error model whose unknown numbers suit the residuals best, by maximum likelihood.
+def estimated(model: ErrorModel, record: Record, simulated: Tensor, slope: Tensor, prior: Tensor) -> ErrorModel:
+    """The error model whose unknown numbers suit the residuals best, by restricted maximum likelihood.
 
-    The variance is that of as many degrees of freedom as there are observations less `values`, the number of values that
-    were fitted to them.
+    Residuals are smaller and last less long than errors, since values were fitted to them: the likelihood is therefore taken
+    over all values that the data leave open, in a linear approximation, not at the best ones alone. An unknown size by
+    itself then has the variance of least squares, with the degrees of freedom that fitted values leave.
 
     Args:
-        simulated: at the best point, `(m,)`.
+        simulated: at the best point, `(m,)`. slope: its derivatives to what was fitted, `(m, n)`. prior: rows whose squares
+            are what was known of it, `(n, n)`.
 
     Raises:
         InputError: there are too few observations, or they are met exactly.
+
+    Source: Harville 1977, J. Am. Stat. Assoc. 72.
     """
     if not model.unknown:
         return model
-    count = len(record)
-    if count <= values + len(model.unknown):
-        raise InputError(f"{count} observations cannot tell {values:.3g} values and the size of their own errors apart")
-    simulated = simulated.detach().reshape(1, -1)
+    count, simulated, slope = len(record), simulated.detach().reshape(1, -1), slope.detach().unsqueeze(0)
+    prior = prior.detach()
     if not bool((record.observed != simulated).any()):
         raise InputError("the observations are met exactly, so that their errors cannot be estimated")
-    shared = [n for n in model.unknown if n != "size"]
-    at = torch.zeros(len(shared), dtype=torch.float64, requires_grad=True)
+    known = prior.T @ prior
+    first = _errors(model, record, {})
+    size = torch.sqrt((first.innovations(simulated) ** 2).mean())
+    if model.size is None:
+        first = replace(first, size=size)
+    values = degrees_of_freedom(first.rows(simulated, slope)[0].numpy(), prior.numpy())
+    if count <= values + len(model.unknown):
+        raise InputError(f"{count} observations cannot tell {values:.3g} values and the size of their own errors apart")
+    at = torch.zeros(len(model.unknown), dtype=torch.float64, requires_grad=True)
+    search = torch.optim.LBFGS([at], max_iter=STEPS, line_search_fn="strong_wolfe")
 
-    def errors(x: Tensor) -> Errors:
-        free = dict(zip(shared, x, strict=True))
-        growth = (
-            torch.exp(free["growth"] - 2) if "growth" in free else torch.tensor(float(model.growth or 0.0)).double()
-        )
-        lasting = torch.tensor(float(model.autocorrelation or 0.0)).double()
-        lasting = LONGEST * torch.sigmoid(free["autocorrelation"]) if "autocorrelation" in free else lasting
-        fixed = Errors(record, torch.ones((), dtype=torch.float64), growth, lasting)
-        if model.size is not None:
-            return replace(fixed, size=torch.tensor(float(model.size), dtype=torch.float64))
-        squares = (fixed.innovations(simulated) ** 2).sum()
-        return replace(fixed, size=torch.sqrt(squares / count))
+    def numbers(x: Tensor) -> Errors:
+        found = dict(zip(model.unknown, x, strict=True))
+        if "size" in found:
+            found["size"] = size * torch.exp(found["size"])
+        return _errors(model, record, found)
 
-    if shared:
-        search = torch.optim.LBFGS([at], max_iter=STEPS, line_search_fn="strong_wolfe")
+    def closure() -> Tensor:
+        search.zero_grad()
+        errors = numbers(at)
+        rows = errors.rows(simulated, slope)[0]
+        shared = sum((x**2 for n, x in zip(model.unknown, at, strict=True) if n != "size"), torch.zeros(()))
+        total = errors.potential(simulated).sum() + 0.5 * _log_size(rows.T @ rows + known) + 1e-3 * shared
+        total.backward()
+        return total
 
-        def closure() -> Tensor:
-            search.zero_grad()
-            total = errors(at).potential(simulated).sum() + 1e-3 * (at**2).sum()
-            total.backward()
-            return total
+    search.step(closure)
+    errors = numbers(at.detach())
+    return ErrorModel(float(errors.size), float(errors.growth), float(errors.autocorrelation))
 
-        search.step(closure)
-    found = errors(at.detach())
-    size = model.size if model.size is not None else float(found.size) * math.sqrt(count / (count - values))
-    return ErrorModel(size, float(found.growth), float(found.autocorrelation))
+
+def _errors(model: ErrorModel, record: Record, free: Mapping[str, Tensor]) -> Errors:
+    """With unknown numbers from where a search has them: the growth as a logarithm above -2, how long errors last as a logit."""
+    given = (model.size or 1.0, model.growth or 0.0, model.autocorrelation or 0.0)
+    size, growth, lasting = (torch.tensor(float(v), dtype=torch.float64) for v in given)
+    return Errors(
+        record,
+        free.get("size", size),
+        torch.exp(free["growth"] - 2) if "growth" in free else growth,
+        LONGEST * torch.sigmoid(free["autocorrelation"]) if "autocorrelation" in free else lasting,
+    )
+
+
+def _log_size(information: Tensor) -> Tensor:
+    """Logarithm of the determinant, of what is seen at all: directions that are not do not change with the errors."""
+    sizes = torch.linalg.eigvalsh(information)
+    return torch.log(sizes[sizes > 1e-12 * sizes[-1].detach()]).sum()
+
+
+def degrees_of_freedom(rows: Array, prior_rows: Array) -> float:
+    """The trace of the averaging kernel of data and priors, by their rows in units of errors."""
+    data = rows.T @ rows
+    return float(np.trace(np.linalg.lstsq(data + prior_rows.T @ prior_rows, data, rcond=None)[0]))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..arrays import Array
 from ..checks import check_within
 from ..errors import UnknownNameError
-from .inverse_problem import InverseProblem
+from .inverse_problem import OPEN, InverseProblem
 from .mode import Mode, at_mode
 from .posterior import Posterior, laplace
 from .randomised import randomised_maximum_likelihood
@@ -23,8 +23,6 @@ METHODS = ("laplace", "rml", "sampling")
 KNOWN, ROUGH, UNKNOWN = "known", "roughly known", "not known from these data"
 # Data that leave more than this part of what was open before tell nothing of a value.
 LITTLE = 0.5
-# Standard deviation of a logistic distribution: of a variable whose value is equally likely everywhere between its bounds.
-OPEN = math.pi / math.sqrt(3)
 # Name -> dimensions, values and attributes, as `xarray.Dataset.assign` takes them.
 Variables = dict[str, tuple[tuple[str, ...], NDArray, dict[str, str]]]
 # Residuals further apart than so many steps that are still alike by a third.

@@ -12,7 +12,7 @@ from ..arrays import Array, Indices
 from ..calibration.least_squares import GaussNewton
 from ..calibration.search import Evaluation, State, spread
 from ..errors import SolverError
-from .error_model import ErrorModel, Errors, estimated
+from .error_model import ErrorModel, Errors, degrees_of_freedom, estimated
 from .inverse_problem import InverseProblem, checked
 
 # Values and errors are found in turn until numbers of errors change by less than this part, or so many times.
@@ -51,12 +51,6 @@ class Mode:
         return degrees_of_freedom(self.rows, self.prior_rows)
 
 
-def degrees_of_freedom(rows: Array, prior_rows: Array) -> float:
-    """The trace of the averaging kernel of data and priors, by their rows in units of errors."""
-    data = rows.T @ rows
-    return float(np.trace(np.linalg.lstsq(data + prior_rows.T @ prior_rows, data, rcond=None)[0]))
-
-
 def at_mode(problem: InverseProblem, *, search: bool = True) -> Mode:
     """Goes from `problem.x` to the mode of the posterior, with errors as the model of the problem says.
 
@@ -70,9 +64,7 @@ def at_mode(problem: InverseProblem, *, search: bool = True) -> Mode:
     asked, now, before = problem.errors, problem, None
     for _ in range(ROUNDS):
         value, slope = checked(now, now.x)
-        rough = ErrorModel(1.0, asked.growth or 0.0, asked.autocorrelation or 0.0)
-        fitted = _effective(now, value, slope, before or rough) if asked.unknown else 0.0
-        numbers = estimated(asked, now.record, value, fitted)
+        numbers = estimated(asked, now.record, value, slope, now.prior_rows(torch.from_numpy(now.x[None].copy()))[0])
         errors = Errors.of(numbers, now.record)
         now = replace(now, errors=numbers)
         if (before is not None and _close(before, numbers)) or not search:
@@ -91,14 +83,6 @@ def at_mode(problem: InverseProblem, *, search: bool = True) -> Mode:
 def _close(a: ErrorModel, b: ErrorModel) -> bool:
     pairs = ((a.size, b.size), (a.growth, b.growth), (a.autocorrelation, b.autocorrelation))
     return all(abs((p or 0.0) - (q or 0.0)) <= SETTLED * max(abs(q or 0.0), 0.05) for p, q in pairs)
-
-
-def _effective(problem: InverseProblem, value: Tensor, slope: Tensor, numbers: ErrorModel) -> float:
-    """How many values the data determine, with errors of the size that the residuals have."""
-    rough = estimated(replace(numbers, size=None), problem.record, value, 0.0)
-    rows = Errors.of(rough, problem.record).rows(value[None], slope[None])[0].numpy()
-    prior = problem.prior_rows(torch.from_numpy(problem.x[None].copy()))[0].numpy()
-    return degrees_of_freedom(rows, prior)
 
 
 def _best(problem: InverseProblem, errors: Errors) -> Array:
@@ -154,6 +138,13 @@ def _rows_of(errors: Errors, active: Indices) -> Errors:
     def part(v: Tensor) -> Tensor:
         return v[active] if v.ndim else v
 
+    record = errors.record
+    if record.error.ndim > 1:
+        record = replace(record, error=record.error[active])
     return replace(
-        errors, size=part(errors.size), growth=part(errors.growth), autocorrelation=part(errors.autocorrelation)
+        errors,
+        record=record,
+        size=part(errors.size),
+        growth=part(errors.growth),
+        autocorrelation=part(errors.autocorrelation),
     )

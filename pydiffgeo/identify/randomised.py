@@ -17,7 +17,10 @@ def randomised_maximum_likelihood(problem: InverseProblem | Mode, members: int =
     """Draws of the posterior by as many searches: exact where what is observed is linear in the variables.
 
     Errors are drawn for the best simulation and added to the observations, and the middle of each prior is moved by a draw of
-    it; each member then goes by Gauss-Newton steps from the mode to its own. All members are solved together.
+    it; each member then goes by Gauss-Newton steps from the mode to its own. All members are solved together. Errors that grow
+    with what is simulated keep the sizes that they have at the mode: with errors added twice, a member would else find that
+    they are larger, and simulate more.
+
     It is what PEST++ does with an ensemble in place of the Jacobian (iES).
 
     Raises:
@@ -30,12 +33,12 @@ def randomised_maximum_likelihood(problem: InverseProblem | Mode, members: int =
     check_whole(0, seed=seed)
     mode = problem if isinstance(problem, Mode) else at_mode(problem)
     random = torch.Generator().manual_seed(seed)
-    simulated = mode.simulated.expand(members, -1)
-    observed = mode.problem.record.observed + mode.errors.noise(simulated, random)
+    errors, simulated = mode.errors.held(mode.simulated), mode.simulated.expand(members, -1)
+    observed = mode.problem.record.observed + errors.noise(simulated, random)
     shift = _prior_draws(mode.problem, members, random)
     state = descend(
         mode.problem,
-        mode.errors,
+        errors,
         np.repeat(mode.problem.x[None], members, 0),
         observed=observed,
         shift=shift,

@@ -12,6 +12,9 @@ from ..arrays import Array
 SMALL, EQUAL = 0.15, 0.06
 # So many are named.
 MOST = 5
+# A larger uncertainty is not told as a number.
+MOST_FACTOR = 100
+BEYOND = f"not known even to a factor of {MOST_FACTOR}"
 
 
 def direction_in_words(names: Sequence[str], direction: Array, error: float, *, relative: bool) -> str:
@@ -26,30 +29,38 @@ def direction_in_words(names: Sequence[str], direction: Array, error: float, *, 
     shown, unseen = order[:MOST], bool(np.isinf(error))
     size = _percent(error) if relative else f"{error:.2g}"
     if len(order) == 1:
-        what = "the data say nothing about it" if unseen else f"the data know it to {size} only"
+        what = f"the data know it to {size} only" if size else f"it is {BEYOND}"
+        if unseen:
+            what = "the data say nothing about it"
         return f"{names[order[0]]}: {what}"
-    ups = ", ".join(
-        f"{names[i]} {'up' if direction[i] > 0 else 'down'}{_times(abs(direction[i]) / largest)}" for i in shown
-    )
+    single = relative and len(order) > 2
+    ups = ", ".join(f"{names[i]} {_moved(direction[i] / largest, single)}" for i in shown)
     more = " and others a little" if len(order) > len(shown) else ""
     effect = (
         "does not change what is observed"
         if unseen
-        else f"hardly changes what is observed, and is known to {size} only"
+        else f"hardly changes what is observed, and is {f'known to {size} only' if size else BEYOND}"
     )
     known = ""
     if relative and len(order) == 2:
         fixed = _fixed(names, direction, order)
         known = f": only {fixed} is known" if unseen else f"; {fixed} is known better"
-    return f"{ups}{more} in proportion {effect}{known}"
+    return f"{ups}{more} {'together' if single else 'in proportion'} {effect}{known}"
 
 
-def _times(share: float) -> str:
-    return "" if share > 1 - EQUAL else f" ({share:.2g} as much)"
+def _moved(share: float, percent: bool) -> str:
+    """By how much, where the largest moves by 10 %, or as a part of it."""
+    way = "up" if share > 0 else "down"
+    if percent:
+        return f"{way} by {10 * abs(share):.2g} %"
+    return way if abs(share) > 1 - EQUAL else f"{way} ({abs(share):.2g} times as much)"
 
 
 def _percent(error: float) -> str:
-    return f"{100 * error:.2g} %" if error < 1 else f"a factor of {np.exp(min(error, 20.0)):.2g}"
+    """Empty where it is no use to say how badly something is known."""
+    if error < 1:
+        return f"{100 * error:.2g} %"
+    return f"a factor of {np.exp(error):.2g}" if error < np.log(MOST_FACTOR) else ""
 
 
 def _fixed(names: Sequence[str], direction: Array, pair: Sequence[int]) -> str:

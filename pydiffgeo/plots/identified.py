@@ -15,6 +15,8 @@ from .style import BLACK, BLUE, GREY, ORANGE, SKY, canvas, instants, label, numb
 # Combinations below the line are known well.
 WELL = 0.2
 YEAR = np.timedelta64(365, "D")
+# Inches: narrow figures can be read on a telephone. So many names, or so long ones, need the width of a page.
+NARROW, WIDE, FEW, LONG = 5.0, 8.0, 8, 16
 
 
 def value_intervals(
@@ -37,7 +39,7 @@ def value_intervals(
     rows = [numbers(k, v) for k, v in (("best", best), ("low", low), ("high", high))]
     if any(len(row) != len(names) for row in rows):
         raise ShapeError(f"best, low and high must have one number for each of {len(names)} names")
-    with canvas(8.0, 0.5 * len(names) + 0.9) as figure:
+    with canvas(_width(names), 0.42 * len(names) + 0.8) as figure:
         axis = figure.subplots()
         for i, (name, b, lo, hi) in enumerate(zip(names, *rows, strict=True)):
             first, last = (bounds or {}).get(name, (lo, hi))
@@ -63,11 +65,15 @@ def value_intervals(
             range(len(names)), [label(n, u) for n, u in zip(names, units or ["1"] * len(names), strict=True)]
         )
         axis.set_ylim(len(names) - 0.5, -0.5)
-        axis.set_xlim(-0.12, 1.12)
+        axis.set_xlim(-0.18, 1.18)
         axis.set_xticks([0, 1], ["lower bound", "upper bound"])
         axis.spines[["left", "bottom"]].set_visible(False)
         axis.tick_params(length=0)
     return figure
+
+
+def _width(names: Sequence[str]) -> float:
+    return NARROW if len(names) <= FEW and max(map(len, names), default=0) <= LONG else WIDE
 
 
 def combinations(names: Sequence[str], errors: Numbers, directions: Numbers) -> Figure:
@@ -82,7 +88,7 @@ def combinations(names: Sequence[str], errors: Numbers, directions: Numbers) -> 
     place = np.arange(len(size))
     seen = np.isfinite(size)
     top = 10 * max(float(size[seen].max()) if seen.any() else 1.0, 1.0)
-    with canvas(8.0, 0.32 * max(len(size), 4) + 1.5) as figure:
+    with canvas(_width(names), 0.32 * max(len(size), 4) + 1.5) as figure:
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.3])
         left.barh(place[seen], size[seen], left=0, color=[BLUE if s < WELL else ORANGE for s in size[seen]], height=0.6)
         for i in place[~seen]:
@@ -90,7 +96,7 @@ def combinations(names: Sequence[str], errors: Numbers, directions: Numbers) -> 
         left.set_xscale("log")
         left.set_xlim(min(float(size[seen].min()) / 3 if seen.any() else 0.01, 0.01), top)
         left.axvline(WELL, color=BLACK, lw=0.8, ls="--")
-        left.set_xlabel("standard error (parts)")
+        left.set_xlabel("standard error (1 is 100 %)")
         left.set_yticks(place, [f"{i + 1}" for i in place])
         left.set_ylabel("combination (-)")
         left.set_ylim(len(size) - 0.5, -0.5)

@@ -18,7 +18,8 @@ EXPLAINED = (
     "A number found by calibration is worth what the data know of it. The bars show between which ends a value lies with the "
     "probability stated, within the bounds of the search: a short bar is a value that the data fix, a bar from bound to bound "
     "one they say nothing about. Often single values are not known, but a combination of them is, such as a product: then "
-    "one may grow while the other shrinks, and the simulation stays as it is."
+    "one may grow while the other shrinks, and the simulation stays as it is. The sentences and the last figure are about the "
+    "data alone; bars and table also keep within the bounds of the search and to what was known before."
 )
 
 
@@ -87,8 +88,9 @@ def _combinations(content: Content, site: int) -> str:
     drawn = combinations([text_of(v) for v in data["sought"].values], sizes, directions)
     return figure(
         drawn,
-        "How well each combination of values is known. Left: its standard error in parts, on a logarithmic scale; below the line it is "
-        "known to better than a fifth. Right: which values make it up: red grow and blue shrink together.",
+        "How well each combination of values is known, the best first. Left: its standard error as a part of the values (0.1 is "
+        "10 %); a bar that ends left of the dashed line is known to better than a fifth. Right: the values it is made of: those "
+        "in red grow while those in blue shrink, and the darker, the more.",
     )
 
 

@@ -9,8 +9,8 @@ import pytest
 from identified import at, parallel_reservoirs
 
 import pydiffgeo as dg
-from pydiffgeo.errors import InputError, UnknownNameError
-from pydiffgeo.identify import at_mode, design, laplace, of_site
+from pydiffgeo.errors import BoundsError, InputError, UnknownNameError
+from pydiffgeo.identify import at_mode, best_place, design, laplace, of_site
 
 
 def candidates() -> list[dg.observe.Observation]:
@@ -50,3 +50,28 @@ def test_wrong_questions_are_refused() -> None:
         design(mode, candidates(), "k_3")
     with pytest.raises(InputError, match="candidate"):
         design(mode, [], "k_1")
+
+
+def one_reading(at: np.ndarray) -> dg.observe.Observation:
+    return dg.observe.Observation("S_2", "value", at, [np.nan], error=0.1)
+
+
+def test_the_best_time_is_at_least_as_good_as_any_of_a_fine_list() -> None:
+    """Of one reading of a store, at any time: a list a hundred times as dense holds nothing better."""
+    mode = at_mode(at(parallel_reservoirs("sundials", (0.1, 0.3)), k_1=0.1, k_2=0.3), search=False)
+    found = best_place(mode, one_reading, [(1.0, 11.5)], "k_2", points=4, rounds=5)
+    listed = design(mode, [one_reading(np.array([t])) for t in np.linspace(1.0, 11.5, 400)], "k_2")
+    assert found.remaining <= listed.remaining[0] * (1 + 1e-4)
+    assert found.looked_at < 100
+    # What is said of it is what the same measurement is worth in a list.
+    assert found.remaining == pytest.approx(design(mode, [found.observation], "k_2").remaining[0], rel=1e-6)
+    assert 1.0 <= found.at[0] <= 11.5
+    assert f"{found.at[0]:.4g}" in found.words
+
+
+def test_bounds_of_places_must_grow() -> None:
+    mode = at_mode(at(parallel_reservoirs("sundials", (0.1, 0.3)), k_1=0.1, k_2=0.3), search=False)
+    with pytest.raises(BoundsError, match="free number 0"):
+        best_place(mode, one_reading, [(3.0, 3.0)], "k_2")
+    with pytest.raises(InputError, match="at least one"):
+        best_place(mode, one_reading, [], "k_2")

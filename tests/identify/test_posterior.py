@@ -7,6 +7,7 @@ import pytest
 import torch
 from identified import DESIGN, at, linear, product_reservoir
 
+import pydiffgeo as dg
 from pydiffgeo.calibration import Prior
 from pydiffgeo.errors import InputError, UnknownNameError
 from pydiffgeo.identify import (
@@ -20,6 +21,7 @@ from pydiffgeo.identify import (
     sample,
     tell,
 )
+from pydiffgeo.transforms import Transforms, bounded
 
 PRIORS = {"b": Prior(-1.0, 0.1)}
 
@@ -73,6 +75,20 @@ def test_an_ensemble_has_mean_and_covariance_of_the_posterior() -> None:
     assert found.covariance == pytest.approx(covariance, abs=0.3 * spread.max() ** 2)
 
 
+def test_errors_that_grow_do_not_lead_an_ensemble_astray() -> None:
+    """Of many observations of a slope the posterior is normal: an ensemble has its mean and spread."""
+    random, n = np.random.default_rng(8), 300
+    t = torch.linspace(1.0, 20.0, n, dtype=torch.float64)
+    seen = 2.0 * t + 0.3 * 2.0 * t * torch.from_numpy(random.normal(size=n))
+    problem = of_function(lambda x: x * t, ["slope"], [2.0], seen, 0.05, errors=ErrorModel(1.0, 0.3, 0.0))
+    mode = at_mode(problem)
+    found = randomised_maximum_likelihood(mode, 200, seed=1)
+    assert found.draws is not None
+    spread = 0.3 * 2.0 / np.sqrt(n)
+    assert abs(found.draws.mean() - mode.problem.x[0]) < spread
+    assert found.draws.std() == pytest.approx(spread, rel=0.25)
+
+
 def test_sampling_has_mean_and_covariance_of_the_posterior() -> None:
     pytest.importorskip("pyro", reason="full sampling needs pyro-ppl")
     mean, covariance = closed_form(True)
@@ -106,6 +122,27 @@ def test_lasting_errors_are_found_and_widen_intervals() -> None:
     assert np.sqrt(found.covariance[0, 0]) == pytest.approx(size * np.sqrt((1 + phi) / (1 - phi) / n), rel=0.02)
 
 
+def test_fitted_values_do_not_hide_how_long_errors_last() -> None:
+    """Of short series with eight fitted values, residuals are less alike than errors; the estimate is not."""
+    random, phi, n, members = np.random.default_rng(7), 0.7, 100, 40
+    t = np.arange(n) / n
+    design = torch.from_numpy(np.stack([np.cos(np.pi * k * t) for k in range(8)], 1))
+    found, naive = list[float](), list[float]()
+    for _ in range(members):
+        e = random.normal(size=n)
+        for i in range(1, n):
+            e[i] = phi * e[i - 1] + np.sqrt(1 - phi**2) * e[i]
+        names = [f"c{k}" for k in range(8)]
+        asked = ErrorModel(None, 0.0, None)
+        problem = of_function(lambda x: x @ design.T, names, np.zeros(8), e, 1.0, errors=asked)
+        found.append(float(at_mode(problem).problem.errors.autocorrelation or 0.0))
+        rest = e - design.numpy() @ np.linalg.lstsq(design.numpy(), e, rcond=None)[0]
+        naive.append(float(rest[1:] @ rest[:-1] / (rest @ rest)))
+    # A standard error is about 0.012; what is left of the bias is that of series so short.
+    assert np.mean(naive) < phi - 0.12
+    assert np.mean(found) == pytest.approx(phi, abs=0.06)
+
+
 def test_errors_that_grow_are_found() -> None:
     random, n = np.random.default_rng(4), 2000
     t = torch.linspace(0.0, 20.0, n, dtype=torch.float64)
@@ -134,3 +171,12 @@ def test_what_nobody_knows_is_refused_in_words() -> None:
         tell(linear(), "bayes")
     with pytest.raises(InputError, match="met exactly"):
         at_mode(of_function(lambda x: x.expand(-1, 4), ["a"], [1.0], torch.ones(4), 1.0, errors=ErrorModel(None)))
+
+
+def test_intervals_of_what_data_do_not_know_reach_from_bound_to_bound() -> None:
+    """Equally likely everywhere between its bounds, a value lies in the middle nine tenths of them nine times in ten."""
+    bounds = (2.0, 4.0)
+    free = Transforms((bounded(dg.Parameter("a", "1", "a", 3.0, typical=bounds)),))
+    nothing = of_function(lambda x: 0.0 * x + torch.zeros(1, 5), ["a"], [0.0], torch.zeros(5), 1.0, transforms=free)
+    low, _, high = laplace(nothing).intervals(0.9)["a"]
+    assert (low, high) == pytest.approx((2.1, 3.9), abs=0.02)
