@@ -9,6 +9,7 @@ print(dg.discover.discover(library, found, unit="m s-2"))
 from .discovery import Discovery, discover
 from .increments import Increments, increments, model_increments
 from .models import Candidate, library, with_terms
+from .smoothed_records import record_increments, record_library
 from .terms import Term, products
 from .wiener import Smoothed, wiener
 
@@ -23,6 +24,8 @@ __all__ = [
     "library",
     "model_increments",
     "products",
+    "record_increments",
+    "record_library",
     "wiener",
     "with_terms",
 ]
