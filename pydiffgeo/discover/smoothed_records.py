@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
 
 from ..assimilate import SmoothedRecord
 from ..assimilate.record_smoother import means
@@ -73,9 +72,7 @@ def record_library(
     # All states must have one shape in a candidate's `expand_as`: that of the state in question comes first.
     made = []
     for candidate in candidates:
-        first, middle, last = (
-            candidate.on({state: at[state], **at}, forcing, known) for at in (starts, middles, ends)
-        )
+        first, middle, last = (candidate.on({state: at[state], **at}, forcing, known) for at in (starts, middles, ends))
         mean = (first.values + 4 * middle.values + last.values) / 6
         made.append(Term(candidate.name, means(record.seen_through(state, mean), width), candidate.unit))
     return made
