@@ -118,7 +118,10 @@ def test_a_store_is_never_negative() -> None:
         ({"sought": {"k": (0.3, 0.1)}}, "no sought parameters"),
         ({"times": np.arange(9.0) ** 1.1}, "must be equal"),
         ({"observations": [dg.observe.Observation("u", "value", [1.5], [2.0], 0.1)]}, "u: a smoothed record has"),
-        ({"observations": [dg.observe.Observation("lost", "flux_sum", [[0.0, 2.0]], [2.0], 0.1)]}, "one of its intervals"),
+        (
+            {"observations": [dg.observe.Observation("lost", "flux_sum", [[0.0, 2.0]], [2.0], 0.1)]},
+            "one of its intervals",
+        ),
         ({"observations": [dg.observe.Observation("u", "value", [1.0], [math.nan], 0.1)]}, "are missing"),
         ({"observations": [dg.observe.Observation("u", "value", [1.0, 1.0], [2.0, 3.0], 0.1)]}, "two observations"),
     ],
