@@ -141,7 +141,7 @@ def hbv(days: int, seed: int, process: str) -> Twin:
     given["potential_evapotranspiration"] = hamon(
         torch.from_numpy(given["temperature"]), torch.from_numpy(given.pop("daylength"))
     ).numpy()
-    values = {"BETA": 2.0, "FC": 250.0, "K1": 0.1, "K2": 0.02, "LP": 0.7, "PERC": 1.5, "C": 0.03}
+    values = {"BETA": 2.0, "FC": 250.0, "K1": 0.1, "K2": 0.03, "LP": 0.7, "PERC": 2.5, "C": 0.03}
 
     def deficit(c):
         return 1 - c.soil_moisture / c.FC
@@ -174,7 +174,7 @@ def hbv(days: int, seed: int, process: str) -> Twin:
         def lost(c, f):
             return {name: s * c.K2 * c.lower_zone for name, s in (("lower_zone", -1), ("base_flow", 1), ("runoff", 1))}
 
-        true = {"lower_zone": ("lower", -0.02)}
+        true = {"lower_zone": ("lower", -0.03)}
     # A model without base flow cannot be held to runoff that has it: there, stores alone are seen.
     runoff = (Probe("runoff", 1, 0.1, relative=True),) if process == "capillary rise" else ()
     return Twin(

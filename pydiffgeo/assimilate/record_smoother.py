@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,14 +13,12 @@ from torch import Tensor
 from ..arrays import Array
 from ..checks import check_whole
 from ..errors import InputError, MissingPackageError, SolverError
-from ..jacobian import jacobian
-from ..observe import SAME, Observation
-from ..solve import Settings, solve
+from .interval_batch import NONE, IntervalBatch, places_of, row_of
 from .linear_record import LinearRecord
 from .uncertain_model import Problem
 
-# Standard deviation of the defects of states that are said to have none, as a share of that at first.
-NONE = 1e-4
+# Of the cost: less than this a step need not promise.
+ENOUGH = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +32,7 @@ class SmoothedRecord:
         defects: name -> `(intervals, cells)`, state at the end of an interval less what the model makes of that at its start.
         reduced_chi_squared: mean square of the residuals of all observations, in units of their errors; less than one by
             what was fitted.
-        iterations: of Gauss and Newton. converged: did the last one change states by less than a tenth of their errors?
+        iterations: of Gauss and Newton. converged: would another one make the cost less by no more than a thousandth of it?
         linear: the record about these states.
     """
 
@@ -56,7 +54,7 @@ class SmoothedRecord:
     def spreads(self) -> Array:
         """Standard deviations of the defects of one interval, `(n,)`."""
         each = {name: error * math.sqrt(self.interval) for name, error in self.model_error.items()}
-        return _row(self.problem, each)
+        return row_of(self.problem, each)
 
     def seen_through(self, state: str, tendency: Tensor) -> Tensor:
         """What a missing tendency of a state would have looked like in `defects`, per unit of time, had nothing been noise.
@@ -68,7 +66,7 @@ class SmoothedRecord:
         Args:
             tendency: mean over each interval, `(intervals, cells)`, in units of the state per time.
         """
-        at = _places(self.problem)[state]
+        at = places_of(self.problem)[state]
         true = np.zeros(self.linear.ends.shape)
         true[:, at] = tendency.detach().numpy() * self.interval
         # A tendency that is even over an interval, of which the model makes something on its way.
@@ -86,7 +84,7 @@ class SmoothedRecord:
             parts = [random.normal(size=part.shape) for part in (linear.residual, linear.residual_through)]
             start = random.normal(size=linear.start.shape) / linear.start_sd
             right = linear.transposed(start, np.zeros(linear.ends.shape), *parts)
-            made = torch.from_numpy(linear.applied(factor.solve(right))[0][:, _places(self.problem)[state]])
+            made = torch.from_numpy(linear.applied(factor.solve(right))[0][:, places_of(self.problem)[state]])
             total += float(means(made, width).square().mean()) / draws
         return math.sqrt(total) / self.interval
 
@@ -120,38 +118,38 @@ def smooth_record(
     check_whole(1, steps=steps)
     check_whole(2, draws=draws)
     _check(problem)
-    record = _Intervals(problem)
+    record = IntervalBatch(problem)
     errors = dict(problem.model_error)
     sd = record.spreads(errors)
     linear = record.linear(record.free_run())
     low, high = record.bounds()
     count, converged = 0, False
-    while count < steps and not converged:
-        count += 1
+    while count < steps:
         if fit_errors:
             errors = _likely(record, linear, errors)
             sd = record.spreads(errors)
-        factor = linear.factor(sd)
-        step, now, share = factor.solve(linear.downhill(sd)), linear.cost(sd), 1.0
-        while True:
+        slope = linear.downhill(sd)
+        step, now = linear.factor(sd).solve(slope), linear.cost(sd)
+        # What the step promises, in the units of the cost.
+        if converged := bool((step * slope).sum() <= ENOUGH * now):
+            break
+        count, share, there = count + 1, 1.0, None
+        while there is None and share > 1e-3:
+            at = np.clip(linear.at + share * step, low, high)
             try:
-                there = record.linear(np.clip(linear.at + share * step, low, high))
-                if there.cost(sd) <= now or share < 1e-3:
-                    break
+                there = at if record.cost(linear, at, sd) < now else None
             except SolverError:
-                if share < 1e-3:
+                if share < 4e-3:
                     raise
             share /= 4
-        # A state that its bound keeps in place has no error to measure its step by.
-        moved = np.abs(there.at - linear.at)
-        linear = there if there.cost(sd) <= now else linear
-        spread = record.posterior(linear, sd, min(draws, 10), seed)
-        converged = bool((moved <= 0.1 * spread + 1e-9).mean() > 0.99)
+        if there is None:
+            break
+        linear = record.linear(there)
     spread = record.posterior(linear, sd, draws, seed)
     _, _, left = linear._flux_rows
     number = record.count
     square = (float((linear.residual**2).sum()) + float((left**2).sum())) / max(number, 1)
-    places = _places(problem)
+    places = places_of(problem)
 
     def split(values: Array) -> dict[str, Tensor]:
         return {name: torch.from_numpy(values[:, at].copy()) for name, at in places.items()}
@@ -169,128 +167,7 @@ def smooth_record(
     )
 
 
-class _Intervals:
-    """All intervals of a record as one batch: member k begins with the state at `times[k]`."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem, axis = problem, problem.axis
-        self.dt, self.count = float(axis[1] - axis[0]), 0
-        self.values: list[tuple[Observation, Array, Array]] = []
-        self.fluxes: list[tuple[Observation, Array, Array]] = []
-        for one in problem.observations:
-            observed, weight = self._placed(one)
-            self.count += int((weight > 0).sum())
-            template = replace(
-                one,
-                times=np.array([0.0]) if one.kind == "value" else np.array([[0.0, self.dt]]),
-                values=torch.zeros(1, dtype=torch.float64),
-                error=torch.ones((), dtype=torch.float64),
-            )
-            (self.values if one.kind == "value" else self.fluxes).append((template, observed, weight))
-        if not self.count:
-            raise InputError("all observations are missing")
-
-    def _placed(self, one: Observation) -> tuple[Array, Array]:
-        """Values at all times or over all intervals, and 1 over their errors; both zero where there are none."""
-        axis = self.problem.axis
-        slack = SAME * (axis[-1] - axis[0])
-        first = one.times if one.kind == "value" else one.times[:, 0]
-        at = np.searchsorted(axis, first - slack)
-        fits = (at < len(axis)) & (np.abs(axis[np.minimum(at, len(axis) - 1)] - first) <= slack)
-        if one.kind != "value":
-            fits &= at + 1 < len(axis)
-            fits &= np.abs(axis[np.minimum(at + 1, len(axis) - 1)] - one.times[:, -1]) <= slack
-        if not fits.all():
-            where = one.times[~fits][0]
-            what = "at the times of the record" if one.kind == "value" else "over one of its intervals each"
-            raise InputError(f"{one.what}: a smoothed record has observations {what}, got one at {where}")
-        length = len(axis) - (one.kind != "value")
-        observed, weight = np.zeros(length), np.zeros(length)
-        given, error = one.values.numpy(), one.error.expand(one.values.shape).numpy()
-        there = ~np.isnan(given)
-        if len({*at[there]}) < there.sum():
-            raise InputError(f"{one.what}: two observations at the same time; give them as two series")
-        observed[at[there]], weight[at[there]] = given[there], 1 / error[there]
-        return observed, weight
-
-    def _solved(self, z: Tensor) -> Tensor:
-        """Ends, values seen at the start, and fluxes seen, `(intervals + 1, ...)`, of starts `(intervals + 1, n)`."""
-        problem, places = self.problem, _places(self.problem)
-        initial = {name: z[:, at] for name, at in places.items()}
-        # The last state begins no interval: what follows from it is not used.
-        forcing = {name: torch.cat([v, v[-1:]])[:, None] for name, v in problem.driven.items()}
-        settings: Settings = {**problem.settings, "throw": False}
-        axis = np.array([0.0, self.dt])
-        sol = solve(problem.model, problem.parameters, forcing=forcing, times=axis, initial=initial, **settings)
-        ok = sol.ok.reshape(-1)[: len(z) - 1]
-        if not ok.all():
-            bad = (~ok).nonzero()[:, 0]
-            raise SolverError(
-                f"{len(bad)} of {len(ok)} intervals cannot be solved, the first from {problem.axis[int(bad[0])]:g}"
-            )
-        ends = torch.cat([sol.end[name].reshape(len(z), -1) for name in places], -1)
-        seen = [o.simulated(sol).reshape(len(z), 1) for o, _, _ in (*self.values, *self.fluxes)]
-        return torch.cat([ends, *seen], -1)
-
-    def linear(self, at: Array) -> LinearRecord:
-        """The record about states `(intervals + 1, n)`.
-
-        Raises:
-            SolverError: an interval cannot be solved.
-        """
-        n, v = at.shape[1], len(self.values)
-        value, slope = (t.numpy() for t in jacobian(self._solved, torch.from_numpy(at.copy()), mode="forward"))
-        seen, residual = np.zeros((len(at), v, n)), np.zeros((len(at), v))
-        for i, (_, observed, weight) in enumerate(self.values):
-            seen[:, i], residual[:, i] = slope[:, n + i] * weight[:, None], (observed - value[:, n + i]) * weight
-        through = np.zeros((len(at) - 1, len(self.fluxes), n))
-        left = np.zeros(through.shape[:2])
-        for i, (_, observed, weight) in enumerate(self.fluxes):
-            through[:, i] = slope[:-1, n + v + i] * weight[:, None]
-            left[:, i] = (observed - value[:-1, n + v + i]) * weight
-        problem = self.problem
-        start = torch.cat([problem.start[name] for name in _places(problem)], -1)[0].numpy()
-        start_sd = _row(problem, problem.uncertain)
-        return LinearRecord(at, value[:-1, :n], slope[:-1, :n], seen, residual, through, left, start, start_sd)
-
-    def free_run(self) -> Array:
-        problem = self.problem
-        settings: Settings = {**problem.settings}
-        with torch.no_grad():
-            sol = solve(
-                problem.model,
-                problem.parameters,
-                forcing=problem.driven,
-                times=problem.axis,
-                initial={name: v[0] for name, v in problem.start.items()},
-                **settings,
-            )
-        parts = [sol.states[name].reshape(len(problem.axis), -1) for name in _places(problem)]
-        return torch.cat(parts, -1).numpy()
-
-    def spreads(self, errors: Mapping[str, float]) -> Array:
-        """Standard deviations of the defects of one interval, `(n,)`."""
-        least = {name: NONE * sd for name, sd in self.problem.uncertain.items()}
-        each = {name: errors.get(name, 0.0) * math.sqrt(self.dt) for name in self.problem.uncertain}
-        return _row(self.problem, {name: max(sd, least[name]) for name, sd in each.items()})
-
-    def bounds(self) -> tuple[Array, Array]:
-        problem = self.problem
-        within = {s.name: problem.bounds.get(s.name, (s.low, s.high)) for s in problem.model.states}
-        return tuple(_row(problem, {n: w[i] for n, w in within.items()}) for i in (0, 1))  # type: ignore[return-value]
-
-    def posterior(self, linear: LinearRecord, sd: Array, draws: int, seed: int) -> Array:
-        """Standard deviations of the states, from draws of the linear record."""
-        random, factor, total = np.random.default_rng(seed), linear.factor(sd), np.zeros(linear.at.shape)
-        for _ in range(draws):
-            start, defects = random.normal(size=linear.start.shape), random.normal(size=linear.ends.shape)
-            values, fluxes = (random.normal(size=p.shape) for p in (linear.residual, linear.residual_through))
-            right = linear.transposed(start / linear.start_sd, defects / sd, values, fluxes)
-            total += factor.solve(right) ** 2
-        return np.sqrt(total / draws)
-
-
-def _likely(record: _Intervals, linear: LinearRecord, errors: Mapping[str, float]) -> dict[str, float]:
+def _likely(record: IntervalBatch, linear: LinearRecord, errors: Mapping[str, float]) -> dict[str, float]:
     """The sizes of model errors at which the observations of a linear record are the most probable."""
     try:
         from scipy.optimize import minimize
@@ -319,18 +196,3 @@ def _check(problem: Problem) -> None:
         raise InputError("name a state in model_error: what the model gets wrong is what is sought")
     if problem.sought or problem.forcing_error:
         raise InputError("a smoothed record has no sought parameters and no errors of forcings; only model_error")
-
-
-def _places(problem: Problem) -> dict[str, slice]:
-    """Where each state is in one row of all."""
-    found, at = {}, 0
-    for state in problem.model.states:
-        cells = problem.model.state_cells(state.name)
-        found[state.name], at = slice(at, at + cells), at + cells
-    return found
-
-
-def _row(problem: Problem, each: Mapping[str, float]) -> Array:
-    """One number for each state, repeated over its cells."""
-    cells = {s.name: problem.model.state_cells(s.name) for s in problem.model.states}
-    return np.concatenate([np.full(n, float(each[name])) for name, n in cells.items()])
