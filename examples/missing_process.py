@@ -368,7 +368,7 @@ def draw(shown: dict[str, tuple[Twin, SmoothedRecord, dict[str, Discovery]]], ou
         axis.plot(days, made.mean(1), "C1", label=said or "nothing found")
         axis.set_title(name, loc="left", fontsize=10)
         axis.set_ylabel("1/d" if state == "theta" else "mm/d")
-        axis.legend(fontsize=8, loc="upper right")
+        axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     axes[-1, 0].set_xlabel("day")
     figure.savefig(output, dpi=110)
     plt.close(figure)
