@@ -120,6 +120,22 @@ def test_learnt_processes_learn(usual_engine: str) -> None:
     assert 1 - found["after"] < 0.4 * (1 - found["before"])
 
 
+def test_processes_taken_out_are_found_from_noisy_observations(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    missing = load(ROOT / "examples" / "missing_process.py")
+    figure = tmp_path / "missing.png"
+    twins = ["evaporation, from runoff alone", "root uptake of a soil column"]
+    table = missing.main(
+        seeds=1, engine="sundials", output=figure, twins=twins, days=dict(zip(twins, (730, 40), strict=True))
+    )
+    for name, off in zip(twins, (0.1, 0.2), strict=True):
+        (row,) = table[name]
+        assert row["first"] < off
+        assert row["refined"] < off
+    assert figure.stat().st_size > 20_000
+
+
 def test_code_of_the_guide_to_basin_models_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "basins.md").read_text(), re.DOTALL)

@@ -8,6 +8,7 @@ found.analysis, found.analysis_sd, found.innovations
 from .assimilation import Assimilation
 from .ensemble import gaspari_cohn, stochastic_update, transform_update
 from .methods import Ensemble, Variational
+from .record_smoother import SmoothedRecord, smooth_record
 from .uncertain_model import Problem
 from .windows import assimilate
 
@@ -15,9 +16,11 @@ __all__ = [
     "Assimilation",
     "Ensemble",
     "Problem",
+    "SmoothedRecord",
     "Variational",
     "assimilate",
     "gaspari_cohn",
+    "smooth_record",
     "stochastic_update",
     "transform_update",
 ]

@@ -122,7 +122,9 @@ class Problem:
         for state in self.model.states:
             if state.name in self.uncertain:
                 low, high = self.bounds.get(state.name, (state.low, state.high))
-                scale = max(float((self.start[state.name] - _or_zero(low)).abs().mean()) / 10, 1e-12)
+                # A store that begins empty has no size of its own to go by.
+                size = float((self.start[state.name] - _or_zero(low)).abs().mean()) / 10
+                scale = size if size > 1e-6 * self.uncertain[state.name] else self.uncertain[state.name]
                 maps[state.name] = map_of(state.name, low, high, scale)
                 sizes[state.name] = self.model.state_cells(state.name)
         for parameter in self.model.parameters:

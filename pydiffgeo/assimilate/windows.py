@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..arrays import Array
 from ..checks import check_whole
 from ..engines.interrupts import held_interrupts
 from ..errors import DataError, InputError, SolverError
 from ..fingerprint import digest
 from ..io import read_archive, write_archive
-from ..observe import Observation
+from ..observe import SAME, Observation
 from .assimilation import Assimilation
 from .ensemble import gaspari_cohn, relaxed, stochastic_update, transform_update
 from .methods import Ensemble, Method, Variational
@@ -57,13 +58,15 @@ def assimilate(
         cycles: windows at most; all if None.
 
     Raises:
-        InputError: the record is shorter than a window. DataError: the checkpoint belongs to another question.
+        InputError: the record is shorter than a window, or a flux was observed over parts of two windows.
+        DataError: the checkpoint belongs to another question.
     """
     check_whole(1, window=window)
     count = (len(problem.axis) - 1) // window
     count = count if cycles is None else min(cycles, count)
     if count < 1:
         raise InputError(f"the record has {len(problem.axis) - 1} intervals, fewer than a window of {window}")
+    _check_within(problem.observations, problem.axis[::window])
     identity = _identity(problem, method, window)
     path = None if checkpoint is None else Path(checkpoint)
     state = _load(path, identity) if path is not None and path.exists() else _begin(problem, method)
@@ -74,6 +77,23 @@ def assimilate(
             with held_interrupts():
                 _save(path, identity, state)
     return _result(problem, state, problem.axis[window : count * window + 1 : window])
+
+
+def _check_within(observations: Sequence[Observation], edges: Array) -> None:
+    """A flux over parts of two windows would be told by neither of them."""
+    slack = SAME * float(edges[-1] - edges[0])
+    for one in observations:
+        if one.kind == "value":
+            continue
+        begins, ends = one.times[:, 0], one.times[:, 1]
+        edge = edges[np.minimum(np.searchsorted(edges, begins + slack, side="right"), len(edges) - 1)]
+        across = (edge > begins + slack) & (edge < ends - slack)
+        if across.any():
+            begin, end = one.times[across][0]
+            raise InputError(
+                f"{one.what} was observed from {begin:g} to {end:g}, across the end of a window at {edge[across][0]:g} "
+                f"({int(across.sum())} of {len(across)} are): choose windows that hold whole observations"
+            )
 
 
 def _begin(problem: Problem, method: Method) -> State:

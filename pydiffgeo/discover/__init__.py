@@ -7,29 +7,42 @@ print(dg.discover.discover(library, found, unit="m s-2"))
 """
 
 from .discovery import Discovery, discover
+from .formulas_of_networks import FreeForm, Regressor, Sampled, formula_of, free_form, sample_rate
 from .increments import Increments, increments, model_increments
 from .interpolation import Interpolated, Network, RadialBasis, RandomFeatures, held_out, interpolate
 from .models import Candidate, library, with_terms
+from .refining import Refined, refine
+from .smoothed_records import record_increments, record_library
 from .terms import Term, products
 from .wiener import Smoothed, wiener
 
 __all__ = [
     "Candidate",
     "Discovery",
+    "FreeForm",
     "Increments",
     "Interpolated",
     "Network",
     "RadialBasis",
     "RandomFeatures",
+    "Refined",
+    "Regressor",
+    "Sampled",
     "Smoothed",
     "Term",
     "discover",
+    "formula_of",
+    "free_form",
     "held_out",
     "increments",
     "interpolate",
     "library",
     "model_increments",
     "products",
+    "record_increments",
+    "record_library",
+    "refine",
+    "sample_rate",
     "wiener",
     "with_terms",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ THRESHOLDS = tuple(10.0**power for power in range(-1, 8))
 
 @dataclass(frozen=True)
 class Point:
-    """One point of the sweep: `mse` is the share of the variance of the increments that its terms leave."""
+    """One point of the sweep, or a set beside it, whose threshold is NaN: `mse` is the share of the variance of the increments that its terms leave."""
 
     threshold: float
     terms: tuple[str, ...]
@@ -78,6 +79,7 @@ def discover(
     thresholds: Sequence[float] = THRESHOLDS,
     tolerance: float = 0.01,
     resamples: int = 20,
+    all_of: int = 0,
     seed: int = 0,
 ) -> Discovery:
     """Sparse Bayesian regression of increments on a library, over a sweep of thresholds (Mojgani et al. 2022, 2024).
@@ -91,6 +93,8 @@ def discover(
         unit: of the increments; that of a coefficient follows.
         tolerance: share of the variance that a simpler set may leave more than the best.
         resamples: of whole samples, with replacement, for stability and errors. seed: of these.
+        all_of: all sets of up to so many terms stand beside those of the sweep: where terms are much alike, as in
+            records of nature, relevance vectors keep several of them, and may not come by the one that is enough.
 
     Raises:
         InputError: (or a subclass) shapes or names do not fit, or a column does not vary.
@@ -108,13 +112,13 @@ def discover(
         why = "the increments are no larger than noise and the errors of the steps make them"
         about = (found.size, found.floor, found.tendency, found.treatment, "no error found", why)
         return Discovery({}, {}, {}, 0.0, {}, 1.0, (), *about)
-    sweep = _sweep(names, x, y, thresholds)
+    sweep = _sweep(names, x, y, thresholds, all_of)
     chosen = _fewest(sweep, tolerance)
     coefficients, r2 = _least_squares(x, y, [names.index(n) for n in chosen.terms])
     random, counts, drawn_coefficients, same = np.random.default_rng(seed), dict.fromkeys(names, 0), [], 0
     for _ in range(resamples):
         drawn = random.integers(0, len(x), len(x))
-        again = _fewest(_sweep(names, x[drawn], y[drawn], thresholds), tolerance)
+        again = _fewest(_sweep(names, x[drawn], y[drawn], thresholds, all_of), tolerance)
         for name in again.terms:
             counts[name] += 1
         same += {*again.terms} == {*chosen.terms}
@@ -155,8 +159,8 @@ def _judged(found: Increments, r2: float, same: float, count: int) -> tuple[str,
     return "found", f"{count} term{'s' if count > 1 else ''}, chosen in {same:.0%} of resamples"
 
 
-def _sweep(names: list[str], x: Array, y: Array, thresholds: Sequence[float]) -> tuple[Point, ...]:
-    """Regressions `(samples, places, terms)` at every threshold, loosest last."""
+def _sweep(names: list[str], x: Array, y: Array, thresholds: Sequence[float], all_of: int) -> tuple[Point, ...]:
+    """Regressions `(samples, places, terms)` at every threshold, loosest last, and of all sets of up to so many terms."""
     try:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import ARDRegression
@@ -179,12 +183,25 @@ def _sweep(names: list[str], x: Array, y: Array, thresholds: Sequence[float]) ->
         if kept:
             left = 1 - _least_squares(x, y, kept)[1]
             points.append(Point(float(threshold), tuple(names[i] for i in kept), left))
+    points += _small_sets(names, flat, target, all_of)
     if not points:
         # Nothing stands at any threshold: the best single term is what there is.
         alone = [1 - _least_squares(x, y, [i])[1] for i in range(len(names))]
         best = int(np.argmin(alone))
         points.append(Point(math.inf, (names[best],), alone[best]))
     return tuple(points)
+
+
+def _small_sets(names: list[str], flat: Array, target: Array, most: int) -> list[Point]:
+    """All sets of up to `most` terms, without a threshold."""
+    scaled = flat / np.sqrt((flat**2).mean(0))
+    products, onto, whole = scaled.T @ scaled, scaled.T @ target, float(target @ target)
+    points = []
+    for count in range(1, most + 1):
+        for kept in map(list, itertools.combinations(range(len(names)), count)):
+            weights = np.linalg.lstsq(products[np.ix_(kept, kept)], onto[kept], rcond=None)[0]
+            points.append(Point(math.nan, tuple(names[i] for i in kept), 1 - float(weights @ onto[kept]) / whole))
+    return points
 
 
 def _fewest(sweep: Sequence[Point], tolerance: float) -> Point:

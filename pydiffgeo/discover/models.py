@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -52,7 +53,8 @@ def library(
 def with_terms(model: Model, state: str, discovery: Discovery, candidates: Sequence[Candidate]) -> Model:
     """The model with the terms that were found in the balance of a state, their coefficients as parameters.
 
-    A coefficient is named `c_` and the number of its term; it can be calibrated through the solver like any other.
+    A coefficient is named `c_` and the number of its term, after those that the model has already; it can be calibrated
+    through the solver like any other, from nothing to three times what was found.
 
     Raises:
         UnknownNameError: there is no such state, or a term is not among the candidates.
@@ -67,10 +69,17 @@ def with_terms(model: Model, state: str, discovery: Discovery, candidates: Seque
     if not discovery.terms:
         raise InputError("nothing was found that could be added")
     rates = [known[name].rate for name in discovery.terms]
-    names = [f"c_{i + 1}" for i in range(len(rates))]
+    taken = sum(bool(re.fullmatch(r"c_\d+", p.name)) for p in model.parameters)
+    names = [f"c_{taken + i + 1}" for i in range(len(rates))]
     tendency = ratio(units[state], model.time_unit)
     made = tuple(
-        Parameter(name, ratio(tendency, known[term].unit), f"coefficient of {term}, found from increments", value)
+        Parameter(
+            name,
+            ratio(tendency, known[term].unit),
+            f"coefficient of {term}, found from increments",
+            value,
+            typical=(min(0.0, 3 * value), max(0.0, 3 * value)),
+        )
         for name, (term, value) in zip(names, discovery.terms.items(), strict=True)
     )
     return replace(

@@ -34,12 +34,11 @@ def linear(cycles: int = 8, **changes) -> Problem:
     values[3] = torch.nan
     seen = dg.observe.Observation("u", "value", times[1:], values, error=0.4)
     settings = {"engine": "sundials", "rtol": 1e-9}
+    given = {"model": decay(), "observations": [seen]}
     return Problem(
-        decay(),
-        times,
-        {"b": np.full(cycles, B)},
-        [seen],
-        **{"uncertain": {"u": 1.0}, "model_error": {"u": 0.2}, "settings": settings, **changes},
+        times=times,
+        forcing={"b": np.full(cycles, B)},
+        **{**given, "uncertain": {"u": 1.0}, "model_error": {"u": 0.2}, "settings": settings, **changes},
     )
 
 
@@ -265,6 +264,29 @@ def test_a_window_that_fails_is_named_and_the_rest_goes_on(monkeypatch, method) 
 def test_problems_that_make_no_sense_are_refused(change, error, message: str) -> None:
     with pytest.raises(error, match=message):
         replace(linear(), **change)
+
+
+def test_a_flux_over_parts_of_two_windows_is_refused() -> None:
+    model = replace(
+        decay(),
+        fluxes=(dg.IntegratedFlux("lost", "m", "what decayed"),),
+        source=lambda cell, forcing: {"u": forcing.b - cell.k * cell.u, "lost": cell.k * cell.u},
+    )
+
+    def lost(*windows: tuple[float, float]) -> Problem:
+        seen = dg.observe.Observation("lost", "flux_sum", windows, np.ones(len(windows)), 0.1)
+        return linear(model=model, observations=[seen])
+
+    across = lost((0.0, 2.0), (2.0, 5.0), (7.0, 8.0))
+    with pytest.raises(
+        InputError, match=r"lost was observed from 2 to 5, across the end of a window at 4 \(1 of 3 are\)"
+    ):
+        assimilate(across, Variational(), window=2)
+    found = assimilate(across, Variational(), window=8)
+    assert len(found.innovations[0]) == 3
+    # Windows that end where a flux does hold it whole.
+    found = assimilate(lost((0.0, 2.0), (2.0, 4.0), (5.0, 6.0)), Variational(), window=2)
+    assert [len(each) for each in found.innovations] == [1, 1, 1, 0]
 
 
 def test_a_record_shorter_than_a_window_and_a_state_without_a_start_are_refused() -> None:

@@ -150,6 +150,18 @@ def test_coming_from() -> None:
     assert space["k1"].grad < 0
 
 
+def outflow(storage: torch.Tensor, seed: int) -> torch.nn.Module:
+    """A network that gives the logarithm of what a hundredth of the square of a storage is."""
+    torch.manual_seed(seed)
+    net = torch.nn.Sequential(torch.nn.Linear(1, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)).double()
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.03)
+    for _ in range(400):
+        optimiser.zero_grad()
+        (net(storage.detach() / 30).exp() - 0.01 * storage.detach() ** 2).square().mean().backward()
+        optimiser.step()
+    return net
+
+
 def test_discovery() -> None:
     # Storage that drains by its square, seen by a model that knows of a linear outflow only.
     times = torch.arange(0.0, 10.05, 0.1, dtype=torch.float64)
@@ -167,7 +179,23 @@ def test_discovery() -> None:
         source=lambda cell, forcing: {"storage": -cell.k * cell.storage},
     )
     storage = dg.solve(quadratic, times=times, rtol=1e-10, atol=1e-10).states["storage"]
-    space = run("discovery.md", dg=dg, model=linear, parameters={"k": 0.1}, storage=storage, times=times, forcing={})
+    noise = 0.2 * torch.randn(20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    space = run(
+        "discovery.md",
+        dg=dg,
+        model=linear,
+        parameters={"k": 0.1},
+        storage=storage,
+        times=times,
+        forcing={},
+        noisy=storage[5::5, 0].detach() + noise,
+        rate=lambda cell, forcing: torch.exp(cell.discharge(cell.storage / 30)),
+        trainings=[{"discharge": outflow(storage, seed)} for seed in (0, 1)],
+    )
+    assert list(space["lacks"].terms) == ["S^2"]
+    assert abs(space["refined"].values["c_1"] + 0.01) < 3 * space["refined"].errors["c_1"]
+    assert space["formula"].verdict == "found", space["formula"]
+    assert abs(space["formula"].terms["S^2"] - 0.01) < 5e-4
     again = dg.solve(space["mended"], times=times, rtol=1e-10, atol=1e-10).states["storage"]
     assert (again - storage).abs().max() < 0.01
 
