@@ -59,7 +59,7 @@ class Plan:
     home: tuple[str, str]
     few: tuple[str, str]
     evaluation: tuple[str, str]
-    rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1)
+    rates: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
     rank: int = 2
     hidden: tuple[int, ...] = (64,)
 
@@ -190,9 +190,8 @@ class Study:
                 for r in self.plan.rates
             ]
             best[arm] = self.plan.rates[int(np.argmin(loss))]
-            print(
-                f"{arm}: loss over the days held back by rate {dict(zip(self.plan.rates, np.round(loss, 3), strict=True))}"
-            )
+            tried = ", ".join(f"{rate}: {v:.3f}" for rate, v in zip(self.plan.rates, loss, strict=True))
+            print(f"{arm}: loss over the days held back by rate: {tried}", flush=True)
         for seed in seeds:
             trained = self.base(seed, seeds[0])
             table[AS_IT_IS][str(seed)] = self.scores(f"{AS_IT_IS}, {trained.stem}", trained)
@@ -240,7 +239,7 @@ def main() -> None:
     parser.add_argument("--tuning-seeds", type=int, default=2)
     parser.add_argument("--by", choices=GIVEN, default="frac_snow")
     parser.add_argument("--one-base", action="store_true")
-    parser.add_argument("--rates", type=float, nargs="+", default=[0.003, 0.01, 0.03, 0.1])
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.01, 0.03, 0.1, 0.3])
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--euler", action="store_true", help="daily steps of implicit Euler in place of error control")
     parser.add_argument("--base-steps", type=int, default=150)
