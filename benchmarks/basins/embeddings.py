@@ -84,7 +84,9 @@ def report(table: Mapping[str, Mapping[str, Scores]]) -> None:
         own, before = ([float(np.median([*t[s].values()])) for s in seeds] for t in (by_seed, alone))
         better = [sum(by_seed[s][n] > alone[s][n] for n in alone[s]) for s in seeds]
         lead = np.subtract(own, before)
-        floor = f"floor {2 * lead.std(ddof=1):.3f}" if len(lead) > 1 else "one seed has no floor"
+        floor = f"floor over seeds {2 * lead.std(ddof=1):.3f}" if len(lead) > 1 else "one seed has no floor over seeds"
+        basins = [dg.baselines.median_floor([*by_seed[s].values()], [*alone[s].values()]) for s in seeds]
+        floor += f", with basins drawn anew {np.mean(basins):.3f}"
         change = (
             ""
             if kind == "attributes"

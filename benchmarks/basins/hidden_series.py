@@ -134,6 +134,7 @@ def rows(found: Mapping[str, Mapping[str, Errors]]) -> list[dict[str, object]]:
                         "rival": rival,
                         "ratio": [float((m.mean() / r.mean()).sqrt()) for m, r in pairs],
                         "median": [float((m / r).sqrt().median()) for m, r in pairs],
+                        "floor": [dg.baselines.median_floor((m / r).sqrt().numpy()) for m, r in pairs],
                         "better in": [int((m < r).sum()) for m, r in pairs],
                         "error": [float(m.mean().sqrt()) for m, _ in pairs],
                     }
@@ -143,16 +144,18 @@ def rows(found: Mapping[str, Mapping[str, Errors]]) -> list[dict[str, object]]:
 
 def report(found: Mapping[str, Mapping[str, Errors]], sites: int) -> None:
     """Ratios of errors with their spread over seeds; then the two objectives against each other, paired by seed."""
-    print("| objective | what | against | ratio of RMSE | median over basins | better in |")
-    print("|" + " --- |" * 6)
+    print(
+        "| objective | what | against | ratio of RMSE | median over basins | its floor, basins drawn anew | better in |"
+    )
+    print("|" + " --- |" * 7)
     table = rows(found)
     for row in table:
-        ratio, median = (np.array(row[k]) for k in ("ratio", "median"))
+        ratio, median, floor = (np.array(row[k]) for k in ("ratio", "median", "floor"))
         spread = f" ± {ratio.std(ddof=1):.3f}" if len(ratio) > 1 else ""
         better = ", ".join(map(str, row["better in"]))  # type: ignore[call-overload]
         print(
             f"| {row['objective']} | {row['task']} | {row['rival']} | {ratio.mean():.3f}{spread} | {median.mean():.3f} "
-            f"| {better} of {sites} |"
+            f"| {floor.mean():.3f} | {better} of {sites} |"
         )
     error = {(r["objective"], r["task"]): np.array(r["error"]) for r in table}
     for task in dict.fromkeys(str(r["task"]) for r in table):

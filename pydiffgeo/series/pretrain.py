@@ -76,7 +76,9 @@ class Pretraining:
                 raise InputError(f"{name} must be whole days, {least} or more, at least one, got {given!r}")
             object.__setattr__(self, name, tuple(given))
         check_within(0.0, 1.0, "from 0 to 1", reconstruction=self.reconstruction)
-        check_within(0.0, 1e6, "zero or positive", weight_decay=self.weight_decay, **dict(self.weights))
+        check_within(0.0, 1e6, "zero or positive", weight_decay=self.weight_decay)
+        for name, weight in self.weights.items():
+            check_within(0.0, 1e6, "zero or positive", **{f"the weight of {name}": weight})
         check_within(0.0, 0.9999, "a number from 0 to below 1", average=self.average)
         check_positive(learning_rate=self.learning_rate, clip=self.clip)
 
