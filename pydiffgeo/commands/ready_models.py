@@ -12,6 +12,12 @@ from ..simulation import template
 
 # Names in a cell of the table.
 SHOWN = 3
+# What a configuration names and does not bring.
+NEEDED = {
+    "run": "",
+    "calibrate": "observations in observed.csv, or another file, and ",
+    "train": "basins in basins.csv, or from elsewhere, and ",
+}
 
 
 def list_models() -> str:
@@ -52,4 +58,6 @@ def write_template(model: str, file: str | None, *, code: bool, action: str = "r
     if not target.parent.is_dir():
         raise DataError(f"{target}: there is no folder {target.parent}")
     write_whole(target, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
-    print(f"wrote {target}; next: pydiffgeo {action} {target}")
+    leave = " --run-code" if ":" in model else ""
+    data = NEEDED[action]
+    print(f"wrote {target}; next: {data}pydiffgeo {action} {target}{leave}")

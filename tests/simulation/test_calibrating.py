@@ -253,7 +253,7 @@ def test_every_model_has_a_configuration_of_a_calibration(name: str, tmp_path: P
     """It names what is sought and seen as the model does; of observations there are none yet."""
     path = tmp_path / "start.toml"
     assert cli.main(["init", name, str(path), "--calibrate"]) == 0
-    with pytest.raises(DataError, match=r"observed.csv: cannot be read as CSV"):
+    with pytest.raises(DataError, match=r"observed.csv: there is no such file"):
         read_calibration(path)
 
 

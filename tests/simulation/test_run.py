@@ -215,3 +215,17 @@ def test_cells_have_values_of_their_own(tmp_path: Path) -> None:
     )
     with xr.open_dataset(result) as data:
         np.testing.assert_allclose(data.theta.values[-1], same.states["theta"][-1].numpy(), rtol=1e-12)
+
+
+def test_what_init_says_next_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_store.py").write_text("from pydiffgeo.models import LinearReservoir as Store\n")
+    assert cli.main(["init", "own_store:Store", "store.toml", "--run-code"]) == 0
+    _, said = capsys.readouterr().out.split("next: pydiffgeo ")
+    assert cli.main(said.split()) == 0
+    assert cli.main(["init", "LinearReservoir", "found.toml", "--calibrate"]) == 0
+    assert "next: observations in observed.csv, or another file, and pydiffgeo calibrate" in capsys.readouterr().out
+    assert cli.main(["calibrate", "found.toml"]) == 1
+    assert "observed.csv: there is no such file" in capsys.readouterr().err

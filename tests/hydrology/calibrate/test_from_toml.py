@@ -12,7 +12,7 @@ import xarray as xr
 from calibration import DAYS, TRUE, numbers, write_config
 
 from pydiffgeo import Status
-from pydiffgeo.calibration import multistart, site
+from pydiffgeo.calibration import multistart, resting
 from pydiffgeo.commands import cli
 from pydiffgeo.errors import DataError, SolverError
 from pydiffgeo.hydrology import calibrate_file as calibrate
@@ -211,7 +211,7 @@ def test_an_ensemble_of_one_is_the_best(folder):
 
 
 def test_a_failed_start_does_not_disturb_the_others(folder, undisturbed, monkeypatch):
-    monkeypatch.setattr(site, "solve", failing([1], site.solve))
+    monkeypatch.setattr(resting, "solve", failing([1], resting.solve))
     result = numbers(calibrate(write_config(folder, ONE, ("result.nc", "failed.nc")), progress=False))
     assert np.isinf(result["finalist_loss"][0, 1])
     for start in (0, 2):
@@ -220,7 +220,7 @@ def test_a_failed_start_does_not_disturb_the_others(folder, undisturbed, monkeyp
 
 def test_nothing_that_can_be_solved_is_an_error(folder, monkeypatch):
     config = write_config(folder, ONE, ("result.nc", "none.nc"))
-    monkeypatch.setattr(site, "solve", failing([0, 1, 2], site.solve))
+    monkeypatch.setattr(resting, "solve", failing([0, 1, 2], resting.solve))
     with pytest.raises(SolverError, match=r"site 01000001: no start could be .* Newton"):
         calibrate(config, resume=False, progress=False)
 
@@ -237,7 +237,7 @@ def test_nothing_that_can_be_solved_is_an_error(folder, monkeypatch):
     ],
 )
 def test_what_does_not_fit_the_data_is_named_before_anything_is_solved(folder, monkeypatch, old, new, message):
-    monkeypatch.setattr(site, "solve", None)
+    monkeypatch.setattr(resting, "solve", None)
     with pytest.raises(DataError, match=message):
         calibrate(write_config(folder, (old, new)), progress=False)
 

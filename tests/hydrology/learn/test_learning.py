@@ -176,7 +176,7 @@ def test_what_is_wrong_is_named(folder: Path, change: tuple[str, str], message: 
 def test_what_init_writes_is_read(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "learning.toml"
     assert main(["init", name, str(file), "--train"]) == 0
-    assert "next: pydiffgeo train" in capsys.readouterr().out
+    assert "next: basins in basins.csv, or from elsewhere, and pydiffgeo train" in capsys.readouterr().out
     settings = read_learning(file)
     assert (settings.training.steps, settings.network.seeds, settings.held_out) == (300, (0,), 2)
     # What is commented out is what it is by default.
