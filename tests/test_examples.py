@@ -259,3 +259,22 @@ def test_states_are_assimilated(usual_engine: str, tmp_path: Path) -> None:
         for result in results.values():
             assert not result.failures
             assert (result.analysis_sd[-1] < result.forecast_sd[0]).any()
+
+
+def test_what_two_flows_lack_is_found(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    example = load(ROOT / "examples" / "discovery.py")
+    found = example.main(
+        spin_up=1500,
+        steps=0,
+        output=tmp_path / "a.png",
+        samples=3,
+        wrongs={name: example.CHANNEL_ERRORS[name] for name in ("friction .37", "half the advection")},
+        channel=dg.testbeds.QuasiGeostrophicChannel(32, 64, 15.5, 22.5),
+    )
+    assert {f.flow for f in found} == {"line", "channel"}
+    assert all(f.holds for f in found if f.seen == "all points")
+    assert any(f.holds for f in found if f.flow == "channel" and f.seen == "random waves" and f.right)
+    # Nothing false is claimed of a model that lacks nothing.
+    assert not [f for f in found if not f.right and f.found.verdict == "found"]
+    assert (tmp_path / "a.png").stat().st_size > 10_000

@@ -8,7 +8,7 @@ print(dg.discover.discover(library, found, unit="m s-2"))
 
 from .discovery import Discovery, discover
 from .increments import Increments, increments, model_increments
-from .interpolation import Interpolated, Network, RadialBasis, RandomFeatures, held_out, interpolate
+from .interpolation import Interpolated, Interpolator, Network, RadialBasis, RandomFeatures, held_out, interpolate
 from .models import Candidate, library, with_terms
 from .terms import Term, products
 from .wiener import Smoothed, wiener
@@ -18,6 +18,7 @@ __all__ = [
     "Discovery",
     "Increments",
     "Interpolated",
+    "Interpolator",
     "Network",
     "RadialBasis",
     "RandomFeatures",

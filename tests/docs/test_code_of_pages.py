@@ -89,7 +89,27 @@ def test_discovery() -> None:
         source=lambda cell, forcing: {"storage": -cell.k * cell.storage},
     )
     storage = dg.solve(quadratic, times=times, rtol=1e-10, atol=1e-10).states["storage"]
-    space = run("discovery.md", dg=dg, model=linear, parameters={"k": 0.1}, storage=storage, times=times, forcing={})
+    points = torch.rand(60, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    at = torch.rand(9, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+    def wave(place: torch.Tensor) -> torch.Tensor:
+        return torch.sin(2 * torch.pi * place.sum(-1))
+
+    space = run(
+        "discovery.md",
+        dg=dg,
+        model=linear,
+        parameters={"k": 0.1},
+        storage=storage,
+        times=times,
+        forcing={},
+        points=points,
+        values=wave(points),
+        at=at,
+        periods=(1.0, 1.0),
+    )
+    assert (space["made"].fields - wave(at)).abs().max() < 0.05
+    assert max(space["told"]) < 0.2
     again = dg.solve(space["mended"], times=times, rtol=1e-10, atol=1e-10).states["storage"]
     assert (again - storage).abs().max() < 0.01
 
