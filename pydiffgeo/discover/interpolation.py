@@ -33,7 +33,7 @@ class Interpolator(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Interpolated:
-    """Interpolated fields.
+    """Fields that were interpolated from points.
 
     Attributes:
         fields: `(*fields, at)`. misfit: root mean square of what is left at the observed points, in standard deviations of
