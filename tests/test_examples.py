@@ -314,3 +314,22 @@ def test_a_pretrained_model_fills_gaps_forecasts_and_embeds(usual_engine: str, t
     assert found["7 d ahead"]["model"] < found["7 d ahead"]["persistence"]
     assert (tmp_path / "a.png").stat().st_size > 20_000
     assert dg.io.read_site_table(tmp_path / "a_embedding.csv").values.shape == (8, 2)
+
+
+def test_what_two_flows_lack_is_found(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    example = load(ROOT / "examples" / "discovery.py")
+    found = example.main(
+        spin_up=1500,
+        steps=0,
+        output=tmp_path / "a.png",
+        samples=3,
+        wrongs={name: example.CHANNEL_ERRORS[name] for name in ("friction .37", "half the advection")},
+        channel=dg.testbeds.QuasiGeostrophicChannel(32, 64, 15.5, 22.5),
+    )
+    assert {f.flow for f in found} == {"line", "channel"}
+    assert all(f.holds for f in found if f.seen == "all points")
+    assert any(f.holds for f in found if f.flow == "channel" and f.seen == "random waves" and f.right)
+    # Nothing false is claimed of a model that lacks nothing.
+    assert not [f for f in found if not f.right and f.found.verdict == "found"]
+    assert (tmp_path / "a.png").stat().st_size > 10_000

@@ -9,7 +9,7 @@ print(dg.discover.discover(library, found, unit="m s-2"))
 from .discovery import Discovery, discover
 from .formulas_of_networks import FreeForm, Regressor, Sampled, formula_of, free_form, sample_rate
 from .increments import Increments, increments, model_increments
-from .interpolation import Interpolated, Network, RadialBasis, RandomFeatures, held_out, interpolate
+from .interpolation import Interpolated, Interpolator, Network, RadialBasis, RandomFeatures, held_out, interpolate
 from .models import Candidate, library, with_terms
 from .refining import Refined, refine
 from .smoothed_records import record_increments, record_library
@@ -22,6 +22,7 @@ __all__ = [
     "FreeForm",
     "Increments",
     "Interpolated",
+    "Interpolator",
     "Network",
     "RadialBasis",
     "RandomFeatures",

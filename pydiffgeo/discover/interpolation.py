@@ -33,7 +33,7 @@ class Interpolator(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Interpolated:
-    """Interpolated fields.
+    """Fields that were interpolated from points.
 
     Attributes:
         fields: `(*fields, at)`. misfit: root mean square of what is left at the observed points, in standard deviations of
@@ -65,7 +65,7 @@ class RadialBasis:
         try:
             from scipy.interpolate import RBFInterpolator
         except ImportError as error:
-            raise MissingPackageError("radial functions need SciPy: pip install scipy") from error
+            raise MissingPackageError("radial functions need SciPy: pip install 'pydiffgeo[discover]'") from error
         p, v = points, values
         if periods is not None:
             # Images within ten spacings of the domain, whose lower corner is at the smallest coordinates.
@@ -130,7 +130,7 @@ class Network:
     learns the large scales first and the small ones never (Rahaman et al. 2019).
 
     Attributes:
-        features: wave numbers drawn; none leaves the coordinates, or with periods their cosines and sines.
+        features: wave numbers drawn; none leaves the coordinates, between -1 and 1, and no use is made of periods.
         scale: standard deviation of the wave numbers, in radians per length; a sixth of what the mean spacing of the points
             resolves if None. widths: of the layers. steps, rate: of Adam. refinements: steps of L-BFGS. seed: of all.
     """
@@ -153,9 +153,6 @@ class Network:
         if self.features:
             scale = self.scale or math.pi / spacing(points, periods) / 6
             k = wave_numbers(self.features, scale, points.shape[1], periods, self.seed)
-            seen, wanted = waves(points, k), waves(at, k)
-        elif periods is not None:
-            k = torch.diag(2 * math.pi / periods)
             seen, wanted = waves(points, k), waves(at, k)
         else:
             seen, wanted = (2 * (p - low) / (high - low) - 1 for p in (points, at))

@@ -180,6 +180,12 @@ def test_discovery() -> None:
     )
     storage = dg.solve(quadratic, times=times, rtol=1e-10, atol=1e-10).states["storage"]
     noise = 0.2 * torch.randn(20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    points = torch.rand(60, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    at = torch.rand(9, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+    def wave(place: torch.Tensor) -> torch.Tensor:
+        return torch.sin(2 * torch.pi * place.sum(-1))
+
     space = run(
         "discovery.md",
         dg=dg,
@@ -191,11 +197,17 @@ def test_discovery() -> None:
         noisy=storage[5::5, 0].detach() + noise,
         rate=lambda cell, forcing: torch.exp(cell.discharge(cell.storage / 30)),
         trainings=[{"discharge": outflow(storage, seed)} for seed in (0, 1)],
+        points=points,
+        values=wave(points),
+        at=at,
+        periods=(1.0, 1.0),
     )
     assert list(space["lacks"].terms) == ["S^2"]
     assert abs(space["refined"].values["c_1"] + 0.01) < 3 * space["refined"].errors["c_1"]
     assert space["formula"].verdict == "found", space["formula"]
     assert abs(space["formula"].terms["S^2"] - 0.01) < 5e-4
+    assert (space["made"].fields - wave(at)).abs().max() < 0.05
+    assert max(space["told"]) < 0.2
     again = dg.solve(space["mended"], times=times, rtol=1e-10, atol=1e-10).states["storage"]
     assert (again - storage).abs().max() < 0.01
 
