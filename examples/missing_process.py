@@ -153,7 +153,6 @@ def hbv(days: int, seed: int, process: str) -> Twin:
         of("lower", "mm", lambda c, f: c.lower_zone),
         of("lower^2", "mm2", lambda c, f: c.lower_zone**2),
         of("lower deficit", "mm", lambda c, f: c.lower_zone * deficit(c)),
-        of("deficit", "1", lambda c, f: deficit(c)),
         of("PET", "mm d-1", lambda c, f: f.potential_evapotranspiration),
         of("PET deficit", "mm d-1", lambda c, f: f.potential_evapotranspiration * deficit(c)),
         of("P", "mm d-1", lambda c, f: f.precipitation),
@@ -364,7 +363,8 @@ def draw(shown: dict[str, tuple[Twin, SmoothedRecord, dict[str, Discovery]]], ou
         made: Tensor = sum((c * terms[n] for n, c in found[state].terms.items()), torch.zeros_like(amiss))
         days = (np.arange(len(amiss)) + 0.5) * twin.width
         axis.plot(days, amiss.mean(1), "k.", ms=4, label="what was amiss")
-        said = " ".join(f"{c:+.3g} {n}" for n, c in found[state].terms.items())
+        said = " ".join(f"{c:+.3g} {n}" for n, c in [*found[state].terms.items()][:2])
+        said += " and more" if len(found[state].terms) > 2 else ""
         axis.plot(days, made.mean(1), "C1", label=said or "nothing found")
         axis.set_title(name, loc="left", fontsize=10)
         axis.set_ylabel("1/d" if state == "theta" else "mm/d")
