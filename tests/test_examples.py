@@ -274,12 +274,12 @@ def test_a_closure_of_turbulence_is_learned_from_a_spectrum(shared_data: Path, t
     if not data.is_file():
         pytest.skip(f"{data} is not there")
     found, scores = load(ROOT / "examples" / "turbulence_closure.py").main(
-        data, windows=15, members=2, until=4.0, spin_up=2.0, network_file=tmp_path / "n.pt", output=tmp_path / "a.png"
+        data, windows=12, members=2, until=2.4, spin_up=1.2, network_file=tmp_path / "n.pt", output=tmp_path / "a.png"
     )
     # From 0.25 and 0.17, not there yet.
     assert 0.15 < found["Leith"] < 0.24
     assert 0.05 < found["Smagorinsky"] < 0.16
-    assert scores["network, learned"].lasted == pytest.approx(4.0)
+    assert scores["network, learned"].lasted == pytest.approx(2.4)
     # Few steps, short runs: the pile at small scales is seen, and that it goes.
     small = {name: float(score.spectrum[14]) for name, score in scores.items()}
     assert small["no closure"] > 1.5 * small["Leith, learned"]

@@ -7,8 +7,8 @@ As published (Mojgani et al. 2023, arXiv 2312.00907): 16 agents on a lattice of 
 invariants of its point and gives c = C^3 between -0.125 and 0.125, which is spread to the grid between agents; all share the
 reward, 1 / |k (Z(k) - Z_wanted(k))|^2 of the enstrophy spectrum. Different: the learner is PPO of Stable-Baselines3, not
 V-RACER of Korali; values between agents are those of a periodic quadratic B-spline with the actions as its coefficients; the
-standard deviation of exploration begins at 0.25^3, as published, and the mean at Leith's constant of 0.17. The published
-budget was ten million steps; here it is that of the gradient way, `--steps`, counted per field, spin-up left out for both.
+standard deviation of exploration begins at 0.25^3, as published, and the mean at Leith's closure with C = `--first`. The
+published budget was ten million steps; here it is that of the gradient way, `--steps`, those of all fields together.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ EXAMPLE = example()
 
 
 CENTRES = torch.arange(SIDE) * (CELLS // SIDE) + CELLS // SIDE // 2
-FIRST, UNIT = 0.17**3, 0.25**3
+# Of actions: what they are counted from, and in, the published exploration.
+UNIT = 0.25**3
 
 
 def spline() -> Tensor:
@@ -84,20 +85,20 @@ class Spread:
         return (WEIGHTS @ self.actions @ WEIGHTS.T) * leith_scale(flow)
 
 
-def coefficients(actions: np.ndarray) -> Tensor:
-    """c of the agents, `(fields, 4, 4)`, of actions `(fields * 16, 1)` in units of the exploration, from that of Leith's 0.17."""
+def coefficients(actions: np.ndarray, first: float) -> Tensor:
+    """c of the agents, `(fields, 4, 4)`, of actions `(fields * 16, 1)` in units of the exploration, zero being C = `first`."""
     raw = torch.from_numpy(actions.astype(float)).reshape(-1, SIDE, SIDE)
-    return (FIRST + UNIT * raw).clamp(-BOUND, BOUND)
+    return (first**3 + UNIT * raw).clamp(-BOUND, BOUND)
 
 
 class Agents(VecEnv):
     """Fields of turbulence that are advanced together; each agent of each field is one environment of the library."""
 
-    def __init__(self, fields: Tensor, wanted: Tensor, horizon: int) -> None:
+    def __init__(self, fields: Tensor, wanted: Tensor, horizon: int, first: float) -> None:
         space = gymnasium.spaces.Box(-np.inf, np.inf, (6,), np.float32)
-        acts = gymnasium.spaces.Box((-BOUND - FIRST) / UNIT, (BOUND - FIRST) / UNIT, (1,), np.float32)
+        acts = gymnasium.spaces.Box((-BOUND - first**3) / UNIT, (BOUND - first**3) / UNIT, (1,), np.float32)
         super().__init__(len(fields) * SIDE**2, space, acts)
-        self.fields, self.wanted, self.horizon = fields, wanted, horizon
+        self.fields, self.wanted, self.horizon, self.first = fields, wanted, horizon, first
         self.w, self.age, self.steps, self.errors = fields, 0, 0, list[float]()
 
     def reset(self) -> np.ndarray:
@@ -112,7 +113,7 @@ class Agents(VecEnv):
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """Ten steps of the solver, and the reward of each field for all of its agents; after a horizon all begin again."""
         with torch.no_grad():
-            self.w = EXAMPLE.SYSTEM.advance(self.w, EXAMPLE.DT, EVERY, Spread(coefficients(self.actions)))
+            self.w = EXAMPLE.SYSTEM.advance(self.w, EXAMPLE.DT, EVERY, Spread(coefficients(self.actions, self.first)))
         self.age, self.steps = self.age + 1, self.steps + EVERY * len(self.fields)
         lost = not bool(torch.isfinite(self.w).all())
         flow = EXAMPLE.SYSTEM.flow(self.fields if lost else self.w)
@@ -152,22 +153,22 @@ class Agents(VecEnv):
 class Learned:
     """The mean of the policy as a closure; it acts every ten steps, as it was trained."""
 
-    def __init__(self, policy: Any) -> None:
-        self.policy, self.calls, self.held = policy, 0, torch.zeros(())
+    def __init__(self, policy: Any, first: float) -> None:
+        self.policy, self.first, self.calls, self.held = policy, first, 0, torch.zeros(())
 
     def __call__(self, flow: Flow) -> Tensor:
         """`(fields, cells, cells)`."""
         if self.calls % EVERY == 0:
-            self.held = coefficients(self.policy.predict(seen(flow), deterministic=True)[0])
+            self.held = coefficients(self.policy.predict(seen(flow), deterministic=True)[0], self.first)
         self.calls += 1
         return Spread(self.held)(flow)
 
 
-def main(data: Path, steps: int, members: int, until: float, seed: int) -> None:
-    """Trains, and prints the row of the table."""
+def main(data: Path, steps: int, members: int, until: float, seed: int, first: float) -> None:
+    """Trains, and prints the rows of the table: of the policy before and after."""
     torch.set_num_threads(1)
     fields, wanted = EXAMPLE.read(data)
-    agents, began = Agents(fields, wanted, horizon=200), time.process_time()
+    agents = Agents(fields, wanted, 200, first)
     # 40 decisions of 80 agents each to an update; networks as published, the rate of the library.
     learner = PPO(
         "MlpPolicy",
@@ -181,14 +182,17 @@ def main(data: Path, steps: int, members: int, until: float, seed: int) -> None:
         device="cpu",
         policy_kwargs={"net_arch": [128, 128], "activation_fn": torch.nn.Tanh, "log_std_init": 0.0},
     )
+    runs = {"members": members, "until": until, "spin_up": 20.0}
+    EXAMPLE.fresh_runs({f"agents from {first}, before": Learned(learner, first)}, wanted, **runs)
+    began = time.process_time()
     learner.learn(steps // (EVERY * len(fields)) * agents.num_envs)
     spent = time.process_time() - began
     parts = np.array_split(np.array(agents.errors), 5)
     print(f"{agents.steps} steps of the solver, {len(agents.errors) * agents.num_envs} experiences, {spent:.0f} s")
     print("squared distance of k Z(k) by fifths:", " ".join(f"{np.mean(part):.3g}" for part in parts))
-    acted = coefficients(learner.predict(seen(EXAMPLE.SYSTEM.flow(fields)), deterministic=True)[0])
+    acted = coefficients(learner.predict(seen(EXAMPLE.SYSTEM.flow(fields)), deterministic=True)[0], first)
     print(f"C of the policy's mean: {math.copysign(abs(float(acted.mean())) ** (1 / 3), float(acted.mean())):.3f}")
-    EXAMPLE.fresh_runs({"agents, learned": Learned(learner)}, wanted, members, until, spin_up=20.0)
+    EXAMPLE.fresh_runs({f"agents from {first}, learned": Learned(learner, first)}, wanted, **runs)
 
 
 if __name__ == "__main__":
@@ -198,5 +202,6 @@ if __name__ == "__main__":
     parser.add_argument("--members", type=int, default=4)
     parser.add_argument("--until", type=float, default=100.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=float, default=0.25, help="C of Leith's closure that actions of zero are")
     asked = parser.parse_args()
-    main(asked.data, asked.steps, asked.members, asked.until, asked.seed)
+    main(asked.data, asked.steps, asked.members, asked.until, asked.seed, asked.first)

@@ -25,7 +25,7 @@ def test_equal_actions_are_a_constant_and_each_acts_most_at_its_own_place() -> N
 def test_agents_of_a_field_see_their_points_and_share_the_reward() -> None:
     fields = agents.EXAMPLE.SYSTEM.start(2, seed=1)
     wanted = agents.EXAMPLE.SYSTEM.flow(fields).enstrophy_spectrum.mean(0)
-    world = agents.Agents(fields, wanted, horizon=2)
+    world = agents.Agents(fields, wanted, horizon=2, first=0.17)
     state = world.reset()
     assert state.shape == (32, 6)
     # The second invariant of the agent in row 1 and column 2 of the second field.
@@ -48,7 +48,7 @@ def test_agents_of_a_field_see_their_points_and_share_the_reward() -> None:
 
 def test_flows_that_are_lost_begin_again_unpaid() -> None:
     fields = agents.EXAMPLE.SYSTEM.start(1, seed=2)
-    world = agents.Agents(fields * 1e200, fields[0, 0, :16].abs(), horizon=9)
+    world = agents.Agents(fields * 1e200, fields[0, 0, :16].abs(), horizon=9, first=0.17)
     world.reset()
     _, rewards, over, infos = world.step(torch.zeros(16, 1).numpy())
     assert (rewards == 0).all()
