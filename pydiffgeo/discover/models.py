@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, UnknownNameError
-from ..model import Model, Parameter
+from ..model import IntegratedFlux, Model, Parameter
+from ..model.balance import quantities
 from .discovery import Discovery
 from .increments import Increments
 from .terms import Term, ratio
@@ -54,7 +55,8 @@ def with_terms(model: Model, state: str, discovery: Discovery, candidates: Seque
     """The model with the terms that were found in the balance of a state, their coefficients as parameters.
 
     A coefficient is named `c_` and the number of its term, after those that the model has already; it can be calibrated
-    through the solver like any other, from nothing to three times what was found.
+    through the solver like any other, from nothing to three times what was found. Where the model declares what adds to the
+    state, each term is a flux of its balance too, `added_` and the number.
 
     Raises:
         UnknownNameError: there is no such state, or a term is not among the candidates.
@@ -82,11 +84,20 @@ def with_terms(model: Model, state: str, discovery: Discovery, candidates: Seque
         )
         for name, (term, value) in zip(names, discovery.terms.items(), strict=True)
     )
+    # Where the model says what adds to the state, its balance is to count what was found too.
+    counted = next((q for q in quantities(model) if state in q.weights), None)
+    flows = [name.replace("c_", "added_") for name in names] if counted is not None else []
+    fluxes = tuple(
+        IntegratedFlux(flow, counted.unit, f"{term}, found from increments", +1)
+        for flow, term in zip(flows, discovery.terms, strict=False)
+        if counted is not None
+    )
     return replace(
         model,
         name=f"{model.name}With{len(made)}Terms",
         parameters=(*model.parameters, *made),
-        source=_Added(model.source, state, tuple(names), tuple(rates)),
+        fluxes=(*model.fluxes, *fluxes),
+        source=_Added(model.source, state, tuple(names), tuple(rates), tuple(flows)),
     )
 
 
@@ -98,10 +109,11 @@ class _Added:
     state: str
     names: tuple[str, ...]
     rates: tuple[Rate, ...]
+    flows: tuple[str, ...]
 
     def __call__(self, cell: SimpleNamespace, forcing: SimpleNamespace) -> dict[str, Tensor | float]:
         rates = dict(self.source(cell, forcing)) if self.source is not None else {}
-        for name, rate in zip(self.names, self.rates, strict=True):
-            term = getattr(cell, name) * rate(cell, forcing)
+        terms = [getattr(cell, name) * rate(cell, forcing) for name, rate in zip(self.names, self.rates, strict=True)]
+        for term in terms:
             rates[self.state] = rates[self.state] + term if self.state in rates else term
-        return rates
+        return rates | dict(zip(self.flows, terms, strict=False))

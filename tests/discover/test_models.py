@@ -75,6 +75,24 @@ def test_a_missing_recession_is_found_put_back_and_refined(record) -> None:
     assert float(refined) == pytest.approx(-4e-4, rel=1e-3)
 
 
+def test_what_is_put_back_is_part_of_the_balance() -> None:
+    drains = replace(
+        MODEL,
+        fluxes=(dg.IntegratedFlux("rainfall", "mm", "rain", +1), dg.IntegratedFlux("outflow", "mm", "outflow", -1)),
+        source=lambda cell, forcing: {
+            "storage": forcing.rain - 0.04 * cell.storage,
+            "rainfall": forcing.rain,
+            "outflow": 0.04 * cell.storage,
+        },
+    )
+    terms = {"S^2": -4e-4}
+    found = dg.discover.Discovery(terms, terms, terms, 1.0, terms, 1.0, (), 1.0, 0.0, 1.0, "none", "found", "by hand")
+    mended = dg.discover.with_terms(drains, "storage", found, CANDIDATES)
+    sol = dg.solve(mended, forcing={"rain": [3.0, 0.0, 8.0]}, times=range(4), rtol=1e-9, engine="sundials")
+    assert float(sol.balance) < 1e-10
+    assert sol.fluxes["added_1"].sum() < -1.0
+
+
 def test_a_model_that_lacks_nothing_is_left_alone(record) -> None:
     times, rain, storage = record
     each = dg.discover.model_increments(
