@@ -1,6 +1,7 @@
 """What a network over basins learns from their attributes, beside what it learns without: random ones, or those of others.
 
     python benchmarks/basins/controls.py DATA --output DIR [--model hbv] [--varying BETA K0] [--folds N] [--seeds 0 1 2]
+        [--euler]
 
 DATA is a folder with `camels_us_60.nc` and `camels_us_attributes_60.csv`. Networks are trained on four fifths of the basins
 with each kind of input, and scored in the others and in their own, in days that none has seen:
@@ -158,9 +159,13 @@ def main() -> None:
     parser.add_argument("--varying", nargs="+", default=[], help="parameters that follow the weather, such as BETA K0")
     parser.add_argument("--controls", nargs="+", choices=CONTROLS, default=[*CONTROLS])
     parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--euler", action="store_true", help="daily steps of implicit Euler in place of error control")
     add_training(parser)
     options = parser.parse_args()
     options.output.mkdir(exist_ok=True)
+    settings: dict[str, Any] = {"engine": options.engine, "rtol": 1e-3, "atol": 1e-3}
+    if options.euler:
+        settings = {"engine": options.engine, "solver": "implicit_euler", "step": 1.0}
     training = dg.nn.Training(
         steps=options.steps,
         batch=options.batch,
@@ -172,7 +177,7 @@ def main() -> None:
         noise=0.5,
         inner_steps=1 if options.varying else options.inner_steps,
         average=0.98,
-        settings={"engine": options.engine, "rtol": 1e-3, "atol": 1e-3},
+        settings=settings,
     )
     routing = {"routing": 2} if options.model == "hbv" else {}
     plan = Plan(options.model, routing, training, TRAIN, VALIDATION, tuple(options.varying), used=options.folds)

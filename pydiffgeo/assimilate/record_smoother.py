@@ -121,8 +121,9 @@ def smooth_record(
     record = IntervalBatch(problem)
     errors = dict(problem.model_error)
     sd = record.spreads(errors)
-    linear = record.linear(record.free_run())
     low, high = record.bounds()
+    # A free run may undershoot a bound by its tolerances.
+    linear = record.linear(np.clip(record.free_run(), low, high))
     count, converged = 0, False
     while count < steps:
         if fit_errors:
