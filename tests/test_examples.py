@@ -42,6 +42,17 @@ def test_many_basins_learns_for_basins_held_out(usual_engine: str, tmp_path: Pat
     assert 1 - found["after"] < 0.5 * (1 - found["before"])
 
 
+def test_a_network_is_carried_to_another_region(usual_engine: str, tmp_path: Path) -> None:
+    found = load(ROOT / "examples" / "adapted_region.py").main(
+        home=6, away=3, steps=40, few=8, engine=usual_engine, figure=str(tmp_path / "a.png")
+    )
+    plain = found["as it is"][1]
+    # Two years are worth something, whichever numbers they train, and low ranks are fewer.
+    assert all(score > plain for way, (_, score) in found.items() if way != "as it is")
+    assert found["LoRA"][0] < found["FLoRA"][0] < found["trained on"][0] == found["trained anew"][0]
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
 def test_hbv_is_found_again_with_its_unit_hydrograph(usual_engine: str) -> None:
     found = load(ROOT / "examples" / "hbv.py").main(days=365, steps=20, engine=usual_engine)
     assert max(found.values()) < 0.05
