@@ -94,7 +94,7 @@ def test_the_lowest_versions_are_those_asked_for():
     asked = dict(re.findall(r'"([a-z0-9]+)>=([0-9.]+)', (ROOT / "pyproject.toml").read_text()))
     lowest = dict(re.findall(r"^([a-z0-9]+)==([0-9.]+)$", (ROOT / "tests" / "lowest.txt").read_text(), re.MULTILINE))
     untested = {
-        *("torch", "tomli", "hatchling", "lightning", "mypy", "hypothesis", "ruff", "scipy", "diffrax"),
+        *("torch", "tomli", "hatchling", "pysr", "lightning", "mypy", "hypothesis", "ruff", "scipy", "diffrax"),
         *("torchdiffeq", "diffeqpy", "flopy", "distributed", "pyet"),
         *("gpytorch", "gstools", "scikit-learn", "pyro-ppl"),
         *("mkdocs", "mkdocstrings", "latex2mathml"),

@@ -93,7 +93,7 @@ def test_the_example_is_read(tmp_path):
         ('["01000001", "01000002"]', "[1000001]", r"\[data\] basins must be a list .* as text in quotes"),
         ('["01000001", "01000002"]', '["1", "1"]', r"\[data\] basins .* each once"),
         ('file = "basins.nc"', "", r"\[data\] file, camels, caravan or table must be given"),
-        ('file = "basins.nc"', 'file = "a"\ncamels = "b"', r"\[data\] .* must be given, one of the three"),
+        ('file = "basins.nc"', 'file = "a"\ncamels = "b"', r"\[data\] .* must be given, one of the four"),
         ('file = "basins.nc"', 'file = "a"\nproduct = "daymet"', r"\[data\] product does not apply to a NetCDF file"),
         ('file = "basins.nc"', 'camels = "a"\nlatitude = 4', r"\[data\] latitude does not apply to a CAMELS-US folder"),
         ('file = "basins.nc"', 'caravan = "a"\nproduct = "x"', r"\[data\] product does not apply to a Caravan folder"),
