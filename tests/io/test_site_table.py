@@ -27,7 +27,7 @@ def written(path: Path, kind: str) -> Path:
         xr.Dataset(
             {"a": ("site", VALUES[:, 0]), "b": ("site", VALUES[:, 1]), "names": ("site", ["x", "y", "z"])},
             coords={"site": list(SITES)},
-        ).to_netcdf(file)
+        ).to_netcdf(file, engine="h5netcdf")
     return file
 
 
@@ -45,7 +45,7 @@ def test_each_kind_of_file(kind: str, tmp_path: Path) -> None:
 def test_an_embedding_of_many_numbers(tmp_path: Path) -> None:
     values = np.arange(12.0).reshape(3, 4)
     xr.Dataset({"embedding": (("feature", "basin"), values.T)}, coords={"basin": list(SITES)}).to_netcdf(
-        tmp_path / "a.nc"
+        tmp_path / "a.nc", engine="h5netcdf"
     )
     np.savez(tmp_path / "a.npz", gauge_id=np.array(SITES), embedding=values)
     for name in ("a.nc", "a.npz"):
