@@ -235,7 +235,7 @@ def report(table: Mapping[str, Mapping[str, Scores]], best: Mapping[str, float],
 
 
 def main() -> None:
-    from learn import BOUNDS, GIVEN, INITIAL, read
+    from learn import BOUNDS, GIVEN, INITIAL, read, settings_of, training_of
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -255,22 +255,8 @@ def main() -> None:
     options.output.mkdir(exist_ok=True, parents=True)
     data = read(options.data, GIVEN)
     home, away = of_another_climate(data, options.by, 20)
-    settings: dg.nn.training.Keywords = {"engine": options.engine, "rtol": 1e-3, "atol": 1e-3}
-    if options.euler:
-        settings = {"engine": options.engine, "solver": "implicit_euler", "step": 1.0}
-    first = dg.nn.Training(
-        steps=options.base_steps,
-        batch=40,
-        window=options.window,
-        warmup=365,
-        learning_rate=0.02,
-        weight_decay=0.1,
-        measure="log",
-        noise=0.5,
-        inner_steps=options.inner_steps,
-        average=0.98,
-        settings=settings,
-    )
+    settings = settings_of(options.engine, options.euler)
+    first = training_of(options.base_steps, 40, options.window, options.inner_steps, settings)
     second = replace(first, steps=options.steps, batch=20, weight_decay=0.0, average=0.0, tuning=730)
     second = replace(second, check_every=options.steps)
     plan = Plan(

@@ -150,7 +150,7 @@ def report(table: Mapping[str, Any]) -> None:
 
 
 def main() -> None:
-    from learn import GIVEN, TRAIN, VALIDATION, add_training, read
+    from learn import GIVEN, TRAIN, VALIDATION, add_training, read, settings_of, training_of
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -163,21 +163,9 @@ def main() -> None:
     add_training(parser)
     options = parser.parse_args()
     options.output.mkdir(exist_ok=True)
-    settings: dict[str, Any] = {"engine": options.engine, "rtol": 1e-3, "atol": 1e-3}
-    if options.euler:
-        settings = {"engine": options.engine, "solver": "implicit_euler", "step": 1.0}
-    training = dg.nn.Training(
-        steps=options.steps,
-        batch=options.batch,
-        window=options.window,
-        warmup=365,
-        learning_rate=0.02,
-        weight_decay=0.1,
-        measure="log",
-        noise=0.5,
-        inner_steps=1 if options.varying else options.inner_steps,
-        average=0.98,
-        settings=settings,
+    settings = settings_of(options.engine, options.euler)
+    training = training_of(
+        options.steps, options.batch, options.window, 1 if options.varying else options.inner_steps, settings
     )
     routing = {"routing": 2} if options.model == "hbv" else {}
     plan = Plan(options.model, routing, training, TRAIN, VALIDATION, tuple(options.varying), used=options.folds)

@@ -96,7 +96,7 @@ def report(table: Mapping[str, Mapping[str, Scores]]) -> None:
 
 
 def main() -> None:
-    from learn import BOUNDS, GIVEN, INITIAL, TRAIN, VALIDATION, read
+    from learn import BOUNDS, GIVEN, INITIAL, TRAIN, VALIDATION, read, settings_of, training_of
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -115,22 +115,8 @@ def main() -> None:
     torch.set_num_threads(1)
     data = read(options.data, GIVEN)
     kept, _ = dg.nn.held_out(data.names, 20)
-    settings: dg.nn.training.Keywords = {"engine": options.engine, "rtol": 1e-3, "atol": 1e-3}
-    if options.euler:
-        settings = {"engine": options.engine, "solver": "implicit_euler", "step": 1.0}
-    training = dg.nn.Training(
-        steps=options.steps,
-        batch=40,
-        window=options.window,
-        warmup=365,
-        learning_rate=0.02,
-        weight_decay=0.1,
-        measure="log",
-        noise=0.5,
-        inner_steps=options.inner_steps,
-        average=0.98,
-        settings=settings,
-    )
+    settings = settings_of(options.engine, options.euler)
+    training = training_of(options.steps, 40, options.window, options.inner_steps, settings)
     plan = Plan(GIVEN, start_of(options.data, kept), BOUNDS, INITIAL, training, training, TRAIN, TRAIN, VALIDATION)
     models = {s: dg.series.SeriesModel.load(options.models / f"mixed_{s}.npz") for s in options.seeds}
     study(data, plan, models, kept, options.kinds, options.size, options.output)

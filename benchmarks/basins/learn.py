@@ -15,6 +15,7 @@ import argparse
 import csv
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,20 +134,8 @@ def trained(
         start=start,
         seed=seed,
     )
-    training = dg.nn.Training(
-        steps=options.steps,
-        batch=options.batch,
-        window=options.window,
-        warmup=WARMUP,
-        learning_rate=options.rate,
-        weight_decay=0.1,
-        measure="log",
-        noise=options.noise,
-        inner_steps=options.inner_steps,
-        average=0.98,
-        seed=seed,
-        settings=options.settings,
-    )
+    usual = training_of(options.steps, options.batch, options.window, options.inner_steps, options.settings)
+    training = replace(usual, learning_rate=options.rate, noise=options.noise, seed=seed)
     seen = dg.nn.train(
         network, data.take(kept).between(*TRAIN), training, checkpoint=file.with_suffix(".checkpoint.npz")
     )
@@ -155,6 +144,31 @@ def trained(
     )
     network.save(file)
     return network
+
+
+def settings_of(engine: str, euler: bool = False) -> dg.nn.training.Keywords:
+    """How basins are solved: with error control, or in daily steps of implicit Euler."""
+    way: dg.nn.training.Keywords = {"solver": "implicit_euler", "step": 1.0} if euler else {"rtol": 1e-3, "atol": 1e-3}
+    return {"engine": engine, **way}
+
+
+def training_of(
+    steps: int, batch: int, window: int, inner_steps: int, settings: dg.nn.training.Keywords
+) -> dg.nn.Training:
+    """What networks over basins are trained with here, whatever they are given."""
+    return dg.nn.Training(
+        steps=steps,
+        batch=batch,
+        window=window,
+        warmup=WARMUP,
+        learning_rate=0.02,
+        weight_decay=0.1,
+        measure="log",
+        noise=0.5,
+        inner_steps=inner_steps,
+        average=0.98,
+        settings=settings,
+    )
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
@@ -178,7 +192,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=0.5)
     options = parser.parse_args()
     options.output.mkdir(exist_ok=True)
-    options.settings = {"engine": options.engine, "rtol": 1e-3, "atol": 1e-3}
+    options.settings = settings_of(options.engine)
 
     everything, given = read(options.data), read(options.data, GIVEN)
     found, alone, several = calibrated(options.calibrated)
