@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import os
 import sys
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, overload
 
@@ -51,6 +52,25 @@ def read_toml(path: Path, overrides: Sequence[str] = ()) -> tuple[str, dict[str,
             at[last] = value.strip()
         text += f"\n# set on the command line: {override}"
     return text, tables
+
+
+def check_tables(path: Path, tables: Mapping[str, object], known: Sequence[str], needed: Sequence[str]) -> None:
+    """Raises `DataError` where a table is unknown, or one that is needed is missing."""
+    for name in tables:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean [{close[0]}]? " if close else ""
+            raise DataError(f"{path}: [{name}] is unknown; {hint}known are {', '.join(known)}")
+    for name in needed:
+        if name not in tables:
+            raise DataError(f"{path}: [{name}] is missing")
+
+
+def check_output(path: Path, output: Path) -> None:
+    """Raises `DataError` where the result of a configuration cannot be written."""
+    folder = output.parent  # a name that no file can have is no folder, and no error
+    if not os.path.isdir(folder) or os.path.isdir(output) or not os.access(folder, os.W_OK):
+        raise DataError(f"{path}: [output] file: {output} cannot be written")
 
 
 def table_at(tables: dict[str, object], way: Sequence[str], ahead: str, behind: str) -> dict[str, object]:

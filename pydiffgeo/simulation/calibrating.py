@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from ..errors import DataError, PydiffgeoError, SolverError
 from ..io import write_dataset, write_whole
 from ..io.geometry import with_labels
 from ..scheduling import Scheduler
+from ..toml_table import check_output
 from .site_files import Calibration, compiled_no_more, read_calibration, site_by_name, site_of
 
 
@@ -51,9 +51,7 @@ def calibrate_model(
         KeyboardInterrupt: after the checkpoint is written; the message says how to go on.
     """
     asked = read_calibration(path, overrides=overrides, code=code)
-    folder = asked.output.parent
-    if not os.path.isdir(folder) or os.path.isdir(asked.output) or not os.access(folder, os.W_OK):
-        raise DataError(f"{asked.path}: [output] file: {asked.output} cannot be written")
+    check_output(asked.path, asked.output)
     notes = Progress(progress, 0.0, None)
     for name, why in asked.failures.items():
         notes.say(f"site {name} failed: {why}")

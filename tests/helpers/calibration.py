@@ -91,9 +91,8 @@ def write_basins(folder: Path) -> Path:
     return path
 
 
-def write_config(folder: Path, *changes: tuple[str, str], name: str = "config.toml") -> Path:
-    """The configuration with some of its text replaced."""
-    text = CONFIG
+def write_config(folder: Path, *changes: tuple[str, str], name: str = "config.toml", text: str = CONFIG) -> Path:
+    """A configuration with some of its text replaced."""
     for old, new in changes:
         assert old in text, old
         text = text.replace(old, new)

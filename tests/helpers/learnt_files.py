@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from calibration import write_config
 from learning import make_sites
 
 CONFIG = """
@@ -67,10 +68,4 @@ def write_files(folder: Path) -> None:
 
 def write_learning(folder: Path, *changes: tuple[str, str], name: str = "learning.toml") -> Path:
     """The configuration with some of its text replaced."""
-    text = CONFIG
-    for old, new in changes:
-        assert old in text, old
-        text = text.replace(old, new)
-    path = folder / name
-    path.write_text(text)
-    return path
+    return write_config(folder, *changes, name=name, text=CONFIG)

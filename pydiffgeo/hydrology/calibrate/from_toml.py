@@ -19,6 +19,7 @@ from ...calibration.result import CalibrationResult
 from ...errors import DataError, InputError, PydiffgeoError, SolverError, UnknownSiteError
 from ...scheduling import Scheduler, connected, each
 from ...solve import Solution
+from ...toml_table import check_output
 from .basins import Basin, prepare
 from .result_file import summary, write_result
 from .settings import Settings, read_settings
@@ -61,8 +62,7 @@ def calibrate_file(
     settings = read_settings(config_path, overrides, code=code)
     if not os.path.isdir(settings.output.parent):  # a name that no file can have is no folder, and no error
         raise DataError(f"{settings.path}: [output] file: there is no folder {settings.output.parent}")
-    if os.path.isdir(settings.output) or not os.access(settings.output.parent, os.W_OK):
-        raise DataError(f"{settings.path}: [output] file: {settings.output} cannot be written")
+    check_output(settings.path, settings.output)
     basins, failures = _prepare(settings)
     notes = Progress(progress, 0.0, None)
     for name, why in failures.items():

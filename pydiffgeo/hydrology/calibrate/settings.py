@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from ...toml_table import (
     as_table,
     as_text,
     as_within,
+    check_tables,
     read_toml,
     take_engine,
 )
@@ -109,14 +109,7 @@ def read_settings(path: str | Path, overrides: Sequence[str] = (), *, code: bool
     path = Path(path)
     text, tables = read_toml(path, overrides)
     sections = ("data", "periods", "model", "solve", "optimiser", "output")
-    for name in tables:
-        if name not in sections:
-            close = difflib.get_close_matches(name, sections, n=1)
-            hint = f"did you mean [{close[0]}]? " if close else ""
-            raise DataError(f"{path}: [{name}] is unknown; {hint}known are {', '.join(sections)}")
-    for name in ("data", "periods", "output"):
-        if name not in tables:
-            raise DataError(f"{path}: [{name}] is missing")
+    check_tables(path, tables, sections, ("data", "periods", "output"))
 
     def table(name: str) -> Table:
         return Table(path, name, tables.get(name, {}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -22,6 +21,7 @@ from ...toml_table import (
     as_one_of,
     as_table,
     as_text,
+    check_tables,
     read_toml,
 )
 from ..calibrate.settings import ModelSettings, SolveSettings, take_model, take_solve
@@ -89,14 +89,7 @@ def read_learning(path: str | Path, *, overrides: Sequence[str] = (), code: bool
     """
     path = Path(path)
     text, tables = read_toml(path, overrides)
-    for name in tables:
-        if name not in TABLES:
-            close = difflib.get_close_matches(name, TABLES, n=1)
-            hint = f"did you mean [{close[0]}]? " if close else ""
-            raise DataError(f"{path}: [{name}] is unknown; {hint}known are {', '.join(TABLES)}")
-    for name in ("data", "periods", "network", "output"):
-        if name not in tables:
-            raise DataError(f"{path}: [{name}] is missing")
+    check_tables(path, tables, TABLES, ("data", "periods", "network", "output"))
 
     def table(name: str) -> Table:
         return Table(path, name, tables.get(name, {}))

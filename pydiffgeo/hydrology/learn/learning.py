@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from ...nn.sites import SiteData
 from ...nn.splits import held_out
 from ...nn.train import train
 from ...nn.training import TrainingHistory
+from ...toml_table import check_output
 from ..data.attributes import read_tables
 from ..data.basins_as_sites import site_data
 from ..data.data_source import open_data
@@ -70,8 +70,7 @@ def train_file(
     """
     settings = read_learning(path, overrides=overrides, code=code)
     output = settings.output
-    if not os.path.isdir(output.parent) or os.path.isdir(output) or not os.access(output.parent, os.W_OK):
-        raise DataError(f"{settings.path}: [output] file: {output} cannot be written")
+    check_output(settings.path, output)
     checkpoints = [_beside(output, f"training_{seed}.npz") for seed in settings.network.seeds]
     found = train_networks(settings, checkpoints=checkpoints, resume=resume, progress=progress, callback=callback)
     for seed, network in zip(settings.network.seeds, found.networks, strict=True):
