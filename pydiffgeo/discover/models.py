@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import InputError, UnknownNameError
 from ..model import IntegratedFlux, Model, Parameter
-from ..model.balance import quantities
+from ..model.balance import quantity_of
 from .discovery import Discovery
 from .increments import Increments
 from .terms import Term, ratio
@@ -85,25 +85,24 @@ def with_terms(model: Model, state: str, discovery: Discovery, candidates: Seque
         for name, (term, value) in zip(names, discovery.terms.items(), strict=True)
     )
     # Where the model says what adds to the state, its balance is to count what was found too.
-    counted = next((q for q in quantities(model) if state in q.weights), None)
-    flows = [name.replace("c_", "added_") for name in names] if counted is not None else []
-    fluxes = tuple(
-        IntegratedFlux(flow, counted.unit, f"{term}, found from increments", +1)
-        for flow, term in zip(flows, discovery.terms, strict=False)
-        if counted is not None
-    )
+    stored, fluxes = quantity_of(model, state), tuple[IntegratedFlux, ...]()
+    if stored is not None:
+        fluxes = tuple(
+            IntegratedFlux(name.replace("c_", "added_"), stored.unit, f"{term}, found from increments", +1)
+            for name, term in zip(names, discovery.terms, strict=True)
+        )
     return replace(
         model,
         name=f"{model.name}With{len(made)}Terms",
         parameters=(*model.parameters, *made),
         fluxes=(*model.fluxes, *fluxes),
-        source=_Added(model.source, state, tuple(names), tuple(rates), tuple(flows)),
+        source=_Added(model.source, state, tuple(names), tuple(rates), tuple(f.name for f in fluxes)),
     )
 
 
 @dataclass(frozen=True)
 class _Added:
-    """A source with more terms in the balance of one state."""
+    """A source with more terms in the balance of one state; `flows` are their names as fluxes, none where they are none."""
 
     source: Callable[[SimpleNamespace, SimpleNamespace], Mapping[str, Tensor | float]] | None
     state: str

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..checks import shown
 from ..errors import InputError, ShapeError, UnknownNameError
 from ..model import IntegratedFlux, Model
-from ..model.balance import quantities
+from ..model.balance import quantity_of
 from ..solution import Solution
 from ..steady import SteadySolution
 
@@ -118,7 +118,8 @@ def _zones(model: Model, zones: ArrayLike | None) -> tuple[int, Tensor | None]:
 def _terms(model: Model, state: str) -> Iterator[tuple[IntegratedFlux, str]]:
     """Fluxes that add to a state or take from it, and what they are called: by the boundary, where they have one."""
     end, others = f"_{state}", [f"_{s.name}" for s in model.states if s.name != state]
-    (stored,) = (q for q in quantities(model) if state in q.weights)
+    stored = quantity_of(model, state)
+    assert stored is not None  # aquifers declare the balance of all that they store
     last = [*stored.weights][-1] == state
     for flux in stored.fluxes:
         if flux.name.endswith(end):

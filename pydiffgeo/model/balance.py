@@ -81,9 +81,15 @@ def quantities(model: Model) -> tuple[Quantity, ...]:
 
 def carries(link: Link, model: Model, state: str) -> bool:
     """Whether a state of a region belongs to the balance of what a link carries; there may be one balance only."""
-    declared = quantities(model)
-    unit = unit_of(model, link)
-    return len(declared) < 2 or any(state in q.weights for q in declared if q.unit == unit)
+    if len(units_of(model)) < 2:
+        return True
+    stored = quantity_of(model, state)
+    return stored is not None and stored.unit == unit_of(model, link)
+
+
+def quantity_of(model: Model, state: str) -> Quantity | None:
+    """The quantity in whose declared balance a state is, if it is in one."""
+    return next((q for q in quantities(model) if state in q.weights), None)
 
 
 def _of_regions(model: CoupledModel) -> tuple[Quantity, ...]:
