@@ -172,30 +172,17 @@ def test_code_of_the_guide_to_basin_models_runs(tmp_path: Path, monkeypatch: pyt
 
 
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)  # where its result is written
+    monkeypatch.chdir(tmp_path)  # where its network is written
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 16
+    assert len(blocks) == 4
     space: dict = {}
     for block in blocks:
-        # All but the lines that open a reader's own files.
-        block = re.sub(
-            r"^(data = dg\.hydrology\.open_|data\[|sites = |dg\.nn\.train\().*$", "", block, flags=re.MULTILINE
-        )
+        # All but the lines that read a reader's own files.
+        block = re.sub(r"^(sites = |dg\.nn\.train\().*$", "", block, flags=re.MULTILINE)
         exec(block.replace("times=range(4),\n", 'times=range(4), engine="sundials",\n'), space)
     assert torch.isfinite(space["K_s"].grad).all()
     assert space["sol"].stats["engine"] == "sundials"
-    assert abs(space["rest"].fluxes["drainage"].item() - 0.007) < 1e-9
-    assert torch.isfinite(space["loss"])
-    assert 0.01 < space["found"].values("plot")["K_s"] < 1.0
-    assert space["report"].ok, space["report"]
     assert (tmp_path / "network.npz").exists()
-    assert space["curvature"] > 0
-    assert space["product"].error < 1e-3 * abs(space["product"].value)
-    assert dg.io.read_dataset(tmp_path / "result.nc").attrs["engine"] == "sundials"
-    unit = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
-    sol = dg.solve(space["cascade"], times=[0.0, 100.0], initial={"storage": unit}, engine="sundials")
-    # All of the water leaves in the end.
-    assert abs(sol.fluxes["discharge"].item() - 1) < 1e-6
 
 
 def test_code_of_models_runs() -> None:
