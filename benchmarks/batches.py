@@ -1,10 +1,11 @@
 """Batches of small basins: loss and gradient of all members in lockstep, and one after the other.
 
-    python benchmarks/batches.py [--members 60] [--years 2] [--rtol 1e-3] [--data ../data]
+    python benchmarks/batches.py [--members 60] [--years 2] [--rtol 1e-3] [--euler] [--jacobians] [--data ../data]
 
 Each member has parameters and weather of its own: EXP-HYDRO, and an HBV with snow, soil and two stores written as a
 user would, with fourteen parameters. Weather is synthetic, from a seed, or that of CAMELS-US where `--data` names a folder with
-`camels_us_60.nc`. Prints processor seconds (the least of the rounds, both ways in turns), the ratio of the two, steps, and the
+`camels_us_60.nc`. With `--euler` steps are those of implicit Euler, of a day each; with `--jacobians` the runoff of all days
+is differentiated to all parameters instead of a loss. Prints processor seconds (the least of the rounds, both ways in turns), the ratio of the two, steps, and the
 peak of memory above that of the engine once it has started. One thread: set JULIA_NUM_THREADS for more.
 """
 
@@ -14,6 +15,7 @@ import argparse
 import resource
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,17 +92,33 @@ def weather(members: int, days: int, data: Path | None) -> dict[str, torch.Tenso
     return {k: torch.tensor(v) for k, v in series.items()}
 
 
-def gradient(model: dg.Model, x: torch.Tensor, forcing: dict[str, torch.Tensor], rtol: float) -> dg.Solution:
-    """Solves for parameters `x` `(members, parameters)`, and takes a loss of the runoff back to them."""
-    solution = dg.solve(
+def solved(model: dg.Model, x: torch.Tensor, forcing: dict[str, torch.Tensor], how: dict[str, Any]) -> dg.Solution:
+    """Solves for parameters `x` `(members, parameters)`."""
+    return dg.solve(
         model,
         {p.name: x[:, i : i + 1] for i, p in enumerate(model.parameters)},
         forcing=forcing,
         times=range(forcing["temperature"].shape[1] + 1),
         engine="julia",
-        rtol=rtol,
-        atol=rtol,
+        throw=False,
+        **how,
     )
+
+
+def differentiated(
+    model: dg.Model, x: torch.Tensor, forcing: dict[str, torch.Tensor], how: dict[str, Any], jacobians: bool
+) -> dg.Solution:
+    """The solution, after a loss of its runoff was taken back to the parameters, or its Jacobians were computed."""
+    if jacobians:
+        found: list[dg.Solution] = []
+
+        def runoff(x: torch.Tensor) -> torch.Tensor:
+            found.append(solved(model, x, forcing, how))
+            return found[-1].fluxes["runoff"]
+
+        dg.jacobian(runoff, x.detach(), mode="forward")
+        return found[-1]
+    solution = solved(model, x, forcing, how)
     torch.autograd.grad(solution.fluxes["runoff"].square().mean(), x)
     return solution
 
@@ -118,6 +136,11 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=60)
     parser.add_argument("--years", type=float, default=2.0)
     parser.add_argument("--rtol", type=float, default=1e-3)
+    parser.add_argument("--euler", action="store_true", help="steps of implicit Euler, of a day each")
+    parser.add_argument(
+        "--jacobians", action="store_true", help="of the runoff to all parameters, in the place of a gradient"
+    )
+    parser.add_argument("--models", nargs="+", default=["exphydro", "hbv"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--data", type=Path, help="folder with camels_us_60.nc")
     given = parser.parse_args()
@@ -128,9 +151,15 @@ def main() -> None:
     random = np.random.default_rng(0)
     in_julia(lambda package: None)
     started = peak()
-    print(f"{given.members} members, {days} days, rtol {given.rtol:g}; engine started with {started:.0f} MB")
+    how: dict[str, Any] = {"rtol": given.rtol, "atol": given.rtol}
+    if given.euler:
+        how = {"solver": "implicit_euler", "step": 1.0}
+    what = "Jacobians" if given.jacobians else "gradients"
+    print(f"{what} of {given.members} members, {days} days, {how}; engine started with {started:.0f} MB")
     print(f"{'model':10}{'lockstep s':>12}{'in turn s':>11}{'ratio':>7}{'steps':>10}{'first s':>9}{'peak MB':>9}")
     for name, model in (("exphydro", dg.models.ExpHydro()), ("hbv", hbv())):
+        if name not in given.models:
+            continue
         x = torch.tensor(
             [[p.default * (1 + 0.1 * random.uniform(-1, 1)) for p in model.parameters] for _ in range(given.members)]
         ).requires_grad_()
@@ -141,7 +170,7 @@ def main() -> None:
             for on in (True, False):
                 lockstep(on)
                 begun = time.process_time()
-                solution = gradient(model, x, forcing, given.rtol)
+                solution = differentiated(model, x, forcing, how, given.jacobians)
                 seconds = time.process_time() - begun
                 if number == 0 and on:
                     first, above, steps = seconds, peak() - started, sum(solution.stats["steps"] or [])
