@@ -64,6 +64,8 @@ struct Moves
     columns::Vector{Int}
     second!::Lazy{Three{Lanes}}
     bent::Vector{Int}
+
+    Moves(first, columns, second, bent) = new(Lazy{Three{Lanes}}(first), columns, Lazy{Three{Lanes}}(second), bent)
 end
 
 """

@@ -13,7 +13,7 @@ function add_moves(m::Model, text::String, whole::Vector{Int}, numbers::Vector{F
     lock(m.lock) do
         isempty(m.moves) || return
         for (first, columns, second, bent) in next_value!(Reader(text, whole, numbers, 0, 0, 0))
-            push!(m.moves, Moves(Lazy{Three{Lanes}}(first), integers(columns, :), Lazy{Three{Lanes}}(second), integers(bent, :)))
+            push!(m.moves, Moves(first, integers(columns, :), second, integers(bent, :)))
         end
     end
     return nothing
