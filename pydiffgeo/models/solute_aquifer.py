@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from typing import Literal, TypedDict
@@ -58,6 +59,17 @@ class FlowChoices(TypedDict, total=False):
     pinched: ArrayLike | None
     face_flows: bool
     units: Units
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CarryingModel(Model):
+    """A model of water and what it carries, which does not act on it.
+
+    Attributes:
+        water: the model of the water alone.
+    """
+
+    water: Model | None = None
 
 
 @remembered
@@ -206,7 +218,7 @@ def SoluteAquifer(
     leaving = [b for b in boundaries if not isinstance(b, Evapotranspiration)]
     found = dict(zip((b.name for b in boundaries), boundaries, strict=True))
     sums = tuple(Reduction(f"sum_{d}", of=f"part_{d}", sides="both") for d in directions if crossed)
-    return Model(
+    return CarryingModel(
         name="SoluteAquifer",
         graph=graph,
         states=(*water.states, *(State(n, f"kg {length}-2", "solute per plan area", default=0.0) for n in names)),
@@ -241,6 +253,7 @@ def SoluteAquifer(
         initial=initial,
         initial_names=(*water.initial_names, *(f"concentration{end}" for end in ends)),
         time_unit=time,
+        water=water,
         reference=f"{water.reference}; solutes: Zheng and Wang 1999, SERDP-99-1",
     )
 
