@@ -67,6 +67,7 @@ class SoluteChoices(PlainChoices, total=False):
 
     sorption: str
     decay: str
+    dispersion: str
     species: Sequence[str]
 
 
