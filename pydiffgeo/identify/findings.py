@@ -29,6 +29,8 @@ Variables = dict[str, tuple[tuple[str, ...], NDArray, dict[str, str]]]
 THIRD = math.log(3)
 # Growth of errors, and a fifth of the correlation, that is not worth a sentence.
 NEGLIGIBLE = 0.02
+# Intervals of fewer members that count alike say little.
+FEW = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +105,11 @@ class Findings:
             found.append(f"{numbers['diverged']:.0f} trajectories diverged: intervals may be too narrow.")
         if numbers.get("failed", 0.0):
             found.append(f"{numbers['failed']:.0f} members of the ensemble could not be fitted.")
+        if numbers.get("effective_members", FEW) < FEW:
+            found.append(
+                f"Few members of the ensemble carry most of the weight, as much as {numbers['effective_members']:.0f} alike ones "
+                "would: take more of them, or sample."
+            )
         return tuple(found)
 
     def table(self) -> str:
