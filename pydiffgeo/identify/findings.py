@@ -159,9 +159,10 @@ def in_words(found: Findings) -> str:
     """By which the intervals were found."""
     posterior = found.posterior
     count = 0 if posterior.draws is None else len(posterior.draws)
+    kind = "fits" if posterior.weights is None else "weighted fits"
     kinds = {
         "laplace": "from the model linearised at the most probable values (Laplace's approximation)",
-        "rml": f"from {count} fits to data with other errors (randomised maximum likelihood)",
+        "rml": f"from {count} {kind} to data with other errors (randomised maximum likelihood)",
         "sampling": f"from {count} draws of the posterior (No-U-Turn sampler)",
     }
     return f"{100 * found.level:g} % intervals {kinds[posterior.method]}"
