@@ -107,8 +107,8 @@ class Findings:
             found.append(f"{numbers['failed']:.0f} members of the ensemble could not be fitted.")
         if numbers.get("effective_members", FEW) < FEW:
             found.append(
-                f"Few members of the ensemble carry most of the weight, as much as {numbers['effective_members']:.0f} alike ones "
-                "would: take more of them, or sample."
+                f"The ensemble counts as {numbers['effective_members']:.0f} members of equal weight: take more of them, or sample, "
+                "before trusting its intervals."
             )
         return tuple(found)
 

@@ -9,7 +9,8 @@ import torch
 import pydiffgeo as dg
 from pydiffgeo.calibration import Prior
 from pydiffgeo.errors import InputError
-from pydiffgeo.identify import at_mode, of_function, randomised_maximum_likelihood
+from pydiffgeo.identify import at_mode, of_function, randomised_maximum_likelihood, tell
+from pydiffgeo.identify.findings import in_words
 from pydiffgeo.identify.posterior import Posterior, effective, quantiles
 from pydiffgeo.identify.weighted_members import prior_scores
 from pydiffgeo.transforms import Transforms, bounded
@@ -104,6 +105,13 @@ def test_weights_count_as_often_as_draws_would() -> None:
     drawn = posterior.draw(400)
     assert set(drawn[:, 0]) == {1.0, 2.0}
     assert (drawn == 2.0).mean() == pytest.approx(0.75, abs=0.07)
+
+
+def test_too_few_members_are_said_to_be_too_few() -> None:
+    few, many = (tell(valley(), "rml", draws=count) for count in (12, 60))
+    assert any(s.startswith("The ensemble counts as") and "take more of them" in s for s in few.sentences)
+    assert not any(s.startswith("The ensemble counts as") for s in many.sentences)
+    assert "from 60 weighted fits" in in_words(many)
 
 
 def test_without_any_knowledge_of_a_direction_there_is_no_ensemble() -> None:
