@@ -131,7 +131,9 @@ def summary(rows: Sequence[dict[str, float | str | list[float]]], wanted: Tensor
         )
     for name in ("Leith", "Smagorinsky", "dynamic Smagorinsky"):
         apart = each["network"] - each[name]
-        print(f"network less {name}: {apart.mean():+.3f} +- {apart.std(ddof=1) / math.sqrt(len(apart)):.3f} (standard error)")
+        print(
+            f"network less {name}: {apart.mean():+.3f} +- {apart.std(ddof=1) / math.sqrt(len(apart)):.3f} (standard error)"
+        )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import Array
+from ..arrays import Array, Mask
 from ..errors import InputError, SolverError
 from ..jacobian import jacobian
 from ..observe import SAME, Observation
@@ -148,7 +148,7 @@ class IntervalBatch:
         within = {s.name: problem.bounds.get(s.name, (s.low, s.high)) for s in problem.model.states}
         return tuple(row_of(problem, {n: w[i] for n, w in within.items()}) for i in (0, 1))  # type: ignore[return-value]
 
-    def posterior(self, linear: LinearRecord, sd: Array, held: Array, draws: int, seed: int) -> Array:
+    def posterior(self, linear: LinearRecord, sd: Array, held: Mask, draws: int, seed: int) -> Array:
         """Standard deviations of the states, from draws of the linear record; none of those that a bound holds."""
         random, factor, total = np.random.default_rng(seed), linear.factor(sd, held), np.zeros(linear.at.shape)
         for _ in range(draws):

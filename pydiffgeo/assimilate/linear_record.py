@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, Mask
 from ..errors import MissingPackageError
 
 # Sets of bounds that are tried for one step.
@@ -89,7 +89,7 @@ class LinearRecord:
         defects, values, fluxes = self.applied(step)
         return self.downhill(sd) - self.transposed(step[0] / self.start_sd**2, defects / sd**2, values, fluxes)
 
-    def bounded_step(self, sd: Array, low: Array, high: Array) -> tuple[Array, Array, float]:
+    def bounded_step(self, sd: Array, low: Array, high: Array) -> tuple[Array, Mask, float]:
         """The step to the least cost within bounds `(n,)`, by active sets (Hintermueller, Ito and Kunisch 2002, SIAM J. Optim. 13).
 
         Returns:
@@ -111,7 +111,7 @@ class LinearRecord:
         step = np.clip(step, lowest, highest)
         return step, under | over, float((step * (self.downhill(sd) + self.pulled(step, sd))).sum())
 
-    def factor(self, sd: Array, held: Array | None = None) -> Factor:
+    def factor(self, sd: Array, held: Mask | None = None) -> Factor:
         """The factor of the matrix of the normal equations, for defects of these standard deviations `(n,)`.
 
         held: states that do not change, `(intervals + 1, n)`; none if not given.
@@ -139,7 +139,7 @@ class LinearRecord:
             flat[0, fixed] = 1.0
         return Factor(_linalg().cholesky_banded(flat, lower=True), (count, n))
 
-    def evidence(self, sd: Array, held: Array | None = None) -> float:
+    def evidence(self, sd: Array, held: Mask | None = None) -> float:
         """Twice the negative logarithm of the density of the observations, but for a constant. held: as in `factor`."""
         factor, slope = self.factor(sd, held), self.downhill(sd)
         slope = slope if held is None else np.where(held, 0.0, slope)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import Array
+from ..arrays import Array, Mask
 from ..checks import check_whole
 from ..errors import InputError, MissingPackageError, SolverError
 from .interval_batch import NONE, IntervalBatch, places_of, row_of
@@ -48,7 +48,7 @@ class SmoothedRecord:
     iterations: int
     converged: bool
     linear: LinearRecord
-    held: Array
+    held: Mask
 
     @property
     def interval(self) -> float:
@@ -183,9 +183,7 @@ def smooth_record(
     )
 
 
-def _likely(
-    record: IntervalBatch, linear: LinearRecord, errors: Mapping[str, float], held: Array
-) -> dict[str, float]:
+def _likely(record: IntervalBatch, linear: LinearRecord, errors: Mapping[str, float], held: Mask) -> dict[str, float]:
     """The sizes of model errors at which the observations of a linear record are the most probable."""
     try:
         from scipy.optimize import minimize
