@@ -70,7 +70,8 @@ def mended_record(
 ) -> tuple[Model, Refined]:
     """The model with all that was found in it, and the coefficients that fit the observations best through the solver.
 
-    Coefficients are named `c_1`, `c_2`, ..., state after state. The runs begin with the states of the smoothed record.
+    Coefficients are named `c_1`, `c_2`, ..., state after state. What is uncertain of the start is refined with them, from the
+    smoothed record.
 
     Args:
         lacks: state -> discovery, as from `record_lacks`. steps: see `refine`.
@@ -84,7 +85,7 @@ def mended_record(
         model = with_terms(model, state, discovery, candidates)
     names = [p.name for p in model.parameters if p.name not in known]
     start = {name: value[0] for name, value in record.states.items()}
-    return model, refine(model, record.problem, names, start=start, steps=steps)
+    return model, refine(model, record.problem, names, start=start, free_start=True, steps=steps)
 
 
 def record_increments(record: SmoothedRecord, state: str, *, width: int = 1, seed: int = 0) -> Increments:

@@ -105,7 +105,14 @@ def test_what_a_record_lacks_is_asked_and_mended_in_two_calls(lacking: SmoothedR
     assert sorted(len(point.terms) for point in found.sweep) == [1] * 5 + [2] * 10
     model, refined = mended_record(lacking, lacks, CANDIDATES)
     assert [p.name for p in model.parameters] == ["k", "c_1"]
-    assert refined.values["c_1"] == pytest.approx(-TRUE, rel=0.05)
+    assert refined.values == {"c_1": pytest.approx(-TRUE, rel=0.05)}
+    assert abs(refined.values["c_1"] + TRUE) < 3 * refined.errors["c_1"]
+    # A start that is far off, and known to be uncertain, is not paid for by the coefficient.
+    far = replace(lacking.problem, initial={"storage": 90.0}, uncertain={"storage": 30.0})
+    fixed, free = refine(model, far, ["c_1"]), refine(model, far, ["c_1"], free_start=True)
+    assert abs(free.values["c_1"] + TRUE) < abs(fixed.values["c_1"] + TRUE)
+    assert free.values["c_1"] == pytest.approx(refined.values["c_1"], rel=0.02)
+    assert free.after < fixed.after
     with pytest.raises(InputError, match="most"):
         record_lacks(lacking, CANDIDATES, most=0)
 
