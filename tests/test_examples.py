@@ -136,14 +136,13 @@ def test_processes_taken_out_are_found_from_noisy_observations(tmp_path: Path) -
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     missing = load(ROOT / "examples" / "missing_process.py")
     figure = tmp_path / "missing.png"
-    twins = ["evaporation, from runoff alone", "root uptake of a soil column"]
-    table = missing.main(
-        seeds=1, engine="sundials", output=figure, twins=twins, days=dict(zip(twins, (730, 40), strict=True))
-    )
-    for name, off in zip(twins, (0.1, 0.2), strict=True):
+    days = {"evaporation, from runoff alone": 730, "recession of HBV": 365, "root uptake of a soil column": 40}
+    table = missing.main(seeds=[0], engine="sundials", output=figure, twins=[*days], days=days)
+    for name, off in zip(days, (0.05, 0.05, 0.2), strict=True):
         (row,) = table[name]
         assert row["first"] < off
         assert row["refined"] < off
+    assert table["recession of HBV"][0]["found"]
     assert figure.stat().st_size > 20_000
 
 

@@ -203,7 +203,7 @@ def test_discovery() -> None:
         at=at,
         periods=(1.0, 1.0),
     )
-    assert list(space["lacks"].terms) == ["S^2"]
+    assert list(space["lacks"]["storage"].terms) == ["S^2"]
     assert abs(space["refined"].values["c_1"] + 0.01) < 3 * space["refined"].errors["c_1"]
     assert space["formula"].verdict == "found", space["formula"]
     assert abs(space["formula"].terms["S^2"] - 0.01) < 5e-4
