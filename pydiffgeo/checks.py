@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from importlib.util import find_spec
 from numbers import Integral, Real
-from typing import TypeGuard
+from pathlib import Path
+from typing import Literal, TypeGuard
 
 import numpy as np
 from torch import Tensor
 
-from .errors import InputError
+from .errors import InputError, MissingPackageError
 
 
 def shown(value: object) -> str:
@@ -80,3 +82,12 @@ def check_names(what: str, names: object, *, least: int = 0) -> tuple[str, ...]:
         if texts.count(name) > 1:
             raise InputError(f"{what} names {name!r} more than once")
     return texts
+
+
+def netcdf_writer(path: Path) -> Literal["netcdf4", "h5netcdf"]:
+    """What xarray is to write a NetCDF file with; raises `MissingPackageError`, which names `path`, where nothing is installed."""
+    if find_spec("netCDF4"):
+        return "netcdf4"
+    if find_spec("h5netcdf"):
+        return "h5netcdf"
+    raise MissingPackageError(f"{path}: writing NetCDF needs h5netcdf or netCDF4: pip install 'pydiffgeo[io]'")

@@ -211,6 +211,7 @@ class Solution(Solved):
 
     @property
     def stats(self) -> Stats:
+        """Engine, method, steps, seconds, and what it fell back on."""
         return self.report.stats
 
     @property

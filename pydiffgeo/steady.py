@@ -47,6 +47,7 @@ class SteadySolution(Solved):
 
     @property
     def stats(self) -> SteadyStats:
+        """Engine, iterations, seconds, and whether time was stepped through."""
         return steady_stats(self.report)
 
     @property

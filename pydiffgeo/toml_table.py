@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, overload
 
+from .checks import netcdf_writer
 from .errors import DataError
 
 if sys.version_info >= (3, 11):
@@ -67,10 +68,11 @@ def check_tables(path: Path, tables: Mapping[str, object], known: Sequence[str],
 
 
 def check_output(path: Path, output: Path) -> None:
-    """Raises `DataError` where the result of a configuration cannot be written."""
+    """Raises `DataError` where the result of a configuration cannot be written, `MissingPackageError` for want of a library."""
     folder = output.parent  # a name that no file can have is no folder, and no error
     if not os.path.isdir(folder) or os.path.isdir(output) or not os.access(folder, os.W_OK):
         raise DataError(f"{path}: [output] file: {output} cannot be written")
+    netcdf_writer(output)
 
 
 def table_at(tables: dict[str, object], way: Sequence[str], ahead: str, behind: str) -> dict[str, object]:

@@ -10,10 +10,9 @@ from pathlib import Path
 import learning
 import pytest
 import torch
+from pages import ROOT, blocks
 
 import pydiffgeo as dg
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def load(path: Path):
@@ -148,8 +147,7 @@ def test_processes_taken_out_are_found_from_noisy_observations(tmp_path: Path) -
 
 def test_code_of_the_guide_to_basin_models_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "basins.md").read_text(), re.DOTALL)
-    convolved, stated, composed, adapted = blocks
+    convolved, stated, composed, adapted = blocks("basins.md")
     space: dict = {}
     exec(composed.replace("times=range(3)", 'times=range(3), engine="sundials"'), space)
     assert space["sol"].balance.item() < 1e-10
@@ -172,10 +170,10 @@ def test_code_of_the_guide_to_basin_models_runs(tmp_path: Path, monkeypatch: pyt
 
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its network is written
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 4
+    code = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(code) == 4
     space: dict = {}
-    for block in blocks:
+    for block in code:
         # All but the lines that read a reader's own files.
         block = re.sub(r"^(sites = |dg\.nn\.train\().*$", "", block, flags=re.MULTILINE)
         exec(block.replace("times=range(4),\n", 'times=range(4), engine="sundials",\n'), space)
@@ -185,7 +183,7 @@ def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_code_of_models_runs() -> None:
-    river, catchment = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
+    river, catchment = blocks("models.md")
     space: dict = {}
     exec(river.replace("times=range(4))", 'times=range(4), engine="sundials")'), space)
     assert space["gauge"].argmax() == 1
@@ -198,10 +196,10 @@ def test_code_of_models_runs() -> None:
 
 
 def test_code_of_grids_runs() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "grids.md").read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    code = blocks("grids.md")
+    assert len(code) == 2
     space: dict = {}
-    for block in blocks:
+    for block in code:
         exec(block.replace("times=[0.0, 10.0]", 'times=[0.0, 10.0], engine="sundials"'), space)
     # Nothing drives the water: what is there stays.
     assert space["water"].shape == (2, 3, 3, 4)
@@ -290,6 +288,18 @@ def test_a_law_of_discharge_is_learned_from_a_flow_duration_curve(usual_engine: 
     )
     assert found["network"].error < found["network, before learning"].error
     assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_another_probe_leaves_less_open() -> None:
+    example = load(ROOT / "examples" / "what_data_tell.py")
+    site = example.plot(days=12, cells=4, engine="sundials", seed=3)
+    start = site.transforms.pack({k: torch.tensor([[v]], dtype=torch.float64) for k, v in example.TRUE.items()})
+    posterior = dg.identify.laplace(dg.identify.of_site(site, start))
+    free = [(0.2, 0.8), (0.0, 6.0)]
+    chosen = dg.identify.best_place(posterior.mode, example.six_days, free, "K_s", points=2, rounds=1)
+    left = example.spread_of(site, posterior.mode, example.seen(site, chosen.observation, None))
+    assert 0 < left < float(posterior.covariance[-1, -1])
+    assert 0 < chosen.remaining < 1
 
 
 def test_states_are_assimilated(usual_engine: str, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ class SmoothedRecord:
 
     @property
     def interval(self) -> float:
+        """Length of an interval, in the time unit of the model."""
         return float(self.problem.axis[1] - self.problem.axis[0])
 
     @property

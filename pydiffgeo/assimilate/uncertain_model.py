@@ -88,6 +88,7 @@ class Problem:
 
     @cached_property
     def axis(self) -> Array:
+        """The times, `(n,)`; raises `ShapeError` where they do not rise."""
         axis = np.asarray(self.times, np.float64)
         if axis.ndim != 1 or len(axis) < 2 or not (np.diff(axis) > 0).all():
             raise ShapeError("times must be a rising series of two or more")
@@ -95,6 +96,7 @@ class Problem:
 
     @cached_property
     def driven(self) -> dict[str, Tensor]:
+        """Forcing -> its values as tensors, in double precision."""
         return {name: torch.as_tensor(np.asarray(v), dtype=torch.float64) for name, v in self.forcing.items()}
 
     @cached_property

@@ -37,6 +37,7 @@ class MemberRanking:
 
     @property
     def apart(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of which the first is better than the second, beyond chance."""
         return tuple(pair for pair, share in self.beats.items() if share >= self.confidence)
 
     def __str__(self) -> str:

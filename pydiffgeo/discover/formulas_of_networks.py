@@ -129,9 +129,13 @@ def formula_of(
 class Regressor(Protocol):
     """What `free_form` needs of a symbolic regressor, as scikit-learn has it."""
 
-    def fit(self, X: Array, y: Array, **about: object) -> object: ...
+    def fit(self, X: Array, y: Array, **about: object) -> object:
+        """Learns values `(rows,)` from inputs `(rows, inputs)`."""
+        ...
 
-    def predict(self, X: Array) -> Array: ...
+    def predict(self, X: Array) -> Array:
+        """Values `(rows,)` of inputs `(rows, inputs)`."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,9 @@ class Interpolator(Protocol):
     """A way of interpolating; `words` says it."""
 
     @property
-    def words(self) -> str: ...
+    def words(self) -> str:
+        """What it is, for people."""
+        ...
 
     def fit(self, points: Tensor, values: Tensor, at: Tensor, periods: Tensor | None) -> tuple[Tensor, Tensor]:
         """Values `(at, fields)` and those at the observed points, of standardised `values` `(points, fields)`."""
@@ -59,9 +61,11 @@ class RadialBasis:
 
     @property
     def words(self) -> str:
+        """What it is, for people."""
         return f"{self.kernel} radial functions"
 
     def fit(self, points: Tensor, values: Tensor, at: Tensor, periods: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Values at `at` and at the points, see `Interpolator.fit`."""
         try:
             from scipy.interpolate import RBFInterpolator
         except ImportError as error:
@@ -99,9 +103,11 @@ class RandomFeatures:
 
     @property
     def words(self) -> str:
+        """What it is, for people."""
         return f"{self.count} random Fourier features, ridge regression"
 
     def fit(self, points: Tensor, values: Tensor, at: Tensor, periods: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Values at `at` and at the points, see `Interpolator.fit`."""
         nyquist = math.pi / spacing(points, periods)
         k = wave_numbers(self.count, self.scale or nyquist / 2, points.shape[1], periods, self.seed)
         seen, wanted, square = waves(points, k), waves(at, k), k.square().sum(1).repeat(2)
@@ -145,10 +151,12 @@ class Network:
 
     @property
     def words(self) -> str:
+        """What it is, for people."""
         on = f"{self.features} random Fourier features" if self.features else "coordinates alone"
         return f"a network {self.widths} on {on}, {self.steps} + {self.refinements} steps"
 
     def fit(self, points: Tensor, values: Tensor, at: Tensor, periods: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Values at `at` and at the points, see `Interpolator.fit`."""
         low, high = points.min(0).values, points.max(0).values
         if self.features:
             scale = self.scale or math.pi / spacing(points, periods) / 6

@@ -30,6 +30,7 @@ class Smoothed:
     treatment: str
 
     def cut(self, fields: Tensor) -> Tensor:
+        """Fields `(..., n)` without the modes that are left out."""
         spectrum = torch.fft.rfft(fields)
         spectrum[..., self.modes :] = 0
         return torch.fft.irfft(spectrum, n=fields.shape[-1])

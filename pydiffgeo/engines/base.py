@@ -31,6 +31,7 @@ class Status(Enum):
 
     @property
     def ok(self) -> bool:
+        """Whether the solve, and what was asked of it later, succeeded."""
         return self is Status.SUCCESS
 
 

@@ -53,6 +53,7 @@ class PilotPoints:
 
     @property
     def points(self) -> int:
+        """How many there are."""
         return self.weights.shape[1]
 
     def field(self, values: Tensor) -> Tensor:

@@ -69,6 +69,7 @@ class LearningCoefficient:
 
     @property
     def trusted(self) -> bool:
+        """Whether nothing speaks against the estimate."""
         return not self.doubts
 
 

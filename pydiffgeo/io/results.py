@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from ..arrays import Dates
-from ..errors import DataError, MissingPackageError, UnitError
+from ..checks import netcdf_writer
+from ..errors import DataError, UnitError
 from ..solve import Solution
 from .dates import nanoseconds
 from .opening import open_raw
@@ -197,9 +197,7 @@ def read_dataset(path: str | Path) -> xr.Dataset:
 
 
 def _save(path: Path, data: xr.Dataset) -> Path:
-    engine = next((e for e, module in (("netcdf4", "netCDF4"), ("h5netcdf", "h5netcdf")) if find_spec(module)), None)
-    if engine is None:
-        raise MissingPackageError(f"{path}: writing NetCDF needs h5netcdf or netCDF4: pip install 'pydiffgeo[io]'")
+    engine = netcdf_writer(path)
     encoding: dict[str, dict[str, object]] = {}
     for name, variable in data.variables.items():
         kind = variable.dtype.kind
@@ -216,7 +214,7 @@ def _save(path: Path, data: xr.Dataset) -> Path:
 
     def write(temporary: str) -> None:
         try:
-            data.to_netcdf(temporary, engine=engine, encoding=encoding)  # type: ignore[call-overload]
+            data.to_netcdf(temporary, engine=engine, encoding=encoding)
         except (ValueError, TypeError) as error:
             raise DataError(f"{path}: NetCDF cannot hold this ({error})") from error
 

@@ -37,6 +37,7 @@ class Outcome:
 
     @property
     def crash_fraction(self) -> float:
+        """Share of the runs that crashed."""
         return float(self.crashed.double().mean())
 
     @property

@@ -24,6 +24,7 @@ class FixedPoint:
 
     @property
     def stable(self) -> bool:
+        """Whether small deviations shrink from step to step."""
         return abs(self.slope) < 1
 
 

@@ -19,6 +19,7 @@ class Standardise(torch.nn.Module):
 
     @property
     def fitted(self) -> bool:
+        """Whether it has seen data."""
         return bool((self.spread != 1).any())
 
     def fit(self, x: Tensor) -> None:
@@ -46,6 +47,7 @@ class NormalScores(torch.nn.Module):
 
     @property
     def fitted(self) -> bool:
+        """Whether it has seen data."""
         return bool((self.quantiles != 0).any())
 
     def fit(self, x: Tensor) -> None:

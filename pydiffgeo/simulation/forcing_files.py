@@ -92,6 +92,10 @@ def _cf(file: FileSettings) -> tuple[Dates | Array, Found]:
 
 def _csv(file: FileSettings) -> tuple[Dates | Array, Found]:
     table = read_csv(file.path)
+    if file.time not in table.names:
+        raise DataError(
+            f'{table.where}: there is no column {file.time!r} of times; it has {list(table.names)}: say which by time = "..."'
+        )
     times = dated(table.column(file.time), file.time, table.where)
     found: dict[str, tuple[Array, str | None]] = {}
     for forcing, name in _wanted(file, table.names).items():

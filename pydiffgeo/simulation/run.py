@@ -16,6 +16,7 @@ from ..io import provenance, solution_dataset, write_dataset
 from ..io.geometry import with_labels
 from ..model import TimeSeries
 from ..solve import Solution, solve
+from ..toml_table import check_output
 from .configuration import Configuration, FileSettings, Numbers, read_configuration
 from .forcing_files import read_forcings
 from .starting import start, tensors
@@ -39,6 +40,7 @@ def run_file(path: str | Path, *, overrides: Sequence[str] = (), code: bool = Fa
     folder = configuration.output.parent
     if not os.path.isdir(folder):  # said before anything is solved
         raise DataError(f"{configuration.path}: [output] file: there is no folder {folder}")
+    check_output(configuration.path, configuration.output)
     solution, origin = run(configuration)
     about = provenance(solution, configuration=configuration.text, action="solved")
     data = with_labels(solution_dataset(solution, start=origin), configuration.places)

@@ -13,16 +13,10 @@ import numpy as np
 import pytest
 import torch
 from calibration import write_basins
+from pages import DOCS, blocks, run
 from series_sites import make_series
 
 import pydiffgeo as dg
-from pydiffgeo.engines import registry
-
-DOCS = Path(__file__).parents[2] / "docs"
-# Run by tests/test_examples.py.
-ELSEWHERE = {"basins.md", "grids.md", "models.md"}
-# What these show wants workers, and a folder of MODFLOW; tests/calibration/test_many_sites.py and tests/io have both.
-APART = {"many_sites.md", "groundwater.md"}
 
 
 def gallery() -> ModuleType:
@@ -36,22 +30,6 @@ def gallery() -> ModuleType:
 
 
 GALLERY = gallery()
-
-
-@pytest.fixture(autouse=True)
-def without_julia(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages leave the choice to "auto". That both engines agree is held elsewhere, and Julia takes a while to start."""
-    monkeypatch.setattr(registry, "julia_missing", lambda: "not wanted here")
-
-
-def blocks(page: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
-
-
-def run(page: str, **space: object) -> dict:
-    for block in blocks(page):
-        exec(block, space)
-    return space
 
 
 def test_start_here() -> None:
@@ -366,8 +344,3 @@ def test_identify() -> None:
     assert spectrum.rank == 2
     # In shares of the values, one up and the other down.
     assert abs(spectrum.directions[-1] @ [1, 1, 0]) + abs(spectrum.directions[-1][2]) < 1e-6
-
-
-def test_no_page_is_left_out() -> None:
-    here = {m for m in re.findall(r'(?:run|blocks)\(\s*"(\w+\.md)"', Path(__file__).read_text())}
-    assert {page.name for page in DOCS.glob("*.md") if blocks(page.name)} == here | ELSEWHERE | APART

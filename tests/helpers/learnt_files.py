@@ -66,6 +66,25 @@ def write_files(folder: Path) -> None:
     (folder / "basins.csv").write_text("\n".join(rows) + "\n")
 
 
+def write_caravan(folder: Path) -> None:
+    """The same basins as a folder of Caravan, with series as CSV. They lie on the equator, where days last twelve hours."""
+    sites, names = make_sites(), dict(precipitation="total_precipitation_sum", temperature="temperature_2m_mean")
+    series, tables = (folder / "Caravan" / kind / "camels" for kind in ("timeseries/csv", "attributes"))
+    series.mkdir(parents=True)
+    tables.mkdir(parents=True)
+    own, other = ["gauge_id," + ",".join(sites.inputs)], ["gauge_id,gauge_lat,area"]
+    for i, values in enumerate(sites.attributes.tolist()):
+        own.append(",".join([f"camels_{i}", *(f"{value:.9g}" for value in values)]))
+        other.append(f"camels_{i},0.0,100.0")
+        columns = {**{new: sites.forcing[old][i] for old, new in names.items()}, "streamflow": sites.observed[i]}
+        lines = ["date," + ",".join(columns)]
+        for day, numbers in zip(sites.dates, zip(*columns.values(), strict=True), strict=True):
+            lines.append(f"{day}," + ",".join("" if v.isnan() else f"{v.item():.9g}" for v in numbers))
+        (series / f"camels_{i}.csv").write_text("\n".join(lines) + "\n")
+    (tables / "attributes_caravan_camels.csv").write_text("\n".join(own) + "\n")
+    (tables / "attributes_other_camels.csv").write_text("\n".join(other) + "\n")
+
+
 def write_learning(folder: Path, *changes: tuple[str, str], name: str = "learning.toml") -> Path:
     """The configuration with some of its text replaced."""
     return write_config(folder, *changes, name=name, text=CONFIG)

@@ -12,8 +12,9 @@ import torch
 import xarray as xr
 
 import pydiffgeo as dg
+from pydiffgeo import checks
 from pydiffgeo.errors import DataError, MissingPackageError, UnitError
-from pydiffgeo.io import Variable, results, write_netcdf
+from pydiffgeo.io import Variable, write_netcdf
 
 DAYS = np.arange("2000-01-01", "2000-03-01", dtype="datetime64[D]")
 
@@ -164,7 +165,7 @@ def test_a_failed_write_leaves_the_old_result(basin, tmp_path, monkeypatch):
 
 
 def test_writing_without_a_library_says_what_to_install(basin, tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "find_spec", lambda name: None)
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=r"result.nc: writing NetCDF needs .*: pip install 'pydiffgeo\[io\]'"):
         dg.io.write_dataset(tmp_path / "result.nc", dg.io.solution_dataset(basin))
 

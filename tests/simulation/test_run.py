@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,18 @@ def test_a_configuration_to_start_from_runs_as_it_is(name: str, tmp_path: Path) 
         for state in model.all_states:
             assert np.isfinite(data[state.name]).all()
     assert cli.main(["init", name, str(path)]) == 1  # never over what is there
+
+
+def test_a_library_that_is_missing_is_said_before_anything_is_solved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "start.toml"
+    assert cli.main(["init", "LinearReservoir", str(path)]) == 0
+    monkeypatch.setattr("pydiffgeo.checks.find_spec", lambda name: None)
+    running = importlib.import_module("pydiffgeo.simulation.run")
+    monkeypatch.setattr(running, "solve", lambda *_, **__: pytest.fail("it was solved"))
+    assert cli.main(["run", str(path)]) == 1
+    assert "writing NetCDF needs h5netcdf or netCDF4: pip install 'pydiffgeo[io]'" in capsys.readouterr().err
 
 
 def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,9 +52,11 @@ class Condition:
         object.__setattr__(self, "cells", _tuples(self.cells))
 
     def parameters(self, units: Units) -> tuple[Parameter, ...]:
+        """Those that it brings into the model, in these units."""
         return ()
 
     def forcings(self, units: Units) -> tuple[ForcingVariable, ...]:
+        """Those that it brings into the model, in these units."""
         return ()
 
     def inflow(self, cell: Place, forcing: Place, face: Place) -> Tensor:
@@ -90,6 +92,7 @@ class GivenHead(Condition):
         return (self._forcing("head", units[0], "given head"),)
 
     def head(self, forcing: Place) -> Tensor:
+        """The head that is given."""
         return self._see(forcing, "head")
 
     def inflow(self, cell: Place, forcing: Place, face: Place) -> Tensor:
@@ -185,6 +188,7 @@ class Recharge(Condition):
         return (self._forcing("rate", f"{units[0]} {units[1]}-1", "recharge"),)
 
     def rate(self, forcing: Place) -> Tensor:
+        """Recharge, length per time."""
         return self._see(forcing, "rate")
 
     def inflow(self, cell: Place, forcing: Place, face: Place) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 from calibration import write_config
 from learning import make_sites
-from learnt_files import write_files, write_learning
+from learnt_files import write_caravan, write_files, write_learning
 
 import pydiffgeo as dg
 from pydiffgeo.commands.cli import main
@@ -108,6 +108,20 @@ def test_settings_are_trained_on_from_python(folder: Path) -> None:
     assert [len(h.loss) for h in found.seen] == [2]
     assert found.seen[0].checked == (2,)  # the tuning period was looked at when the training ended
     assert (found.predicted["held_out"].values.sum(), found.predicted.sizes["basin"]) == (4, 9)
+
+
+def test_a_folder_of_caravan_is_learnt_from_as_the_same_basins_of_a_table(folder: Path, tmp_path: Path) -> None:
+    write_caravan(tmp_path)
+    brief = ("steps = 20", "steps = 2")
+    found = train_file(write_learning(folder, brief, ("learnt.nc", "brief.nc"), name="brief.toml"), progress=False)
+    data = ('table = "basins.csv"\nseries = "series/{basin}.csv"', 'caravan = "Caravan"')
+    out = ('["site 1", "site 4", "site 7"]', '["camels_1", "camels_4", "camels_7"]')
+    other = train_file(write_learning(tmp_path, brief, data, out), progress=False)
+    with xr.open_dataset(found) as table, xr.open_dataset(other) as caravan:
+        assert caravan["basin"].values.tolist() == [f"camels_{i}" for i in range(9)]
+        assert caravan["held_out"].values.tolist() == table["held_out"].values.tolist()
+        for name in ("f", "runoff_simulated"):
+            np.testing.assert_allclose(caravan[name].values, table[name].values, rtol=1e-4, atol=1e-6)
 
 
 def test_a_model_of_ones_own_takes_leave(folder: Path, tmp_path: Path) -> None:
