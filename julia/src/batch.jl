@@ -73,6 +73,9 @@ end
 # The door: whatever Python hands over is one long vector, and becomes a plain array here, once.
 plain(x::AbstractVector, first, rest...) = reshape(Vector{Float64}(x), first, rest...)
 plain(x::AbstractArray) = Array{Float64}(x)
+"The same of what is not kept: without a copy, where there is a plain vector already."
+borrowed(x::Vector{Float64}, sizes...) = reshape(x, sizes...)
+borrowed(x::AbstractVector, sizes...) = plain(x, sizes...)
 integers(x::AbstractVector, first, rest...) = reshape(Vector{Int}(x), first, rest...)
 
 """
@@ -199,8 +202,8 @@ the members numbered in `good`; the others get zeros, and so do those not finish
 function tangent(model::Model, tape::Tape, y0_dot, p_dot, f_dot, good, seconds = Inf)
     members = size(tape.y, 3)
     directions = length(y0_dot) ÷ (model.n_states * members)
-    return tangent(model, tape, plain(y0_dot, model.n_states, members, directions), plain(p_dot, size(tape.p)..., directions),
-                   plain(f_dot, size(tape.f)..., directions), integers(good, :), seconds)
+    return tangent(model, tape, borrowed(y0_dot, model.n_states, members, directions), borrowed(p_dot, size(tape.p)..., directions),
+                   borrowed(f_dot, size(tape.f)..., directions), integers(good, :), seconds)
 end
 
 function tangent(model::Model, tape::Tape, y0_dot::Array{Float64,3}, p_dot::Array{Float64,3}, f_dot::Array{Float64,5},

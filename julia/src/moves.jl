@@ -78,6 +78,28 @@ function slope_additions(k::Kernel, bent, moving)
     return found
 end
 
+"A slope that moves, or that of an assigned value that does: what it makes of the value `source` is added, times `weight`, to `target`."
+struct Product
+    slope::Int
+    target::Int
+    source::Int
+    weight::Float64
+end
+
+"""
+The products of slopes with what moves along a stage. Slopes to states that do not move themselves, with none of `bent`,
+have no part in how these move.
+"""
+function products(k::Kernel, bent, base)
+    found, moved = Product[], Set((column - 1) ÷ k.variable + 1 for column in bent)
+    for s in axes(k.targets, 2), j in 1:k.active, i in 1:items(k)
+        column = (k.output[s] - 1) * k.ways + j
+        (column in moved || k.gather[i, j] > base) &&
+            push!(found, Product(i + (column - 1) * items(k), k.targets[i, s], k.gather[i, j], k.weights[i, s]))
+    end
+    return found
+end
+
 "Moves of one kernel: its derivatives, and what they are multiplied with and added to."
 struct MoveSpace{T}
     partials::Block{T}
@@ -85,12 +107,13 @@ struct MoveSpace{T}
     bends::Block{T}
     slope_additions::Vector{Addition}
     slopes::Block{T}            # moves of the slopes, (directions, slopes)
+    products::Vector{Product}
 end
 
-function MoveSpace{T}(k::Kernel, moves::Moves, moving, directions) where {T}
+function MoveSpace{T}(k::Kernel, moves::Moves, moving, directions, base) where {T}
     n = items(k)
     return MoveSpace{T}(zeros(T, n, length(moves.columns)), additions(k, moves.columns, moving), zeros(T, n, length(moves.bent)),
-                        slope_additions(k, moves.bent, moving), zeros(T, directions, n * k.ways * outputs(k)))
+                        slope_additions(k, moves.bent, moving), zeros(T, directions, n * k.ways * outputs(k)), products(k, moves.bent, base))
 end
 
 "Evaluates the derivatives of all kernels at the point set in `w`, and what stages assign."

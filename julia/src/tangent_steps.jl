@@ -19,7 +19,7 @@ end
 
 function SmallTangent{T}(m::Model, linear::Bool, clock::Clock, moving, directions, stages) where {T}
     assigned, solver = m.n_values - m.base, SmallSolver(StepSpace{T}(m))
-    spaces = MoveSpace{T}[MoveSpace{T}(k, moves, moving, directions) for (k, moves) in zip(both(m), m.moves)]
+    spaces = MoveSpace{T}[MoveSpace{T}(k, moves, moving, directions, m.base) for (k, moves) in zip(both(m), m.moves)]
     blank(sizes...) = zeros(T, directions, sizes...)
     return SmallTangent(Work{T}(m, linear; clock), solver, spaces, blank(m.n_values), blank(size_of(m)), blank(size_of(m)),
                         zeros(T, m.n_states), zeros(T, m.n_states), zeros(T, stages, m.n_states), blank(stages, size_of(m)),
@@ -31,9 +31,9 @@ Takes the moves of a step of implicit Euler from its start to its end `u`: `(I/h
 of the rates at states that do not move.
 """
 function euler_moves!(a::SmallTangent{T}, u, t, h) where {T}
-    w, n, factors = a.work, a.work.model.n_states, a.solver.space.factors
+    w, n, factors, inverse = a.work, a.work.model.n_states, a.solver.space.factors, inv(h)
     jacobian!(set_point!(w, u, t + h))
-    set_matrix!(a.solver, w, inv(h))
+    set_matrix!(a.solver, w, inverse)
     linearise!(a.spaces, w)
     @inbounds for l in 1:n, d in axes(a.v, 1)
         a.v[d, l] = zero(T)
@@ -41,7 +41,7 @@ function euler_moves!(a::SmallTangent{T}, u, t, h) where {T}
     push_rates!(a.rates, a.v, a.spaces, w)
     for d in axes(a.u, 1)
         @inbounds for l in 1:n
-            a.right[l] = -(a.u[d, l] / h + a.rates[d, l])
+            a.right[l] = -fused(inverse, a.u[d, l], a.rates[d, l])
         end
         divide!(a.right, factors)
         @inbounds for l in 1:n
@@ -60,7 +60,7 @@ end
 "Takes the moves of a step of Rodas5P from its start, at time `t`, to its end; forcings are constant in each interval."
 function rodas_moves!(a::SmallTangent{T}, start, t, h) where {T}
     w, m, tab = a.work, a.work.model, RODAS5P
-    n, total, gamma_h, space = m.n_states, size_of(m), tab.gamma * h, a.solver.space
+    n, total, gamma_h, inverse, space = m.n_states, size_of(m), tab.gamma * h, inv(h), a.solver.space
     jacobian!(set_point!(w, start, t))
     set_matrix!(a.solver, w, inv(gamma_h))
     for (at, (_, s)) in enumerate(zip(both(m), both(w)))
@@ -84,7 +84,7 @@ function rodas_moves!(a::SmallTangent{T}, start, t, h) where {T}
             for j in 1:i-1
                 sum = fused(tab.C[i, j], a.k_moves[d, j, l], sum)
             end
-            a.rates[d, l] += sum / h
+            a.rates[d, l] = fused(inverse, sum, a.rates[d, l])
         end
         for d in axes(a.rates, 1)
             @inbounds for l in 1:n
@@ -131,31 +131,34 @@ end
 "Adds what the Jacobian's moves make of a stage to the moves of the rates."
 function add_moved_product!(a::SmallTangent, stage)
     w, m = a.work, a.work.model
-    for (at, (k, s, space)) in enumerate(zip(both(m), both(w), a.spaces))
-        of_stage = at <= length(m.stages)
-        for scatter in axes(k.targets, 2), j in 1:k.active, i in 1:items(k)
-            slope = i + ((k.output[scatter] - 1) * k.ways + j - 1) * items(k)
-            target, position, weight = k.targets[i, scatter], k.gather[i, j], k.weights[i, scatter]
-            if position <= m.n_states
-                add_along!(a, of_stage, target, stage, space, slope, weight * a.k[stage, position])
-            else
-                add_along!(a, of_stage, target, stage, space, slope, weight * a.value_k[stage, position-m.base])
-                c = weight * s.slopes[slope]
-                @inbounds for d in axes(a.rates, 1)
-                    moved = c * a.value_k_moves[d, stage, position-m.base]
-                    of_stage ? (a.value_k_moves[d, stage, target-m.base] += moved) : (a.rates[d, target] += moved)
-                end
-            end
-        end
+    for (s, space) in zip(w.stages, a.spaces)
+        add_products!(a.value_k_moves, a, s, space, stage, m.base)
+    end
+    for (at, s) in enumerate(w.kernels)
+        add_products!(a.rates, a, s, a.spaces[length(w.stages)+at], stage, 0)
     end
     return nothing
 end
 
-@inline function add_along!(a::SmallTangent, of_stage, target, stage, space, slope, along)
-    base = a.work.model.base
-    @inbounds for d in axes(a.rates, 1)
-        moved = space.slopes[d, slope] * along
-        of_stage ? (a.value_k_moves[d, stage, target-base] += moved) : (a.rates[d, target] += moved)
+@inline entry(x::Matrix, d, stage, target) = (d, target)
+@inline entry(x::Array{<:Any,3}, d, stage, target) = (d, stage, target)
+
+"The share of one kernel: its results move `into`, counted from `before` on."
+function add_products!(into, a::SmallTangent, s::Space, space::MoveSpace, stage, before)
+    n, base = a.work.model.n_states, a.work.model.base
+    @inbounds for p in space.products
+        of_state = p.source <= n
+        factor = p.weight * (of_state ? a.k[stage, p.source] : a.value_k[stage, p.source-base])
+        for d in axes(a.rates, 1)
+            at = entry(into, d, stage, p.target - before)
+            into[at...] = fused(space.slopes[d, p.slope], factor, into[at...])
+        end
+        of_state && continue
+        factor = p.weight * s.slopes[p.slope]
+        for d in axes(a.rates, 1)
+            at = entry(into, d, stage, p.target - before)
+            into[at...] = fused(a.value_k_moves[d, stage, p.source-base], factor, into[at...])
+        end
     end
     return nothing
 end

@@ -20,7 +20,7 @@ def outputs(values, forcing, how):
         {name: values[:, i : i + 1] for i, name in enumerate(NAMES)},
         forcing={"rain": values[:, 3:] * forcing["rain"], "demand": forcing["demand"]},
         times=range(DAYS + 1),
-        initial={"ground": 10.0 * values[:, 3]},
+        initial={"ground": 10.0 * values[:, 3:]},
         engine="julia",
         **how,
     )
