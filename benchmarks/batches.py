@@ -1,11 +1,13 @@
 """Batches of small basins: loss and gradient of all members in lockstep, and one after the other.
 
-    python benchmarks/batches.py [--members 60] [--years 2] [--rtol 1e-3] [--data ../data]
+    python benchmarks/batches.py [--members 60] [--years 2] [--rtol 1e-3] [--euler] [--jacobians] [--data ../data]
 
 Each member has parameters and weather of its own: EXP-HYDRO, and an HBV with snow, soil and two stores written as a
-user would, with fourteen parameters. Weather is synthetic, from a seed, or that of CAMELS-US where `--data` names a folder with
-`camels_us_60.nc`. Prints processor seconds (the least of the rounds, both ways in turns), the ratio of the two, steps, and the
-peak of memory above that of the engine once it has started. One thread: set JULIA_NUM_THREADS for more.
+user would, with fourteen parameters; with `--models ready_hbv` that of `dg.models`. Weather is synthetic, from a seed, or
+that of CAMELS-US where `--data` names a folder with `camels_us_60.nc`. With `--euler` steps are those of implicit Euler, of
+a day each; with `--jacobians` the runoff of all days is differentiated to all parameters instead of a loss. Prints processor
+seconds (the least of the rounds, both ways in turns), the ratio of the two, steps, members that failed, and the peak of memory
+above that of the engine once it has started. One thread: set JULIA_NUM_THREADS for more.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import resource
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,17 +93,33 @@ def weather(members: int, days: int, data: Path | None) -> dict[str, torch.Tenso
     return {k: torch.tensor(v) for k, v in series.items()}
 
 
-def gradient(model: dg.Model, x: torch.Tensor, forcing: dict[str, torch.Tensor], rtol: float) -> dg.Solution:
-    """Solves for parameters `x` `(members, parameters)`, and takes a loss of the runoff back to them."""
-    solution = dg.solve(
+def solved(model: dg.Model, x: torch.Tensor, forcing: dict[str, torch.Tensor], how: dict[str, Any]) -> dg.Solution:
+    """Solves for parameters `x` `(members, parameters)`."""
+    return dg.solve(
         model,
         {p.name: x[:, i : i + 1] for i, p in enumerate(model.parameters)},
-        forcing=forcing,
+        forcing={v.name: forcing[v.name] for v in model.forcings},
         times=range(forcing["temperature"].shape[1] + 1),
         engine="julia",
-        rtol=rtol,
-        atol=rtol,
+        throw=False,
+        **how,
     )
+
+
+def differentiated(
+    model: dg.Model, x: torch.Tensor, forcing: dict[str, torch.Tensor], how: dict[str, Any], jacobians: bool
+) -> dg.Solution:
+    """The solution, after a loss of its runoff was taken back to the parameters, or its Jacobians were computed."""
+    if jacobians:
+        found: list[dg.Solution] = []
+
+        def runoff(x: torch.Tensor) -> torch.Tensor:
+            found.append(solved(model, x, forcing, how))
+            return found[-1].fluxes["runoff"]
+
+        dg.jacobian(runoff, x.detach(), mode="forward")
+        return found[-1]
+    solution = solved(model, x, forcing, how)
     torch.autograd.grad(solution.fluxes["runoff"].square().mean(), x)
     return solution
 
@@ -118,6 +137,11 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=60)
     parser.add_argument("--years", type=float, default=2.0)
     parser.add_argument("--rtol", type=float, default=1e-3)
+    parser.add_argument("--euler", action="store_true", help="steps of implicit Euler, of a day each")
+    parser.add_argument(
+        "--jacobians", action="store_true", help="of the runoff to all parameters, in the place of a gradient"
+    )
+    parser.add_argument("--models", nargs="+", choices=("exphydro", "hbv", "ready_hbv"), default=["exphydro", "hbv"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--data", type=Path, help="folder with camels_us_60.nc")
     given = parser.parse_args()
@@ -125,31 +149,42 @@ def main() -> None:
     torch.set_num_threads(1)
     days = round(365 * given.years)
     forcing = weather(given.members, days, given.data)
+    demand = dg.processes.evaporation.hamon(forcing["temperature"], forcing["daylength"])
+    forcing["potential_evapotranspiration"] = demand
     random = np.random.default_rng(0)
     in_julia(lambda package: None)
     started = peak()
-    print(f"{given.members} members, {days} days, rtol {given.rtol:g}; engine started with {started:.0f} MB")
-    print(f"{'model':10}{'lockstep s':>12}{'in turn s':>11}{'ratio':>7}{'steps':>10}{'first s':>9}{'peak MB':>9}")
-    for name, model in (("exphydro", dg.models.ExpHydro()), ("hbv", hbv())):
+    how: dict[str, Any] = {"rtol": given.rtol, "atol": given.rtol}
+    if given.euler:
+        how = {"solver": "implicit_euler", "step": 1.0}
+    what = "Jacobians" if given.jacobians else "gradients"
+    print(f"{what} of {given.members} members, {days} days, {how}; engine started with {started:.0f} MB")
+    print(
+        f"{'model':10}{'lockstep s':>12}{'in turn s':>11}{'ratio':>7}{'steps':>10}{'failed':>8}{'first s':>9}{'peak MB':>9}"
+    )
+    known = {"exphydro": dg.models.ExpHydro, "hbv": hbv, "ready_hbv": dg.models.HBV}
+    for name in given.models:
+        model = known[name]()
         x = torch.tensor(
             [[p.default * (1 + 0.1 * random.uniform(-1, 1)) for p in model.parameters] for _ in range(given.members)]
         ).requires_grad_()
 
         best, first = {True: float("inf"), False: float("inf")}, float("nan")
-        above, steps = float("nan"), 0
+        above, steps, failed = float("nan"), 0, 0
         for number in range(given.rounds + 1):
             for on in (True, False):
                 lockstep(on)
                 begun = time.process_time()
-                solution = gradient(model, x, forcing, given.rtol)
+                solution = differentiated(model, x, forcing, how, given.jacobians)
                 seconds = time.process_time() - begun
                 if number == 0 and on:
                     first, above, steps = seconds, peak() - started, sum(solution.stats["steps"] or [])
+                    failed = int((~solution.ok).sum())
                 elif number > 0:
                     best[on] = min(best[on], seconds)
         lockstep(True)
         ratio = best[False] / best[True]
-        print(f"{name:10}{best[True]:12.3f}{best[False]:11.3f}{ratio:7.1f}{steps:10}{first:9.1f}{above:9.0f}")
+        print(f"{name:10}{best[True]:12.3f}{best[False]:11.3f}{ratio:7.1f}{steps:10}{failed:8}{first:9.1f}{above:9.0f}")
 
 
 if __name__ == "__main__":

@@ -135,14 +135,13 @@ def test_processes_taken_out_are_found_from_noisy_observations(tmp_path: Path) -
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     missing = load(ROOT / "examples" / "missing_process.py")
     figure = tmp_path / "missing.png"
-    twins = ["evaporation, from runoff alone", "root uptake of a soil column"]
-    table = missing.main(
-        seeds=1, engine="sundials", output=figure, twins=twins, days=dict(zip(twins, (730, 40), strict=True))
-    )
-    for name, off in zip(twins, (0.1, 0.2), strict=True):
+    days = {"evaporation, from runoff alone": 730, "recession of HBV": 365, "root uptake of a soil column": 40}
+    table = missing.main(seeds=[0], engine="sundials", output=figure, twins=[*days], days=days)
+    for name, off in zip(days, (0.05, 0.05, 0.2), strict=True):
         (row,) = table[name]
         assert row["first"] < off
         assert row["refined"] < off
+    assert table["recession of HBV"][0]["found"]
     assert figure.stat().st_size > 20_000
 
 
@@ -170,30 +169,17 @@ def test_code_of_the_guide_to_basin_models_runs(tmp_path: Path, monkeypatch: pyt
 
 
 def test_readme_code_runs(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)  # where its result is written
+    monkeypatch.chdir(tmp_path)  # where its network is written
     code = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(code) == 16
+    assert len(code) == 4
     space: dict = {}
     for block in code:
-        # All but the lines that open a reader's own files.
-        block = re.sub(
-            r"^(data = dg\.hydrology\.open_|data\[|sites = |dg\.nn\.train\().*$", "", block, flags=re.MULTILINE
-        )
+        # All but the lines that read a reader's own files.
+        block = re.sub(r"^(sites = |dg\.nn\.train\().*$", "", block, flags=re.MULTILINE)
         exec(block.replace("times=range(4),\n", 'times=range(4), engine="sundials",\n'), space)
     assert torch.isfinite(space["K_s"].grad).all()
     assert space["sol"].stats["engine"] == "sundials"
-    assert abs(space["rest"].fluxes["drainage"].item() - 0.007) < 1e-9
-    assert torch.isfinite(space["loss"])
-    assert 0.01 < space["found"].values("plot")["K_s"] < 1.0
-    assert space["report"].ok, space["report"]
     assert (tmp_path / "network.npz").exists()
-    assert space["curvature"] > 0
-    assert space["product"].error < 1e-3 * abs(space["product"].value)
-    assert dg.io.read_dataset(tmp_path / "result.nc").attrs["engine"] == "sundials"
-    unit = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
-    sol = dg.solve(space["cascade"], times=[0.0, 100.0], initial={"storage": unit}, engine="sundials")
-    # All of the water leaves in the end.
-    assert abs(sol.fluxes["discharge"].item() - 1) < 1e-6
 
 
 def test_code_of_models_runs() -> None:

@@ -145,8 +145,30 @@ def report(table: Mapping[str, Any]) -> None:
                 row = "".join(f"{v:11.3f}" for v in np.mean(medians, axis=0))
                 nse = [m[0] for m in medians]
                 floor = f"floor {2 * np.std(nse, ddof=1):.3f}" if len(nse) > 1 else "one seed has no floor"
-                by_seed = ", ".join(f"{v:.3f}" for v in nse)
-                print(f"{control:12}{part:12}{row}   NSE by seed {by_seed}; {floor}", flush=True)
+                told = ", ".join(f"{v:.3f}" for v in nse)
+                print(f"{control:12}{part:12}{row}   NSE by seed {told}; {floor}", flush=True)
+    for control in table:
+        against(table, control)
+
+
+def against(table: Mapping[str, Any], control: str) -> None:
+    """How far the median NSE with attributes, of each basin's mean over the seeds that both have, is above that of a control."""
+    if control == "attributes" or "attributes" not in table:
+        return
+    for part, by_seed in table[control].items():
+        own = table["attributes"][part]
+        seeds = [s for s in by_seed if s in own]
+        if not seeds:
+            continue
+        ours, theirs = (
+            np.mean([[b["nse"] for b in some[s].values()] for s in seeds], axis=0) for some in (own, by_seed)
+        )
+        lead, floor = np.median(ours) - np.median(theirs), dg.baselines.median_floor(ours, theirs)
+        print(
+            f"attributes above {control}, {part}, seeds {', '.join(seeds)}: {lead:+.3f} (better in {(ours > theirs).sum()} of "
+            f"{len(ours)}); floor with the same basins drawn anew for both {floor:.3f}",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -157,11 +179,15 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("controls"))
     parser.add_argument("--model", choices=[*INITIAL], default="hbv")
     parser.add_argument("--varying", nargs="+", default=[], help="parameters that follow the weather, such as BETA K0")
+    parser.add_argument("--table", action="store_true", help="of what the output folder has, without solving anything")
     parser.add_argument("--controls", nargs="+", choices=CONTROLS, default=[*CONTROLS])
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--euler", action="store_true", help="daily steps of implicit Euler in place of error control")
     add_training(parser)
     options = parser.parse_args()
+    if options.table:
+        report(json.loads((options.output / f"{options.model}_controls.json").read_text()))
+        return
     options.output.mkdir(exist_ok=True)
     settings = settings_of(options.engine, options.euler)
     training = training_of(

@@ -9,8 +9,9 @@ members are solved together, and so are the chains, for which the sampler of `sa
 they are plain Hamiltonian ones. What `ignored` shows: intervals from lasting errors that are taken for independent ones
 of the stated size.
 
-Truth and calibrations are solved in the same cheap steps: too long for the equations, they change the model for both alike. An
-ensemble of 20 members is enough: of 21 draws of one posterior, the truth is the smallest or the largest in two cases of 21.
+Ensembles have weights ("rml"), or are those of the plain method ("plain"). 20 members are enough: of 21 draws of one posterior,
+the truth is the smallest or the largest in two cases of 21. "exact" weighs points that are evenly drawn from what was known beforehand
+by their likelihood, which is the posterior itself, where the errors that were found are taken for granted.
 """
 
 from __future__ import annotations
@@ -19,140 +20,25 @@ import argparse
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from types import SimpleNamespace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from synthetic import basin, column
 
-import pydiffgeo as dg
 from pydiffgeo.arrays import Array
 from pydiffgeo.identify.error_model import ErrorModel, Errors, Record, estimated
-from pydiffgeo.identify.inverse_problem import InverseProblem, of_function
-from pydiffgeo.identify.mode import Mode, descend
-from pydiffgeo.identify.posterior import covariance_of
-from pydiffgeo.identify.sampling import Density, density, diagnostics
-from pydiffgeo.transforms import Transforms, bounded
+from pydiffgeo.identify.inverse_problem import InverseProblem
+from pydiffgeo.identify.mode import Mode, descend, rows_of
+from pydiffgeo.identify.posterior import covariance_of, effective, quantiles
+from pydiffgeo.identify.sampling import REFUSED, Density, density, diagnostics
+from pydiffgeo.identify.weighted_members import Residuals, directions, drawn
 
 LEVEL, NORMAL = 0.9, 1.6448536
 LASTING = 0.7
-LEAPS = 3
-METHODS = ("laplace", "rml", "sampling")
-
-
-@dataclass(frozen=True, eq=False)
-class Stepped(InverseProblem):
-    """A problem whose function is many small steps of PyTorch: further members cost nothing, dual numbers a hundred times as much."""
-
-    def linearised(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """By central differences, whose errors are about 1e-8 of a derivative."""
-        n, h = x.shape[1], 1e-4
-        moved = torch.cat([torch.zeros(1, n), h * torch.eye(n), -h * torch.eye(n)]).to(x)
-        value = self.simulate((x.detach().unsqueeze(1) + moved).reshape(-1, n)).reshape(len(x), 2 * n + 1, -1)
-        value, slope = value[:, 0], ((value[:, 1 : n + 1] - value[:, n + 1 :]) / (2 * h)).transpose(1, 2)
-        ok = torch.isfinite(value).all(1) & torch.isfinite(slope).all(2).all(1)
-        return torch.where(ok[:, None], value, 0.0), torch.where(ok[:, None, None], slope, 0.0), ok
-
-    def simulate(self, x: torch.Tensor) -> torch.Tensor:
-        """All at once."""
-        with torch.no_grad():
-            return self.function(x)
-
-
-def stepped(problem: InverseProblem) -> Stepped:
-    return Stepped(**{field.name: getattr(problem, field.name) for field in fields(problem)})
-
-
-def basin() -> InverseProblem:
-    """Five months of EXP-HYDRO without snow after a month of warm-up; three values are sought.
-
-    The rates of the model are stepped in PyTorch, explicitly by days, all members in one tensor. Its melt is far too steep in
-    the storage of snow for such steps.
-    """
-    random, days, warmup = np.random.default_rng(1), 180, 30
-    t, model = np.arange(days), dg.models.ExpHydro()
-    rain, warmth = random.gamma(0.4, 9.0, days), random.normal(0, 3, days)
-    forcing = {
-        "precipitation": torch.from_numpy(rain),
-        "temperature": torch.from_numpy(14 - 6 * np.cos(2 * np.pi * t / 365) + warmth),
-        "daylength": torch.from_numpy(12 - 4 * np.cos(2 * np.pi * t / 365)),
-    }
-    bounds = {"f": (0.01, 0.06), "S_max": (200.0, 600.0), "Q_max": (5.0, 20.0)}
-    given = {"D_f": 2.5, "T_max": 1.0, "T_min": -1.0}
-    transforms = Transforms(tuple(bounded(p, bounds[p.name]) for p in model.parameters if p.name in bounds))
-
-    def runoff(x: torch.Tensor) -> torch.Tensor:
-        fixed = {k: torch.tensor(v, dtype=torch.float64) for k, v in given.items()}
-        values, snow, water = transforms.unpack(x), torch.zeros_like(x[:, :1]), torch.full_like(x[:, :1], 200.0)
-        course = list[torch.Tensor]()
-        for day in range(days):
-            today = SimpleNamespace(**{k: v[day] for k, v in forcing.items()})
-            rates = model.source(SimpleNamespace(**values, **fixed, snow_storage=snow, water_storage=water), today)
-            snow, water = snow + rates["snow_storage"], water + rates["water_storage"]
-            course.append(rates["runoff"])
-        return torch.cat(course[warmup:], dim=1)
-
-    problem = of_function(
-        runoff, [*bounds], np.zeros(len(bounds)), np.zeros(days - warmup), 0.3, transforms=transforms, name="basin"
-    )
-    return stepped(problem)
-
-
-def column() -> InverseProblem:
-    """Eight days of rain on half a metre of unsaturated soil with three probes; three values are sought.
-
-    Richards' equation on four cells: implicit steps of three hours of the mixed form, of four iterations each that hold the
-    conductivities (Celia et al. 1990, Water Resour. Res. 26), with the curves of van Genuchten 1980 and Mualem 1976.
-    """
-    random, days, steps, cells, depth, dry, wet = np.random.default_rng(2), 8, 8, 4, 0.5, 0.06, 0.42
-    rain = torch.from_numpy(np.where(random.random(days) < 0.4, random.gamma(1.5, 0.012, days), 0.0))
-    bounds = {"K_s": (0.2, 2.0), "alpha": (1.0, 6.0), "n": (1.3, 2.2)}
-    model = dg.models.RichardsColumn(depth=depth, cells=cells)
-    transforms = Transforms(tuple(bounded(p, bounds[p.name]) for p in model.parameters if p.name in bounds))
-    size, eye = depth / cells, torch.eye(cells, dtype=torch.float64)
-    upper, lower = eye.roll(1, 1).triu(1), eye.roll(-1, 1).tril(-1)
-
-    def soil(h: torch.Tensor, v: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Water content, its slope and the conductivity at heads `(members, cells)`."""
-        u, m = (v["alpha"] * -h.clamp(max=-1e-4)) ** v["n"], 1 - 1 / v["n"]
-        s = (1 + u) ** -m
-        slope = (wet - dry) * v["alpha"] * (v["n"] - 1) * u**m * (1 + u) ** (-m - 1)
-        return dry + (wet - dry) * s, slope, v["K_s"] * s.sqrt() * (1 - (1 - s ** (1 / m)) ** m) ** 2
-
-    def after(h: torch.Tensor, v: dict[str, torch.Tensor], flux: torch.Tensor) -> torch.Tensor:
-        """Heads after a step."""
-        before = soil(h, v)[0]
-        for _ in range(4):
-            theta, slope, k = soil(h, v)
-            face = (k[:, :-1] + k[:, 1:]) / 2
-            none = torch.zeros_like(face[:, :1])
-            above, below = torch.cat([none, face], 1), torch.cat([face, none], 1)
-            # Rain above, unit gradient below.
-            falling = torch.cat([flux.expand_as(none), face, k[:, -1:]], 1)
-            diagonal = slope * steps + (above + below) / size**2
-            matrix = (
-                diagonal.unsqueeze(-1) * eye - (below.unsqueeze(-1) * upper + above.unsqueeze(-1) * lower) / size**2
-            )
-            right = slope * steps * h - (theta - before) * steps + (falling[:, :-1] - falling[:, 1:]) / size
-            h = torch.linalg.solve(matrix, right)
-        return h
-
-    def probes(x: torch.Tensor) -> torch.Tensor:
-        values, h = transforms.unpack(x), x.new_full((len(x), cells), -1.0)
-        course = list[torch.Tensor]()
-        for step in range(days * steps):
-            h = after(h, values, rain[step // steps])
-            if step % 2:
-                course.append(soil(h, values)[0])
-        return torch.stack(course, 2)[:, [0, 1, 3]].flatten(1)
-
-    count = 3 * days * steps // 2
-    problem = of_function(
-        probes, transforms.names, np.zeros(3), np.zeros(count), 0.01, transforms=transforms, name="column"
-    )
-    distance = problem.record.distance.clone()
-    distance[:: count // 3] = torch.inf
-    return stepped(replace(problem, record=replace(problem.record, distance=distance)))
+# Steps of a trajectory. Chains whose R-hat is smaller have met (Vehtari et al. 2021, Bayesian Anal. 16, ask for 1.01, in long chains).
+LEAPS, MET = 5, 1.05
+METHODS = ("laplace", "rml", "plain", "exact", "sampling")
 
 
 def truths(count: int, values: int) -> torch.Tensor:
@@ -194,9 +80,10 @@ class Calibrations:
                     for o, v, j, p in zip(self.observed, value, slope, prior, strict=True)
                 ]
         rows = together(models, record).rows(value, slope)
+        records = [replace(record, observed=one) for one in self.observed]
         return [
-            Mode(replace(self.problem, x=a, errors=m), asked, Errors.of(m, record), v, r.numpy(), p.numpy())
-            for a, m, v, r, p in zip(x, models, value, rows, prior, strict=True)
+            Mode(replace(self.problem, x=a, errors=m, record=s), asked, Errors.of(m, s), v, r.numpy(), p.numpy())
+            for a, m, s, v, r, p in zip(x, models, records, value, rows, prior, strict=True)
         ]
 
     def hold(self, low: Array, high: Array, what: str) -> None:
@@ -236,42 +123,93 @@ def by_laplace(all_: Calibrations, modes: Sequence[Mode], what: str) -> None:
     all_.hold(x - NORMAL * spread, x + NORMAL * spread, what)
 
 
-def by_ensembles(some: Calibrations, modes: Sequence[Mode], members: int) -> None:
+def by_ensembles(some: Calibrations, modes: Sequence[Mode], members: int, weighted: bool) -> None:
     """The members of all ensembles at once, as `randomised_maximum_likelihood` makes them."""
     random, record = torch.Generator().manual_seed(5), some.problem.record
-    many = together([mode.problem.errors for mode in modes for _ in range(members)], record)
-    at = np.repeat([mode.problem.x for mode in modes], members, 0)
-    simulated = torch.stack([mode.simulated for mode in modes]).repeat_interleave(members, 0)
-    many = many.held(simulated)
-    noise = many.noise(simulated, random)
-    shift = torch.logit(torch.rand(at.shape, generator=random, dtype=torch.float64).clamp(1e-6, 1 - 1e-6))
-    observed = some.observed.repeat_interleave(members, 0) + noise
-    state = descend(some.problem, many, at, observed=observed, shift=shift, tolerance=1e-6)
-    draws = np.where(np.isfinite(state["loss"])[:, None], state["x"], np.nan).reshape(len(modes), members, -1)
-    low, high = np.nanquantile(draws, (0.5 - LEVEL / 2, 0.5 + LEVEL / 2), axis=1, method="weibull")
-    some.hold(low, high, f"  rml, {int(np.isfinite(draws[..., 0]).sum())} of {draws[..., 0].size} members fitted")
+    errors = together([mode.problem.errors for mode in modes], record)
+    at, simulated = np.stack([mode.problem.x for mode in modes]), torch.stack([mode.simulated for mode in modes])
+    every = np.repeat(np.arange(len(modes)), members)
+    held, observed, start = errors.held(simulated), some.observed[every], at[every]
+    if weighted:
+        basis = directions(Residuals(some.problem, held, some.observed), at)
+        residuals = Residuals(some.problem, rows_of(held, every), observed)
+        x, logs = drawn(residuals, basis[every], start, rows_of(errors, every), random)
+        logs = logs.reshape(len(modes), members)
+        weights = np.exp(logs - logs.max(1, keepdims=True))
+    else:
+        many = rows_of(held, every)
+        shift = torch.logit(torch.rand(start.shape, generator=random, dtype=torch.float64).clamp(1e-6, 1 - 1e-6))
+        noise = many.noise(simulated[every], random)
+        state = descend(some.problem, many, start, observed=observed + noise, shift=shift, tolerance=1e-6)
+        x, weights = state["x"], np.isfinite(state["loss"]).astype(float).reshape(len(modes), members)
+    draws, good = x.reshape(len(modes), members, -1), weights > 0
+    shares = [effective(w) / members for w in weights]
+    print(
+        f"  {int(good.sum())} of {good.size} members fitted; effective ones of those asked for: median "
+        f"{100 * np.median(shares):.0f} %, least {100 * min(shares):.0f} %"
+    )
+    ends = np.array(
+        [
+            quantiles(d[g], w[g], (0.5 - LEVEL / 2, 0.5 + LEVEL / 2))
+            for d, w, g in zip(draws, weights, good, strict=True)
+        ]
+    )
+    some.hold(ends[:, 0], ends[:, 1], f"  {'rml' if weighted else 'plain rml'}, {members} members")
+
+
+def by_weights(some: Calibrations, modes: Sequence[Mode], points: int) -> None:
+    """Of all posteriors with the same points, by their likelihoods."""
+    sobol = torch.quasirandom.SobolEngine(len(some.problem.names), scramble=True, seed=1)
+    x = torch.logit(sobol.draw(points, dtype=torch.float64).clamp(1e-6, 1 - 1e-6))
+    simulated = torch.cat([some.problem.simulate(part) for part in x.split(4096)])
+    ends, counts = list[Array](), list[float]()
+    for mode, observed in zip(modes, some.observed, strict=True):
+        potential = mode.errors.potential(simulated, observed[None])
+        weights = torch.softmax(-potential, 0).numpy()
+        counts.append(effective(weights))
+        ends.append(quantiles(x.numpy(), weights, (0.5 - LEVEL / 2, 0.5 + LEVEL / 2)))
+    print(f"  {points} points; effective ones: median {np.median(counts):.0f}, least {min(counts):.0f}")
+    some.hold(np.stack(ends)[:, 0], np.stack(ends)[:, 1], "  exact")
 
 
 def by_sampling(some: Calibrations, modes: Sequence[Mode], options: argparse.Namespace) -> None:
-    """Two chains of each posterior, all in step."""
-    parts = [density(mode) for mode in modes] * 2
+    """Several chains of each posterior, all in step."""
+    several = options.chains
+    parts = [density(mode) for mode in modes] * several
     joint = replace(
         parts[0],
         centre=torch.stack([p.centre for p in parts]),
         root=torch.stack([p.root for p in parts]),
-        observed=some.observed.repeat(2, 1),
+        observed=some.observed.repeat(several, 1),
     )
     start = torch.randn(joint.centre.shape, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
     z, taken = hamiltonian(joint, start, options.draws, options.warmup)
-    chains = z.reshape(options.draws, 2, -1).swapaxes(0, 1)
-    rhat, effective = diagnostics(chains)
-    print(
-        f"  {options.draws} draws of each of two chains, {100 * taken:.0f} % of steps taken; R-hat: median {np.median(rhat):.3f}, "
-        f"largest {rhat.max():.3f}; effective sample size: median {np.median(effective):.0f}, least {effective.min():.0f}"
-    )
     x = np.stack([joint.parts(torch.from_numpy(v))[0].numpy() for v in z])
-    x = x.reshape(options.draws * 2, len(modes), -1)
-    some.hold(*np.quantile(x, (0.5 - LEVEL / 2, 0.5 + LEVEL / 2), axis=0, method="weibull"), "  sampling")
+    chains = x.reshape(options.draws, several, -1).swapaxes(0, 1)
+    rhat, counts = (v.reshape(len(modes), -1) for v in diagnostics(chains))
+    met = rhat.max(1) < MET
+    print(
+        f"  {options.draws} draws of each of {several} chains, {100 * taken:.0f} % of steps taken; R-hat: median "
+        f"{np.median(rhat):.3f}, largest {rhat.max():.3f}, below {MET:g} for all values in {met.sum()} of {len(met)}; effective sample "
+        f"size: median {np.median(counts):.0f}, least {counts.min():.0f}"
+    )
+    draws = x.reshape(options.draws * several, len(modes), -1)
+    low, high = np.quantile(draws, (0.5 - LEVEL / 2, 0.5 + LEVEL / 2), axis=0, method="weibull")
+    some.hold(low, high, "  sampling")
+    if met.any() and not met.all():
+        replace(some, truth=some.truth[met]).hold(low[met], high[met], f"  sampling, R-hat below {MET:g}")
+
+
+def sloped(target: Density, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The density and its slope, by the Jacobian of what is observed: `Stepped` has it for less than a sweep back costs."""
+    with torch.no_grad():
+        x, free = target.parts(z)
+    simulated, jacobian, ok = target.problem.linearised(x)
+    leaves = [v.clone().requires_grad_() for v in (x, free, torch.where(ok[:, None], simulated, 1.0))]
+    value = target.of_errors(leaves[1], leaves[2]) + target.problem.prior(leaves[0])
+    along = torch.autograd.grad(value.sum(), leaves, allow_unused=True, materialize_grads=True)
+    pull = torch.cat([along[0] + torch.einsum("mri,mr->mi", jacobian, along[2]), along[1]], dim=1)
+    return torch.where(ok, value.detach(), REFUSED), torch.einsum("mij,mi->mj", target.root, pull)
 
 
 def hamiltonian(target: Density, z: torch.Tensor, draws: int, warmup: int) -> tuple[Array, float]:
@@ -280,23 +218,16 @@ def hamiltonian(target: Density, z: torch.Tensor, draws: int, warmup: int) -> tu
     Gradients of all chains are found together, for what they cost. Steps are sought in the warm-up, and have random lengths
     after it (Neal 2011, Handbook of Markov Chain Monte Carlo, chapter 5).
     """
-    random, length = torch.Generator().manual_seed(7), torch.full((len(z), 1), 0.3, dtype=torch.float64)
-
-    def slope(at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        leaf = at.detach().requires_grad_()
-        value = target(leaf)
-        (found,) = torch.autograd.grad(value.sum(), leaf)
-        return value.detach(), found
-
-    (value, pull), kept, taken = slope(z), list[Array](), 0.0
+    random, length = torch.Generator().manual_seed(7), torch.full((len(z), 1), 0.4, dtype=torch.float64)
+    (value, pull), kept, taken = sloped(target, z), list[Array](), 0.0
     for i in range(warmup + draws):
         speed = torch.randn(z.shape, generator=random, dtype=torch.float64)
-        step = length * (0.8 + 0.4 * torch.rand(length.shape, generator=random, dtype=torch.float64))
+        step = length * (0.6 + 0.8 * torch.rand(length.shape, generator=random, dtype=torch.float64))
         energy, at, force, now = value + 0.5 * (speed**2).sum(1), z, pull, value
         for _ in range(LEAPS):
             speed = speed - 0.5 * step * force
             at = at + step * speed
-            now, force = slope(at)
+            now, force = sloped(target, at)
             speed = speed - 0.5 * step * force
         change = torch.nan_to_num(energy - now - 0.5 * (speed**2).sum(1), nan=-torch.inf)
         chance = torch.exp(change.clamp(max=0.0))
@@ -315,11 +246,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sites", nargs="+", choices=("basin", "column"), default=["basin", "column"])
     parser.add_argument("--errors", nargs="+", choices=("independent", "lasting"), default=["lasting", "independent"])
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=("laplace", "rml"))
     parser.add_argument("--count", type=int, default=200, help="calibrations")
     parser.add_argument("--ensembles", type=int, default=200, help="of so many calibrations")
     parser.add_argument("--members", type=int, default=20, help="of each ensemble")
+    parser.add_argument("--points", type=int, default=2**17, help="of the exact posteriors")
     parser.add_argument("--sampled", type=int, default=60, help="calibrations")
+    parser.add_argument("--chains", type=int, default=2, help="of each posterior")
     parser.add_argument("--draws", type=int, default=60)
     parser.add_argument("--warmup", type=int, default=40)
     options = parser.parse_args()
@@ -335,8 +268,11 @@ def main() -> None:
         for method in options.methods:
             if method == "laplace":
                 by_laplace(calibrations, modes, "  laplace")
-            elif method == "rml":
-                by_ensembles(calibrations.first(options.ensembles), modes[: options.ensembles], options.members)
+            elif method in ("rml", "plain"):
+                some = calibrations.first(options.ensembles)
+                by_ensembles(some, modes[: options.ensembles], options.members, method == "rml")
+            elif method == "exact":
+                by_weights(calibrations.first(options.ensembles), modes[: options.ensembles], options.points)
             else:
                 by_sampling(calibrations.first(options.sampled), modes[: options.sampled], options)
             print(f"    {time.process_time() - started:.0f} s of processor time so far", flush=True)

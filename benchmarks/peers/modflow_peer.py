@@ -99,10 +99,14 @@ class Simulation:
         }.items():
             (self.folder / name).write_text(text)
 
-    def states(self, y0: np.ndarray, p: np.ndarray, f: np.ndarray) -> np.ndarray:
-        """The water of every cell at the end of every period, `(periods, cells)`, in the order of the system."""
-        system, side = self.case.system, AQUIFER.side
-        storage = self.case.constant["S_s"].item() * AQUIFER.thickness
+    @property
+    def storage(self) -> float:
+        """Storage coefficient."""
+        return float(self.case.constant["S_s"].item() * AQUIFER.thickness)
+
+    def write(self, y0: np.ndarray, p: np.ndarray, f: np.ndarray) -> None:
+        """Inputs that differ from those of the last run."""
+        system, side, storage = self.case.system, AQUIFER.side, self.storage
         start = y0[system.states["water"]] / storage - AQUIFER.thickness
         pumping, rain = (f[:, system.forcings[k]] for k in ("well_rate", "recharge_rate"))
         for name, content in {
@@ -121,15 +125,24 @@ class Simulation:
             if self.kept.get(name) != content.encode():
                 self.kept[name] = content.encode()
                 (self.folder / name).write_bytes(self.kept[name])
+
+    def states(self, y0: np.ndarray, p: np.ndarray, f: np.ndarray) -> np.ndarray:
+        """The water of every cell at the end of every period, `(periods, cells)`, in the order of the system."""
+        self.write(y0, p, f)
         began = seconds()
         done = subprocess.run([program()], cwd=self.folder, capture_output=True, text=True)
         if done.returncode or "Normal termination" not in done.stdout:
             raise RuntimeError(f"MODFLOW: {done.stdout[-300:]}")
+        self.spent, self.runs = self.spent + seconds() - began, self.runs + 1
+        return self.read()
+
+    def read(self) -> np.ndarray:
+        """What `states` returns, of the last run."""
+        system, side = self.case.system, AQUIFER.side
         record = np.dtype([("header", HEADER), ("head", "<f8", side * side)])
         head = np.fromfile(self.folder / "a.hds", record)["head"]
-        self.spent, self.runs = self.spent + seconds() - began, self.runs + 1
-        found = np.zeros((len(f), system.n_states))
-        found[:, system.states["water"]] = storage * (head + AQUIFER.thickness)
+        found = np.zeros((self.case.intervals, system.n_states))
+        found[:, system.states["water"]] = self.storage * (head + AQUIFER.thickness)
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ class Peer:
         tolerances: relative tolerances, loose to tight; `special` replaces them for some cases.
         cases: which cases it is for; empty for all. `quick`: is it part of a quick run?
         capped: does `prepare` take the cap, to stop or extrapolate by itself?
+        variables: of the environment, which name what no package has.
     """
 
     label: str
@@ -28,10 +30,12 @@ class Peer:
     cases: tuple[str, ...] = ()
     quick: bool = False
     capped: bool = False
+    variables: tuple[str, ...] = ()
 
     @property
     def missing(self) -> list[str]:
-        return [name for name in self.requires if find_spec(name) is None]
+        absent = [name for name in self.requires if find_spec(name) is None]
+        return absent + [name for name in self.variables if name not in os.environ]
 
     def at(self, case: str, quick: bool) -> tuple[float, ...]:
         chosen = self.special.get(case, self.tolerances)
@@ -121,6 +125,15 @@ PEERS: dict[str, Peer] = {
         (1.0, 0.2, 0.05),
         cases=("aquifer",),
         capped=True,
+    ),
+    "mf6adj": Peer(
+        "mf6adj, the adjoint of MODFLOW 6",
+        "mf6adj_peer",
+        {},
+        ("mf6adj", "flopyarcade"),
+        (1.0, 0.2, 0.1, 0.05),
+        cases=("aquifer",),
+        variables=("MF6_LIBRARY",),
     ),
     "scipy-lsoda": _scipy("SciPy LSODA, finite differences", "LSODA", quick=True),
     "scipy-bdf": _scipy("SciPy BDF, finite differences", "BDF", cases=EASIER),

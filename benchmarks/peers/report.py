@@ -13,7 +13,7 @@ from peers import PEERS
 
 PACKAGES = (
     *("pydiffgeo", "torch", "numpy", "casadi", "juliacall", "diffrax", "lineax", "optimistix", "equinox"),
-    *("jax", "jaxlib", "torchdiffeq", "scipy"),
+    *("jax", "jaxlib", "torchdiffeq", "scipy", "mf6adj"),
 )
 TARGETS = (1e-3, 1e-4, 1e-5)
 Record = dict[str, Any]
@@ -158,7 +158,7 @@ def _picture(results: Record, file: Path) -> None:
     figure, axes = plt.subplots(1, len(cases), figsize=(5 * len(cases), 7), squeeze=False)
     colours = plt.get_cmap("tab20").colors
     families = [*dict.fromkeys(p.module for p in PEERS.values())]
-    markers = dict(zip(families, "os^DvP", strict=True))
+    markers = dict(zip(families, "os^DvPX", strict=True))
     order = [*PEERS]
     for axis, (case, rows) in zip(axes[0], cases.items(), strict=True):
         for peer, some in _by(rows, "peer").items():

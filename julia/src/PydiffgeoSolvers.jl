@@ -7,7 +7,8 @@ with the linear algebra of `elimination.jl`, of large systems of `fronts.jl`, `m
 (`discrete_adjoint.jl`; where rates jump with `jumps.jl`), for other solvers by a Gauss adjoint (`gauss_adjoint.jl`), or by forward mode in each interval
 (`forward_sensitivity.jl`), and with derivatives along given directions by the tangent of Rodas5P (`tangent.jl`).
 `batch.jl` runs many members in one call. Systems of few states have steps of their own (`rosenbrock.jl`), and several members
-of them are solved in lockstep on numbers of lanes (`lanes.jl`, `lockstep.jl`). Steps of implicit Euler of a stated size are in `implicit_euler.jl`. States at which nothing changes are found in `steady.jl`, and differentiated in
+of them are solved in lockstep on numbers of lanes (`lanes.jl`, `lockstep.jl`), their tangents too (`moves.jl`, `tangent_steps.jl`,
+`onward.jl`). Steps of implicit Euler of a stated size, alone or in lockstep, are in `implicit_euler.jl`. States at which nothing changes are found in `steady.jl`, and differentiated in
 `steady_derivatives.jl`. The extension `PydiffgeoBridge` differentiates any `ODEProblem`
 with SciMLSensitivity.
 """
@@ -59,8 +60,13 @@ include("forward_sensitivity.jl")
 include("batch.jl")
 include("keeping.jl")
 include("reading.jl")
+include("moves.jl")
 include("lockstep.jl")
+include("tangent_steps.jl")
+include("onward.jl")
 include("implicit_euler.jl")
+include("euler_members.jl")
+include("euler_derivatives.jl")
 include("steady.jl")
 include("steady_derivatives.jl")
 include("bridge.jl")

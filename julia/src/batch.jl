@@ -73,6 +73,9 @@ end
 # The door: whatever Python hands over is one long vector, and becomes a plain array here, once.
 plain(x::AbstractVector, first, rest...) = reshape(Vector{Float64}(x), first, rest...)
 plain(x::AbstractArray) = Array{Float64}(x)
+"The same of what is not kept: without a copy, where there is a plain vector already."
+borrowed(x::Vector{Float64}, sizes...) = reshape(x, sizes...)
+borrowed(x::AbstractVector, sizes...) = plain(x, sizes...)
 integers(x::AbstractVector, first, rest...) = reshape(Vector{Int}(x), first, rest...)
 
 """
@@ -199,21 +202,38 @@ the members numbered in `good`; the others get zeros, and so do those not finish
 function tangent(model::Model, tape::Tape, y0_dot, p_dot, f_dot, good, seconds = Inf)
     members = size(tape.y, 3)
     directions = length(y0_dot) ÷ (model.n_states * members)
-    return tangent(model, tape, plain(y0_dot, model.n_states, members, directions), plain(p_dot, size(tape.p)..., directions),
-                   plain(f_dot, size(tape.f)..., directions), integers(good, :), seconds)
+    return tangent(model, tape, borrowed(y0_dot, model.n_states, members, directions), borrowed(p_dot, size(tape.p)..., directions),
+                   borrowed(f_dot, size(tape.f)..., directions), integers(good, :), seconds)
 end
 
 function tangent(model::Model, tape::Tape, y0_dot::Array{Float64,3}, p_dot::Array{Float64,3}, f_dot::Array{Float64,5},
                  good::Vector{Int}, seconds = Inf)
-    tape.settings.solver == EULER && return euler_tangent(model, tape, y0_dot, p_dot, f_dot, good, seconds)
-    ready!(model; adjoint = "forward")
-    ready!(model)
     directions = size(y0_dot, 3)
     y_dot = zeros(size(tape.y)..., directions)
     q_dot = zeros(model.n_fluxes, size(tape.y, 2) - 1, size(tape.y, 3), directions)
-    stepping, clock = any(kept -> kept isa MemberRecord, tape.kept), Clock(seconds)
+    straight_on = isempty(model.moves) ? Int[] : pushed_in_lanes(model, tape, good)
+    rest, euler = setdiff(good, straight_on), tape.settings.solver == EULER
+    isempty(straight_on) || ready_moves!(model; second = !euler)
+    if !isempty(rest)
+        ready!(model; adjoint = "forward")
+        euler ? ready_steps!(model, Float64) : ready!(model)
+    end
+    clock = Clock(seconds)
+    if !isempty(straight_on)
+        all_codes = push_small!(model, tape, Dots(y0_dot, p_dot, f_dot, y_dot, q_dot), straight_on, clock)
+    end
+    codes = isempty(rest) ? fill("Success", size(tape.y, 3)) : push_each!(y_dot, q_dot, model, tape, y0_dot, p_dot, f_dot, rest, clock)
+    isempty(straight_on) || (codes[straight_on] .= all_codes[straight_on])
+    clear_failed!(codes, 1, y_dot, q_dot)
+    return TangentResult(y_dot, q_dot, join(codes, ","))
+end
+
+"The same by dual numbers for `members`, one after the other; returns a code for all."
+function push_each!(y_dot, q_dot, model::Model, tape::Tape, y0_dot, p_dot, f_dot, members, clock::Clock)
+    tape.settings.solver == EULER && return euler_push!(y_dot, q_dot, model, tape, y0_dot, p_dot, f_dot, members, clock)
+    directions, stepping = size(y0_dot, 3), any(kept -> kept isa MemberRecord, tape.kept)
     set_up() = stepping ? Workspace(model, size(tape.f, 2) == 2, tape.settings, clock; directions) : model
-    codes = each_member(set_up, good, size(tape.y, 3), clock) do workspace, m
+    return each_member(set_up, members, size(tape.y, 3), clock) do workspace, m
         into, kept = (view(y_dot, :, :, m, :), view(q_dot, :, :, m, :)), tape.kept[m]
         into[1][:, 1, :] .= view(y0_dot, :, m, :)
         dots = (view(p_dot, :, m, :), view(f_dot, :, :, :, m, :))
@@ -224,6 +244,4 @@ function tangent(model::Model, tape::Tape, y0_dot::Array{Float64,3}, p_dot::Arra
             push_transitions!(into..., dots..., model, kept::Array{Float64,3})
         end
     end
-    clear_failed!(codes, 1, y_dot, q_dot)
-    return TangentResult(y_dot, q_dot, join(codes, ","))
 end

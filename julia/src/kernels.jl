@@ -55,6 +55,20 @@ struct LaneFunctions
 end
 
 """
+What moves of a kernel are computed from, on lanes: `first!(out, partials, x)` assigns results and their derivatives to inputs,
+those that are not zero: `columns` says which, counted result by result over the `variable` inputs. `second!(slopes, bends,
+x)` does so for slopes, and `bent` counts column by column of these.
+"""
+struct Moves
+    first!::Lazy{Three{Lanes}}
+    columns::Vector{Int}
+    second!::Lazy{Three{Lanes}}
+    bent::Vector{Int}
+
+    Moves(first, columns, second, bent) = new(Lazy{Three{Lanes}}(first), columns, Lazy{Three{Lanes}}(second), bent)
+end
+
+"""
     Kernel(sources, gather, output, targets, weights, active, along, variable, branches = 0, decisions = 0; ways, adds, partials, columns, network)
 
 A local function over its items.

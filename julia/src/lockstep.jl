@@ -40,18 +40,22 @@ end
 
 "Solves all members of a batch of a small system; returns a code for each."
 function solve_small!(::Type{T}, model::Model, batch::Batch, settings::Settings, kept, counts, clock::Clock; keeps::Bool) where {T}
+    linear = size(batch.f, 2) == 2
+    return solve_lanes!(() -> Stepper{T}(model, linear, settings, clock; keeps), batch, lanes(T), kept, counts, clock; keeps)
+end
+
+"Has what `set_up` makes for each task, of `width` lanes, solve all members; returns a code for each."
+function solve_lanes!(set_up, batch::Batch, width, kept, counts, clock::Clock; keeps::Bool)
     members = size(batch.y, 3)
     codes, take = fill("Success", members), giver(1:members)
-    linear = size(batch.f, 2) == 2
     function finish(member, lane, code)
         codes[member] = String(code)
         counts[member] = lane.counts
-        keeps && code === :Success && (kept[member] =
-            MemberRecord(lane.keeps ? copy(lane.record) : nothing, lane.step_counts, lane.initial_steps))
+        keeps && code === :Success && (kept[member] = member_record(lane))
         return nothing
     end
     function run()
-        stepper = Stepper{T}(model, linear, settings, clock; keeps)
+        stepper = set_up()
         try
             solve_members!(stepper, batch, take, finish)
         catch failure
@@ -59,9 +63,11 @@ function solve_small!(::Type{T}, model::Model, batch::Batch, settings::Settings,
             stop!(codes, take, stepper.lanes, failure)
         end
     end
-    in_tasks(run, cld(members, lanes(T)), clock)
+    in_tasks(run, cld(members, width), clock)
     return codes
 end
+
+member_record(a::Lane) = MemberRecord(a.keeps ? copy(a.record) : nothing, a.step_counts, a.initial_steps)
 
 "Notes the failure of those that were not finished."
 function stop!(codes, take, lanes, failure)
@@ -79,8 +85,11 @@ mutable struct WayBack
     member::Int
     interval::Int
     step::Int
+    before::Int             # intervals before those that the record is of
     record::SmallRecord
 end
+
+WayBack(n::Int) = WayBack(0, 0, 0, 0, SmallRecord(n))
 
 "What members in lockstep need to go back through their steps."
 struct Backward{T,A}
@@ -94,10 +103,10 @@ struct Backward{T,A}
     f_bar::Matrix{T}
 end
 
-function Backward{T}(m::Model, nodes::Int, clock::Clock) where {T}
+function Backward(a, nodes::Int)
+    m, T = a.work.model, eltype(a.work.v)
     n, L = m.n_states, lanes(T)
-    a = StepAdjoint(Work{T}(m, nodes == 2; adjoint = true, clock), SmallSolver(StepSpace{T}(m)))
-    return Backward(a, [WayBack(0, 0, 0, SmallRecord(n)) for _ in 1:L], zeros(L), ones(L), zeros(T, n), zeros(T, n), zeros(T, m.n_fluxes), zeros(T, m.n_forcings, nodes))
+    return Backward(a, [WayBack(n) for _ in 1:L], zeros(L), ones(L), zeros(T, n), zeros(T, n), zeros(T, m.n_fluxes), zeros(T, m.n_forcings, nodes))
 end
 
 "Gradients to what a batch was solved for, and those they become."
@@ -111,8 +120,7 @@ end
 
 "Pulls gradients back for the members that `take()` numbers; `codes` hears of each."
 function pull_members!(b::Backward{T}, tape::Tape, bars::Bars, take::G, codes) where {T,G}
-    w, tab = b.adjoint.work, RODAS5P
-    beta = flux_weights(tab)
+    w = b.adjoint.work
     running = count(l -> begin_back!(b, tape, bars, l, take, codes), eachindex(b.lanes))
     running == 0 && return nothing
     # Lanes without a member have gradients of zero; the rest is that of the first one.
@@ -126,9 +134,7 @@ function pull_members!(b::Backward{T}, tape::Tape, bars::Bars, take::G, codes) w
         fresh && set_all!(w)
         w.linear || set_forcing!(w, 0.0)
         t, h = load_lanes(T, b.t), load_lanes(T, b.h)
-        begin_step!(b.adjoint, b.q_bar, tab, b.start, t, h)
-        k = stages_again!(b.adjoint, tab, b.start, t, h)
-        step_adjoint!(b.lambda, b.q_bar, b.f_bar, b.adjoint, tab, beta, b.start, k, t, h)
+        step_back!(b, b.adjoint, t, h)
         fresh = false
         for l in eachindex(b.lanes)
             a = b.lanes[l]
@@ -144,12 +150,25 @@ function pull_members!(b::Backward{T}, tape::Tape, bars::Bars, take::G, codes) w
     return nothing
 end
 
+const FLUX_WEIGHTS = flux_weights(RODAS5P)
+
+"Goes back through a step of each lane."
+function step_back!(b::Backward, a::StepAdjoint, t, h)
+    begin_step!(a, b.q_bar, RODAS5P, b.start, t, h)
+    k = stages_again!(a, RODAS5P, b.start, t, h)
+    step_adjoint!(b.lambda, b.q_bar, b.f_bar, a, RODAS5P, FLUX_WEIGHTS, b.start, k, t, h)
+    return nothing
+end
+
 "Takes up the next member that there are steps to go back through for."
 function begin_back!(b::Backward, tape::Tape, bars::Bars, l, take::G, codes) where {G}
     a, m, v = b.lanes[l], b.adjoint.work.model, b.adjoint.work.v
     while (member = take()) > 0
-        a.member, a.record = member, tape.kept[member].record
-        a.interval, a.step = length(a.record.first), steps(a.record)
+        record = tape.kept[member].record::Union{Nothing,SmallRecord}
+        a.member, a.interval = member, length(tape.breaks)
+        a.before = record === nothing ? a.interval - 1 : 0
+        a.record = something(record, SmallRecord(m.n_states))
+        a.step = steps(a.record)
         for i in 1:m.n_parameters
             set_lane!(v, m.n_states + i, l, tape.p[i, member])
         end
@@ -176,14 +195,13 @@ end
 "Loads the step that is next on the way back; returns whether there is one."
 function next_step!(b::Backward, tape::Tape, bars::Bars, l)
     a, intervals = b.lanes[l], length(tape.breaks) - 1
-    r = a.record
-    while a.step < r.first[a.interval]
+    while a.step < a.record.first[a.interval-a.before]
         a.interval <= intervals && store_forcing!(bars.f, b.f_bar, b.adjoint.work.model.read, l, a)
         a.interval == 1 && return false
         a.interval -= 1
         enter_interval!(b, tape, bars, l)
     end
-    at = a.step
+    at, r = a.step, a.record
     b.t[l], b.h[l] = start_of(r, at), size_of_step(r, at)
     @inbounds for i in 1:r.n
         set_lane!(b.start, i, l, r.data[(at-1)*(r.n+2)+2+i])
@@ -215,7 +233,11 @@ function enter_interval!(b::Backward, tape::Tape, bars::Bars, l)
     @inbounds for node in axes(b.f_bar, 2), i in w.model.read
         set_lane!(b.f_bar, i + (node - 1) * size(b.f_bar, 1), l, 0.0)
     end
-    a.step = zeros_only ? a.record.first[j] - 1 : a.record.first[j+1] - 1
+    if j <= a.before
+        # It was not kept, and is taken again, an interval at a time.
+        a.record, a.before = zeros_only ? SmallRecord(size(b.start, 1)) : again(b.adjoint, tape, member, j), j - 1
+    end
+    a.step = a.record.first[zeros_only ? j - a.before : j - a.before + 1] - 1
     set_length!(w, l, tape.breaks[j+1] - tape.breaks[j])
     nodes = size(tape.f, 2)
     @inbounds for i in w.model.read
@@ -251,9 +273,16 @@ end
 
 "Pulls gradients back in lockstep for `members`; returns a code for all."
 function pull_small!(::Type{T}, model::Model, tape::Tape, bars::Bars, members, clock::Clock) where {T}
+    nodes = size(tape.f, 2)
+    set_up() = Backward(StepAdjoint(Work{T}(model, nodes == 2; adjoint = true, clock), SmallSolver(StepSpace{T}(model))), nodes)
+    return pull_lanes!(set_up, lanes(T), tape, bars, members, clock)
+end
+
+"Has what `set_up` makes for each task, of `width` lanes, pull gradients back for `members`; returns a code for all."
+function pull_lanes!(set_up, width, tape::Tape, bars::Bars, members, clock::Clock)
     codes, take = fill("Success", size(bars.y, 3)), giver(members)
     function run()
-        b = Backward{T}(model, size(tape.f, 2), clock)
+        b = set_up()
         try
             pull_members!(b, tape, bars, take, codes)
         catch failure
@@ -261,7 +290,7 @@ function pull_small!(::Type{T}, model::Model, tape::Tape, bars::Bars, members, c
             stop!(codes, take, b.lanes, failure)
         end
     end
-    in_tasks(run, cld(length(members), lanes(T)), clock)
+    in_tasks(run, cld(length(members), width), clock)
     return codes
 end
 

@@ -43,6 +43,7 @@ struct Model
     switches::Bool                 # may slopes or rates jump at some states?
     decisions::Bool                # may rates?
     guards::Vector{Kernel}
+    moves::Vector{Moves}           # of stages and kernels, once a tangent asked for them (`moves.jl`)
     fronts::Base.RefValue{Any}     # of `pattern`, once a solve asked for them (`fronts.jl`)
     lock::ReentrantLock
 end
@@ -62,7 +63,7 @@ function Model(n_states, n_parameters, n_forcings, n_fluxes, n_values, constants
                  read_forcings(n_states + n_parameters, n_forcings, [stages; kernels; guards]), pattern, transpose_states(pattern, n_states)...,
                  Control[control(c...) for c in zip(controls...)],
                  any(k -> k.branches > 0, [stages; kernels]), any(k -> k.decisions > 0, [stages; kernels]),
-                 guards, Ref{Any}(missing), ReentrantLock())
+                 guards, Moves[], Ref{Any}(missing), ReentrantLock())
 end
 
 read_forcings(before, count, kernels) =

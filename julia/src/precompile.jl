@@ -35,6 +35,7 @@
         write!(values)
         return String(take!(text)), whole, numbers
     end
+    unmoved = (out, slopes, x) -> nothing
     kernel(sources, target, counts) = (ntuple(i -> "\n"^(i == 2 ? LONG : 1), sources), 1, [1, 2], [1], [target], [1.0], counts)
     program = (false, "", [1, 2], kernel(5, 16, (1, 1, 2, 1, 0, 0)))
     network = (1, [1, 1], [0], [0], [1.0], 14, [1], [17])
@@ -73,8 +74,14 @@
         # In lockstep.
         for nodes in 1:2
             model, settings = chain(3), Settings("Rodas5P", 1e-4, 1e-6, 1000)
-            result = forward(model, breaks, fill(0.3, 9), fill(2.0, 3), fill(0.5, 6nodes), nodes, settings, "discrete")
-            backward(model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1, 2, 3])
+            given = breaks, fill(0.3, 9), fill(2.0, 3), fill(0.5, 6nodes)
+            for settings in (settings, Settings(EULER, 1e-4, 1e-6, 1000, 1e9, 1.0, Float64[], 0.25))
+                result = forward(model, given..., nodes, settings, "discrete")
+                backward(model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1, 2, 3])
+                # Of kernels of Python alone there are sources; these stand for them.
+                isempty(model.moves) && append!(model.moves, [Moves(unmoved, Int[], unmoved, Int[]) for _ in 1:3])
+                nodes == 1 && tangent(model, result.tape, given[2:4]..., [1, 2, 3])
+            end
         end
         model, settings = learnt(2), Settings("Rodas5P", 1e-4, 1e-6, 1000)
         result = forward(model, breaks, fill(0.3, 6), fill(0.1, 27), fill(0.5, 6), 1, settings, "discrete")

@@ -94,7 +94,7 @@ function settle!(s::Stepper{T}, batch::Batch, take::G, finish::H) where {T,G,H}
     turned = switched_lanes(s, t, h)
     crossed = good & turned & !short(w, h)      # while longer than the resolution
     located = any_lane(crossed) ? locate(s, t, h) : one(T)
-    outside = isempty(w.model.guards) ? crossed & false : outside_lanes(s)
+    outside = isempty(w.model.guards) ? crossed & false : outside_lanes(set_point!(w, s.next, t + h))
     accepted = good & !crossed
     ended = 0
     for l in eachindex(s.lanes)
@@ -132,7 +132,7 @@ function settle!(s::Stepper{T}, batch::Batch, take::G, finish::H) where {T,G,H}
             over = s.h[l] >= whole - s.t[l]
             s.t[l] = over ? whole : s.t[l] + s.h[l]
             a.proposed = min(whole, next_size!(a, s.h[l], s.quotient[l], w.resolution * whole, lane(turned, l)))
-            lane(outside, l) && (code = range_left(s, l))
+            lane(outside, l) && (code = range_left(w, l, s.t[l]))
         elseif a.proposed < 1e-15 * whole || s.t[l] + a.proposed == s.t[l]
             code = isnan(s.error[l]) ? :DtNaN : :DtLessThanMin
         end

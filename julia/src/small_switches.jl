@@ -99,10 +99,9 @@ function between!(u, s::Stepper{T}, share) where {T}
     return u
 end
 
-"The lanes whose guards do not hold at the ends of their steps."
-function outside_lanes(s::Stepper{T}) where {T}
-    w, found = s.work, mask_type(T)(false)
-    set_point!(w, s.next, load_lanes(T, s.t) + load_lanes(T, s.h))
+"The lanes whose guards do not hold at the point set in `w`."
+function outside_lanes(w::Work{T}) where {T}
+    found = mask_type(T)(false)
     for (k, x) in zip(w.model.guards, w.guards)
         value!(k, x.out, gather!(x.x, w.v, k, 1:k.along))
         for i in 1:items(k)
@@ -112,13 +111,12 @@ function outside_lanes(s::Stepper{T}) where {T}
     return found
 end
 
-"The code of the guard that does not hold in a lane."
-function range_left(s::Stepper, l)
-    w = s.work
+"The code of the guard that does not hold in a lane, at time `t` of its interval."
+function range_left(w::Work, l, t)
     for (number, k, x) in zip(eachindex(w.guards), w.model.guards, w.guards), i in 1:items(k)
         low, value, high = ntuple(c -> get_lane(x.out, i + (c - 1) * items(k), l), 3)
         inside(low, value, high, w.rtol, atol_of(w, k, i)) ||
-            return out_of_range(number - 1, i - 1, low, value, high, s.t[l])
+            return out_of_range(number - 1, i - 1, low, value, high, t)
     end
 end
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import Array
+from ..arrays import Array, Mask
 from ..errors import InputError, SolverError
 from ..jacobian import jacobian
 from ..observe import SAME, Observation
@@ -19,7 +19,7 @@ from .linear_record import LinearRecord
 from .uncertain_model import Problem
 
 # Standard deviation of the defects of states that are said to have none, as a share of that at first.
-NONE = 1e-4
+NONE = 1e-3
 
 
 class IntervalBatch:
@@ -137,9 +137,9 @@ class IntervalBatch:
         parts = [sol.states[name].reshape(len(problem.axis), -1) for name in places_of(problem)]
         return torch.cat(parts, -1).numpy()
 
-    def spreads(self, errors: Mapping[str, float]) -> Array:
-        """Standard deviations of the defects of one interval, `(n,)`."""
-        least = {name: NONE * sd for name, sd in self.problem.uncertain.items()}
+    def spreads(self, errors: Mapping[str, float], none: float = NONE) -> Array:
+        """Standard deviations of the defects of one interval, `(n,)`. none: see `NONE`."""
+        least = {name: none * sd for name, sd in self.problem.uncertain.items()}
         each = {name: errors.get(name, 0.0) * math.sqrt(self.dt) for name in self.problem.uncertain}
         return row_of(self.problem, {name: max(sd, least[name]) for name, sd in each.items()})
 
@@ -148,14 +148,14 @@ class IntervalBatch:
         within = {s.name: problem.bounds.get(s.name, (s.low, s.high)) for s in problem.model.states}
         return tuple(row_of(problem, {n: w[i] for n, w in within.items()}) for i in (0, 1))  # type: ignore[return-value]
 
-    def posterior(self, linear: LinearRecord, sd: Array, draws: int, seed: int) -> Array:
-        """Standard deviations of the states, from draws of the linear record."""
-        random, factor, total = np.random.default_rng(seed), linear.factor(sd), np.zeros(linear.at.shape)
+    def posterior(self, linear: LinearRecord, sd: Array, held: Mask, draws: int, seed: int) -> Array:
+        """Standard deviations of the states, from draws of the linear record; none of those that a bound holds."""
+        random, factor, total = np.random.default_rng(seed), linear.factor(sd, held), np.zeros(linear.at.shape)
         for _ in range(draws):
             start, defects = random.normal(size=linear.start.shape), random.normal(size=linear.ends.shape)
             values, fluxes = (random.normal(size=p.shape) for p in (linear.residual, linear.residual_through))
             right = linear.transposed(start / linear.start_sd, defects / sd, values, fluxes)
-            total += factor.solve(right) ** 2
+            total += factor.solve(np.where(held, 0.0, right)) ** 2
         return np.sqrt(total / draws)
 
 

@@ -7,8 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, Mask
 from ..errors import MissingPackageError
+
+# Sets of bounds that are tried for one step.
+SETS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +84,38 @@ class LinearRecord:
         first = (self.start - self.at[0]) / self.start_sd**2
         return self.transposed(first, -self.defects / sd**2, self.residual, self._flux_rows[2])
 
-    def factor(self, sd: Array) -> Factor:
-        """The factor of the matrix of the normal equations, for defects of these standard deviations `(n,)`."""
+    def pulled(self, step: Array, sd: Array) -> Array:
+        """Half the negative slope of the cost after a step, `(intervals + 1, n)`."""
+        defects, values, fluxes = self.applied(step)
+        return self.downhill(sd) - self.transposed(step[0] / self.start_sd**2, defects / sd**2, values, fluxes)
+
+    def bounded_step(self, sd: Array, low: Array, high: Array) -> tuple[Array, Mask, float]:
+        """The step to the least cost within bounds `(n,)`, by active sets (Hintermueller, Ito and Kunisch 2002, SIAM J. Optim. 13).
+
+        Returns:
+            The step, `(intervals + 1, n)`, what its bounds hold of it, and by how much it makes the cost less.
+        """
+        lowest, highest = low - self.at, high - self.at
+        under, over = (np.zeros(self.at.shape, bool) for _ in range(2))
+        for _ in range(SETS):
+            held = under | over
+            fixed = np.where(under, lowest, np.where(over, highest, 0.0))
+            step = fixed + self.factor(sd, held).solve(np.where(held, 0.0, self.pulled(fixed, sd)))
+            pull = self.pulled(step, sd)
+            was = under, over
+            # What is held stays held where it is pulled outwards; what is free is held where it goes beyond.
+            under = np.where(under, pull < 0, step < lowest)
+            over = np.where(over, pull > 0, step > highest)
+            if (under == was[0]).all() and (over == was[1]).all():
+                break
+        step = np.clip(step, lowest, highest)
+        return step, under | over, float((step * (self.downhill(sd) + self.pulled(step, sd))).sum())
+
+    def factor(self, sd: Array, held: Mask | None = None) -> Factor:
+        """The factor of the matrix of the normal equations, for defects of these standard deviations `(n,)`.
+
+        held: states that do not change, `(intervals + 1, n)`; none if not given.
+        """
         count, n = self.at.shape
         before, after, _ = self._flux_rows
         diagonal = np.einsum("kvi,kvj->kij", self.seen, self.seen)
@@ -97,11 +130,19 @@ class LinearRecord:
                 if i >= j:
                     band[i - j, :, j] = diagonal[:, i, j]
                 band[n + i - j, :-1, j] = below[:, i, j]
-        return Factor(_linalg().cholesky_banded(band.reshape(2 * n, count * n), lower=True), (count, n))
+        flat = band.reshape(2 * n, count * n)
+        if held is not None and held.any():
+            fixed = held.reshape(-1)
+            for below_it in range(2 * n):
+                flat[below_it, fixed] = 0.0
+                flat[below_it, : count * n - below_it][fixed[below_it:]] = 0.0
+            flat[0, fixed] = 1.0
+        return Factor(_linalg().cholesky_banded(flat, lower=True), (count, n))
 
-    def evidence(self, sd: Array) -> float:
-        """Twice the negative logarithm of the density of the observations, but for a constant."""
-        factor, slope = self.factor(sd), self.downhill(sd)
+    def evidence(self, sd: Array, held: Mask | None = None) -> float:
+        """Twice the negative logarithm of the density of the observations, but for a constant. held: as in `factor`."""
+        factor, slope = self.factor(sd, held), self.downhill(sd)
+        slope = slope if held is None else np.where(held, 0.0, slope)
         least = self.cost(sd) - float((slope * factor.solve(slope)).sum())
         return least + factor.logarithm + 2 * len(self.ends) * float(np.log(sd).sum())
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import Array
+from ..arrays import Array, Mask
 from ..checks import check_whole
 from ..errors import InputError, MissingPackageError, SolverError
 from .interval_batch import NONE, IntervalBatch, places_of, row_of
-from .linear_record import LinearRecord
+from .linear_record import Factor, LinearRecord
 from .uncertain_model import Problem
 
 # Of the cost: less than this a step need not promise.
 ENOUGH = 1e-3
+# What stands for `NONE` at the first step.
+LOOSE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,7 @@ class SmoothedRecord:
         reduced_chi_squared: mean square of the residuals of all observations, in units of their errors; less than one by
             what was fitted.
         iterations: of Gauss and Newton. converged: would another one make the cost less by no more than a thousandth of it?
-        linear: the record about these states.
+        linear: the record about these states. held: those that a bound holds, `(intervals + 1, n)`.
     """
 
     problem: Problem
@@ -45,6 +48,7 @@ class SmoothedRecord:
     iterations: int
     converged: bool
     linear: LinearRecord
+    held: Mask
 
     @property
     def interval(self) -> float:
@@ -74,20 +78,27 @@ class SmoothedRecord:
         true = (true + np.einsum("kij,kj->ki", self.linear.slopes, true)) / 2
         sd, zero = self.spreads, self.linear
         right = zero.transposed(np.zeros(true.shape[1]), true / sd**2, 0 * zero.residual, 0 * zero.residual_through)
-        missed = zero.applied(zero.factor(sd).solve(right))[0]
+        missed = zero.applied(self._moved(right))[0]
         return torch.from_numpy((true - missed)[:, at] / self.interval)
 
     def noise(self, state: str, *, width: int = 1, draws: int = 20, seed: int = 0) -> float:
         """Root mean square of what errors of the observations make of means of `defects` over `width` intervals, per time."""
-        random, linear, sd = np.random.default_rng(seed), self.linear, self.spreads
-        factor, total = linear.factor(sd), 0.0
+        random, linear, total = np.random.default_rng(seed), self.linear, 0.0
         for _ in range(draws):
             parts = [random.normal(size=part.shape) for part in (linear.residual, linear.residual_through)]
             start = random.normal(size=linear.start.shape) / linear.start_sd
             right = linear.transposed(start, np.zeros(linear.ends.shape), *parts)
-            made = torch.from_numpy(linear.applied(factor.solve(right))[0][:, places_of(self.problem)[state]])
+            made = torch.from_numpy(linear.applied(self._moved(right))[0][:, places_of(self.problem)[state]])
             total += float(means(made, width).square().mean()) / draws
         return math.sqrt(total) / self.interval
+
+    @cached_property
+    def _factor(self) -> Factor:
+        return self.linear.factor(self.spreads, self.held)
+
+    def _moved(self, right: Array) -> Array:
+        """The states, but for those that a bound holds, for a right-hand side of the normal equations."""
+        return self._factor.solve(np.where(self.held, 0.0, right))
 
 
 def means(values: Tensor, width: int) -> Tensor:
@@ -104,6 +115,8 @@ def smooth_record(
     Weak-constraint 4D-Var (Tremolet 2006, Q. J. R. Meteorol. Soc. 132) in which the states at the ends of all intervals are
     sought; these are solved as one batch with their Jacobians, and tied by a banded system, so that nothing grows along the
     record. How large defects are is chosen by the evidence of the linear record (its marginal likelihood), not by a truth.
+    States stay within their bounds at every step. All of them may have defects at first, and those of states without a
+    `model_error` are taken away step by step: a free run of a model that lacks something may be far from all observations.
 
     Args:
         problem: all states uncertain; `model_error` names the states whose model may be wrong, and is where the
@@ -121,33 +134,34 @@ def smooth_record(
     _check(problem)
     record = IntervalBatch(problem)
     errors = dict(problem.model_error)
-    sd = record.spreads(errors)
     low, high = record.bounds()
     # A free run may undershoot a bound by its tolerances.
     linear = record.linear(np.clip(record.free_run(), low, high))
-    count, converged = 0, False
-    while count < steps:
+    count, converged, none, held = 0, False, LOOSE, np.zeros(linear.at.shape, bool)
+    while True:
         if fit_errors:
-            errors = _likely(record, linear, errors)
-            sd = record.spreads(errors)
-        slope = linear.downhill(sd)
-        step, now = linear.factor(sd).solve(slope), linear.cost(sd)
-        # What the step promises, in the units of the cost.
-        if converged := bool((step * slope).sum() <= ENOUGH * now):
+            errors = _likely(record, linear, errors, held)
+        sd = record.spreads(errors, none)
+        step, held, promise = linear.bounded_step(sd, low, high)
+        now = linear.cost(sd)
+        converged = none == NONE and promise <= ENOUGH * now
+        if converged or count == steps:
             break
         count, share, there = count + 1, 1.0, None
         while there is None and share > 1e-3:
-            at = np.clip(linear.at + share * step, low, high)
+            at = linear.at + share * step
             try:
                 there = at if record.cost(linear, at, sd) < now else None
             except SolverError:
                 if share < 4e-3:
                     raise
             share /= 4
-        if there is None:
+        if there is not None:
+            linear = record.linear(there)
+        elif none == NONE:
             break
-        linear = record.linear(there)
-    spread = record.posterior(linear, sd, draws, seed)
+        none = max(NONE, none / 10)
+    spread = record.posterior(linear, sd, held, draws, seed)
     _, _, left = linear._flux_rows
     number = record.count
     square = (float((linear.residual**2).sum()) + float((left**2).sum())) / max(number, 1)
@@ -166,10 +180,11 @@ def smooth_record(
         count,
         converged,
         linear,
+        held,
     )
 
 
-def _likely(record: IntervalBatch, linear: LinearRecord, errors: Mapping[str, float]) -> dict[str, float]:
+def _likely(record: IntervalBatch, linear: LinearRecord, errors: Mapping[str, float], held: Mask) -> dict[str, float]:
     """The sizes of model errors at which the observations of a linear record are the most probable."""
     try:
         from scipy.optimize import minimize
@@ -182,7 +197,7 @@ def _likely(record: IntervalBatch, linear: LinearRecord, errors: Mapping[str, fl
     limits = [(max(f - 4.6, low), f + 4.6) for f, low in zip(first, least, strict=True)]
 
     def unlikely(logs: Array) -> float:
-        return linear.evidence(record.spreads(dict(zip(names, np.exp(logs), strict=True))))
+        return linear.evidence(record.spreads(dict(zip(names, np.exp(logs), strict=True))), held)
 
     found = minimize(unlikely, first, method="L-BFGS-B", bounds=limits, options={"maxiter": 30})
     return dict(zip(names, map(float, np.exp(found.x)), strict=True))

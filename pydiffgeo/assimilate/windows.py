@@ -12,18 +12,15 @@ from torch import Tensor
 
 from ..arrays import Array
 from ..checks import check_whole
-from ..engines.interrupts import held_interrupts
-from ..errors import DataError, InputError, SolverError
+from ..errors import InputError, SolverError
 from ..fingerprint import digest
-from ..io import read_archive, write_archive
 from ..observe import SAME, Observation
 from .assimilation import Assimilation
+from .cycle_file import CycleFile
 from .ensemble import gaspari_cohn, relaxed, stochastic_update, transform_update
 from .methods import Ensemble, Method, Variational
 from .uncertain_model import Problem, told_by
 from .variational import fit_window
-
-FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +51,12 @@ def assimilate(
 
     Args:
         window: intervals in a window; what is left at the end of the record is left out.
-        checkpoint: a file that is written after each window, and that a run which was stopped goes on from.
+        checkpoint: a file (SQLite) that each window adds to, and that a run which was stopped goes on from.
         cycles: windows at most; all if None.
 
     Raises:
         InputError: the record is shorter than a window, or a flux was observed over parts of two windows.
-        DataError: the checkpoint belongs to another question.
+        DataError: the checkpoint cannot be written or read, or belongs to another question.
     """
     check_whole(1, window=window)
     count = (len(problem.axis) - 1) // window
@@ -68,14 +65,14 @@ def assimilate(
         raise InputError(f"the record has {len(problem.axis) - 1} intervals, fewer than a window of {window}")
     _check_within(problem.observations, problem.axis[::window])
     identity = _identity(problem, method, window)
-    path = None if checkpoint is None else Path(checkpoint)
-    state = _load(path, identity) if path is not None and path.exists() else _begin(problem, method)
+    file = None if checkpoint is None else CycleFile(Path(checkpoint), identity)
+    stored = None if file is None else _load(file)
+    state = _begin(problem, method) if stored is None else stored
     while state.cycle < count:
         begin = state.cycle * window
         state = _cycled(problem, method, state, slice(begin, begin + window))
-        if path is not None:
-            with held_interrupts():
-                _save(path, identity, state)
+        if file is not None:
+            _save(file, state)
     return _result(problem, state, problem.axis[window : count * window + 1 : window])
 
 
@@ -243,16 +240,18 @@ def _next(state: State, kept: Mapping[str, Tensor], **changes: object) -> State:
 
 
 def _result(problem: Problem, state: State, times: np.ndarray) -> Assimilation:
-    whole = {n: torch.stack(state.kept[n]) for n in ("forecast", "forecast_sd", "analysis", "analysis_sd")}
+    # A file may hold more windows than are asked for.
+    kept = {name: each[: len(times)] for name, each in state.kept.items()}
+    whole = {n: torch.stack(kept[n]) for n in ("forecast", "forecast_sd", "analysis", "analysis_sd")}
     return Assimilation(
         tuple(problem.control.names()),
         torch.from_numpy(times),
         **whole,
-        members=torch.stack(state.kept["members"]),
-        innovations=state.kept["innovations"],
-        innovation_sd=state.kept["innovation_sd"],
-        ranks=state.kept["ranks"],
-        failures=dict(state.failures),
+        members=torch.stack(kept["members"]),
+        innovations=kept["innovations"],
+        innovation_sd=kept["innovation_sd"],
+        ranks=kept["ranks"],
+        failures={cycle: why for cycle, why in state.failures.items() if cycle < len(times)},
         solves=state.solves,
     )
 
@@ -264,35 +263,18 @@ def _identity(problem: Problem, method: Method, window: int) -> str:
     return digest(*parts, dict(problem.settings), type(method).__name__, asdict(method), window)
 
 
-def _save(path: Path, identity: str, state: State) -> None:
-    arrays = {"ensemble": state.ensemble, "covariance": state.covariance}
-    arrays |= {f"rest/{n}": v for n, v in state.rest.items()}
-    arrays |= {f"kept/{n}/{i}": v for n, each in state.kept.items() for i, v in enumerate(each)}
-    failures = {str(k): v for k, v in state.failures.items()}
-    about = {"format": FORMAT, "identity": identity, "cycle": state.cycle, "solves": state.solves, "failures": failures}
-    write_archive(path, about, {n: v.numpy() for n, v in arrays.items()})
+def _save(file: CycleFile, state: State) -> None:
+    latest = {"ensemble": state.ensemble, "covariance": state.covariance}
+    latest |= {f"rest/{n}": v for n, v in state.rest.items()}
+    last, kept = state.cycle - 1, {name: each[-1] for name, each in state.kept.items()}
+    file.add(last, kept, state.failures.get(last), latest, state.solves)
 
 
-def _load(path: Path, identity: str) -> State:
-    try:
-        about, arrays = read_archive(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-    if about.get("format") != FORMAT or about.get("identity") != identity:
-        raise DataError(f"{path} belongs to another assimilation: remove it, or name another file")
-    tensors = {n: torch.from_numpy(v) for n, v in arrays.items()}
-    rest = {n.removeprefix("rest/"): v for n, v in tensors.items() if n.startswith("rest/")}
-    kept: dict[str, list[Tensor]] = {}
-    for name, value in sorted(
-        ((n, v) for n, v in tensors.items() if n.startswith("kept/")), key=lambda x: int(x[0].rpartition("/")[2])
-    ):
-        kept.setdefault(name.split("/")[1], []).append(value)
-    return State(
-        about["cycle"],
-        tensors["ensemble"],
-        tensors["covariance"],
-        rest,
-        about["solves"],
-        {n: tuple(v) for n, v in kept.items()},
-        {int(k): v for k, v in about["failures"].items()},
-    )
+def _load(file: CycleFile) -> State | None:
+    found = file.read()
+    if found is None:
+        return None
+    latest, rows = found.latest, found.kept
+    rest = {n.removeprefix("rest/"): v for n, v in latest.items() if n.startswith("rest/")}
+    kept = {name: tuple(row[name] for row in rows) for name in rows[0]}
+    return State(len(rows), latest["ensemble"], latest["covariance"], rest, found.solves, kept, found.failures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from ..checks import check_positive, check_whole, check_within
 from ..errors import AdjointError, InputError, ShapeError, SolverError
+from ..fingerprint import digest
+from .training_file import Progress, load_training, save_training
 
 S = TypeVar("S", bound="Tensor | Mapping[str, Tensor] | None")
 # Windows without a finite gradient, one after the other, before learning is given up.
@@ -50,6 +53,7 @@ def learn(
     clip: float = 1.0,
     averaged: float = 0.5,
     watch: Callable[[int, float], None] | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Learned[S]:
     """Trains what is inside a solver on statistics of its runs, by Adam, window by window.
 
@@ -68,10 +72,13 @@ def learn(
         clip: largest norm of a gradient.
         averaged: share of the windows, the last ones, over which the parameters are averaged in the end; 0 keeps the last.
         watch: called with the number of the window and the loss.
+        checkpoint: a file that is written after each window, and that a stopped training goes on from to the same numbers.
+            `run` must not hold anything else that changes.
 
     Raises:
         InputError: there is nothing to learn, or a number is out of its range. ShapeError: the loss is not a scalar.
         SolverError: ten windows in a row gave no finite loss and gradient.
+        DataError: the checkpoint cannot be read or written, or belongs to another training.
     """
     learnt = list(parameters)
     if not learnt or not all(p.requires_grad and p.is_leaf for p in learnt):
@@ -81,40 +88,45 @@ def learn(
     check_within(1.0, math.inf, "1 or more", memory=memory)
     check_within(0.0, 1.0, "from 0 to 1", averaged=averaged)
     adam = torch.optim.Adam(learnt, lr=rate)
-    begin, first_averaged = state, windows - max(1, round(averaged * windows))
-    running: Tensor | None = None
-    sums, count, in_a_row = [torch.zeros_like(p) for p in learnt], 0, 0
-    losses: list[float] = []
-    for window in range(windows):
+    first_averaged = windows - max(1, round(averaged * windows))
+    now = Progress(state, [torch.zeros_like(p) for p in learnt])
+    path = None if checkpoint is None else Path(checkpoint)
+    begin = [p.detach() for p in learnt], state if isinstance(state, Tensor | None) else dict(state)
+    identity = digest(begin, windows, rate, memory, clip, averaged)
+    if path is not None and path.exists():
+        load_training(path, identity, now, learnt, adam)
+    for window in range(len(now.losses), windows):
         adam.zero_grad()
         for group in adam.param_groups:
             group["lr"] = rate * (0.1 + 0.45 * (1 + math.cos(math.pi * window / windows)))
-        found = _window(run, loss, state, running, memory, learnt)
+        found = _window(run, loss, now.state, now.running, memory, learnt)
         if found is None:
-            in_a_row += 1
-            losses.append(math.nan)
-            if in_a_row == PATIENCE:
+            now.in_a_row += 1
+            now.losses.append(math.nan)
+            if now.in_a_row == PATIENCE:
                 raise SolverError(f"windows {window - PATIENCE + 1} to {window} gave no finite loss and gradient")
-            state = begin
+            now.state = state
         else:
-            in_a_row = 0
-            state, running, value = found
-            losses.append(value)
+            now.in_a_row = 0
+            now.state, now.running, value = found
+            now.losses.append(value)
             torch.nn.utils.clip_grad_norm_(learnt, clip)
             adam.step()
         if window >= first_averaged:
-            count += 1
-            for mean, p in zip(sums, learnt, strict=True):
+            now.count += 1
+            for mean, p in zip(now.sums, learnt, strict=True):
                 mean += p.detach()
+        if path is not None:
+            save_training(path, identity, now, learnt, adam)
         if watch is not None:
-            watch(window, losses[-1])
-    if running is None:
+            watch(window, now.losses[-1])
+    if now.running is None:
         raise SolverError(f"none of {windows} windows gave a finite loss and gradient")
     if averaged:
         with torch.no_grad():
-            for mean, p in zip(sums, learnt, strict=True):
-                p.copy_(mean / count)
-    return Learned(tuple(losses), running, state, sum(math.isnan(x) for x in losses))
+            for mean, p in zip(now.sums, learnt, strict=True):
+                p.copy_(mean / now.count)
+    return Learned(tuple(now.losses), now.running, now.state, sum(math.isnan(x) for x in now.losses))
 
 
 def _window(

@@ -12,7 +12,7 @@ from .increments import Increments, increments, model_increments
 from .interpolation import Interpolated, Interpolator, Network, RadialBasis, RandomFeatures, held_out, interpolate
 from .models import Candidate, library, with_terms
 from .refining import Refined, refine
-from .smoothed_records import record_increments, record_library
+from .smoothed_records import mended_record, record_increments, record_lacks, record_library
 from .terms import Term, products
 from .wiener import Smoothed, wiener
 
@@ -38,9 +38,11 @@ __all__ = [
     "increments",
     "interpolate",
     "library",
+    "mended_record",
     "model_increments",
     "products",
     "record_increments",
+    "record_lacks",
     "record_library",
     "refine",
     "sample_rate",

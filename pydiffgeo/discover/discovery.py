@@ -108,7 +108,7 @@ def discover(
         raise InputError(f"terms {flat} do not vary over the samples: leave them out")
     if not y.std() > 0:
         raise InputError("the increments do not vary at all")
-    if found.size <= 1.2 * found.floor or found.size <= 1e-3 * found.tendency:
+    if not found.doubt and (found.size <= 1.2 * found.floor or found.size <= 1e-3 * found.tendency):
         why = "the increments are no larger than noise and the errors of the steps make them"
         about = (found.size, found.floor, found.tendency, found.treatment, "no error found", why)
         return Discovery({}, {}, {}, 0.0, {}, 1.0, (), *about)
@@ -146,6 +146,8 @@ def discover(
 
 def _judged(found: Increments, r2: float, same: float, count: int) -> tuple[str, str]:
     """The verdict, and why."""
+    if found.doubt:
+        return "not trustworthy", found.doubt
     noise = (found.floor / found.size) ** 2
     if r2 < 0.5 * (1 - noise):
         return "not trustworthy", f"the terms explain {r2:.0%} of what noise leaves {1 - noise:.0%} of"

@@ -33,7 +33,7 @@ class Increments:
             errors of the steps make up.
         bent: size of what the model made of its mismatch within the interval, as a share of the increments; where it is
             not small the interval is too long.
-        treatment: what was done about noise, in words.
+        treatment: what was done about noise, in words. doubt: why they are not to be believed, in words; empty if they are.
     """
 
     values: Tensor
@@ -42,6 +42,7 @@ class Increments:
     floor: float
     bent: float
     treatment: str = "none"
+    doubt: str = ""
 
     @property
     def size(self) -> float:

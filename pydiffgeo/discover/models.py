@@ -15,7 +15,7 @@ from ..model import IntegratedFlux, Model, Parameter
 from ..model.balance import quantity_of
 from .discovery import Discovery
 from .increments import Increments
-from .terms import Term, ratio
+from .terms import Term, powers, ratio, written
 
 # A rate of `(cell, forcing)`, in plain PyTorch, as `source` of a model reads them.
 Rate = Callable[[SimpleNamespace, SimpleNamespace], Tensor]
@@ -23,11 +23,23 @@ Rate = Callable[[SimpleNamespace, SimpleNamespace], Tensor]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A rate that a model may lack. Attributes: name: as it is shown. rate: see `Rate`. unit: of what it returns."""
+    """A rate that a model may lack; products and whole powers of candidates are candidates.
+
+    Attributes:
+        name: as it is shown. rate: see `Rate`. unit: of what it returns.
+    """
 
     name: str
     rate: Rate
     unit: str = "1"
+
+    def __mul__(self, other: Candidate) -> Candidate:
+        unit = written(powers(self.unit), powers(other.unit))
+        return Candidate(f"{self.name} {other.name}", _Product(self.rate, other.rate), unit)
+
+    def __pow__(self, power: int) -> Candidate:
+        unit = written({symbol: n * power for symbol, n in powers(self.unit).items()}, {})
+        return Candidate(f"{self.name}^{power}", _Power(self.rate, power), unit)
 
     def on(self, states: Mapping[str, Tensor], forcing: Mapping[str, Tensor], parameters: Mapping[str, object]) -> Term:
         """The candidate on states `(samples, cells)`, forcing `(samples, 1)` and parameters."""
@@ -98,6 +110,24 @@ def with_terms(model: Model, state: str, discovery: Discovery, candidates: Seque
         fluxes=(*model.fluxes, *fluxes),
         source=_Added(model.source, state, tuple(names), tuple(rates), tuple(f.name for f in fluxes)),
     )
+
+
+@dataclass(frozen=True)
+class _Product:
+    one: Rate
+    other: Rate
+
+    def __call__(self, cell: SimpleNamespace, forcing: SimpleNamespace) -> Tensor:
+        return self.one(cell, forcing) * self.other(cell, forcing)
+
+
+@dataclass(frozen=True)
+class _Power:
+    rate: Rate
+    power: int
+
+    def __call__(self, cell: SimpleNamespace, forcing: SimpleNamespace) -> Tensor:
+        return self.rate(cell, forcing) ** self.power
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ Variables = dict[str, tuple[tuple[str, ...], NDArray, dict[str, str]]]
 THIRD = math.log(3)
 # Growth of errors, and a fifth of the correlation, that is not worth a sentence.
 NEGLIGIBLE = 0.02
+# Intervals of fewer members that count alike say little.
+FEW = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +105,11 @@ class Findings:
             found.append(f"{numbers['diverged']:.0f} trajectories diverged: intervals may be too narrow.")
         if numbers.get("failed", 0.0):
             found.append(f"{numbers['failed']:.0f} members of the ensemble could not be fitted.")
+        if numbers.get("effective_members", FEW) < FEW:
+            found.append(
+                f"The ensemble counts as {numbers['effective_members']:.0f} members of equal weight: take more of them, or sample, "
+                "before trusting its intervals."
+            )
         return tuple(found)
 
     def table(self) -> str:
@@ -152,9 +159,10 @@ def in_words(found: Findings) -> str:
     """By which the intervals were found."""
     posterior = found.posterior
     count = 0 if posterior.draws is None else len(posterior.draws)
+    kind = "fits" if posterior.weights is None else "weighted fits"
     kinds = {
         "laplace": "from the model linearised at the most probable values (Laplace's approximation)",
-        "rml": f"from {count} fits to data with other errors (randomised maximum likelihood)",
+        "rml": f"from {count} {kind} to data with other errors (randomised maximum likelihood)",
         "sampling": f"from {count} draws of the posterior (No-U-Turn sampler)",
     }
     return f"{100 * found.level:g} % intervals {kinds[posterior.method]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -108,18 +109,24 @@ def descend(
         observed: of each member, `(members, m)`. shift: of the priors, see `InverseProblem.prior`.
         held: the number of the variable of each member that stays where it is, `(members,)`.
     """
+
+    def evaluate(trial: Array, active: Indices) -> Evaluation:
+        own = None if observed is None else observed[active]
+        trials = problem.evaluate(trial, rows_of(errors, active), own, None if shift is None else shift[active])
+        return trials if held is None else _holding(trials, held[active])
+
+    return damped(evaluate, x, tolerance)
+
+
+def damped(evaluate: Callable[[Array, Indices], Evaluation], x: Array, tolerance: float) -> State:
+    """Damped Gauss-Newton steps from the rows of `x`, `(members, n)`; `evaluate` is given trials and whose they are."""
     method = GaussNewton(tolerance=tolerance, restraint=1e-3)
     state = method.start(x)
     for _ in range(STEPS):
         active = np.flatnonzero(~state["done"])
         if not len(active):
             break
-        own = None if observed is None else observed[active]
-        trials = problem.evaluate(
-            state["trial"][active], _rows_of(errors, active), own, None if shift is None else shift[active]
-        )
-        if held is not None:
-            trials = _holding(trials, held[active])
+        trials = evaluate(state["trial"][active], active)
         state = method.advance(state, spread(trials, active, *x.shape))
     return state
 
@@ -132,7 +139,7 @@ def _holding(trials: Evaluation, held: Indices) -> Evaluation:
     return replace(trials, gradient=gradient, normal=normal)
 
 
-def _rows_of(errors: Errors, active: Indices) -> Errors:
+def rows_of(errors: Errors, active: Indices) -> Errors:
     """Errors of some members, where each has its own."""
 
     def part(v: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import NamedTuple
@@ -36,6 +36,7 @@ class Posterior:
         draws: of the variables, `(draws, n)`, where there are any.
         numbers: how far the draws can be trusted: name -> number, such as the largest R-hat.
         errors: of each draw: name -> `(draws,)`, where they were drawn too.
+        weights: of the draws, `(draws,)`, which add up to one; None where all are alike.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Posterior:
     draws: Array | None = None
     numbers: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, Array] = field(default_factory=dict)
+    weights: Array | None = None
 
     @property
     def problem(self) -> InverseProblem:
@@ -55,8 +57,7 @@ class Posterior:
         check_within(1e-6, 1 - 1e-6, "a probability", level=level)
         ends = (0.5 - level / 2, 0.5, 0.5 + level / 2)
         if self.draws is not None:
-            # So that few draws do not make intervals too narrow: a further one lies within with the probability stated.
-            x = np.quantile(self.draws, ends, axis=0, method="weibull")
+            x = quantiles(self.draws, self.weights, ends)
         else:
             spread = np.sqrt(np.diag(self.covariance))
             x = self.problem.x + np.array([[NormalDist().inv_cdf(p)] for p in ends]) * spread
@@ -65,10 +66,13 @@ class Posterior:
         return {name: Interval(*map(float, values[:, i])) for i, name in enumerate(self.problem.names)}
 
     def draw(self, count: int, seed: int = 0) -> Array:
-        """Variables `(count, n)`: of the draws, without replacement where there are enough, or of the normal distribution."""
+        """Variables `(count, n)`: of the draws, without replacement where there are enough of equal weight, or of the normal
+        distribution.
+        """
         random = np.random.default_rng(seed)
         if self.draws is not None:
-            return np.asarray(self.draws[random.choice(len(self.draws), count, replace=count > len(self.draws))])
+            again = self.weights is not None or count > len(self.draws)
+            return np.asarray(self.draws[random.choice(len(self.draws), count, again, self.weights)])
         sizes, vectors = np.linalg.eigh(self.covariance)
         root = vectors * np.sqrt(np.clip(sizes, 0.0, None))
         return np.asarray(self.problem.x + random.normal(size=(count, len(sizes))) @ root.T)
@@ -84,6 +88,29 @@ class Posterior:
         for (name, (low, _, high)), best in zip(self.intervals(level).items(), self.problem.best, strict=True):
             rows.append(f"{name:14}{best:15.4g}{low:17.4g}{high:12.4g}")
         return "\n".join([*rows, *(f"{k.replace('_', ' ')}: {v:.4g}" for k, v in self.numbers.items())])
+
+
+def effective(weights: Array) -> float:
+    """As how many draws of equal weight those with weights `(draws,)` are good.
+
+    Source: Kong, Liu and Wong 1994, J. Am. Stat. Assoc. 89.
+    """
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def quantiles(draws: Array, weights: Array | None, ends: Sequence[float]) -> Array:
+    """Of draws `(draws, n)` at the probabilities `ends`, `(len(ends), n)`.
+
+    So that few draws do not make intervals too narrow: the k-th of M alike ones stands at the probability k / (M + 1), with which
+    a further one is below it. Those with weights stand in the middle of theirs, with their effective number for M.
+    """
+    share = np.full(len(draws), 1 / len(draws)) if weights is None else weights / weights.sum()
+    number, found = effective(share), np.empty((len(ends), draws.shape[1]))
+    for i, column in enumerate(draws.T):
+        order = np.argsort(column)
+        middle = np.cumsum(share[order]) - share[order] / 2
+        found[:, i] = np.interp(ends, (middle * number + 0.5) / (number + 1), column[order])
+    return found
 
 
 def covariance_of(mode: Mode) -> Array:

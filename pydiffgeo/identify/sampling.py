@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from .posterior import Posterior, covariance_of
 
 # Minus the log density of what cannot be solved: such a step is refused.
 REFUSED = 1e12
+# Growth of errors where the search for it begins to be blind; the widest spread of a transformed number of errors.
+LEAST, WIDEST = 1e-3, 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,36 +61,59 @@ class Density:
         growth has an exponential prior with mean one.
         """
         x, free = self.parts(z)
-        errors, simulated = self.errors(free), self.problem.function(x)
+        simulated = self.problem.function(x)
         ok = torch.isfinite(simulated.detach()).all(1)
-        potential = errors.potential(torch.where(ok[:, None], simulated, 1.0), self.observed) + self.problem.prior(x)
+        potential = self.of_errors(free, torch.where(ok[:, None], simulated, 1.0)) + self.problem.prior(x)
+        return torch.where(ok, potential, REFUSED)
+
+    def of_errors(self, free: Tensor, simulated: Tensor) -> Tensor:
+        """The part of the errors `(members,)`: their prior and the likelihood of what is simulated, `(members, m)`."""
+        potential = self.errors(free).potential(simulated, self.observed)
         for i, name in enumerate(self.asked.unknown):
             column = free[:, i]
             if name == "autocorrelation":
                 potential = potential + column + 2 * torch.nn.functional.softplus(-column)
             elif name == "growth":
                 potential = potential + torch.exp(column) - column
-        return torch.where(ok, potential, REFUSED)
+        return potential
 
 
 def density(mode: Mode) -> Density:
-    """The posterior density about a mode."""
-    covariance, count = covariance_of(mode), len(mode.problem.record)
-    found, centres, spreads = mode.problem.errors, list[float](), list[float]()
+    """The posterior density about a mode.
+
+    Numbers of errors go together: errors that are larger grow less, and those that last longer leave their size more open. Their
+    block of the covariance is therefore the inverse of the second derivatives of the density to all of them, at what is simulated
+    at the mode; to first order they have nothing to do with the values.
+    """
+    covariance, found = covariance_of(mode), mode.problem.errors
+    centres = list[float]()
     for name in mode.asked.unknown:
         value = float(getattr(found, name) or 0.0)
         if name == "autocorrelation":
             share = min(max(value / LONGEST, 0.01), 0.99)
             centres.append(math.log(share / (1 - share)))
-            spreads.append(min(math.sqrt((1 - value**2) / count) / (share * (1 - share)), 1.5))
         else:
-            centres.append(math.log(max(value, 1e-3)))
-            spreads.append(1 / math.sqrt(2 * count) if name == "size" else 0.5)
-    root = torch.block_diag(
-        torch.from_numpy(np.linalg.cholesky(covariance)), torch.diag(torch.tensor(spreads, dtype=torch.float64))
+            centres.append(math.log(max(value, LEAST)))
+    values, numbers = torch.from_numpy(mode.problem.x), torch.tensor(centres, dtype=torch.float64)
+    spread = torch.from_numpy(np.linalg.cholesky(covariance))
+    target = Density(
+        mode.problem, mode.asked, torch.cat([values, numbers]), torch.block_diag(spread, torch.eye(len(numbers)))
     )
-    centre = torch.cat([torch.from_numpy(mode.problem.x), torch.tensor(centres, dtype=torch.float64)])
-    return Density(mode.problem, mode.asked, centre, root)
+    return replace(target, root=torch.block_diag(spread, _root_of_errors(target, mode.simulated, numbers)))
+
+
+def _root_of_errors(target: Density, simulated: Tensor, numbers: Tensor) -> Tensor:
+    """A root `(e, e)` of the covariance of the transformed numbers of errors about `numbers`, `(e,)`."""
+    if not len(numbers):
+        return numbers.new_zeros(0, 0)
+
+    def potential(free: Tensor) -> Tensor:
+        return target.of_errors(free[None], simulated[None])[0]
+
+    bend = torch.autograd.functional.hessian(potential, numbers)
+    sizes, vectors = torch.linalg.eigh(torch.nan_to_num(bend))
+    # Where the density is flat or bends the other way, what is left is about the spread of the prior.
+    return torch.linalg.cholesky((vectors / sizes.clamp(min=1 / WIDEST**2)) @ vectors.T)
 
 
 def no_u_turn(
@@ -120,7 +145,7 @@ def no_u_turn(
         warnings.simplefilter("ignore")
         torch.manual_seed(seed)
         kernel = NUTS(
-            potential_fn=lambda z: potential(z["z"]), max_tree_depth=depth, target_accept_prob=accept, full_mass=False
+            potential_fn=lambda z: potential(z["z"]), max_tree_depth=depth, target_accept_prob=accept, full_mass=True
         )
         chain = MCMC(kernel, draws, warmup, initial_params={"z": start}, disable_progbar=True)
         chain.run()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
+from typing_extensions import Unpack
 
 from ..arrays import Array
 from ..errors import ModelError
@@ -48,75 +49,70 @@ class Built:
     places: Mapping[str, int] = field(default_factory=dict)
 
 
+class PlainChoices(TypedDict, total=False):
+    """Choices of `Aquifer` as a configuration holds them."""
+
+    top: float | Sequence[Sequence[float]]
+    boundaries: Sequence[Mapping[str, Any]]
+    mean: str
+    upstream: bool
+    vertical: str
+    perched: bool
+    face_flows: bool
+    units: Sequence[str]
+
+
+class SoluteChoices(PlainChoices, total=False):
+    """Those of `SoluteAquifer`."""
+
+    sorption: str
+    decay: str
+    dispersion: str
+    species: Sequence[str]
+
+
 def aquifer_of(
-    grid: Mapping[str, Any],
-    kind: str | Sequence[str] = "confined",
-    *,
-    top: float | Sequence[Sequence[float]] = 0.0,
-    boundaries: Sequence[Mapping[str, Any]] = (),
-    mean: str = "harmonic",
-    upstream: bool = True,
-    vertical: str = "constant",
-    perched: bool = False,
-    face_flows: bool = False,
-    units: Sequence[str] = ("m", "d"),
+    grid: Mapping[str, Any], kind: str | Sequence[str] = "confined", **choices: Unpack[PlainChoices]
 ) -> Built:
     """`Aquifer` of plain values.
 
     Args:
         grid: `shape`, `spacing`, `layers` and `active` of `dg.raster`; a mask may be ones and zeros, or NaN.
-        boundaries: each with its `kind`, such as "Well", what that takes, and `cells`: as there, or a mapping for
-            `grid_places.cells_at`, whose other columns are what the condition has at each place: parameters and constant
-            forcings by the end of their names, such as `conductance`, `stage` or `rate`. A column `name` names the places.
+        choices: as there. Of `boundaries` each has its `kind`, such as "Well", what that takes, and `cells`: as there, or a
+            mapping for `grid_places.cells_at`, whose other columns are what the condition has at each place: parameters and
+            constant forcings by the end of their names, such as `conductance`, `stage` or `rate`. A column `name` names
+            the places.
 
     Raises:
         ModelError: something does not fit; names it.
     """
-    choices = {"mean": mean, "upstream": upstream, "vertical": vertical, "perched": perched, "face_flows": face_flows}
-    return _built(Aquifer, grid, kind, top, boundaries, units, choices)
+    return _built(Aquifer, grid, kind, {**choices}, PlainChoices.__annotations__)
 
 
 def solute_aquifer_of(
-    grid: Mapping[str, Any],
-    kind: str | Sequence[str] = "confined",
-    *,
-    top: float | Sequence[Sequence[float]] = 0.0,
-    boundaries: Sequence[Mapping[str, Any]] = (),
-    sorption: str = "none",
-    decay: str = "none",
-    species: Sequence[str] = (),
-    mean: str = "harmonic",
-    upstream: bool = True,
-    vertical: str = "constant",
-    perched: bool = False,
-    face_flows: bool = False,
-    units: Sequence[str] = ("m", "d"),
+    grid: Mapping[str, Any], kind: str | Sequence[str] = "confined", **choices: Unpack[SoluteChoices]
 ) -> Built:
     """`SoluteAquifer` of plain values; else as `aquifer_of`."""
-    choices = {"mean": mean, "upstream": upstream, "vertical": vertical, "perched": perched, "face_flows": face_flows}
-    carried = {"sorption": sorption, "decay": decay, "species": tuple(map(str, species))}
-    return _built(SoluteAquifer, grid, kind, top, boundaries, units, {**choices, **carried})
+    return _built(SoluteAquifer, grid, kind, {**choices}, SoluteChoices.__annotations__)
 
 
 def _built(
     make: Callable[..., Model],
     grid: Mapping[str, Any],
     kind: str | Sequence[str],
-    top: float | Sequence[Sequence[float]],
-    boundaries: Sequence[Mapping[str, Any]],
-    units: Sequence[str],
-    choices: Mapping[str, object],
+    choices: dict[str, Any],
+    names: Collection[str],
 ) -> Built:
+    for key in choices:
+        if key not in names:
+            raise ModelError(f"{make.__name__}: no choice {key!r}; {_close(key, names)}known are {', '.join(names)}")
     graph = _grid(grid)
-    made = [_condition(graph, dict(given), number) for number, given in enumerate(boundaries)]
-    model = make(
-        graph,
-        kind if isinstance(kind, str) else tuple(kind),
-        top=top if np.ndim(top) == 0 else np.asarray(top, np.float64),
-        boundaries=[condition for condition, _, _ in made],
-        units=(str(units[0]), str(units[1])),
-        **choices,
-    )
+    made = [_condition(graph, dict(given), number) for number, given in enumerate(choices.pop("boundaries", ()))]
+    # As lists in a file.
+    for key, convert in (("top", _elevations), ("units", _words), ("species", _words)):
+        if key in choices:
+            choices[key] = convert(choices[key])
+    model = make(graph, kind if isinstance(kind, str) else tuple(kind), boundaries=[c for c, _, _ in made], **choices)
     known = {p.name for p in model.parameters}, {f.name for f in model.forcings}
     parameters, forcing, places = dict[str, Array](), dict[str, Array](), dict[str, int]()
     for condition, columns, named in made:
@@ -128,6 +124,14 @@ def _built(
                 raise ModelError(f"Aquifer: {condition.name!r} has no {name!r}; it has {own}")
             (parameters if key in known[0] else forcing)[key] = values
     return Built(model, parameters, forcing, places)
+
+
+def _elevations(top: float | Sequence[Sequence[float]]) -> float | Array:
+    return top if isinstance(top, (int, float)) else np.asarray(top, np.float64)
+
+
+def _words(given: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(str, given))
 
 
 def _grid(given: Mapping[str, Any]) -> Graph:
@@ -166,6 +170,6 @@ def _condition(graph: Graph, given: dict[str, Any], number: int) -> tuple[Condit
     return make(**given), columns, named
 
 
-def _close(key: object, known: Sequence[str] | Mapping[str, object]) -> str:
+def _close(key: object, known: Collection[str]) -> str:
     close = difflib.get_close_matches(str(key), list(known), n=1)
     return f"did you mean {close[0]!r}? " if close else ""

@@ -118,6 +118,7 @@ SOLUTE = AQUIFER.replace(
     "# face_flows",
     """# sorption = "none"                 # or "linear", "langmuir", "freundlich"
 # decay = "none"                    # or "dissolved", "total"
+# dispersion = "diagonal"           # or "full": the whole tensor
 # species = []                      # names of several solutes
 # face_flows""",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from typing import Literal, TypedDict
@@ -32,7 +33,7 @@ from ..model import (
 from ..model.remember import remembered
 from ..processes import solute, sorption
 from ..processes.groundwater.conditions import Condition, Drain, Evapotranspiration, Units
-from ..processes.groundwater.dispersion import mechanical, pore_water
+from ..processes.groundwater.dispersion import crossing, mechanical, pore_water
 from ..processes.groundwater.storage import KINDS, storage_of
 from .aquifer import Aquifer, Kind
 from .solute_column import ISOTHERMS, VOLUMES, check_solutes
@@ -60,6 +61,17 @@ class FlowChoices(TypedDict, total=False):
     units: Units
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class CarryingModel(Model):
+    """A model of water and what it carries, which does not act on it.
+
+    Attributes:
+        water: the model of the water alone.
+    """
+
+    water: Model | None = None
+
+
 @remembered
 def SoluteAquifer(
     grid: Graph,
@@ -69,13 +81,13 @@ def SoluteAquifer(
     sorption: Literal["none", "linear", "langmuir", "freundlich"] = "none",
     decay: Literal["none", "dissolved", "total"] = "none",
     species: tuple[str, ...] = (),
+    dispersion: Literal["diagonal", "full"] = "diagonal",
     **flow: Unpack[FlowChoices],
 ) -> Model:
     """An `Aquifer` whose water carries solutes: heads and concentrations are one system, with one adjoint.
 
     A solute goes with the flow through every face and disperses by it, by exponential fitting (see
-    `processes/solute.py`): never below zero, of second order where cells are small beside dispersivities. Through a face goes
-    what the diagonal of the dispersion tensor says, see `processes/groundwater/dispersion.py`.
+    `processes/solute.py`): never below zero, of second order where cells are small beside dispersivities.
 
     Water that comes in by a boundary has the concentration `<name>_concentration` (forcing, default 0), water that
     leaves that of its cell; evapotranspiration leaves solutes behind. What came in so is the flux `<name>_solute`.
@@ -84,6 +96,11 @@ def SoluteAquifer(
         boundaries, flow: as in `Aquifer`, with all its parameters, forcings and fluxes.
         sorption, decay, species: as in `SoluteColumn`; the whole thickness of a cell sorbs. The state is what is
             dissolved and sorbed, per plan area.
+        dispersion: "diagonal": through a face goes what the slope across it drives, all there is where water flows along
+            rows, columns or down; at an angle plumes come out too round. "full": what slopes within the face drive too,
+            from the eight cells around (in three dimensions eighteen), as in MT3DMS. At an angle plumes then have their shape;
+            but beside sharp fronts concentrations may fall below zero and rise above what comes in, by some per cent of
+            the jump, which finer cells make less. See `processes/groundwater/dispersion.py`.
 
     Give `porosity`, `longitudinal_dispersivity`, `transverse_dispersivity` (where the grid has more than one direction),
     `vertical_dispersivity` (layers) and `diffusion` (in the pores). `initial={"head": ..., "concentration": ...}`.
@@ -93,7 +110,11 @@ def SoluteAquifer(
 
     Source: Zheng and Wang 1999, US Army ERDC SERDP-99-1, equations 1 to 3; exponential fitting: Scharfetter and Gummel 1969.
     """
-    choices = (("sorption", sorption, tuple(ISOTHERMS)), ("decay", decay, ("none", "dissolved", "total")))
+    choices = (
+        ("sorption", sorption, tuple(ISOTHERMS)),
+        ("decay", decay, ("none", "dissolved", "total")),
+        ("dispersion", dispersion, ("diagonal", "full")),
+    )
     check_solutes("SoluteAquifer", choices, decay, species)
     water = Aquifer(grid, kind, boundaries=boundaries, **flow)
     graph, ends = water.graph, tuple(f"_{s}" for s in species) or ("",)
@@ -107,6 +128,7 @@ def SoluteAquifer(
     water_table = bool((graph.cell["kind"] != KINDS.index("confined")).any())
     directions = tuple(int(d) for d in np.unique(graph.face["direction"]))
     upright, crossed = 2 in directions, len(directions) > 1
+    tensor, carried = dispersion == "full" and crossed, tuple(f"dissolved{end}" for end in ends)
 
     def pores(cell: Place, stored: Tensor) -> Tensor:
         full = store.water(cell.bottom + cell.thickness, cell)
@@ -141,26 +163,39 @@ def SoluteAquifer(
         parts = {f"part_{d}": torch.where(_is(face, d), discharge, 0.0) for d in directions}
         return {"carrier": through, **parts}
 
-    def spreading(left: Place, right: Place, face: Place) -> Tensor:
-        """Dispersion per width, times porosity."""
-        thickness = wet(left, right, face)
-        along, across = face.carrier / thickness, []
+    def discharges(left: Place, right: Place, face: Place) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Specific discharge through a face, and each component within it with its transverse dispersivity."""
+        across = []
         for d in directions if crossed else ():
-            # The mean of the four faces around of that direction.
-            component = 0.25 * (attrgetter(f"sum_{d}")(left) + attrgetter(f"sum_{d}")(right))
+            component = _around(left, right, f"sum_{d}")
             transverse = _mean(left, right, "transverse_dispersivity")
             if upright:
                 vertical = _mean(left, right, "vertical_dispersivity")
                 transverse = vertical if d == 2 else torch.where(face.direction > 1, vertical, transverse)
             across.append((torch.where(_is(face, d), 0.0, component), transverse))
-        spread = mechanical(along, across, _mean(left, right, "longitudinal_dispersivity"))
-        return thickness * (spread + 0.5 * (left.porosity * left.diffusion + right.porosity * right.diffusion))
+        return face.carrier / wet(left, right, face), across
+
+    def rise(left: Place, right: Place, face: Place) -> Values:
+        """Slopes of concentrations, by direction, from which cells know those within their faces."""
+        slopes = [(attrgetter(c)(right) - attrgetter(c)(left)) / face.distance for c in carried]
+        return {
+            f"rise_{d}{end}": torch.where(_is(face, d), slope, 0.0)
+            for d in directions
+            for end, slope in zip(ends, slopes, strict=True)
+        }
 
     def flux(left: Place, right: Place, face: Place) -> Values:
-        dispersion, moved = spreading(left, right, face), dict[str, Tensor]()
-        for name, end in zip(names, ends, strict=True):
-            behind, ahead = (attrgetter(f"dissolved{end}")(side) for side in (left, right))
+        thickness, (along, across), moved = wet(left, right, face), discharges(left, right, face), dict[str, Tensor]()
+        longitudinal = _mean(left, right, "longitudinal_dispersivity")
+        molecular = 0.5 * (left.porosity * left.diffusion + right.porosity * right.diffusion)
+        # Per width, times porosity.
+        dispersion = thickness * (mechanical(along, across, longitudinal) + molecular)
+        others = crossing(along, across, longitudinal) if tensor else ()
+        for name, c, end in zip(names, carried, ends, strict=True):
+            behind, ahead = (attrgetter(c)(side) for side in (left, right))
             moved[name] = solute.fitted(behind, ahead, face.carrier, dispersion, face.distance)
+            for d, part in zip(directions if tensor else (), others, strict=True):
+                moved[name] = moved[name] - thickness * part * _around(left, right, f"rises_{d}{end}")
         return {"water": face.carrier, **({"flow": face.carrier} if flows else {}), **moved}
 
     def loaded(boundary: Boundary, condition: Condition) -> Boundary:
@@ -206,7 +241,11 @@ def SoluteAquifer(
     leaving = [b for b in boundaries if not isinstance(b, Evapotranspiration)]
     found = dict(zip((b.name for b in boundaries), boundaries, strict=True))
     sums = tuple(Reduction(f"sum_{d}", of=f"part_{d}", sides="both") for d in directions if crossed)
-    return Model(
+    rises = tuple(
+        Reduction(f"rises_{d}{end}", of=f"rise_{d}{end}", sides="both") for d in directions for end in ends if tensor
+    )
+    slopes: tuple[Stage | Reduction, ...] = (Stage("slopes", rise, on="face"), *rises) if tensor else ()
+    return CarryingModel(
         name="SoluteAquifer",
         graph=graph,
         states=(*water.states, *(State(n, f"kg {length}-2", "solute per plan area", default=0.0) for n in names)),
@@ -228,7 +267,7 @@ def SoluteAquifer(
         ),
         outputs=(*water.outputs, *(Output(f"concentration{end}", f"kg {length}-3", "of the water") for end in ends)),
         closure=closure,
-        stages=(*water.stages, Stage("carrier", carrier, on="face"), *sums),
+        stages=(*water.stages, Stage("carrier", carrier, on="face"), *sums, *slopes),
         flux=flux,
         output=lambda cell: {
             **told(cell),
@@ -241,6 +280,7 @@ def SoluteAquifer(
         initial=initial,
         initial_names=(*water.initial_names, *(f"concentration{end}" for end in ends)),
         time_unit=time,
+        water=water,
         reference=f"{water.reference}; solutes: Zheng and Wang 1999, SERDP-99-1",
     )
 
@@ -256,6 +296,15 @@ def _names(model: Model) -> list[str]:
 
 def _is(face: Place, direction: int) -> Tensor:
     return (face.direction > direction - 0.5) & (face.direction < direction + 0.5)
+
+
+def _around(left: Place, right: Place, name: str) -> Tensor:
+    """The mean over the four faces around, of a direction within a face, whose sums the cells beside it have.
+
+    Faces that are not there, at the outline, count as zero: nothing flows there.
+    """
+    one, other = (attrgetter(name)(side) for side in (left, right))
+    return 0.25 * (one + other)
 
 
 def _mean(left: Place, right: Place, name: str) -> Tensor:

@@ -43,6 +43,26 @@ def problem(values: torch.Tensor, error: float = 0.4, model_error: float = 0.5, 
     return Problem(decay(), times, {"b": np.full(n, B)}, [seen], **{**given, **changes})
 
 
+def test_a_record_at_its_bound_is_that_of_bounded_least_squares() -> None:
+    from scipy.optimize import lsq_linear
+
+    n = 12
+    values = torch.tensor([0.6, -0.9, 0.3, -0.7, -0.2, 0.9, 0.8, -1.1, -0.4, 0.5, -0.6, 0.2]).double()
+    dry = replace(problem(values, error=0.3), forcing={"b": np.zeros(n)}, initial={"u": 0.1})
+    found = smooth_record(dry, fit_errors=False)
+    rows = [np.eye(n + 1)[0], *(np.eye(n + 1)[1:] / 0.3), *((np.eye(n + 1)[1:] - M * np.eye(n + 1)[:-1]) / 0.5)]
+    right = np.concatenate([[0.1], values.numpy() / 0.3, np.zeros(n)])
+    expected = lsq_linear(np.array(rows), right, bounds=(0.0, np.inf), tol=1e-12).x
+    assert found.converged
+    assert found.states["u"][:, 0].numpy() == pytest.approx(expected, abs=2e-4)
+    # States that the bound holds are on it, some are and some are not, and nothing is uncertain about them.
+    assert 2 <= found.held.sum() <= 9
+    assert (found.states["u"].numpy()[found.held] == 0.0).all()
+    assert (found.sd["u"].numpy()[found.held] == 0.0).all()
+    assert (found.sd["u"].numpy()[~found.held] > 0.0).all()
+    assert found.seen_through("u", torch.ones(n, 1).double()).shape == (n, 1)
+
+
 def test_a_linear_record_is_that_of_dense_least_squares() -> None:
     values = torch.linspace(4.0, 5.0, 8).double()
     values[3] = torch.nan

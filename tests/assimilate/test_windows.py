@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 import pydiffgeo as dg
 from pydiffgeo.assimilate import Ensemble, Problem, Variational, assimilate
 from pydiffgeo.assimilate import windows as module
+from pydiffgeo.assimilate.cycle_file import CycleFile
 from pydiffgeo.errors import DataError, InputError, MissingNameError, UnknownNameError
 
 K, B, DT = 0.3, 1.5, 1.0
@@ -213,18 +215,50 @@ def test_a_column_is_known_from_three_probes(usual_engine: str) -> None:
 
 @pytest.mark.parametrize("method", [Ensemble(10), Variational()])
 def test_a_stopped_run_goes_on_to_the_same_numbers(tmp_path, method) -> None:
-    problem, path = linear(), tmp_path / "a.npz"
+    problem, path = linear(), tmp_path / "a.cycles"
     whole = assimilate(problem, method, window=2)
     assimilate(problem, method, window=2, cycles=2, checkpoint=path)
+    # Stopped in the middle of writing: what a crash leaves of a transaction is no part of the file.
+    stopped, base = path.read_bytes(), sqlite3.connect(path)
+    base.execute("delete from kept")
+    base.execute("delete from latest")
+    base.close()
+    assert path.read_bytes() == stopped
     again = assimilate(problem, method, window=2, checkpoint=path)
-    for name in ("analysis", "analysis_sd", "forecast"):
+    for name in ("analysis", "analysis_sd", "forecast", "forecast_sd", "members"):
         assert torch.equal(getattr(again, name), getattr(whole, name))
+    for name in ("innovations", "innovation_sd", "ranks"):
+        assert all(map(torch.equal, getattr(again, name), getattr(whole, name)))
     assert again.solves == whole.solves
+    # Fewer windows than the file holds.
+    first = assimilate(problem, method, window=2, cycles=2, checkpoint=path)
+    assert torch.equal(first.analysis, whole.analysis[:2])
+    assert len(first.times) == len(first.innovations) == 2
     with pytest.raises(DataError, match="belongs to another assimilation"):
         assimilate(problem, method, window=1, checkpoint=path)
     path.write_bytes(b"nothing")
     with pytest.raises(DataError, match="cannot be read"):
         assimilate(problem, method, window=2, checkpoint=path)
+    with pytest.raises(DataError, match="unable to open"):
+        assimilate(problem, method, window=2, checkpoint=tmp_path / "nowhere" / "a.cycles")
+
+
+def test_a_cycle_writes_its_own_results_alone(tmp_path) -> None:
+    path, written = tmp_path / "a.cycles", []
+    file = CycleFile(path, "one")
+    state = {"ensemble": torch.zeros(40, 50).double()}
+    for cycle in range(30):
+        before = path.read_bytes()
+        file.add(cycle, {"analysis": torch.full((5000,), cycle).double()}, "lost" if cycle == 7 else None, state, cycle)
+        after = path.read_bytes()
+        pages = range(0, len(after), 4096)
+        written.append(sum(before[at : at + 4096] != after[at : at + 4096] for at in pages))
+    # 40 kB of results and 16 kB of state are 14 pages; the rest is the index.
+    assert max(written) <= 25
+    found = CycleFile(path, "one").read()
+    assert (found.solves, found.failures) == (29, {7: "lost"})
+    assert torch.equal(found.latest["ensemble"], state["ensemble"])
+    assert [float(row["analysis"][0]) for row in found.kept] == [*range(30)]
 
 
 @pytest.mark.parametrize("method", [Ensemble(10), Variational()])

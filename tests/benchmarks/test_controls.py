@@ -64,7 +64,9 @@ def test_scores_of_a_perfect_and_a_halved_series(controls: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("varying", [(), ("BETA", "K0")])
-def test_a_study_in_small_form(controls: ModuleType, varying: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_study_in_small_form(
+    controls: ModuleType, varying: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     training = dg.nn.Training(steps=2, batch=3, window=40, warmup=20, settings={"engine": "sundials", "rtol": 1e-3})
     plan = controls.Plan(
         "hbv",
@@ -84,6 +86,9 @@ def test_a_study_in_small_form(controls: ModuleType, varying: tuple[str, ...], t
             basins = table[control][part]["0"]
             assert len(basins) == count
             assert all(np.isfinite(b["nse"]) and np.isfinite(b["bfi_error"]) for b in basins.values())
+    said = capsys.readouterr().out
+    own, other = (np.median([b["nse"] for b in table[c]["held out"]["0"].values()]) for c in ("attributes", "place"))
+    assert f"attributes above place, held out, seeds 0: {own - other:+.3f}" in said
     # A second run reads what was trained.
     again = controls.study(sites(), plan, ("attributes",), (0,), tmp_path)
     assert json.dumps(again["attributes"]) == json.dumps(table["attributes"])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import pydiffgeo as dg
 from pydiffgeo.closures import learn
-from pydiffgeo.errors import BoundsError, InputError, ShapeError, SolverError
+from pydiffgeo.errors import BoundsError, DataError, InputError, ShapeError, SolverError
 
 
 def number(value: float) -> Tensor:
@@ -42,6 +42,54 @@ def test_a_run_that_goes_on_finds_the_equilibrium_although_gradients_are_cut() -
     assert not done.state.requires_grad
     assert len(done.losses) == 400
     assert done.failures == 0
+
+
+@pytest.mark.parametrize("kind", ["tensor", "names", "none"])
+def test_a_stopped_training_goes_on_to_the_same_numbers(tmp_path, kind: str) -> None:
+    class Stopped(Exception):
+        pass
+
+    begin = {"tensor": torch.zeros(2).double(), "names": {"x": torch.zeros(2).double()}, "none": None}[kind]
+
+    def trained(checkpoint=None, stop: int = -1):
+        a, seen = number(0.5), []
+        inner = relaxing(a)
+
+        def run(state):
+            x = torch.zeros(2).double() if state is None else state["x"] if kind == "names" else state
+            later, mean = inner(x)
+            seen.append(0)
+            # Every seventh window fails, the first of all as well.
+            mean = mean * (float("nan") if len(losses) % 7 == 0 else 1.0)
+            return {"tensor": later, "names": {"x": later}, "none": None}[kind], mean
+
+        losses = []
+
+        def watch(window: int, value: float) -> None:
+            losses.append(value)
+            if window == stop:
+                raise Stopped
+
+        if checkpoint is not None and checkpoint.exists():
+            losses.extend([0.0] * 12)
+        choices = {"windows": 40, "rate": 0.02, "memory": 3.0, "watch": watch, "checkpoint": checkpoint}
+        return learn(run, lambda s: (s - 2.0).square().sum(), [a], begin, **choices), a.item(), len(seen)
+
+    path = tmp_path / "training.npz"
+    whole, value, _ = trained()
+    with pytest.raises(Stopped):
+        trained(path, stop=11)
+    again, resumed, solved = trained(path)
+    assert solved == 28
+    assert resumed == value
+    assert again.failures == whole.failures == 6
+    assert str(again.losses) == str(whole.losses)
+    assert torch.equal(again.statistics, whole.statistics)
+    with pytest.raises(DataError, match="belongs to another training"):
+        learn(relaxing(number(0.5)), torch.sum, [number(0.5)], begin, windows=41, checkpoint=path)
+    path.write_bytes(b"nothing")
+    with pytest.raises(DataError, match="cannot be read"):
+        trained(path)
 
 
 def test_windows_that_begin_anew_know_no_equilibrium() -> None:

@@ -93,6 +93,16 @@ def test_what_is_put_back_is_part_of_the_balance() -> None:
     assert sol.fluxes["added_1"].sum() < -1.0
 
 
+def test_products_of_candidates_are_candidates() -> None:
+    S, rain = CANDIDATES[0], dg.discover.Candidate("P", lambda cell, forcing: forcing.rain, "mm d-1")
+    made = rain * S**2
+    assert (made.name, made.unit) == ("P S^2", "mm3 d-1")
+    states, driven = {"storage": torch.tensor([[3.0], [4.0]])}, {"rain": torch.tensor([[2.0], [0.5]])}
+    assert made.on(states, driven, {}).values[:, 0].tolist() == [18.0, 8.0]
+    with pytest.raises(UnknownNameError, match="P S reads what is not given"):
+        (rain * S).on(states, {}, {})
+
+
 def test_a_model_that_lacks_nothing_is_left_alone(record) -> None:
     times, rain, storage = record
     each = dg.discover.model_increments(

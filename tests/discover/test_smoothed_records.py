@@ -10,7 +10,16 @@ import torch
 
 import pydiffgeo as dg
 from pydiffgeo.assimilate import Problem, SmoothedRecord, smooth_record
-from pydiffgeo.discover import Candidate, discover, record_increments, record_library, refine, with_terms
+from pydiffgeo.discover import (
+    Candidate,
+    discover,
+    mended_record,
+    record_increments,
+    record_lacks,
+    record_library,
+    refine,
+    with_terms,
+)
 from pydiffgeo.errors import InputError, UnknownNameError
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
@@ -84,6 +93,38 @@ def test_a_missing_recession_is_found_from_noisy_storage_and_refined(lacking: Sm
     # A second term is numbered on.
     again = with_terms(mended, "storage", found, CANDIDATES)
     assert [p.name for p in again.parameters] == ["k", "c_1", "c_2"]
+
+
+def test_what_a_record_lacks_is_asked_and_mended_in_two_calls(lacking: SmoothedRecord) -> None:
+    lacks = record_lacks(lacking, CANDIDATES)
+    assert [*lacks] == ["storage"]
+    found = lacks["storage"]
+    assert (found.verdict, [*found.terms]) == ("found", ["S^2"])
+    assert found.units["S^2"] == "mm-1 d-1"
+    # Of five candidates: each alone, and all pairs.
+    assert sorted(len(point.terms) for point in found.sweep) == [1] * 5 + [2] * 10
+    model, refined = mended_record(lacking, lacks, CANDIDATES)
+    assert [p.name for p in model.parameters] == ["k", "c_1"]
+    assert refined.values == {"c_1": pytest.approx(-TRUE, rel=0.05)}
+    assert abs(refined.values["c_1"] + TRUE) < 3 * refined.errors["c_1"]
+    # A start that is far off, and known to be uncertain, is not paid for by the coefficient.
+    far = replace(lacking.problem, initial={"storage": 90.0}, uncertain={"storage": 30.0})
+    fixed, free = refine(model, far, ["c_1"]), refine(model, far, ["c_1"], free_start=True)
+    assert abs(free.values["c_1"] + TRUE) < abs(fixed.values["c_1"] + TRUE)
+    assert free.values["c_1"] == pytest.approx(refined.values["c_1"], rel=0.02)
+    assert free.after < fixed.after
+    with pytest.raises(InputError, match="most"):
+        record_lacks(lacking, CANDIDATES, most=0)
+
+
+def test_a_record_that_was_not_fitted_is_not_believed(lacking: SmoothedRecord) -> None:
+    for change, why in (
+        ({"converged": False, "iterations": 7}, "had not converged after 7 steps"),
+        ({"reduced_chi_squared": 9.0}, "misses the observations by 3 of their errors"),
+    ):
+        seen = record_lacks(replace(lacking, **change), CANDIDATES)["storage"]
+        assert seen.verdict == "not trustworthy"
+        assert why in seen.why
 
 
 def test_means_over_more_intervals_have_less_noise(lacking: SmoothedRecord) -> None:

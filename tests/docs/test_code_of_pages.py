@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from calibration import write_basins
 from pages import DOCS, blocks, run
 from series_sites import make_series
 
@@ -179,7 +181,7 @@ def test_discovery() -> None:
         at=at,
         periods=(1.0, 1.0),
     )
-    assert list(space["lacks"].terms) == ["S^2"]
+    assert list(space["lacks"]["storage"].terms) == ["S^2"]
     assert abs(space["refined"].values["c_1"] + 0.01) < 3 * space["refined"].errors["c_1"]
     assert space["formula"].verdict == "found", space["formula"]
     assert abs(space["formula"].terms["S^2"] - 0.01) < 5e-4
@@ -282,6 +284,51 @@ def test_local_functions() -> None:
     )
     c = dg.solve(sorption, times=[0.0, 1.0]).outputs["c"][-1].item()
     assert abs(0.3 * c + 0.8 * c**0.7 - 1.0) < 1e-8
+
+
+def test_declaring() -> None:
+    space = run("declaring.md")
+    unit = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
+    sol = dg.solve(space["cascade"], times=[0.0, 100.0], initial={"storage": unit})
+    # All of the water leaves in the end.
+    assert abs(sol.fluxes["discharge"].item() - 1) < 1e-6
+    # What is above is as wet as what is below: nothing moves.
+    still = dg.solve(space["spreading"], times=[0.0, 1.0])
+    assert still.fluxes["moved"].abs().max() < 1e-12
+    assert max(space["sol"].balances.values()) < 1e-9
+    assert space["net"][0].weight.grad.abs().max() > 0
+
+
+def test_gradients() -> None:
+    space = run("gradients.md")
+    assert space["report"].ok, space["report"]
+    assert torch.isfinite(space["K_s"].grad).all()
+    # What rains and is not evaporated drains.
+    assert abs(space["rest"].fluxes["drainage"].item() - 0.007) < 1e-9
+    assert space["curvature"] > 0
+    assert space["product"].error < 1e-3 * abs(space["product"].value)
+
+
+def test_calibration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    space: dict = {}
+    for block in blocks("calibration.md"):
+        # All but the lines that open a reader's own files.
+        exec(re.sub(r"^(data = dg\.hydrology\.open_|data\[).*$", "", block, flags=re.MULTILINE), space)
+    assert 0.01 < space["found"].values("plot")["K_s"] < 1.0
+    assert (tmp_path / "plot.nc").exists()
+    assert torch.isfinite(space["loss"])
+    assert dg.io.read_dataset(tmp_path / "result.nc").attrs["engine"] == "sundials"
+
+
+def test_learning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("learning.md")
+    data = dg.hydrology.open_cf(write_basins(tmp_path))
+    space: dict = {"data": data.assign(aridity=("basin", [0.5, 2.0]), frac_snow=("basin", [0.3, 0.1]))}
+    exec(block.replace("steps=300", "steps=2, warmup=20, window=40"), space)
+    again = dg.nn.ParameterNetwork.load("network.npz", dg.models.ExpHydro())
+    assert again.inputs == space["network"].inputs
 
 
 def test_soil() -> None:

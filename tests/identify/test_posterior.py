@@ -21,6 +21,7 @@ from pydiffgeo.identify import (
     sample,
     tell,
 )
+from pydiffgeo.identify.sampling import density
 from pydiffgeo.transforms import Transforms, bounded
 
 PRIORS = {"b": Prior(-1.0, 0.1)}
@@ -97,6 +98,49 @@ def test_sampling_has_mean_and_covariance_of_the_posterior() -> None:
     spread = np.sqrt(np.diag(covariance))
     assert np.abs((found.draws.mean(0) - mean) / spread).max() < 0.5
     assert np.sqrt(np.diag(found.covariance)) == pytest.approx(spread, rel=0.35)
+
+
+def daily() -> dg.identify.InverseProblem:
+    """A slope and a level, of which errors that grow and last were seen; all numbers of the errors are unknown."""
+    random, phi, n = np.random.default_rng(11), 0.6, 300
+    t = 5.0 * torch.from_numpy(random.gamma(0.5, 1.0, n))
+    e = np.zeros(n)
+    for i in range(n):
+        e[i] = (phi * e[i - 1] if i else 0.0) + np.sqrt(1 - phi**2) * random.normal()
+    seen = (1.0 + 2.0 * t) + (0.5 + 0.2 * (1.0 + 2.0 * t)) * torch.from_numpy(e)
+    priors = {"level": Prior(0.0, 5.0), "slope": Prior(0.0, 5.0)}
+    return of_function(
+        lambda x: x[:, :1] + x[:, 1:] * t,
+        ["level", "slope"],
+        [1.0, 2.0],
+        seen,
+        0.5,
+        errors=ErrorModel(None, None, None),
+        priors=priors,
+    )
+
+
+def test_values_and_numbers_of_errors_are_whitened_together() -> None:
+    """In the coordinates of the sampler the density bends about equally in all directions."""
+    target = density(at_mode(daily()))
+    z = torch.zeros(5, dtype=torch.float64)
+    bend = torch.autograd.functional.hessian(lambda v: target(v[None])[0], z)
+    sizes = torch.linalg.eigvalsh(bend)
+    assert float(sizes[0]) > 0.3
+    assert float(sizes[-1]) < 2.0
+    # Size and growth, one for the other, and size and duration: each by itself would be far narrower.
+    root = target.root[2:, 2:]
+    covariance = root @ root.T
+    assert float(covariance[0, 1]) < -0.3 * float(torch.sqrt(covariance[0, 0] * covariance[1, 1]))
+
+
+def test_chains_meet_where_errors_grow_and_last() -> None:
+    pytest.importorskip("pyro", reason="full sampling needs pyro-ppl")
+    found = sample(daily(), draws=120, warmup=60, chains=2, seed=3)
+    assert found.numbers["largest_R_hat"] < 1.06
+    assert found.numbers["smallest_effective_sample_size"] > 40
+    assert found.errors["autocorrelation"].mean() == pytest.approx(0.6, abs=0.12)
+    assert found.errors["growth"].mean() == pytest.approx(0.2, abs=0.08)
 
 
 def test_estimated_errors_are_those_of_least_squares() -> None:

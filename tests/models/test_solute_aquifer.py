@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import pydiffgeo as dg
-from pydiffgeo.errors import BoundsError, ModelError
+from pydiffgeo.errors import BoundsError, ModelError, SolverError
 from pydiffgeo.groundwater import Drain, Evapotranspiration, GeneralHead, GivenHead, Recharge, River, Well
 
 SoluteAquifer = dg.models.SoluteAquifer
@@ -199,6 +199,83 @@ def test_chains_decay_and_evaporation_leaves_solutes_behind() -> None:
     assert sol.states["solute_a"][-1].item() == pytest.approx(start * a, rel=1e-6)
     pores = 1.3 - 0.01 * 5
     assert sol.outputs["concentration_b"][-1].item() == pytest.approx(start * b / (pores + 7.5 * 0.4), rel=1e-6)
+
+
+def test_a_solute_that_decays_comes_to_rest_by_the_exact_profile(engine: str) -> None:
+    rate, errors = 0.05, []
+    for cells in (100, 200):
+        grid = dg.raster((1, 1, cells), (1.0, 60.0 / cells), layers=DEPTH)
+        model = SoluteAquifer(grid, boundaries=[Well([0]), GivenHead([cells - 1])], decay="dissolved")
+        rest = dg.groundwater.steady(
+            model,
+            {**ROW, "decay": rate},
+            forcing={"well_rate": 0.5 * POROSITY * DEPTH, "given_head": 0.0, "well_concentration": 1.0},
+            initial={"head": 0.0},
+            engine=engine,
+        )
+        # Inlet of the third kind into a half-space: van Genuchten and Alves 1982, solution C2, after a long time.
+        root = np.sqrt(1 + 4 * rate * 1.0 / 0.5)
+        x = grid.coordinates["x"]
+        true = 2 / (1 + root) * np.exp(x * (1 - root) / 2)
+        near = x < 30
+        errors.append(abs(rest.outputs["concentration"].numpy() - true)[near].max())
+        assert all(net.abs() < 1e-9 for net in rest.balances.values())
+    assert errors[1] < 1e-3
+    assert errors[1] < 0.3 * errors[0]
+
+
+def test_solutes_at_rest_under_a_water_table_are_those_after_a_long_time() -> None:
+    grid = dg.raster((1, 2, 6), (50.0, 50.0), layers=10.0)
+    model = SoluteAquifer(
+        grid, "convertible", top=10.0, boundaries=[River([0, 6]), Recharge(), GeneralHead([5])], decay="total"
+    )
+    K = torch.linspace(3.0, 8.0, 12).requires_grad_()
+    values: dict[str, Any] = {"river_conductance": 200.0, "river_bed": 4.0, "general_conductance": 60.0, "decay": 2e-3}
+    values |= {"S_y": 0.15, "S_s": 1e-4, "longitudinal_dispersivity": 20.0, "transverse_dispersivity": 2.0}
+    forcing: dict[str, Any] = {"river_stage": 7.0, "recharge_rate": 1e-3, "general_head": 13.0}
+    forcing |= {"recharge_concentration": 1.0, "general_concentration": 3.0}
+
+    def rest(K: torch.Tensor) -> dg.SteadySolution:
+        return dg.groundwater.steady(
+            model, {**values, "K": K}, forcing=forcing, initial={"head": 9.0}, engine="sundials"
+        )
+
+    found = rest(K)
+    head, c = found.outputs["head"].detach(), found.outputs["concentration"]
+    assert 6 < head.min() < 10 < head.max()
+    later = dg.solve(
+        model,
+        {**values, "K": K.detach()},
+        forcing=forcing,
+        times=[0.0, 2e5],
+        initial={"head": head - 0.1, "concentration": 0.0},
+        engine="sundials",
+        **TIGHT,
+    )
+    torch.testing.assert_close(later.outputs["head"][-1], head, rtol=1e-6, atol=0.0)
+    torch.testing.assert_close(later.outputs["concentration"][-1], c.detach(), rtol=1e-5, atol=0.0)
+    # Heads alone do not depend on what the water carries.
+    assert isinstance(model, dg.models.solute_aquifer.CarryingModel)
+    alone = {
+        k: v for k, v in values.items() if k not in ("decay", "longitudinal_dispersivity", "transverse_dispersivity")
+    }
+    flow = {k: v for k, v in forcing.items() if not k.endswith("concentration")}
+    still = dg.groundwater.steady(
+        model.water, {**alone, "K": K.detach()}, forcing=flow, initial={"head": 9.0}, engine="sundials"
+    )
+    torch.testing.assert_close(still.outputs["head"], head, rtol=1e-9, atol=0.0)
+    (slope,) = torch.autograd.grad(c.sum(), K)
+    way = torch.randn(12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with torch.no_grad():
+        up, down = (rest(K.detach() + e * way).outputs["concentration"].sum() for e in (1e-4, -1e-4))
+    assert (slope @ way).item() == pytest.approx((up - down).item() / 2e-4, rel=1e-5)
+
+
+def test_nothing_that_flushes_has_no_steady_state_of_its_own() -> None:
+    model = SoluteAquifer(dg.raster((1, 1, 3), layers=2.0), boundaries=[Well([0], "well")])
+    with pytest.raises(SolverError) as caught:
+        dg.groundwater.steady(model, {"K": 1.0}, forcing={"well_rate": 0.0}, initial={"head": 1.0}, engine="sundials")
+    assert caught.value.solution.status[0] is dg.Status.SINGULAR
 
 
 @pytest.mark.parametrize(

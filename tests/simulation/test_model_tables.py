@@ -134,6 +134,8 @@ def test_columns_of_places_become_parameters_and_forcings() -> None:
         aquifer_of(
             {"shape": [2, 3]}, boundaries=[{"kind": "River", "name": "creek", "cells": {**cells, "width": [1, 2]}}]
         )
+    with pytest.raises(ModelError, match="Aquifer: no choice 'means'; did you mean 'mean'"):
+        aquifer_of({"shape": [2, 3]}, means="harmonic")  # type: ignore[call-arg]
 
 
 def test_places_of_a_raster() -> None:

@@ -22,6 +22,7 @@ from ..stated_steps import EULER, SENSITIVITY_WHY, solver_why
 from .codegen import julia_loop
 from .conversion import array_of, flat, status_of
 from .crossing import Package
+from .moves import has_items, moves_of, ordered
 from .networks import NetworkArguments, kinks, network_arguments
 from .session import Owned, in_julia
 from .steady import find_steady, pull_steady, push_steady
@@ -69,8 +70,7 @@ class JuliaEngine:
     def _model(self, package: Package, system: System) -> tuple[Owned, float]:
         """The built model, and the share of the tolerances with which its gradients are as asked."""
         if system not in self._models:
-            # Values on faces, where there are none, are assigned by nobody.
-            stages = [_stage(stage, system) for stage in system.stages if _has_items(stage)]
+            stages = [_stage(stage, system) for stage in system.stages if has_items(stage)]
             kernels = [_kernel(k, system) for k in system.kernels]
             sizes = attrgetter("n_states", "n_parameters", "n_forcings", "n_fluxes", "n_values")(system)
             guards = [_guard(guard, system) for guard in system.guards]
@@ -149,6 +149,8 @@ class JuliaEngine:
             return Tangents(y_dot, q_dot, *_refused(good, problem.members, why))
 
         def call(package: Package) -> Tangents:
+            if package.lacks_moves(*forward.tape.values, good):
+                package.add_moves(forward.tape.values[0], *written(*moves_of(problem.system)))
             result = package.tangent(
                 *forward.tape.values, flat(y0_dot), flat(p_dot), flat(f_dot), good, problem.options.max_seconds
             )
@@ -235,23 +237,10 @@ def _choose(problem: Problem) -> dict[str, str]:
     return {"solver": solver, "solver_why": why, "sensitivity": sensitivity, "sensitivity_why": reason}
 
 
-def _ordered(kernel: Kernel, system: System) -> tuple[Indices, list[str], tuple[int, int, int]]:
-    """Inputs of a kernel as Julia has them: what depends on the states, then forcings, parameters and constants.
-
-    Their places in the program, their names, and how many are of the first kind, of the first two, and of the first three.
-    """
-    first = kernel.gather[:, 0] if kernel.gather.size else np.empty(0, np.int64)
-    ends = np.cumsum([system.n_states, system.n_parameters, system.n_forcings, len(system.constants)])
-    kind = np.array([0, 2, 1, 3, 0])[np.searchsorted(ends, first, side="right")]
-    order = np.argsort(kind, kind="stable")
-    active, along, variable = (int((kind < k).sum()) for k in (1, 2, 3))
-    return order, [kernel.program.inputs[i] for i in order], (active, along, variable)
-
-
 def _guard(guard: Guard, system: System) -> Arguments:
     """The arguments of a kernel in Julia for a guard, of which only values are asked for."""
     kernel, items = guard.kernel, len(guard.cells)
-    order, names, counts = _ordered(kernel, system)
+    order, names, counts = ordered(kernel, system)
     source = julia_loop(values(kernel.program), {"x": names}, {"out": ["low", "value", "high"]}, items)
     targets, weights = np.ones(3 * items, np.int64), np.zeros(3 * items)
     gather = flat(kernel.gather[order] + 1)
@@ -260,7 +249,7 @@ def _guard(guard: Guard, system: System) -> Arguments:
 
 def _kernel(kernel: Kernel, system: System) -> Arguments:
     """The arguments of a kernel in Julia, counted from one."""
-    order, names, (active, along, variable) = _ordered(kernel, system)
+    order, names, (active, along, variable) = ordered(kernel, system)
     # What does not move within an interval needs no slopes, and turns no switch.
     moving = names[: active if system.still else along]
     outputs = list(dict.fromkeys(s.output for s in kernel.scatter))
@@ -281,7 +270,7 @@ def _stage(kernel: Assigning, system: System) -> tuple[bool, str, Indices, Argum
     """The arguments of a kernel that assigns values, with its partial derivatives, and which of these may not be zero."""
     if isinstance(kernel, NetworkStage):
         return network_arguments(kernel, system)
-    _, names, (*_, variable) = _ordered(kernel, system)
+    _, names, (*_, variable) = ordered(kernel, system)
     outputs, free = list(dict.fromkeys(s.output for s in kernel.scatter)), names[:variable]
     program = jacobian(kernel.program, outputs, free)
     pairs = [f"slope.{o}.{i}" for o in outputs for i in free]
@@ -290,10 +279,6 @@ def _stage(kernel: Assigning, system: System) -> tuple[bool, str, Indices, Argum
     items = kernel.gather.shape[1] if kernel.gather.size else len(kernel.scatter[0].target)
     source = julia_loop(program, {"x": names}, {"out": outputs, "partials": pairs}, items)
     return kernel.sums is not None, source, columns, _kernel(kernel, system)
-
-
-def _has_items(stage: Assigning) -> bool:
-    return (stage.features if isinstance(stage, NetworkStage) else stage.gather).shape[1] > 0
 
 
 def _sources(

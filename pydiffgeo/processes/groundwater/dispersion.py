@@ -18,15 +18,30 @@ def mechanical(along: Tensor, across: Sequence[tuple[Tensor, Tensor]], longitudi
 
     `across` has each component within the face with its transverse dispersivity. This is the diagonal of the tensor of
     Burnett and Frind 1987, Water Resour. Res. 23, equation 2; of Scheidegger 1961 where both transverse
-    dispersivities are one. Flow along rows, columns or layers has no other parts. Where it crosses them at an angle the
-    others are left out, which need concentrations of cells beside the face and may make them negative: a plume then
-    spreads by the mean of both dispersivities in all directions of the plane at 45 degrees.
+    dispersivities are one. Flow along rows, columns or layers has no other parts. Where it crosses them at an angle,
+    `crossing` has the others; without them a plume spreads by the mean of both dispersivities in all directions of the
+    plane at 45 degrees.
     """
-    squares, spread = along**2 + STILL**2, longitudinal * (along**2 + STILL**2)
+    spread = longitudinal * (along**2 + STILL**2)
     for component, transverse in across:
-        squares = squares + component**2
         spread = spread + transverse * component**2
-    return spread / torch.sqrt(squares)
+    return spread / _speed(along, across)
+
+
+def crossing(along: Tensor, across: Sequence[tuple[Tensor, Tensor]], longitudinal: Tensor) -> tuple[Tensor, ...]:
+    """The other parts of the tensor times porosity (m2/d): what slopes of concentration within a face drive through it.
+
+    One for each component of `across`, as in `mechanical`: (alpha_L - alpha_T) q_n q_t / |q|, the same source.
+    """
+    speed = _speed(along, across)
+    return tuple((longitudinal - transverse) * along * component / speed for component, transverse in across)
+
+
+def _speed(along: Tensor, across: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    squares = along**2 + STILL**2
+    for component, _ in across:
+        squares = squares + component**2
+    return torch.sqrt(squares)
 
 
 def pore_water(cell: Place, water: Tensor, full: Tensor) -> Tensor:

@@ -7,44 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from stores_in_lanes import DAYS, EULER, MEMBERS, MODEL, RODAS, inputs, store_rates
 
 import pydiffgeo as dg
-
-MEMBERS, DAYS = 11, 60
-
-
-def store_rates(cell, forcing):
-    """A store that evaporates as long as it is wet, overflows, and feeds a second one; its rates have kinks."""
-    evaporation = torch.minimum(cell.water / cell.dry, torch.ones(())) * forcing.demand
-    overflow = torch.relu(cell.water - cell.full)
-    return {
-        "water": forcing.rain - evaporation - cell.k * cell.water - overflow,
-        "ground": cell.k * cell.water - 0.01 * cell.ground,
-        "runoff": overflow + 0.01 * cell.ground,
-    }
-
-
-MODEL = dg.Model(
-    "Stores",
-    dg.single_cell(),
-    states=(dg.State("water", "mm", "", 20.0, nominal=0.2), dg.State("ground", "mm", "", 30.0)),
-    parameters=tuple(dg.Parameter(name, "1", "") for name in ("dry", "full", "k")),
-    forcings=(dg.ForcingVariable("rain", "mm", ""), dg.ForcingVariable("demand", "mm", "")),
-    fluxes=(dg.IntegratedFlux("runoff", "mm", ""),),
-    source=store_rates,
-)
-
-
-def inputs(kind: str = "constant"):
-    random = np.random.default_rng(3)
-    factors = random.uniform(0.8, 1.2, (3, MEMBERS, 1))
-    parameters = {
-        n: torch.tensor(v * f) for n, v, f in zip(("dry", "full", "k"), (15.0, 40.0, 0.05), factors, strict=True)
-    }
-    nodes = DAYS + (kind == "linear")
-    rain = torch.tensor(np.where(random.random((MEMBERS, nodes)) < 0.3, random.gamma(0.8, 10.0, (MEMBERS, nodes)), 0.0))
-    forcing = {"rain": rain, "demand": torch.full((MEMBERS, nodes), 3.0)}
-    return parameters, forcing
+from pydiffgeo.solution import Status
 
 
 def solved(members, kind: str = "constant", **settings):
@@ -60,7 +26,7 @@ def solved(members, kind: str = "constant", **settings):
         forcing=given,
         times=range(DAYS + 1),
         engine="julia",
-        **({"rtol": 1e-4, "atol": 1e-4} | settings),
+        **(settings or RODAS),
     )
     (sol.fluxes["runoff"].square().sum() + sol.states["ground"].sum()).backward()
     values = [sol.states["water"], sol.states["ground"], sol.fluxes["runoff"], *(v.grad for v in leaves.values())]
@@ -68,26 +34,29 @@ def solved(members, kind: str = "constant", **settings):
 
 
 @pytest.mark.parametrize("kind", ["constant", "linear"])
-def test_members_are_solved_as_if_alone(julia_engine, kind):
-    sol, together = solved(list(range(MEMBERS)), kind)
+@pytest.mark.parametrize("how", [RODAS, EULER, EULER | {"memory": 1.0}])
+def test_members_are_solved_as_if_alone(julia_engine, kind, how):
+    sol, together = solved(list(range(MEMBERS)), kind, **how)
     assert sol.stats["lockstep"] == MEMBERS
-    backwards = solved(list(reversed(range(MEMBERS))), kind)[1]
+    backwards = solved(list(reversed(range(MEMBERS))), kind, **how)[1]
     for one, other in zip(together, backwards, strict=True):
         torch.testing.assert_close(one, other.flip(0), rtol=1e-12, atol=1e-12)
     for member in (0, 7, MEMBERS - 1):
-        sol, alone = solved([member], kind)
+        sol, alone = solved([member], kind, **how)
         assert sol.stats["lockstep"] == 0
         for one, other in zip(together, alone, strict=True):
             torch.testing.assert_close(one[member], other[0], rtol=1e-10, atol=1e-10)
 
 
-def test_gradients_in_lockstep_agree_with_differences(julia_engine):
+@pytest.mark.parametrize("how", [RODAS, EULER])
+def test_gradients_in_lockstep_agree_with_differences(julia_engine, how):
     parameters, forcing = inputs()
-    _, (*_, by_dry, by_full, by_k, _rain, _demand) = solved(list(range(MEMBERS)))
+    _, (*_, by_dry, by_full, by_k, _rain, _demand) = solved(list(range(MEMBERS)), **how)
+    exact = how if how is EULER else {"rtol": 1e-9, "atol": 1e-9}
 
     def losses(shifted):
         with torch.no_grad():
-            sol = dg.solve(MODEL, shifted, forcing=forcing, times=range(DAYS + 1), engine="julia", rtol=1e-9, atol=1e-9)
+            sol = dg.solve(MODEL, shifted, forcing=forcing, times=range(DAYS + 1), engine="julia", **exact)
         return sol.fluxes["runoff"].square().sum(1) + sol.states["ground"].flatten(1).sum(1)
 
     for name, gradient in (("dry", by_dry), ("full", by_full), ("k", by_k)):
@@ -119,7 +88,34 @@ def test_failures_stay_with_their_members(julia_engine):
     torch.testing.assert_close(a.grad[good], expected[good], rtol=1e-5, atol=0.0)
 
 
-def test_networks_are_solved_in_lockstep_as_if_alone(julia_engine):
+def test_steps_of_a_stated_size_fail_by_themselves(julia_engine):
+    """u' = a u^2 by one step of implicit Euler: no end where 4 a > 1, and elsewhere the smaller root of u = 1 + a u^2."""
+    model = dg.Model(
+        "Explosion",
+        dg.single_cell(),
+        states=(dg.State("u", "1", "", 1.0),),
+        parameters=(dg.Parameter("a", "1", ""),),
+        limits=(dg.Limit("u", "1", lambda cell: {"value": cell.u, "high": 1.2}),),
+        source=lambda cell, forcing: {"u": cell.a * cell.u * cell.u},
+    )
+    a = torch.linspace(0.01, 0.13, 2 * MEMBERS)[:, None].requires_grad_()
+    with torch.no_grad():
+        a[4], a[9] = 0.3, 0.2
+    sol = dg.solve(model, {"a": a}, times=[0.0, 1.0], engine="julia", solver="implicit_euler", step=1.0, throw=False)
+    assert sol.stats["lockstep"] == 2 * MEMBERS
+    failed = {i: s for i, s in enumerate(sol.status) if not s.ok}
+    assert failed == {4: Status.CONVERGENCE, 9: Status.OUT_OF_RANGE}
+    good = [i for i in range(2 * MEMBERS) if i not in failed]
+    of, end = a.detach()[good, 0], sol.states["u"][good, 1].flatten()
+    torch.testing.assert_close(end.detach(), (1 - torch.sqrt(1 - 4 * of)) / (2 * of), rtol=1e-13, atol=0.0)
+    (gradient,) = torch.autograd.grad(end.sum(), a)
+    exact = end.detach() ** 2 / (1 - 2 * of * end.detach())
+    torch.testing.assert_close(gradient[good, 0], exact, rtol=1e-12, atol=0.0)
+    assert (gradient[[4, 9]] == 0).all()
+
+
+@pytest.mark.parametrize("how", [RODAS, EULER])
+def test_networks_are_solved_in_lockstep_as_if_alone(julia_engine, how):
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(2, 17), torch.nn.Tanh(), torch.nn.Linear(17, 3), torch.nn.ReLU())
     net = torch.nn.Sequential(net, torch.nn.Linear(3, 1)).double()
@@ -139,7 +135,7 @@ def test_networks_are_solved_in_lockstep_as_if_alone(julia_engine):
             forcing={k: v[members] for k, v in forcing.items()},
             times=range(DAYS + 1),
             engine="julia",
-            rtol=1e-4,
+            **how,
         )
         each = sol.fluxes["runoff"].square().sum(-1) + sol.states["ground"].sum(-1).sum(-1)
         weights = torch.autograd.grad(each.sum(), [*leaves.values(), *net.parameters()])
