@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -49,3 +51,23 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
         assert loaded.findall(page.read_text(encoding="utf-8")) == [], page
     for sheet in site.rglob("*.css"):
         assert not re.search(r"url\([\"']?(https?:)?//|@import", sheet.read_text(encoding="utf-8")), sheet
+
+
+def test_links_hold(site: Path) -> None:
+    """Those of the pages as they are built, to pages, files and places on pages."""
+    texts = {page: page.read_text(encoding="utf-8") for page in site.rglob("*.html")}
+    places = {page: {*re.findall(r"\b(?:id|name)=[\"']?([^\s\"'>]+)", text)} for page, text in texts.items()}
+    lost = set()
+    for page, text in texts.items():
+        if page.name == "404.html":  # its links are from the root of a host
+            continue
+        for link in re.findall(r"<(?:a|img)\b[^>]*?\b(?:href|src)=[\"']?([^\s\"'>]+)", text):
+            address, _, place = unquote(html.unescape(link)).partition("#")
+            if re.match(r"[a-z]+:", address):
+                continue
+            target = (page.parent / address).resolve() if address else page
+            target = target / "index.html" if target.is_dir() else target
+            if not target.is_file() or (place and target in places and place not in places[target]):
+                lost.add(f"{page.relative_to(site)}: {link}")
+    assert len(texts) > 100
+    assert lost == set()
