@@ -4,7 +4,7 @@
     python benchmarks/peers/run.py
 
 Every peer is optional; those not installed are listed as such. MODFLOW 6 is for `--case aquifer`, which is not part of a
-full run: `python -m pip install --no-deps flopyarcade` has the program. Results are written as they come to
+full run: `python -m pip install --no-deps flopyarcade` has the program; `mf6adj_peer.py` says what its adjoint needs. Results are written as they come to
 results.json, at the end also to results.md and work_precision.png; `--resume` goes on from results.json.
 """
 

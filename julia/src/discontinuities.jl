@@ -54,6 +54,15 @@ function switched(u, w::Work{Float64}, t)
     short(w, t - w.step_start) && return false
     set_point!(w, u, t)
     assign_values!(w)
+    if any_switched(w)
+        w.refused += 1
+        return true
+    end
+    w.looked = true
+    return false
+end
+
+function any_switched(w::Work{Float64})
     for (k, s) in zip(w.model.stages, w.stages)
         k.branches > 0 && switched(k, s) && return true
     end
@@ -62,8 +71,16 @@ function switched(u, w::Work{Float64}, t)
         gather!(s.x, w.v, k, 1:k.active)
         switched(k, s) && return true
     end
-    w.looked = true
     return false
+end
+
+"""
+The code of a solve that has taken the largest number of steps. What a switch decides by, such as which of two heads is higher, may
+be smaller than what the tolerance leaves unknown of it: then it turns again and again, and steps are short or refused for that.
+"""
+function out_of_steps(w::Work, most)
+    10 * w.refused < most && return :MaxIters
+    return Symbol("MaxIters; $(w.refused) were refused since a switch turned within them: what it decides by is less than the tolerance lets be known")
 end
 
 function switched(k::Kernel, s::Space)

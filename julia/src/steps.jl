@@ -108,7 +108,9 @@ function march!(record, initial_steps, y, q, w::Work{Float64}, breaks, f, interv
             t = integrator.t
             tick!(w)
             step!(integrator)
-            check(SciMLBase.check_error(integrator))
+            code = SciMLBase.check_error(integrator)
+            code == SciMLBase.ReturnCode.MaxIters && throw(Failure(out_of_steps(w, s.max_steps)))
+            check(code)
             guard!(w, integrator.u, integrator.t)
             record === nothing || remember!(record, integrator, t, integrator.dt)
             longest = max(longest, integrator.t - t)

@@ -30,6 +30,7 @@ mutable struct Work{T}
     steep_share::Float64        # of the tolerances, for steps from where values are steep
     share::Float64              # the smallest share that a step of this member was taken with
     resolution::Float64         # how closely switches are located, as a share of the interval
+    refused::Int                # steps of this interval that were too long to cross one
     const clock::Clock
     look_at::UInt64             # when to look at the clock next
 end
@@ -43,7 +44,7 @@ function Work{T}(m::Model, linear::Bool; adjoint = false, clock = Clock()) where
                    forcing(), forcing(), zeros(T, nnz(m.pattern)),
                    zeros(T, length(m.depends.states)), zeros(T, m.n_values - m.base), NOTHING, false, 0, false, linear, 1.0, 0.0, 0.0,
                    ones(T, 1), ones(T, 1), ones(T, size_of(m)), 0.0, 0.0, Float64[], 1.0, 1.0,
-                   0.0, clock, next_look(clock))
+                   0.0, 0, clock, next_look(clock))
 end
 
 "Looks at the clock: called in every step."
@@ -73,7 +74,7 @@ end
 
 "Sets the interval, `size` long; `f` is `(forcings, 1 or 2)`."
 function set_interval!(w::Work, f::AbstractMatrix, size)
-    w.length = size
+    w.length, w.refused = size, 0
     # Loops: for a few forcings, and a step or two in an interval, broadcasting costs more than the rest.
     @inbounds for i in w.model.read
         w.start[i], w.finish[i] = f[i, begin], f[i, end]
