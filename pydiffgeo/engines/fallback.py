@@ -98,6 +98,10 @@ class Fallback:
         return whole
 
     def tangent(self, problem: Problem, forward: Forward, y0_dot: Array, p_dot: Array, f_dot: Array) -> Tangents:
+        if len(forward.tape) == 1:
+            # Of all members, as mostly; the arrays are large, and are not copied.
+            part = forward.tape[0]
+            return self.engine.tangent(_within(problem, part, time.monotonic()), part.forward, y0_dot, p_dot, f_dot)
         y, q = (np.zeros((len(y0_dot), *values.shape)) for values in (forward.y, forward.q))
         whole, started = Tangents(y, q, [Status.SUCCESS] * problem.members, {}), time.monotonic()
         for part in forward.tape:

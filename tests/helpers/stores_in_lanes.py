@@ -14,7 +14,7 @@ EULER = {"solver": "implicit_euler", "step": 0.5}
 
 def store_rates(cell, forcing):
     """A store that evaporates as long as it is wet, overflows, and feeds a second one; its rates have kinks."""
-    evaporation = torch.minimum(cell.water / cell.dry, torch.ones(())) * forcing.demand
+    evaporation = torch.clamp(cell.water / cell.dry, max=1.0) * forcing.demand
     overflow = torch.relu(cell.water - cell.full)
     return {
         "water": forcing.rain - evaporation - cell.k * cell.water - overflow,

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import Array
+
 # What belongs to Julia: juliacall knows no types of it.
 JuliaValue = Any
 
@@ -20,12 +22,17 @@ class Package:
     def __init__(self, module: JuliaValue) -> None:
         self.module = module
         self._door, self._numbers, self._integers = module.door, module.numbers_at, module.integers_at
+        self._lent = module.lent_at
 
     def __getattr__(self, name: str) -> Callable[..., JuliaValue]:
         def call(*arguments: object) -> JuliaValue:
             return self._door(name, *map(self._crossed, arguments))
 
         return call
+
+    def lent(self, values: Array) -> JuliaValue:
+        """A contiguous vector as one of Julia in the same memory: for a call that `values` outlives and that keeps nothing of it."""
+        return self._lent(values.ctypes.data, values.size)
 
     def _crossed(self, value: object) -> object:
         """A vector of NumPy as one of Julia, a copy; all else as it is."""

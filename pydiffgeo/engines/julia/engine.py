@@ -144,6 +144,7 @@ class JuliaEngine:
                 "Rodas5P, or sensitivity='forward'"
             )
         good = np.flatnonzero([s.ok for s in forward.status]) + 1
+        dots = [flat(dot) for dot in (y0_dot, p_dot, f_dot)]
         if why := _unseen_jumps(problem, forward):
             y_dot, q_dot = (np.zeros((len(y0_dot), *values.shape)) for values in (forward.y, forward.q))
             return Tangents(y_dot, q_dot, *_refused(good, problem.members, why))
@@ -151,9 +152,8 @@ class JuliaEngine:
         def call(package: Package) -> Tangents:
             if package.lacks_moves(*forward.tape.values, good):
                 package.add_moves(forward.tape.values[0], *written(*moves_of(problem.system)))
-            result = package.tangent(
-                *forward.tape.values, flat(y0_dot), flat(p_dot), flat(f_dot), good, problem.options.max_seconds
-            )
+            lent = map(package.lent, dots)
+            result = package.tangent(*forward.tape.values, *lent, good, problem.options.max_seconds)
             status, reasons = status_of(str(result.codes))
             y_dot, q_dot = array_of(result.y), array_of(result.q)
             return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
