@@ -98,7 +98,7 @@ def examined(data: Path, basin: str, row: dict[str, str], engine: str) -> dict[s
         model_error={"water_storage": 1.0},
         settings={"engine": engine, "rtol": 1e-3, "atol": 1e-3},
     )
-    smoothed = dg.assimilate.smooth_record(problem, steps=8)
+    smoothed = dg.assimilate.smooth_record(problem, steps=12)
     amiss = dg.discover.record_increments(smoothed, "water_storage", width=WIDTH)
     terms = dg.discover.record_library(CANDIDATES, smoothed, "water_storage", width=WIDTH)
     # Where it never snows there is nothing to learn of snow.
