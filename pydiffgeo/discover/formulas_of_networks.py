@@ -180,9 +180,12 @@ def free_form(
         raise ShapeError(f"{len(names)} inputs have {len(units[0])} units")
     if regressor is None:
         try:
+            import sympy
             from pysr import PySRRegressor
         except ImportError as error:
             raise MissingPackageError("free-form regression needs PySR: pip install 'pydiffgeo[pysr]'") from error
+        if bad := [name for name in names if hasattr(sympy, name)]:
+            raise InputError(f"{bad} mean something else in SymPy, which PySR reads formulas by: choose other names")
         regressor = PySRRegressor(**options)
     elif options:
         raise InputError(

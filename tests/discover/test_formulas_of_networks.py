@@ -144,7 +144,9 @@ def test_a_regressor_of_free_formulas_is_given_names_units_and_samples(visited, 
 
     monkeypatch.setitem(sys.modules, "pysr", type(sys)("pysr"))
     sys.modules["pysr"].PySRRegressor = Searching
-    dg.discover.free_form(storage, terms, niterations=3)
+    with pytest.raises(InputError, match=r"\['S'\] mean something else in SymPy"):
+        dg.discover.free_form(storage, terms, niterations=3)
+    dg.discover.free_form(storage, [dg.discover.Term("storage", storage, "mm")], niterations=3)
     assert made == {"niterations": 3}
     monkeypatch.setitem(sys.modules, "pysr", None)
     with pytest.raises(MissingPackageError, match="needs PySR"):
