@@ -180,6 +180,8 @@ def asked(twin: Twin, engine: str, seed: int) -> Problem:
         "parameters": twin.parameters | twin.gone,
         "settings": {"engine": engine, "rtol": 1e-5},
     }
+    known["model_error"] = {name: 0.1 * twin.uncertain[name] for name in twin.lost}
+    known["bounds"] = {"theta": (0.079, 0.43)} if "theta" in twin.lost else {}
     return Problem(twin.lacking, times, twin.forcing, seen, uncertain=twin.uncertain, **known)
 
 
