@@ -239,7 +239,6 @@ def draw(shown: dict[str, tuple[Twin, SmoothedRecord, dict[str, Discovery]]], ou
     axes[-1, 0].set_xlabel("day")
     figure.savefig(output, dpi=110)
     plt.close(figure)
-    print(f"wrote {output}")
 
 
 if __name__ == "__main__":
