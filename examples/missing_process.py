@@ -175,13 +175,14 @@ def asked(twin: Twin, engine: str, seed: int) -> Problem:
         noisy = values + error * torch.from_numpy(random.normal(size=len(values)))
         kind = "flux_sum" if flux else "value"
         seen.append(dg.observe.Observation(probe.name, kind, when, noisy, error, cell=None if flux else probe.cell))
-    wrong = {name: 0.1 * twin.uncertain[name] for name in twin.lost}
     known = {
         "initial": twin.initial,
         "parameters": twin.parameters | twin.gone,
         "settings": {"engine": engine, "rtol": 1e-5},
     }
-    return Problem(twin.lacking, times, twin.forcing, seen, uncertain=twin.uncertain, model_error=wrong, **known)
+    known["model_error"] = {name: 0.1 * twin.uncertain[name] for name in twin.lost}
+    known["bounds"] = {"theta": (0.079, 0.43)} if "theta" in twin.lost else {}
+    return Problem(twin.lacking, times, twin.forcing, seen, uncertain=twin.uncertain, **known)
 
 
 def main(
@@ -238,7 +239,6 @@ def draw(shown: dict[str, tuple[Twin, SmoothedRecord, dict[str, Discovery]]], ou
     axes[-1, 0].set_xlabel("day")
     figure.savefig(output, dpi=110)
     plt.close(figure)
-    print(f"wrote {output}")
 
 
 if __name__ == "__main__":
