@@ -15,13 +15,18 @@ import torch
 from pages import blocks, run
 
 import pydiffgeo as dg
+from pydiffgeo.engines import registry
+from pydiffgeo.engines.base import Engine
 from pydiffgeo.engines.ir.numpy_rules import RULES
 from pydiffgeo.models.ready import READY
 
 
 def test_installing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    # An engine that is asked for by name is looked for in earnest; here none is to be found.
-    monkeypatch.setenv("PYTHON_JULIAPKG_EXE", "no-such-julia")
+    # An engine that is asked for by name is looked for in earnest, and Julia may run in this process.
+    def none_here() -> Engine:
+        raise dg.errors.EngineNotAvailableError("no-such-julia is not there")
+
+    monkeypatch.setattr(registry, "julia", none_here)
     space = run("installing.md")
     assert [*space["at_hand"]] == ["sundials"]
     # dS/dt = 1 - S / 2 from an empty store.
@@ -106,13 +111,20 @@ def test_many_sites(tmp_path: Path) -> None:
 
 def test_groundwater(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    solutes, modflow, fields = blocks("groundwater.md")
+    solutes, rests, modflow, fields = blocks("groundwater.md")
     grid = dg.raster((1, 6, 8), (50.0, 50.0), layers=[20.0])
     space: dict = {"dg": dg, "grid": grid, "torch": torch}
     exec(solutes.replace("range(100)", "range(5)"), space)
     # Water of 1.5 is put in at cell 40: concentrations are highest there.
     assert space["sol"].outputs["concentration"][-1].argmax() == 40
     assert all(abs(float(v)) < 1e-6 for v in space["sol"].balances.values())
+
+    exec(rests.replace("range(100)", "range(5)"), space)
+    # Heads are those of the water alone, and solutes are on their way to where they are at rest.
+    assert (space["rest"].outputs["head"] - space["heads"]).abs().max() < 1e-6
+    last = space["sol"].outputs["concentration"][-1]
+    assert (last > 0).any()
+    assert (last < space["rest"].outputs["concentration"] + 1e-9).all()
 
     by_zones, kriged, by_network = fields.split("\n\n")
     space["zone"], space["log10_K"] = torch.arange(48) % 2, torch.tensor([0.0, 1.0])
