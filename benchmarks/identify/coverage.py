@@ -124,7 +124,24 @@ def by_laplace(all_: Calibrations, modes: Sequence[Mode], what: str) -> None:
 
 
 def by_ensembles(some: Calibrations, modes: Sequence[Mode], members: int, weighted: bool) -> None:
-    """The members of all ensembles at once, as `randomised_maximum_likelihood` makes them."""
+    draws, weights = ensembles(some, modes, members, weighted)
+    good = weights > 0
+    shares = [effective(w) / members for w in weights]
+    print(
+        f"  {int(good.sum())} of {good.size} members fitted; effective ones of those asked for: median "
+        f"{100 * np.median(shares):.0f} %, least {100 * min(shares):.0f} %"
+    )
+    ends = np.array(
+        [
+            quantiles(d[g], w[g], (0.5 - LEVEL / 2, 0.5 + LEVEL / 2))
+            for d, w, g in zip(draws, weights, good, strict=True)
+        ]
+    )
+    some.hold(ends[:, 0], ends[:, 1], f"  {'rml' if weighted else 'plain rml'}, {members} members")
+
+
+def ensembles(some: Calibrations, modes: Sequence[Mode], members: int, weighted: bool) -> tuple[Array, Array]:
+    """The members of all ensembles at once, as `randomised_maximum_likelihood` makes them: `(modes, members, n)`, and their weights."""
     random, record = torch.Generator().manual_seed(5), some.problem.record
     errors = together([mode.problem.errors for mode in modes], record)
     at, simulated = np.stack([mode.problem.x for mode in modes]), torch.stack([mode.simulated for mode in modes])
@@ -142,19 +159,7 @@ def by_ensembles(some: Calibrations, modes: Sequence[Mode], members: int, weight
         noise = many.noise(simulated[every], random)
         state = descend(some.problem, many, start, observed=observed + noise, shift=shift, tolerance=1e-6)
         x, weights = state["x"], np.isfinite(state["loss"]).astype(float).reshape(len(modes), members)
-    draws, good = x.reshape(len(modes), members, -1), weights > 0
-    shares = [effective(w) / members for w in weights]
-    print(
-        f"  {int(good.sum())} of {good.size} members fitted; effective ones of those asked for: median "
-        f"{100 * np.median(shares):.0f} %, least {100 * min(shares):.0f} %"
-    )
-    ends = np.array(
-        [
-            quantiles(d[g], w[g], (0.5 - LEVEL / 2, 0.5 + LEVEL / 2))
-            for d, w, g in zip(draws, weights, good, strict=True)
-        ]
-    )
-    some.hold(ends[:, 0], ends[:, 1], f"  {'rml' if weighted else 'plain rml'}, {members} members")
+    return x.reshape(len(modes), members, -1), weights
 
 
 def by_weights(some: Calibrations, modes: Sequence[Mode], points: int) -> None:
@@ -182,7 +187,15 @@ def by_sampling(some: Calibrations, modes: Sequence[Mode], options: argparse.Nam
         root=torch.stack([p.root for p in parts]),
         observed=some.observed.repeat(several, 1),
     )
-    start = torch.randn(joint.centre.shape, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    random = torch.Generator().manual_seed(6)
+    start = torch.randn(joint.centre.shape, generator=random, dtype=torch.float64)
+    if options.starts == "members":
+        members, weights = (torch.from_numpy(v) for v in ensembles(some, modes, options.members, weighted=True))
+        chosen = torch.multinomial(weights, several, replacement=True, generator=random).T
+        # The values are those of a member, and what is unknown of the errors is drawn as ever.
+        n, at = members.shape[2], members[torch.arange(len(modes)), chosen].flatten(0, 1)
+        away = (at - joint.centre[:, :n]).unsqueeze(2)
+        start[:, :n] = torch.linalg.solve_triangular(joint.root[:, :n, :n], away, upper=False).squeeze(2)
     z, taken = hamiltonian(joint, start, options.draws, options.warmup)
     x = np.stack([joint.parts(torch.from_numpy(v))[0].numpy() for v in z])
     chains = x.reshape(options.draws, several, -1).swapaxes(0, 1)
@@ -253,6 +266,9 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=2**17, help="of the exact posteriors")
     parser.add_argument("--sampled", type=int, default=60, help="calibrations")
     parser.add_argument("--chains", type=int, default=2, help="of each posterior")
+    parser.add_argument(
+        "--starts", choices=("laplace", "members"), default="laplace", help="of chains: of weighted ensembles"
+    )
     parser.add_argument("--draws", type=int, default=60)
     parser.add_argument("--warmup", type=int, default=40)
     options = parser.parse_args()
