@@ -44,3 +44,13 @@ def inputs(kind: str = "constant"):
     rain = torch.tensor(np.where(random.random((MEMBERS, nodes)) < 0.3, random.gamma(0.8, 10.0, (MEMBERS, nodes)), 0.0))
     forcing = {"rain": rain, "demand": torch.full((MEMBERS, nodes), 3.0)}
     return parameters, forcing
+
+
+# u' = a u^2 from one reaches infinity at 1/a.
+EXPLOSION = dg.Model(
+    "Explosion",
+    dg.single_cell(),
+    states=(dg.State("u", "1", "", 1.0),),
+    parameters=(dg.Parameter("a", "1", ""),),
+    source=lambda cell, forcing: {"u": cell.a * cell.u * cell.u},
+)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from stores_in_lanes import DAYS, EULER, MEMBERS, MODEL, RODAS, inputs, store_rates
+from stores_in_lanes import DAYS, EULER, EXPLOSION, MEMBERS, MODEL, RODAS, inputs, store_rates
 
 import pydiffgeo as dg
 from pydiffgeo.solution import Status
@@ -68,17 +68,10 @@ def test_gradients_in_lockstep_agree_with_differences(julia_engine, how):
 
 def test_failures_stay_with_their_members(julia_engine):
     """u' = a u^2 from one reaches infinity at 1/a: within the interval for one member alone."""
-    model = dg.Model(
-        "Explosion",
-        dg.single_cell(),
-        states=(dg.State("u", "1", "", 1.0),),
-        parameters=(dg.Parameter("a", "1", ""),),
-        source=lambda cell, forcing: {"u": cell.a * cell.u * cell.u},
-    )
     a = torch.full((MEMBERS, 1), 0.5).requires_grad_()
     with torch.no_grad():
         a[4] = 2.0
-    sol = dg.solve(model, {"a": a}, times=[0.0, 0.5, 1.0], engine="julia", rtol=1e-8, atol=1e-8, throw=False)
+    sol = dg.solve(EXPLOSION, {"a": a}, times=[0.0, 0.5, 1.0], engine="julia", rtol=1e-8, atol=1e-8, throw=False)
     assert sol.ok.tolist() == [i != 4 for i in range(MEMBERS)]
     good = [i for i in range(MEMBERS) if i != 4]
     end = sol.states["u"][good, -1]
@@ -90,14 +83,7 @@ def test_failures_stay_with_their_members(julia_engine):
 
 def test_steps_of_a_stated_size_fail_by_themselves(julia_engine):
     """u' = a u^2 by one step of implicit Euler: no end where 4 a > 1, and elsewhere the smaller root of u = 1 + a u^2."""
-    model = dg.Model(
-        "Explosion",
-        dg.single_cell(),
-        states=(dg.State("u", "1", "", 1.0),),
-        parameters=(dg.Parameter("a", "1", ""),),
-        limits=(dg.Limit("u", "1", lambda cell: {"value": cell.u, "high": 1.2}),),
-        source=lambda cell, forcing: {"u": cell.a * cell.u * cell.u},
-    )
+    model = dataclasses.replace(EXPLOSION, limits=(dg.Limit("u", "1", lambda cell: {"value": cell.u, "high": 1.2}),))
     a = torch.linspace(0.01, 0.13, 2 * MEMBERS)[:, None].requires_grad_()
     with torch.no_grad():
         a[4], a[9] = 0.3, 0.2

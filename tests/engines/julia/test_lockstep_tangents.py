@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from stores_in_lanes import DAYS, EULER, MEMBERS, MODEL, RODAS, inputs
+from stores_in_lanes import DAYS, EULER, EXPLOSION, MEMBERS, MODEL, RODAS, inputs
 
 import pydiffgeo as dg
 
@@ -87,19 +87,12 @@ def test_implicit_euler_has_them_with_forcings_that_are_linear_in_time(julia_eng
 
 def test_a_failed_member_leaves_the_others(julia_engine):
     """u' = a u^2 from one reaches infinity at 1/a; d/da of 1 / (1 - a) is 1 / (1 - a)^2."""
-    model = dg.Model(
-        "Explosion",
-        dg.single_cell(),
-        states=(dg.State("u", "1", "", 1.0),),
-        parameters=(dg.Parameter("a", "1", ""),),
-        source=lambda cell, forcing: {"u": cell.a * cell.u * cell.u},
-    )
     a = torch.full((MEMBERS, 1), 0.5)
     a[4] = 2.0
 
     def end(a):
         return dg.solve(
-            model, {"a": a}, times=[0.0, 0.5, 1.0], engine="julia", rtol=1e-8, atol=1e-8, throw=False
+            EXPLOSION, {"a": a}, times=[0.0, 0.5, 1.0], engine="julia", rtol=1e-8, atol=1e-8, throw=False
         ).states["u"][:, -1]
 
     value, found = dg.jacobian(end, a, mode="forward")
