@@ -78,7 +78,7 @@ end
 function set_curve!(s::Stepper{T}) where {T}
     @inbounds for l in axes(s.curve, 2), order in axes(s.curve, 1)
         part = zero(T)
-        for i in 1:STAGES
+        for i in 1:stage_count(s.tab)
             part = fused(s.tab.H[order, i], s.k[i, l], part)
         end
         s.curve[order, l] = part

@@ -30,7 +30,8 @@ from .writing import written
 
 # Those of SciML, which choose their steps, and all that this engine has.
 ADAPTIVE = ("FBDF", "QNDF", "Rodas5P", "KenCarp4", "TRBDF2")
-SOLVERS = (*ADAPTIVE, EULER)
+LOOSE = "Rodas3P"
+SOLVERS = (*ADAPTIVE, LOOSE, EULER)
 # A stall at loose tolerances is mostly one of slopes that jump; multistep methods with Newton's iteration meet them
 # differently. Their gradients, of the Gauss adjoint, follow the tolerance less closely: on a moist column by up to 35 times.
 FALLBACKS = (
@@ -229,10 +230,10 @@ def _choose(problem: Problem) -> dict[str, str]:
         why, sensitivity, reason = solver_why(options), "discrete", SENSITIVITY_WHY
     elif sensitivity in ("auto", "adjoint"):
         sensitivity, reason = "gauss", f"{solver} has no discrete adjoint"
-        if solver == "Rodas5P":
+        if solver in ("Rodas5P", LOOSE):
             sensitivity = "discrete"
             reason = "exact for the steps taken, at a cost that does not grow with the number of inputs"
-    elif sensitivity == "discrete" and solver != "Rodas5P":
+    elif sensitivity == "discrete" and solver not in ("Rodas5P", LOOSE):
         raise InputError(f"sensitivity 'discrete' is that of Rodas5P; for {solver} there is 'gauss'")
     return {"solver": solver, "solver_why": why, "sensitivity": sensitivity, "sensitivity_why": reason}
 
