@@ -61,7 +61,7 @@ end
 
 "Computes the stages of a step that has begun."
 stages_again!(a::StepAdjoint{T,<:SmallSolver}, start, t, h) where {T} =
-    stages!(a.k, a.solver.space, a.work, a.tab, start, t, h, true)
+    stages!(a.k, a.solver.space, a.work, a.tab, start, t, h; keeps = true)
 
 function stages_again!(a::StepAdjoint, start, t, h)
     w, rates, tab = a.work, a.rates, a.tab

@@ -12,7 +12,8 @@ struct Rodas{N}
     d::Vector{Float64}
     gamma::Float64
     H::Matrix{Float64}          # of the polynomial through a step, (powers, stages)
-    beta::Vector{Float64}       # weights of the stages in the gradient to the rates of integrated fluxes, over gamma h
+    beta::Vector{Float64}       # `b` as weights of rates, over gamma h, of integrated fluxes, which act on nothing;
+    beta_tilde::Vector{Float64} # the same of `btilde`
     order::Int                  # of the method; the error estimate is of one less
     points::NTuple{N,Int}       # the point, counted from one, that each stage is at;
     opens::NTuple{N,Bool}       # whether it is the first there,
@@ -27,12 +28,17 @@ function Rodas{N}(tab, order, powers) where {N}
     points = ntuple(i -> findfirst(==(place(i)), distinct), Val(N))
     alone(i, others) = !any(j -> points[j] == points[i], others)
     opens, closes = ntuple(i -> alone(i, 1:i-1), Val(N)), ntuple(i -> alone(i, i+1:N), Val(N))
-    # Weights by which the right-hand sides of fluxes, which act on nothing, count: back through the stages.
-    beta = Float64.(tab.b)
-    for i in N-1:-1:1, j in i+1:N
+    betas = of_rates.((tab.b, tab.btilde), Ref(tab))
+    return Rodas{N}(tab.A, tab.C, tab.b, tab.btilde, tab.c, tab.d, tab.gamma, tab.H[1:powers, :], betas..., order, points, opens, closes)
+end
+
+"Weights of stages as those of the rates that they are made of: a rate counts in its stage, and in all after it."
+function of_rates(weights, tab)
+    beta = Float64.(weights)
+    for i in length(beta)-1:-1:1, j in i+1:length(beta)
         beta[i] += tab.C[j, i] * tab.gamma * beta[j]
     end
-    return Rodas{N}(tab.A, tab.C, tab.b, tab.btilde, tab.c, tab.d, tab.gamma, tab.H[1:powers, :], beta, order, points, opens, closes)
+    return beta
 end
 
 const RODAS5P = Rodas{8}(OrdinaryDiffEqRosenbrock.Rodas5PTableau(Float64, Float64), 5, 3)

@@ -40,7 +40,7 @@ struct StepSpace{T,F}
     border::Vector{NTuple{3,Int}}   # entries of the Jacobian that give integrated fluxes: place, flux, state
     at::Vector{T}                   # states at a stage
     rates::Vector{Vector{T}}        # at each point
-    fluxes::Vector{T}               # rates of integrated fluxes, with what a stage adds
+    fluxes::Matrix{T}               # what a step gives integrated fluxes, and its error, (2, fluxes)
     time_rates::Vector{T}
     right::Vector{T}
 end
@@ -48,7 +48,7 @@ end
 function StepSpace{T}(m::Model) where {T}
     n, total, rows = m.n_states, size_of(m), rowvals(m.pattern)
     border = [(at, rows[at], column) for column in 1:n for at in nzrange(m.pattern, column) if rows[at] > n]
-    return StepSpace(SmallFactors{T}(n), border, zeros(T, n), [zeros(T, total) for _ in 1:STAGES], zeros(T, m.n_fluxes), zeros(T, total),
+    return StepSpace(SmallFactors{T}(n), border, zeros(T, n), [zeros(T, total) for _ in 1:STAGES], zeros(T, 2, m.n_fluxes), zeros(T, total),
                      zeros(T, n))
 end
 
@@ -61,7 +61,7 @@ struct Stepper{T,S,K,V}
     space::S
     u::Vector{T}                    # states, and fluxes integrated since the start of the interval
     next::Vector{T}
-    k::Matrix{T}                    # (stages, rates)
+    k::Matrix{T}                    # (stages, states)
     curve::Matrix{T}                # of the last step, between its ends
     lanes::Vector{Lane}
     t::Vector{Float64}              # of each lane: time since the start of the interval,
@@ -78,7 +78,7 @@ function Stepper{T}(m::Model, linear::Bool, s::Settings, clock = Clock(); adjoin
     set_tolerances!(w, s).resolution = s.rtol
     some(value) = fill(value, L)
     tab = method_of(s.solver)
-    return Stepper(w, tab, s, keeps, first_steps, StepSpace{T}(m), zeros(T, total), zeros(T, total), zeros(T, stage_count(tab), total),
+    return Stepper(w, tab, s, keeps, first_steps, StepSpace{T}(m), zeros(T, total), zeros(T, total), zeros(T, stage_count(tab), n),
                    zeros(T, size(tab.H, 1), n), [Lane(n) for _ in 1:L], some(0.0), some(1.0), some(0.0), some(1.0), Turned(T, m))
 end
 
@@ -111,13 +111,13 @@ end
 
 """
 Computes the stages of a step of size `h` from `start`, where slopes were just evaluated and the matrix of the step has been
-factorised: those of the states, and where `k` has columns for them those of the integrated fluxes. Networks keep what they
-compute where `keeps` says so.
+factorised. What the step gives integrated fluxes is added up where `counts` says so; networks keep what they compute where
+`keeps` does.
 """
-function stages!(k, c::StepSpace{T}, w::Work{T}, tab::Rodas{N}, start, t, h, keeps = false) where {T,N}
-    n, total, right = w.model.n_states, size(k, 2), c.right
-    inverse, gamma_h = inv(h), tab.gamma * h
+function stages!(k, c::StepSpace{T}, w::Work{T}, tab::Rodas{N}, start, t, h; counts = false, keeps = false) where {T,N}
+    n, total, right, inverse = w.model.n_states, size_of(w.model), c.right, inv(h)
     w.linear && time_rates!(c.time_rates, w)
+    counts && fill!(c.fluxes, zero(T))
     for i in 1:N
         point = tab.points[i]
         rates = c.rates[point]
@@ -128,48 +128,72 @@ function stages!(k, c::StepSpace{T}, w::Work{T}, tab::Rodas{N}, start, t, h, kee
             keeps && (forget!(w); w.point = point)
             rates!(rates, w)
         end
-        @inbounds for l in 1:total
+        moved = h * tab.d[i]
+        @inbounds for l in 1:n
             sum = zero(T)
             for j in 1:i-1
                 sum = fused(tab.C[i, j], k[j, l], sum)
             end
             rate = fused(inverse, sum, rates[l])
-            w.linear && (rate = fused(h * tab.d[i], c.time_rates[l], rate))
-            l <= n ? (right[l] = -rate) : (c.fluxes[l-n] = rate)
+            w.linear && (rate = fused(moved, c.time_rates[l], rate))
+            right[l] = -rate
         end
         divide!(right, c.factors)
         @inbounds for l in 1:n
             k[i, l] = right[l]
         end
-        total > n || continue
-        @inbounds for (at, flux, state) in c.border
-            c.fluxes[flux-n] = fused(w.entries[at], right[state], c.fluxes[flux-n])
-        end
+        counts || continue
         @inbounds for l in n+1:total
-            k[i, l] = gamma_h * c.fluxes[l-n]
+            rate = w.linear ? fused(moved, c.time_rates[l], rates[l]) : rates[l]
+            c.fluxes[1, l-n] = fused(tab.beta[i], rate, c.fluxes[1, l-n])
+            c.fluxes[2, l-n] = fused(tab.beta_tilde[i], rate, c.fluxes[2, l-n])
         end
     end
     w.point = 0
+    counts && count_stages!(c, k, w, tab, tab.gamma * h)
     return k
+end
+
+"Adds what the stages of the states give integrated fluxes through the Jacobian."
+function count_stages!(c::StepSpace{T}, k, w::Work{T}, tab::Rodas{N}, gamma_h) where {T,N}
+    n, weights = w.model.n_states, (tab.beta, tab.beta_tilde)
+    for which in 1:2
+        @inbounds for l in 1:n
+            sum = zero(T)
+            for i in 1:N
+                sum = fused(weights[which][i], k[i, l], sum)
+            end
+            c.right[l] = sum
+        end
+        @inbounds for (at, flux, state) in c.border
+            c.fluxes[which, flux-n] = fused(w.entries[at], c.right[state], c.fluxes[which, flux-n])
+        end
+    end
+    c.fluxes .*= gamma_h
+    return nothing
 end
 
 "Computes a step of all lanes, its error, and what that says about the next one."
 function attempt!(s::Stepper{T}) where {T}
     w, tab, k = s.work, s.tab, s.k
-    total = size_of(w.model)
+    n, total = w.model.n_states, size_of(w.model)
     t, h = load_lanes(T, s.t), load_lanes(T, s.h)
     jacobian!(set_point!(w, s.u, t))
     note_sides!(w)
     emphasise!(w, s.u)
     factorise!(set_matrix!(s.space.factors, w, inv(tab.gamma * h)))
-    stages!(k, s.space, w, tab, s.u, t, h)
+    stages!(k, s.space, w, tab, s.u, t, h; counts = true)
     # The emphasis knows of each state's own, where they differ.
     sum, abstol = zero(T), isempty(w.atols) ? w.atol : maximum(w.atols)
     @inbounds for l in 1:total
         new, wrong = s.u[l], zero(T)
-        for i in 1:stage_count(tab)
-            new = fused(tab.b[i], k[i, l], new)
-            wrong = fused(tab.btilde[i], k[i, l], wrong)
+        if l <= n
+            for i in 1:stage_count(tab)
+                new = fused(tab.b[i], k[i, l], new)
+                wrong = fused(tab.btilde[i], k[i, l], wrong)
+            end
+        else
+            new, wrong = new + s.space.fluxes[1, l-n], s.space.fluxes[2, l-n]
         end
         s.next[l] = new
         tolerance = fused(w.rtol, greater(abs(s.u[l]), abs(new)), abstol)
@@ -238,7 +262,7 @@ function stages_of(r::SmallRecord, step, s::Stepper{Float64})
     w, start, t, h = s.work, point(r, step), start_of(r, step), size_of_step(r, step)
     jacobian!(set_point!(w, start, t))
     factorise!(set_matrix!(s.space.factors, w, inv(s.tab.gamma * h)))
-    return stages!(view(s.k, :, 1:r.n), s.space, w, s.tab, start, t, h)
+    return stages!(s.k, s.space, w, s.tab, start, t, h)
 end
 
 "What going back through steps of few states solves with."

@@ -69,6 +69,7 @@ function turned_lanes(turned, k::Kernel, s::Space, w::Work{T}) where {T}
     found = mask_type(T)(false)
     branch!(k, s.marks_then, gather!(s.x, w.v, k, 1:k.active))
     @inbounds for j in axes(s.marks, 2), i in axes(s.marks, 1)
+        any_lane(turned[i, j]) || continue
         found |= turned[i, j] & (s.marks[i, j] != s.marks_then[i, j])
     end
     return found
