@@ -103,6 +103,7 @@ def solve(
         solver: a name the engine knows; None or "auto" leaves the choice to it, and lets it try others where that
             fails: in Julia Rodas5P, then Rodas5P and FBDF at a hundredth of the tolerances; in SUNDIALS Rodas5P where
             there are few states, else CVODES, and the other for the intervals in which one gives up. `stats["fallbacks"]` names what solved which member.
+            Julia's "Rodas3P", of order three, is for up to twelve states and tolerances of 1e-2 or so.
             "implicit_euler" is the field's daily scheme, in both engines: steps of a stated size, see `step`.
         step: with the solver "implicit_euler", and only with that, the size of its steps in the model's time unit. Intervals
             between breaks of the forcing and output times are divided into as few equal steps as are no longer. Each is

@@ -70,8 +70,8 @@ function clear_failed!(codes, after, arrays...)
     return nothing
 end
 
-# The door: whatever Python hands over is one long vector, and becomes a plain array here, once.
-plain(x::AbstractVector, first, rest...) = reshape(Vector{Float64}(x), first, rest...)
+# The door: whatever Python hands over is one long vector, and becomes a plain array here, once; nothing is written into it.
+plain(x::AbstractVector, first, rest...) = reshape(convert(Vector{Float64}, x), first, rest...)
 plain(x::AbstractArray) = Array{Float64}(x)
 "The same of what is not kept: without a copy, where there is a plain vector already."
 borrowed(x::Vector{Float64}, sizes...) = reshape(x, sizes...)
@@ -128,7 +128,7 @@ function forward(model::Model, breaks::Vector{Float64}, y0::Matrix{Float64}, p::
     settings.solver == EULER && return euler_forward(model, breaks, p, f, y, q, settings, sensitivity != "none", seconds)
     kept = Vector{Any}(nothing, members)
     counts = [Counts() for _ in 1:members]
-    stepping = settings.solver == "Rodas5P" && sensitivity in ("none", "discrete")
+    stepping = steps_here(settings.solver) && sensitivity in ("none", "discrete")
     T = stepping ? number_type(model, members) : Float64
     ready!(model, T, sensitivity)
     clock = Clock(seconds)

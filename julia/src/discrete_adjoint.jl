@@ -1,4 +1,4 @@
-# The discrete adjoint of Rodas5P: the exact gradient of the numbers that the solver computed, for the
+# The discrete adjoint of Rodas5P and Rodas3P: the exact gradient of the numbers that the solver computed, for the
 # steps it took. A step of size h from u, with J the Jacobian and T the rate of change with time there,
 #
 #     (J - I/(gamma h)) k_i = -( f(u + sum_j A_ij k_j, t + c_i h) + h d_i T + sum_j C_ij/h k_j ),
@@ -9,8 +9,9 @@
 # depends on u and on the parameters, the gradient of sum_i nu_i' J k_i for all stages at once.
 
 "What going back through a step reads and overwrites."
-struct StepAdjoint{T,S}
+struct StepAdjoint{T,S,N}
     work::Work{T}
+    tab::Rodas{N}
     solver::S                     # with the matrix of the step and its transpose (`step_matrix.jl`)
     k::Matrix{T}                  # (stages, states): of a step whose stages are computed again
     k_bar::Matrix{T}              # (states, stages)
@@ -19,18 +20,22 @@ struct StepAdjoint{T,S}
     value_nu::Matrix{T}           # and the gradients to that
     border::Vector{T}             # gradient to the states through the integrated fluxes
     u::Vector{T}
-    rates_bar::Vector{T}
+    rates_bar::Vector{Vector{T}}  # of each point
+    rates::Vector{T}
     bar::Vector{T}
     forcing_rate::Vector{T}
     forcing_rate_bar::Vector{T}
 end
 
-function StepAdjoint(w::Work{T}, solver) where {T}
+function StepAdjoint(w::Work{T}, solver, tab::Rodas{N}) where {T,N}
     m = w.model
     assigned = m.n_values - m.base
-    return StepAdjoint(w, solver, zeros(T, STAGES, m.n_states), zeros(T, m.n_states, STAGES), zeros(T, STAGES, size_of(m)),
-                       zeros(T, STAGES, assigned), zeros(T, STAGES, assigned), zeros(T, m.n_states), zeros(T, m.n_states),
-                       zeros(T, size_of(m)), zeros(T, m.n_values), zeros(T, m.n_forcings), zeros(T, m.n_forcings))
+    rates() = zeros(T, size_of(m))
+    # Where no stages are at one point, one vector does for all.
+    bars = allunique(tab.points) ? fill(rates(), N) : [rates() for _ in 1:maximum(tab.points)]
+    return StepAdjoint(w, tab, solver, zeros(T, N, m.n_states), zeros(T, m.n_states, N), zeros(T, N, size_of(m)),
+                       zeros(T, N, assigned), zeros(T, N, assigned), zeros(T, m.n_states), zeros(T, m.n_states), bars,
+                       rates(), zeros(T, m.n_values), zeros(T, m.n_forcings), zeros(T, m.n_forcings))
 end
 
 set_matrix!(s::SmallSolver, w::Work, shift) = factorise!(set_matrix!(s.space.factors, w, shift))
@@ -47,31 +52,22 @@ function set_matrix!(a::StepAdjoint, q_bar, shift)
     return nothing
 end
 
-"Weights of the stages in the gradient to the right-hand sides of the integrated fluxes, over gamma h."
-function flux_weights(tab)
-    beta = copy(tab.b)
-    for i in STAGES-1:-1:1, j in i+1:STAGES
-        beta[i] += tab.C[j, i] * tab.gamma * beta[j]
-    end
-    return beta
-end
-
 "Puts the matrix of the step of size `h` from `start` at time `t` together; slopes and the point set are those there."
-function begin_step!(a::StepAdjoint, q_bar, tab, start, t, h)
+function begin_step!(a::StepAdjoint, q_bar, start, t, h)
     jacobian!(set_point!(a.work, start, t))
-    set_matrix!(a, q_bar, 1 / (tab.gamma * h))
+    set_matrix!(a, q_bar, 1 / (a.tab.gamma * h))
     return nothing
 end
 
 "Computes the stages of a step that has begun."
-stages_again!(a::StepAdjoint{T,<:SmallSolver}, tab, start, t, h) where {T} = 
-    stages!(a.k, a.solver.space, a.work, tab, start, t, h, true)
+stages_again!(a::StepAdjoint{T,<:SmallSolver}, start, t, h) where {T} =
+    stages!(a.k, a.solver.space, a.work, a.tab, start, t, h; keeps = true)
 
-function stages_again!(a::StepAdjoint, tab, start, t, h)
-    w, rates = a.work, a.rates_bar
+function stages_again!(a::StepAdjoint, start, t, h)
+    w, rates, tab = a.work, a.rates, a.tab
     trend = view(a.bar, 1:size_of(w.model))
     w.linear && time_rates!(trend, w)
-    for i in 1:STAGES
+    for i in 1:stage_count(tab)
         stage_point!(a.u, start, a.k, tab.A, i)
         rates!(rates, set_point!(w, a.u, t + tab.c[i] * h))
         share = w.linear ? h * tab.d[i] : 0.0
@@ -94,32 +90,42 @@ end
 keeps_points(a::StepAdjoint) = a.solver isa SmallSolver
 
 "Takes `lambda`, the gradient to the states, from the end of a step of size `h` that has begun to its start at time `t`."
-function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint, tab, beta, start, k, t, h)
-    w, m, n = a.work, a.work.model, a.work.model.n_states
+function step_adjoint!(lambda, q_bar, f_bar, a::StepAdjoint{T,S,N}, start, k, t, h) where {T,S,N}
+    w, m, n, tab, beta = a.work, a.work.model, a.work.model.n_states, a.tab, a.tab.beta
     gamma_h = tab.gamma * h
-    @inbounds for i in 1:STAGES, l in 1:n
+    @inbounds for i in 1:N, l in 1:n
         a.k_bar[l, i] = tab.b[i] * lambda[l]
     end
-    for i in STAGES:-1:1
+    for i in N:-1:1
+        point = tab.points[i]
+        first, last, rates_bar = tab.opens[i], tab.closes[i], a.rates_bar[point]
         @inbounds for l in 1:n
             a.u[l] = (-gamma_h * beta[i]) * a.border[l] - a.k_bar[l, i]
         end
         nu = divide_transposed_step!(a.solver, a.u)
         @inbounds for l in 1:n
-            a.nu[i, l] = a.rates_bar[l] = nu[l]
+            a.nu[i, l] = nu[l]
         end
         @inbounds for l in eachindex(q_bar)
-            a.nu[i, n+l] = a.rates_bar[n+l] = gamma_h * beta[i] * q_bar[l]
+            a.nu[i, n+l] = gamma_h * beta[i] * q_bar[l]
+        end
+        @inbounds for l in eachindex(rates_bar)
+            rates_bar[l] = last ? a.nu[i, l] : rates_bar[l] + a.nu[i, l]
+        end
+        if !first
+            # What its point gives comes with the first stage there, and goes to stages before that one.
+            add_rows!(a.k_bar, a.nu, tab, i, h)
+            continue
         end
         stage_point!(a.u, start, k, tab.A, i)
-        keeps_points(a) && (w.point = i)
-        pull!(a.bar, set_point!(w, a.u, t + tab.c[i] * h), a.rates_bar)
+        keeps_points(a) && (w.point = point)
+        pull!(a.bar, set_point!(w, a.u, t + tab.c[i] * h), rates_bar)
         add_rows!(lambda, a.k_bar, a.nu, a.bar, tab, i, h)
         add_forcing!(f_bar, a.bar, m, (t + tab.c[i] * h) / length_of(w))
     end
     # The last point was the start of the step again: what is bent is evaluated there.
     w.point = 0
-    bend!(a.bar, a, k, h, tab.d)
+    bend!(a.bar, a, k, h)
     @inbounds for l in 1:n
         lambda[l] += a.bar[l]
     end
@@ -145,6 +151,16 @@ function add_rows!(lambda, k_bar, nu, u_bar, tab, i, h)
     return nothing
 end
 
+function add_rows!(k_bar, nu, tab, i, h)
+    for j in 1:i-1
+        c = tab.C[i, j] / h
+        @inbounds @simd for l in axes(k_bar, 1)
+            k_bar[l, j] = muladd(c, nu[i, l], k_bar[l, j])
+        end
+    end
+    return nothing
+end
+
 function stage_point!(u, start, k, A, i)
     @inbounds for l in eachindex(u)
         sum = start[l]
@@ -156,11 +172,10 @@ function stage_point!(u, start, k, A, i)
     return u
 end
 
-const Stages = NTuple{STAGES,Number8}
-@inline stages(x, l) = ntuple(i -> @inbounds(x[i, l]), Val(STAGES))
-@inline along(a::Stages, b::Stages) = sum(a .* b)
-@inline function add!(x, l, amount::Stages)
-    @inbounds for i in 1:STAGES
+@inline stages(x, l, ::StepAdjoint{T,S,N}) where {T,S,N} = ntuple(i -> @inbounds(x[i, l]), Val(N))
+@inline along(a::NTuple{N,Number8}, b::NTuple{N,Number8}) where {N} = sum(a .* b)
+@inline function add!(x, l, amount::NTuple{N,Number8}) where {N}
+    @inbounds for i in 1:N
         x[i, l] += amount[i]
     end
     return nothing
@@ -171,9 +186,9 @@ Gradient of `sum_i nu_i' (J k_i + h d_i T)`, `J` and `T` as functions of states,
 assigned to `bar` for states and forcings, added up in the work for parameters. Slopes of the kernels
 must be those at the start of the step, and so must be the point set in the work.
 """
-function bend!(bar, a::StepAdjoint, k, h, d)
+function bend!(bar, a::StepAdjoint{T,S,N}, k, h) where {T,S,N}
     w, m = a.work, a.work.model
-    weights = ntuple(i -> h * d[i], Val(STAGES))
+    weights = ntuple(i -> h * a.tab.d[i], Val(N))
     nothing_yet = zero(eltype(bar))
     fill!(a.value_k, nothing_yet)
     fill!(a.value_nu, nothing_yet)
@@ -201,8 +216,8 @@ function move!(a::StepAdjoint, kernel::Kernel, s::Space, k, weights)
         column = (kernel.output[scatter] - 1) * kernel.ways + j
         @inbounds for i in 1:items(kernel)
             position = kernel.gather[i, j]
-            moved = position <= m.n_states ? stages(k, position) :
-                    position > m.base ? stages(a.value_k, position - m.base) : weights .* a.forcing_rate[position-first_forcing]
+            moved = position <= m.n_states ? stages(k, position, a) :
+                    position > m.base ? stages(a.value_k, position - m.base, a) : weights .* a.forcing_rate[position-first_forcing]
             add!(a.value_k, kernel.targets[i, scatter] - m.base, (kernel.weights[i, scatter] * s.slopes[i, column]) .* moved)
         end
     end
@@ -217,12 +232,12 @@ function bend!(bar, a::StepAdjoint, kernel::Kernel, s::Space, nu_of, before, k, 
     for scatter in axes(kernel.targets, 2), j in 1:(a.work.linear ? kernel.ways : kernel.active)
         column = (kernel.output[scatter] - 1) * kernel.ways + j
         @inbounds for i in 1:items(kernel)
-            nu = kernel.weights[i, scatter] .* stages(nu_of, kernel.targets[i, scatter] - before)
+            nu = kernel.weights[i, scatter] .* stages(nu_of, kernel.targets[i, scatter] - before, a)
             position = kernel.gather[i, j]
             if position <= m.n_states
-                s.bent[i, column] += along(nu, stages(k, position))
+                s.bent[i, column] += along(nu, stages(k, position, a))
             elseif position > m.base
-                s.bent[i, column] += along(nu, stages(a.value_k, position - m.base))
+                s.bent[i, column] += along(nu, stages(a.value_k, position - m.base, a))
                 add!(a.value_nu, position - m.base, s.slopes[i, column] .* nu)
             else
                 rate = along(nu, weights)
@@ -235,7 +250,7 @@ function bend!(bar, a::StepAdjoint, kernel::Kernel, s::Space, nu_of, before, k, 
         bend!(kernel, s.bars, s.bent, s.x)
     else
         # The gradients to its results, and what is left of those to its weights, go along.
-        bend!(kernel.network, s.bars, s.bent, seed!(s.seeds, bar, kernel), s.x, keeps_points(a) && kernel.network.points == STAGES ? STAGES : 0)
+        bend!(kernel.network, s.bars, s.bent, seed!(s.seeds, bar, kernel), s.x, keeps_points(a) && kernel.network.points == STAGES ? maximum(a.tab.points) : 0)
     end
     scatter_bars!(bar, s.bars, kernel, 1:kernel.along)
     return nothing
@@ -252,8 +267,6 @@ end
 
 function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_bar, q_bar, s)
     w, n = a.work, a.work.model.n_states
-    tab = tableau(integrator)
-    beta = flux_weights(tab)
     lambda = zeros(n)
     sides = w.model.decisions ? Sides(w.model) : nothing
     for block in blocks(kept, n, s.memory; sparing = true)
@@ -272,9 +285,9 @@ function pull_steps!(y0_bar, p_bar, f_bar, a, integrator, breaks, f, kept, y, y_
                         pull_turn!(lambda, seeds, view(f_bar, :, :, j), a.bar, turn, w, start, t)
                     end
                 end
-                begin_step!(a, seeds, tab, start, t, h)
-                k = record isa SmallRecord || spared(record) ? stages_again!(a, tab, start, t, h) : stages_of(record, step)
-                step_adjoint!(lambda, seeds, view(f_bar, :, :, j), a, tab, beta, start, k, t, h)
+                begin_step!(a, seeds, start, t, h)
+                k = record isa SmallRecord || spared(record) ? stages_again!(a, start, t, h) : stages_of(record, step)
+                step_adjoint!(lambda, seeds, view(f_bar, :, :, j), a, start, k, t, h)
             end
         end
     end

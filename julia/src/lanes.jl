@@ -135,6 +135,31 @@ end
 @inline load_lanes(::Type{Lanes}, x::Vector{Float64}) = Lanes(ntuple(l -> @inbounds(VecElement(x[l])), Val(WIDTH)))
 @inline store_lanes!(x::Vector{Float64}, a) = (for l in eachindex(x) @inbounds x[l] = lane(a, l) end; x)
 
+# What the processor is to fetch from memory, since it is asked for a step later: the members of lanes lie so far apart that it
+# does not foresee it. Text of LLVM of later versions of Julia has other types of pointers: there nothing is fetched early.
+@static if VERSION < v"1.12-"
+    @inline fetch_early(address::UInt64) = Base.llvmcall(("""
+        declare void @llvm.prefetch.p0i8(i8*, i32, i32, i32)
+        define void @entry(i64) alwaysinline {
+        %p = inttoptr i64 %0 to i8*
+        call void @llvm.prefetch.p0i8(i8* %p, i32 0, i32 3, i32 1)
+        ret void
+        }""", "entry"), Cvoid, Tuple{UInt64}, address)
+else
+    @inline fetch_early(address::UInt64) = nothing
+end
+
+@inline fetch_early(x::Vector{Float64}, i::Int) = GC.@preserve x fetch_early(UInt64(pointer(x, i)))
+
+"Fetches a column of an array, given by its other indices, early: its first and its last number."
+@inline function fetch_early(x::Array{Float64}, indices...)
+    n = size(x, 1)
+    n == 0 && return nothing
+    first = Base._sub2ind(size(x), 1, indices...)
+    GC.@preserve x (fetch_early(UInt64(pointer(x, first))); fetch_early(UInt64(pointer(x, first + n - 1))))
+    return nothing
+end
+
 "`f` of each lane by itself, where there is no instruction for it."
 @inline by_lane(f::F, x::Lanes) where {F} = Lanes(ntuple(l -> VecElement(f(x.v[l].value)), Val(WIDTH)))
 

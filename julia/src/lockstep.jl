@@ -150,13 +150,11 @@ function pull_members!(b::Backward{T}, tape::Tape, bars::Bars, take::G, codes) w
     return nothing
 end
 
-const FLUX_WEIGHTS = flux_weights(RODAS5P)
-
 "Goes back through a step of each lane."
 function step_back!(b::Backward, a::StepAdjoint, t, h)
-    begin_step!(a, b.q_bar, RODAS5P, b.start, t, h)
-    k = stages_again!(a, RODAS5P, b.start, t, h)
-    step_adjoint!(b.lambda, b.q_bar, b.f_bar, a, RODAS5P, FLUX_WEIGHTS, b.start, k, t, h)
+    begin_step!(a, b.q_bar, b.start, t, h)
+    k = stages_again!(a, b.start, t, h)
+    step_adjoint!(b.lambda, b.q_bar, b.f_bar, a, b.start, k, t, h)
     return nothing
 end
 
@@ -202,6 +200,7 @@ function next_step!(b::Backward, tape::Tape, bars::Bars, l)
         enter_interval!(b, tape, bars, l)
     end
     at, r = a.step, a.record
+    at > 2 && fetch_early(r.data, (at - 3) * (r.n + 2) + 1)
     b.t[l], b.h[l] = start_of(r, at), size_of_step(r, at)
     @inbounds for i in 1:r.n
         set_lane!(b.start, i, l, r.data[(at-1)*(r.n+2)+2+i])
@@ -244,6 +243,13 @@ function enter_interval!(b::Backward, tape::Tape, bars::Bars, l)
         set_lane!(w.start, i, l, tape.f[i, 1, j, member])
         w.linear && set_lane!(w.finish, i, l, tape.f[i, nodes, j, member])
     end
+    # What is stored on the way out of this interval, and read on the way into the one before.
+    fetch_early(bars.f, 1, j, member)
+    if j > 1
+        fetch_early(bars.y, j, member)
+        fetch_early(bars.q, j - 1, member)
+        fetch_early(tape.f, 1, j - 1, member)
+    end
     return nothing
 end
 
@@ -274,7 +280,7 @@ end
 "Pulls gradients back in lockstep for `members`; returns a code for all."
 function pull_small!(::Type{T}, model::Model, tape::Tape, bars::Bars, members, clock::Clock) where {T}
     nodes = size(tape.f, 2)
-    set_up() = Backward(StepAdjoint(Work{T}(model, nodes == 2; adjoint = true, clock), SmallSolver(StepSpace{T}(model))), nodes)
+    set_up() = Backward(StepAdjoint(Work{T}(model, nodes == 2; adjoint = true, clock), SmallSolver(StepSpace{T}(model)), method_of(tape.settings.solver)), nodes)
     return pull_lanes!(set_up, lanes(T), tape, bars, members, clock)
 end
 

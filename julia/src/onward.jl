@@ -178,7 +178,7 @@ function push_small!(model::Model, tape::Tape, dots::Dots, members, clock::Clock
         directions, take = min(TOGETHER, size(dots.y0, 3) - low), giver(members)
         moving = moving_along(model, dots, low, directions)
         function run()
-            b = Onward(SmallTangent{Lanes}(model, linear, clock, moving, directions, euler ? 0 : STAGES), low)
+            b = Onward(SmallTangent{Lanes}(model, linear, clock, moving, directions, euler ? nothing : method_of(tape.settings.solver)), low)
             try
                 push_members!(b, tape, dots, take, codes)
             catch failure

@@ -4,6 +4,9 @@
 function solve_members!(s::Stepper{T}, batch::Batch, take::G, finish::H) where {T,G,H}
     w = s.work
     running = 0
+    # Room for two steps an interval: more comes by doubling.
+    room = min(2.0 * (w.model.n_states + 2) * length(batch.intervals), s.settings.memory / sizeof(Float64))
+    s.keeps && foreach(a -> sizehint!(a.record.data, floor(Int, room)), s.lanes)
     for l in eachindex(s.lanes)
         running += begin_member!(s, batch, l, take())
     end
@@ -73,6 +76,9 @@ function begin_interval!(s::Stepper, batch::Batch, l, member, j)
     for i in m.n_states+1:size_of(m)
         set_lane!(s.u, i, l, 0.0)
     end
+    j < Base.size(batch.f, 3) && fetch_early(batch.f, 1, j + 1, member)
+    fetch_early(batch.y, j + 1, member)
+    fetch_early(batch.q, j, member)
     a.interval, a.tries, a.taken, a.longest = j, 0, 0, 0.0
     first_step = length(a.initial_steps) < j ? 0.0 : a.initial_steps[j]
     a.fresh = first_step == 0
@@ -131,7 +137,7 @@ function settle!(s::Stepper{T}, batch::Batch, take::G, finish::H) where {T,G,H}
             a.longest = max(a.longest, s.h[l])
             over = s.h[l] >= whole - s.t[l]
             s.t[l] = over ? whole : s.t[l] + s.h[l]
-            a.proposed = min(whole, next_size!(a, s.h[l], s.quotient[l], w.resolution * whole, lane(turned, l)))
+            a.proposed = min(whole, next_size!(a, s.h[l], s.quotient[l], s.tab.order, w.resolution * whole, lane(turned, l)))
             lane(outside, l) && (code = range_left(w, l, s.t[l]))
         elseif a.proposed < 1e-15 * whole || s.t[l] + a.proposed == s.t[l]
             code = isnan(s.error[l]) ? :DtNaN : :DtLessThanMin
@@ -168,13 +174,13 @@ end
 @inline with_mask(m::Mask, l) = Mask(Base.setindex(m.v, VecElement(true), l))
 
 "The size of the step after an accepted one, or of that which is now cut short, of size `h`."
-function next_size!(a::Lane, h, root, resolution, turned)
+function next_size!(a::Lane, h, root, order, resolution, turned)
     cut = h < a.proposed
     root = max(root, 1e-9)
     shrink = root / SAFETY
     a.size_before > 0 && (shrink = max(shrink, a.size_before / h * root * root / (a.quotient_before * SAFETY)))
     next = h / clamp(shrink, 1 / GROW, SHRINK)
-    a.size_before, a.quotient_before = h, max(root, LEAST_ROOT)
+    a.size_before, a.quotient_before = h, max(root, LEAST^(1 / order))
     if a.resume > 0
         # Before the switch comes a short step. Where that has not crossed it, it was farther away, or not there.
         next = h > resolution ? min(next, 0.9 * resolution) : max(next, turned ? a.resume : 0.3 * a.resume)

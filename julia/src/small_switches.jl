@@ -69,6 +69,7 @@ function turned_lanes(turned, k::Kernel, s::Space, w::Work{T}) where {T}
     found = mask_type(T)(false)
     branch!(k, s.marks_then, gather!(s.x, w.v, k, 1:k.active))
     @inbounds for j in axes(s.marks, 2), i in axes(s.marks, 1)
+        any_lane(turned[i, j]) || continue
         found |= turned[i, j] & (s.marks[i, j] != s.marks_then[i, j])
     end
     return found
@@ -78,7 +79,7 @@ end
 function set_curve!(s::Stepper{T}) where {T}
     @inbounds for l in axes(s.curve, 2), order in axes(s.curve, 1)
         part = zero(T)
-        for i in 1:STAGES
+        for i in 1:stage_count(s.tab)
             part = fused(s.tab.H[order, i], s.k[i, l], part)
         end
         s.curve[order, l] = part

@@ -84,5 +84,5 @@ end
 divide_step!(s::OneFactor, b) = divide_core!(copyto!(s.x, b), s.factors)
 divide_transposed_step!(s::OneFactor, b) = divide_core!(copyto!(s.x, b), s.factors; transposed = true)
 
-step_adjoint(w::Work, ::Nothing) = StepAdjoint(w, BothFactors(w.model))
-step_adjoint(w::Work, fronts::Fronts) = StepAdjoint(w, OneFactor(fronts, w.model))
+step_adjoint(w::Work, ::Nothing) = StepAdjoint(w, BothFactors(w.model), RODAS5P)
+step_adjoint(w::Work, fronts::Fronts) = StepAdjoint(w, OneFactor(fronts, w.model), RODAS5P)

@@ -1,7 +1,5 @@
 # The record of the steps that Rodas5P accepted: what its discrete adjoint and tangent go along.
 
-const STAGES = 8
-
 include("small_records.jl")
 
 "The accepted steps of consecutive intervals: their sizes, and states and stages k of each, or no stages (`Sparing`)."
@@ -48,9 +46,9 @@ end
 "States at the end of a step of the interval `j`, the one numbered `at` in the record."
 finish_of(r, step, at, y, j) = step + 1 < r.first[at+1] ? point(r, step + 1) : view(y, :, j + 1)
 
-# The two places that know how the solver keeps its numbers.
+# Where it is known how the solver keeps its numbers, and whose steps they are.
 stage_vectors(integrator) = integrator.cache.ks
-tableau(integrator) = integrator.cache.tab
+tableau(integrator) = RODAS5P
 work_of(integrator) = integrator.p
 
 function remember!(sparing::Sparing, integrator, t, h)
@@ -141,14 +139,15 @@ function Workspace(model::Model, linear::Bool, s::Settings, clock = Clock(); adj
         # What is taken again is a block of intervals that fits into memory.
         free = Settings(s.solver, s.rtol, s.atol, s.max_steps, Inf, s.steep_share, s.atols)
         integrator = Stepper{Float64}(model, linear, free, clock; adjoint, keeps = true)
-        along = adjoint ? StepAdjoint(integrator.work, SmallSolver(integrator.space)) : directions > 0 ? StepTangent(model, linear, directions) : nothing
+        along = adjoint ? StepAdjoint(integrator.work, SmallSolver(integrator.space), integrator.tab) :
+                directions > 0 ? StepTangent(model, linear, directions, integrator.tab) : nothing
         return Workspace(integrator, along, StepRecord(model.n_states))
     end
     return with_solver(s.solver, step_prototype(model)...) do alg, J
         w = Work{Float64}(model, linear; adjoint, clock)
         integrator = stepper(w, alg, J, s)
         along = adjoint ? step_adjoint(w, fronts_of(model)) :
-                directions > 0 ? StepTangent(model, linear, directions) : nothing
+                directions > 0 ? StepTangent(model, linear, directions, RODAS5P) : nothing
         Workspace(integrator, along, StepRecord(model.n_states))
     end
 end

@@ -1,4 +1,4 @@
-# The tangent of Rodas5P: how the numbers that the solver computed move with its inputs, for the steps it
+# The tangent of Rodas5P and Rodas3P: how the numbers that the solver computed move with its inputs, for the steps it
 # took; the counterpart of the discrete adjoint. A stage of a step (`discrete_adjoint.jl`), differentiated, is
 #
 #     (J - I/(gamma h)) k_i' = -( f_i' + h d_i T' + sum_j C_ij/h k_j' + J' k_i ),
@@ -7,8 +7,9 @@
 # fixed. Integrated fluxes act on nothing: their stages follow from those of the states.
 
 "What going along a step in several directions reads and overwrites."
-struct StepTangent{L,M}
+struct StepTangent{L,M,N}
     work::Work{DualNumber}
+    tab::Rodas{N}
     linear::L                     # solves with the matrix of the step
     matrix::M
     values::SparseMatrixCSC{Float64,Int}
@@ -21,7 +22,7 @@ struct StepTangent{L,M}
     time_rates::Vector{DualNumber}
 end
 
-function StepTangent(m::Model, linear::Bool, directions::Int)
+function StepTangent(m::Model, linear::Bool, directions::Int, tab::Rodas{N}) where {N}
     n, total, turned = m.n_states, size_of(m), m.transposed
     numbered = sparse(transpose(SparseMatrixCSC(n, n, turned.colptr, turned.rowval, m.places)))
     values = SparseMatrixCSC(n, n, numbered.colptr, numbered.rowval, zeros(nnz(numbered)))
@@ -31,7 +32,7 @@ function StepTangent(m::Model, linear::Bool, directions::Int)
     right = zeros(n, min(directions, PARTIALS))
     solver = init(SciMLBase.LinearProblem(J, copy(right); u0 = zero(right)), linsolve)
     duals(sizes...) = zeros(DualNumber, sizes...)
-    return StepTangent(Work{DualNumber}(m, linear), solver, J, values, nonzeros(numbered), right, duals(STAGES, total),
+    return StepTangent(Work{DualNumber}(m, linear), tab, solver, J, values, nonzeros(numbered), right, duals(N, total),
                        duals(total), duals(n), duals(total), duals(total))
 end
 
@@ -63,8 +64,8 @@ function add_product!(a::StepTangent, range, stage)
 end
 
 "Takes the partials of `a.u` from the start of a step of size `h` at time `t` to its end."
-function step_tangent!(a::StepTangent, tab, start, k, t, h)
-    w, m, n, total = a.work, a.work.model, a.work.model.n_states, size_of(a.work.model)
+function step_tangent!(a::StepTangent, start, k, t, h)
+    w, m, n, total, tab = a.work, a.work.model, a.work.model.n_states, size_of(a.work.model), a.tab
     for l in 1:n
         a.u[l] = DualNumber(start[l], ForwardDiff.partials(a.u[l]))
     end
@@ -72,7 +73,7 @@ function step_tangent!(a::StepTangent, tab, start, k, t, h)
     gamma_h = tab.gamma * h
     set_matrix!(a, 1 / gamma_h)
     w.linear && time_rates!(a.time_rates, w)
-    for i in 1:STAGES
+    for i in 1:stage_count(tab)
         rates!(a.rates, set_point!(w, stage_point!(a.at, a.u, a.k, tab.A, i), t + tab.c[i] * h))
         @inbounds for l in 1:total
             w.linear && (a.rates[l] += h * tab.d[i] * a.time_rates[l])
@@ -94,7 +95,7 @@ function step_tangent!(a::StepTangent, tab, start, k, t, h)
             a.k[i, l] = gamma_h * a.rates[l]
         end
     end
-    @inbounds for l in 1:total, i in 1:STAGES
+    @inbounds for l in 1:total, i in 1:stage_count(tab)
         a.u[l] += tab.b[i] * a.k[i, l]
     end
     return nothing
@@ -110,7 +111,7 @@ function tangent!(y_dot, q_dot, p_dot, f_dot, workspace::Workspace, breaks, p, f
 end
 
 function push_steps!(y_dot, q_dot, p_dot, f_dot, a, integrator, breaks, p, f, kept, y, s)
-    n, total, tab = a.work.model.n_states, size_of(a.work.model), tableau(integrator)
+    n, total = a.work.model.n_states, size_of(a.work.model)
     w = work_of(integrator)
     sides = w.model.decisions ? Sides(w.model) : nothing
     for block in Iterators.reverse(blocks(kept, n, s.memory))
@@ -125,7 +126,7 @@ function push_steps!(y_dot, q_dot, p_dot, f_dot, a, integrator, breaks, p, f, ke
                 for step in record.first[at]:record.first[at+1]-1
                     tick!(w)
                     t, h, start = start_of(record, step), size_of_step(record, step), point(record, step)
-                    step_tangent!(a, tab, start, record isa SmallRecord ? stages_of(record, step, integrator) : stages_of(record, step), t, h)
+                    step_tangent!(a, start, record isa SmallRecord ? stages_of(record, step, integrator) : stages_of(record, step), t, h)
                     if sides !== nothing && short(w, h)
                         for turn in turns(w, sides, start, finish_of(record, step, at, y, j), t, h)
                             push_turn!(a.u, turn, a.work, start, t)

@@ -1,9 +1,10 @@
-# The tangent of a step of small systems in lockstep, along many directions at once: of implicit Euler, and of Rodas5P, whose
+# The tangent of a step of small systems in lockstep, along many directions at once: of implicit Euler, and of Rosenbrock methods, whose
 # stages `tangent.jl` differentiates by dual numbers.
 
-"What going along steps in several directions reads and overwrites; `stages` is 0 for implicit Euler."
-struct SmallTangent{T,S}
+"What going along steps in several directions reads and overwrites; `tab` is nothing for implicit Euler."
+struct SmallTangent{T,S,K}
     work::Work{T}
+    tab::K
     solver::S
     spaces::Vector{MoveSpace{T}}    # of stages, then kernels
     v::Matrix{T}                    # moves of all values, (directions, values),
@@ -17,11 +18,12 @@ struct SmallTangent{T,S}
     value_k_moves::Array{T,3}       # and how that moves, (directions, stages, assigned values)
 end
 
-function SmallTangent{T}(m::Model, linear::Bool, clock::Clock, moving, directions, stages) where {T}
+function SmallTangent{T}(m::Model, linear::Bool, clock::Clock, moving, directions, tab) where {T}
+    stages = tab === nothing ? 0 : stage_count(tab)
     assigned, solver = m.n_values - m.base, SmallSolver(StepSpace{T}(m))
     spaces = MoveSpace{T}[MoveSpace{T}(k, moves, moving, directions, m.base) for (k, moves) in zip(both(m), m.moves)]
     blank(sizes...) = zeros(T, directions, sizes...)
-    return SmallTangent(Work{T}(m, linear; clock), solver, spaces, blank(m.n_values), blank(size_of(m)), blank(size_of(m)),
+    return SmallTangent(Work{T}(m, linear; clock), tab, solver, spaces, blank(m.n_values), blank(size_of(m)), blank(size_of(m)),
                         zeros(T, m.n_states), zeros(T, m.n_states), zeros(T, stages, m.n_states), blank(stages, size_of(m)),
                         zeros(T, stages, assigned), blank(stages, assigned))
 end
@@ -57,9 +59,9 @@ function euler_moves!(a::SmallTangent{T}, u, t, h) where {T}
     return nothing
 end
 
-"Takes the moves of a step of Rodas5P from its start, at time `t`, to its end; forcings are constant in each interval."
+"Takes the moves of a step of a Rosenbrock method from its start, at time `t`, to its end; forcings are constant in each interval."
 function rodas_moves!(a::SmallTangent{T}, start, t, h) where {T}
-    w, m, tab = a.work, a.work.model, RODAS5P
+    w, m, tab = a.work, a.work.model, a.tab
     n, total, gamma_h, inverse, space = m.n_states, size_of(m), tab.gamma * h, inv(h), a.solver.space
     jacobian!(set_point!(w, start, t))
     set_matrix!(a.solver, w, inv(gamma_h))
@@ -67,8 +69,10 @@ function rodas_moves!(a::SmallTangent{T}, start, t, h) where {T}
         isempty(m.moves[at].bent) || m.moves[at].second!(s.slopes, a.spaces[at].bends, s.x)
     end
     stages!(a.k, space, w, tab, start, t, h)
-    for i in 1:STAGES
-        linearise!(a.spaces, set_point!(w, stage_point!(a.at, start, a.k, tab.A, i), t + tab.c[i] * h))
+    for i in 1:stage_count(tab)
+        # Stages one after the other may be at one point.
+        i > 1 && tab.points[i] == tab.points[i-1] ||
+            linearise!(a.spaces, set_point!(w, stage_point!(a.at, start, a.k, tab.A, i), t + tab.c[i] * h))
         @inbounds for l in 1:n, d in axes(a.v, 1)
             sum = a.u[d, l]
             for j in 1:i-1
@@ -102,7 +106,7 @@ function rodas_moves!(a::SmallTangent{T}, start, t, h) where {T}
             end
         end
     end
-    @inbounds for l in 1:total, d in axes(a.u, 1), i in 1:STAGES
+    @inbounds for l in 1:total, d in axes(a.u, 1), i in 1:stage_count(tab)
         a.u[d, l] = fused(tab.b[i], a.k_moves[d, i, l], a.u[d, l])
     end
     return nothing
@@ -120,7 +124,7 @@ function push_slopes!(a::SmallTangent{T}) where {T}
     for (k, s, space) in zip(m.stages, w.stages, a.spaces), scatter in axes(k.targets, 2), j in 1:k.active, i in 1:items(k)
         at = i + ((k.output[scatter] - 1) * k.ways + j - 1) * items(k)
         target, position, weight = k.targets[i, scatter] - m.base, k.gather[i, j], k.weights[i, scatter]
-        @inbounds for stage in 1:STAGES
+        @inbounds for stage in axes(a.k, 1)
             moved = position <= m.n_states ? a.k[stage, position] : a.value_k[stage, position-m.base]
             a.value_k[stage, target] = fused(weight * s.slopes[at], moved, a.value_k[stage, target])
         end

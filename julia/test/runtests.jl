@@ -256,7 +256,7 @@ end
         return dot(weight, integrator.u[1:n]) + dot(flux_weight, integrator.u[n+1:end]), w, integrator, record
     end
     _, w, integrator, record = steps(y0, p, f)
-    a = StepAdjoint(w, BothFactors(w.model))
+    a = StepAdjoint(w, BothFactors(w.model), PydiffgeoSolvers.RODAS5P)
     found = (y0 = zeros(n), p = zeros(n), f = zeros(1, 2, 1))
     pull_steps!(found..., a, integrator, [0.0, 0.6], f[:, :, 1:1, 1], MemberRecord(record, [3], [0.0]), nothing,
                 [zeros(n) weight], reshape(flux_weight, 2, 1), settings)

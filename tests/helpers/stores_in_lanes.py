@@ -9,6 +9,7 @@ import pydiffgeo as dg
 
 MEMBERS, DAYS = 11, 60
 RODAS = {"rtol": 1e-4, "atol": 1e-4}
+RODAS3P = {"solver": "Rodas3P", "rtol": 1e-4, "atol": 1e-4}
 EULER = {"solver": "implicit_euler", "step": 0.5}
 
 

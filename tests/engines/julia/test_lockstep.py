@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from stores_in_lanes import DAYS, EULER, EXPLOSION, MEMBERS, MODEL, RODAS, inputs, store_rates
+from stores_in_lanes import DAYS, EULER, EXPLOSION, MEMBERS, MODEL, RODAS, RODAS3P, inputs, store_rates
 
 import pydiffgeo as dg
 from pydiffgeo.solution import Status
@@ -34,7 +34,7 @@ def solved(members, kind: str = "constant", **settings):
 
 
 @pytest.mark.parametrize("kind", ["constant", "linear"])
-@pytest.mark.parametrize("how", [RODAS, EULER, EULER | {"memory": 1.0}])
+@pytest.mark.parametrize("how", [RODAS, RODAS3P, RODAS3P | {"memory": 1.0}, EULER, EULER | {"memory": 1.0}])
 def test_members_are_solved_as_if_alone(julia_engine, kind, how):
     sol, together = solved(list(range(MEMBERS)), kind, **how)
     assert sol.stats["lockstep"] == MEMBERS
@@ -48,7 +48,7 @@ def test_members_are_solved_as_if_alone(julia_engine, kind, how):
             torch.testing.assert_close(one[member], other[0], rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("how", [RODAS, EULER])
+@pytest.mark.parametrize("how", [RODAS, RODAS3P, EULER])
 def test_gradients_in_lockstep_agree_with_differences(julia_engine, how):
     parameters, forcing = inputs()
     _, (*_, by_dry, by_full, by_k, _rain, _demand) = solved(list(range(MEMBERS)), **how)
@@ -100,7 +100,7 @@ def test_steps_of_a_stated_size_fail_by_themselves(julia_engine):
     assert (gradient[[4, 9]] == 0).all()
 
 
-@pytest.mark.parametrize("how", [RODAS, EULER])
+@pytest.mark.parametrize("how", [RODAS, RODAS3P, EULER])
 def test_networks_are_solved_in_lockstep_as_if_alone(julia_engine, how):
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(2, 17), torch.nn.Tanh(), torch.nn.Linear(17, 3), torch.nn.ReLU())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from stores_in_lanes import DAYS, EULER, EXPLOSION, MEMBERS, MODEL, RODAS, inputs
+from stores_in_lanes import DAYS, EULER, EXPLOSION, MEMBERS, MODEL, RODAS, RODAS3P, inputs
 
 import pydiffgeo as dg
 
@@ -38,7 +38,7 @@ def jacobian(members, how, **mode):
     return dg.jacobian(lambda x: outputs(x, some, how), values[members], **({"mode": "forward"} | mode))[1]
 
 
-@pytest.mark.parametrize("how", [RODAS, EULER, EULER | {"step": 1.0}])
+@pytest.mark.parametrize("how", [RODAS, RODAS3P, EULER, EULER | {"step": 1.0}])
 def test_members_have_the_jacobians_that_they_have_alone(julia_engine, how):
     together = jacobian(list(range(MEMBERS)), how)
     size = together.abs().amax((0, 1))
@@ -50,7 +50,7 @@ def test_members_have_the_jacobians_that_they_have_alone(julia_engine, how):
         assert ((together[member] - jacobian([member], how)[0]).abs() <= 1e-10 * size).all()
 
 
-@pytest.mark.parametrize("how", [RODAS, EULER])
+@pytest.mark.parametrize("how", [RODAS, RODAS3P, EULER])
 def test_they_are_the_transposes_of_the_adjoint(julia_engine, how):
     values, forcing = case()
     x = values.clone().requires_grad_()
