@@ -1,6 +1,6 @@
 """Batches of small basins: loss and gradient of all members in lockstep, and one after the other.
 
-    python benchmarks/batches.py [--members 60] [--years 2] [--rtol 1e-3] [--euler] [--jacobians] [--data ../data]
+    python benchmarks/batches.py [--members 60] [--years 2] [--rtol 1e-3] [--solver Rodas3P] [--euler] [--jacobians] [--data ../data]
 
 Each member has parameters and weather of its own: EXP-HYDRO, and an HBV with snow, soil and two stores written as a
 user would, with fourteen parameters; with `--models ready_hbv` that of `dg.models`. Weather is synthetic, from a seed, or
@@ -137,6 +137,7 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=60)
     parser.add_argument("--years", type=float, default=2.0)
     parser.add_argument("--rtol", type=float, default=1e-3)
+    parser.add_argument("--solver", default="auto", help="Rodas5P is the choice of the engine; Rodas3P")
     parser.add_argument("--euler", action="store_true", help="steps of implicit Euler, of a day each")
     parser.add_argument(
         "--jacobians", action="store_true", help="of the runoff to all parameters, in the place of a gradient"
@@ -154,7 +155,7 @@ def main() -> None:
     random = np.random.default_rng(0)
     in_julia(lambda package: None)
     started = peak()
-    how: dict[str, Any] = {"rtol": given.rtol, "atol": given.rtol}
+    how: dict[str, Any] = {"rtol": given.rtol, "atol": given.rtol, "solver": given.solver}
     if given.euler:
         how = {"solver": "implicit_euler", "step": 1.0}
     what = "Jacobians" if given.jacobians else "gradients"
