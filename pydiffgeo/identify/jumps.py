@@ -60,13 +60,15 @@ class Jumps:
         return torch.where(torch.isfinite(members.density), -potential - members.density, torch.nan).detach()
 
 
-def jumps_of(residuals: Residuals, basis: Tensor, start: Array, steps: int, random: torch.Generator) -> Jumps:
-    """Members for so many steps of chains, whose searches go from `start`, `(chains, n)`, some hundreds of them at once."""
+def jumps_of(
+    residuals: Residuals, basis: Tensor, start: Array, steps: int, random: torch.Generator, *, batch: int = BATCH
+) -> Jumps:
+    """Members for so many steps of chains, whose searches go from `start`, `(chains, n)`, `batch` of them at once."""
     chains = len(start)
     whose = np.tile(np.arange(chains), steps)
     parts = [
         fitted(residuals.of(part), basis[part], start[part], random)
-        for part in np.split(whose, range(BATCH, len(whose), BATCH))
+        for part in np.split(whose, range(batch, len(whose), batch))
     ]
     members = Members(*(torch.cat([getattr(p, k) for p in parts]) for k in ("x", "simulated", "density")))
     chances = torch.rand(steps, chains, generator=random, dtype=torch.float64)

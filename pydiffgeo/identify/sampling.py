@@ -1,4 +1,4 @@
-"""Draws of the whole posterior by the No-U-Turn sampler of Pyro, which starts where the search has ended."""
+"""Draws of the whole posterior by the No-U-Turn sampler of Pyro about the mode, whose chains jump as well."""
 
 from __future__ import annotations
 
