@@ -6,7 +6,7 @@ Truths are drawn between the bounds, errors are independent ("independent") or t
 last, with an autocorrelation of 0.7 ("lasting"). Intervals are those of `laplace`, `randomised_maximum_likelihood` and of draws from
 the density of `sample`, the latter two of the first calibrations only. All calibrations share model and weather, so their
 members are solved together, and so are the chains, for which the sampler of `sample`, one chain after the other, is too slow:
-they are plain Hamiltonian ones. What `ignored` shows: intervals from lasting errors that are taken for independent ones
+they are plain Hamiltonian ones, with its jumps. What `ignored` shows: intervals from lasting errors that are taken for independent ones
 of the stated size.
 
 Ensembles have weights ("rml"), or are those of the plain method ("plain"). 20 members are enough: of 21 draws of one posterior,

@@ -8,7 +8,7 @@ other steps move them, and reach what the members do not.
 Where two points lead to the same draw of a member, a search finds but one of them, and `q` is too large at the other. As with
 weights, what lies beyond a fold of the map is never jumped to, and never jumped away from.
 
-Sources: Tierney 1994, Ann. Stat. 22(4), section 2.3.3 (independence chains); Bardsley, Solonen, Haario and Laine 2014, SIAM J. Sci.
+Sources: Tierney 1994, Ann. Stat. 22(4) (independence chains); Bardsley, Solonen, Haario and Laine 2014, SIAM J. Sci.
 Comput. 36(4), A1895 (with randomize-then-optimize for the proposals).
 """
 
