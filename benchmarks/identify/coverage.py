@@ -6,7 +6,7 @@ Truths are drawn between the bounds, errors are independent ("independent") or t
 last, with an autocorrelation of 0.7 ("lasting"). Intervals are those of `laplace`, `randomised_maximum_likelihood` and of draws from
 the density of `sample`, the latter two of the first calibrations only. All calibrations share model and weather, so their
 members are solved together, and so are the chains, for which the sampler of `sample`, one chain after the other, is too slow:
-they are plain Hamiltonian ones. What `ignored` shows: intervals from lasting errors that are taken for independent ones
+they are plain Hamiltonian ones, with its jumps. What `ignored` shows: intervals from lasting errors that are taken for independent ones
 of the stated size.
 
 Ensembles have weights ("rml"), or are those of the plain method ("plain"). 20 members are enough: of 21 draws of one posterior,
@@ -27,23 +27,25 @@ import torch
 from synthetic import basin, column
 
 from pydiffgeo.arrays import Array
+from pydiffgeo.identify.density import REFUSED, Density, density
 from pydiffgeo.identify.error_model import ErrorModel, Errors, Record, estimated
 from pydiffgeo.identify.inverse_problem import InverseProblem
+from pydiffgeo.identify.jumps import Jumps, jumps_of
 from pydiffgeo.identify.mode import Mode, descend, rows_of
 from pydiffgeo.identify.posterior import covariance_of, effective, quantiles
-from pydiffgeo.identify.sampling import REFUSED, Density, density, diagnostics
+from pydiffgeo.identify.sampling import diagnostics
 from pydiffgeo.identify.weighted_members import Residuals, directions, drawn
 
 LEVEL, NORMAL = 0.9, 1.6448536
 LASTING = 0.7
-# Steps of a trajectory. Chains whose R-hat is smaller have met (Vehtari et al. 2021, Bayesian Anal. 16, ask for 1.01, in long chains).
-LEAPS, MET = 5, 1.05
+# Chains whose R-hat is smaller have met (Vehtari et al. 2021, Bayesian Anal. 16, ask for 1.01, in long chains).
+MET = 1.05
 METHODS = ("laplace", "rml", "plain", "exact", "sampling")
 
 
-def truths(count: int, values: int) -> torch.Tensor:
+def truths(count: int, values: int, seed: int) -> torch.Tensor:
     """Variables of the search: draws of what is known beforehand, so that nine intervals in ten should hold them."""
-    share = torch.from_numpy(np.random.default_rng(3).uniform(0.0, 1.0, (count, values)))
+    share = torch.from_numpy(np.random.default_rng(seed).uniform(0.0, 1.0, (count, values)))
     return torch.logit(share.clamp(0.01, 0.99))
 
 
@@ -110,10 +112,10 @@ def made(place: str, lasting: bool, options: argparse.Namespace) -> Calibrations
     growth = (0.1 if place == "basin" else 0.0) if lasting else 0.0
     asked = ErrorModel(None, None if growth else 0.0, None) if lasting else ErrorModel()
     real = ErrorModel(1.0, growth, LASTING if lasting else 0.0)
-    truth = truths(options.count, len(problem.names))
+    truth = truths(options.count, len(problem.names), options.seed)
     problem = replace(problem, errors=real)
     simulated = problem.simulate(truth)
-    noise = Errors.of(real, problem.record).noise(simulated, torch.Generator().manual_seed(4))
+    noise = Errors.of(real, problem.record).noise(simulated, torch.Generator().manual_seed(options.seed + 1))
     return Calibrations(problem, asked, truth.numpy(), simulated, simulated + noise)
 
 
@@ -189,20 +191,15 @@ def by_sampling(some: Calibrations, modes: Sequence[Mode], options: argparse.Nam
     )
     random = torch.Generator().manual_seed(6)
     start = torch.randn(joint.centre.shape, generator=random, dtype=torch.float64)
-    if options.starts == "members":
-        members, weights = (torch.from_numpy(v) for v in ensembles(some, modes, options.members, weighted=True))
-        chosen = torch.multinomial(weights, several, replacement=True, generator=random).T
-        # The values are those of a member, and what is unknown of the errors is drawn as ever.
-        n, at = members.shape[2], members[torch.arange(len(modes)), chosen].flatten(0, 1)
-        away = (at - joint.centre[:, :n]).unsqueeze(2)
-        start[:, :n] = torch.linalg.solve_triangular(joint.root[:, :n, :n], away, upper=False).squeeze(2)
-    z, taken = hamiltonian(joint, start, options.draws, options.warmup)
+    jumps = several_jumps(some, modes, several, options.warmup + options.draws, random) if options.jumps else None
+    z, taken, jumped = hamiltonian(joint, start, options, jumps)
     x = np.stack([joint.parts(torch.from_numpy(v))[0].numpy() for v in z])
     chains = x.reshape(options.draws, several, -1).swapaxes(0, 1)
     rhat, counts = (v.reshape(len(modes), -1) for v in diagnostics(chains))
     met = rhat.max(1) < MET
     print(
-        f"  {options.draws} draws of each of {several} chains, {100 * taken:.0f} % of steps taken; R-hat: median "
+        f"  {options.draws} draws of each of {several} chains, {100 * taken:.0f} % of steps taken and {100 * jumped:.0f} % "
+        f"of jumps; R-hat: median "
         f"{np.median(rhat):.3f}, largest {rhat.max():.3f}, below {MET:g} for all values in {met.sum()} of {len(met)}; effective sample "
         f"size: median {np.median(counts):.0f}, least {counts.min():.0f}"
     )
@@ -211,6 +208,16 @@ def by_sampling(some: Calibrations, modes: Sequence[Mode], options: argparse.Nam
     some.hold(low, high, "  sampling")
     if met.any() and not met.all():
         replace(some, truth=some.truth[met]).hold(low[met], high[met], f"  sampling, R-hat below {MET:g}")
+
+
+def several_jumps(
+    some: Calibrations, modes: Sequence[Mode], several: int, steps: int, random: torch.Generator
+) -> Jumps:
+    """Those of `sample`, of several chains of each posterior."""
+    at, simulated = np.stack([mode.problem.x for mode in modes]), torch.stack([mode.simulated for mode in modes])
+    held = together([mode.problem.errors for mode in modes], some.problem.record).held(simulated)
+    residuals, whose = Residuals(some.problem, held, some.observed), np.tile(np.arange(len(modes)), several)
+    return jumps_of(residuals.of(whose), directions(residuals, at)[whose], at[whose], steps, random, batch=4096)
 
 
 def sloped(target: Density, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -225,19 +232,26 @@ def sloped(target: Density, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
     return torch.where(ok, value.detach(), REFUSED), torch.einsum("mij,mi->mj", target.root, pull)
 
 
-def hamiltonian(target: Density, z: torch.Tensor, draws: int, warmup: int) -> tuple[Array, float]:
-    """Chains of Hamiltonian Monte Carlo, each taking or refusing for itself with its own length of step, `(draws, chains, n)`.
+def hamiltonian(
+    target: Density, z: torch.Tensor, options: argparse.Namespace, jumps: Jumps | None
+) -> tuple[Array, float, float]:
+    """Chains of Hamiltonian Monte Carlo, each taking or refusing for itself with its own length of step, `(draws, chains, n)`, and
+    the shares of steps and of jumps that are taken. Ahead of each step a chain may jump.
 
     Gradients of all chains are found together, for what they cost. Steps are sought in the warm-up, and have random lengths
     after it (Neal 2011, Handbook of Markov Chain Monte Carlo, chapter 5).
     """
     random, length = torch.Generator().manual_seed(7), torch.full((len(z), 1), 0.4, dtype=torch.float64)
-    (value, pull), kept, taken = sloped(target, z), list[Array](), 0.0
-    for i in range(warmup + draws):
+    (value, pull), kept, taken, jumped = sloped(target, z), list[Array](), 0.0, 0.0
+    for i in range(options.warmup + options.draws):
+        if jumps is not None:
+            z, went = jumps.jumped(target, z, i)
+            value, pull = sloped(target, z)
+            jumped += float(went.double().mean()) / (options.warmup + options.draws)
         speed = torch.randn(z.shape, generator=random, dtype=torch.float64)
         step = length * (0.6 + 0.8 * torch.rand(length.shape, generator=random, dtype=torch.float64))
         energy, at, force, now = value + 0.5 * (speed**2).sum(1), z, pull, value
-        for _ in range(LEAPS):
+        for _ in range(options.leaps):
             speed = speed - 0.5 * step * force
             at = at + step * speed
             now, force = sloped(target, at)
@@ -247,12 +261,12 @@ def hamiltonian(target: Density, z: torch.Tensor, draws: int, warmup: int) -> tu
         ok = torch.rand(chance.shape, generator=random, dtype=torch.float64) < chance
         z, pull = torch.where(ok[:, None], at, z), torch.where(ok[:, None], force, pull)
         value = torch.where(ok, now, value)
-        if i < warmup:
+        if i < options.warmup:
             length = length * torch.exp((chance[:, None] - 0.8) / (1 + i / 4))
         else:
             kept.append(z.numpy().copy())
-            taken += float(chance.mean()) / draws
-    return np.stack(kept), taken
+            taken += float(chance.mean()) / options.draws
+    return np.stack(kept), taken, jumped
 
 
 def main() -> None:
@@ -260,6 +274,7 @@ def main() -> None:
     parser.add_argument("--sites", nargs="+", choices=("basin", "column"), default=["basin", "column"])
     parser.add_argument("--errors", nargs="+", choices=("independent", "lasting"), default=["lasting", "independent"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=("laplace", "rml"))
+    parser.add_argument("--seed", type=int, default=3, help="of truths and errors")
     parser.add_argument("--count", type=int, default=200, help="calibrations")
     parser.add_argument("--ensembles", type=int, default=200, help="of so many calibrations")
     parser.add_argument("--members", type=int, default=20, help="of each ensemble")
@@ -267,8 +282,9 @@ def main() -> None:
     parser.add_argument("--sampled", type=int, default=60, help="calibrations")
     parser.add_argument("--chains", type=int, default=2, help="of each posterior")
     parser.add_argument(
-        "--starts", choices=("laplace", "members"), default="laplace", help="of chains: of weighted ensembles"
+        "--jumps", action=argparse.BooleanOptionalAction, default=True, help="of chains, to weighted members"
     )
+    parser.add_argument("--leaps", type=int, default=5, help="of a trajectory")
     parser.add_argument("--draws", type=int, default=60)
     parser.add_argument("--warmup", type=int, default=40)
     options = parser.parse_args()

@@ -81,46 +81,56 @@ def column() -> InverseProblem:
     conductivities (Celia et al. 1990, Water Resour. Res. 26), with the curves of van Genuchten 1980 and Mualem 1976.
     """
     random, days, steps, cells, depth, dry, wet = np.random.default_rng(2), 8, 8, 4, 0.5, 0.06, 0.42
-    rain = torch.from_numpy(np.where(random.random(days) < 0.4, random.gamma(1.5, 0.012, days), 0.0))
+    rain = [float(v) for v in np.where(random.random(days) < 0.4, random.gamma(1.5, 0.012, days), 0.0)]
     bounds = {"K_s": (0.2, 2.0), "alpha": (1.0, 6.0), "n": (1.3, 2.2)}
     model = dg.models.RichardsColumn(depth=depth, cells=cells)
     transforms = Transforms(tuple(bounded(p, bounds[p.name]) for p in model.parameters if p.name in bounds))
-    size, eye = depth / cells, torch.eye(cells, dtype=torch.float64)
-    upper, lower = eye.roll(1, 1).triu(1), eye.roll(-1, 1).tril(-1)
+    size = depth / cells
 
     def soil(h: torch.Tensor, v: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Water content, its slope and the conductivity at heads `(members, cells)`."""
-        u, m = (v["alpha"] * -h.clamp(max=-1e-4)) ** v["n"], 1 - 1 / v["n"]
-        s = (1 + u) ** -m
-        slope = (wet - dry) * v["alpha"] * (v["n"] - 1) * u**m * (1 + u) ** (-m - 1)
-        return dry + (wet - dry) * s, slope, v["K_s"] * s.sqrt() * (1 - (1 - s ** (1 / m)) ** m) ** 2
+        """Water content, its slope and the conductivity at heads `(cells, members)`; logarithms are cheaper than powers."""
+        m = 1 - 1 / v["n"]
+        log = v["n"] * torch.log(v["alpha"] * -h.clamp(max=-1e-4))
+        u, u_m = torch.exp(log), torch.exp(m * log)
+        s = torch.exp(-m * torch.log1p(u))
+        slope = (wet - dry) * v["alpha"] * (v["n"] - 1) * u_m * s / (1 + u)
+        return dry + (wet - dry) * s, slope, v["K_s"] * s.sqrt() * (1 - u_m * s) ** 2
 
-    def after(h: torch.Tensor, v: dict[str, torch.Tensor], flux: torch.Tensor) -> torch.Tensor:
-        """Heads after a step."""
-        before = soil(h, v)[0]
+    def after(
+        h: torch.Tensor, now: tuple[torch.Tensor, ...], v: dict[str, torch.Tensor], flux: float
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Heads after a step, and what `soil` says of them, from those before."""
+        before = now[0]
         for _ in range(4):
-            theta, slope, k = soil(h, v)
-            face = (k[:, :-1] + k[:, 1:]) / 2
-            none = torch.zeros_like(face[:, :1])
-            above, below = torch.cat([none, face], 1), torch.cat([face, none], 1)
+            theta, slope, k = now
+            face = (k[:-1] + k[1:]) / 2
+            off = face / size**2
             # Rain above, unit gradient below.
-            falling = torch.cat([flux.expand_as(none), face, k[:, -1:]], 1)
-            diagonal = slope * steps + (above + below) / size**2
-            matrix = (
-                diagonal.unsqueeze(-1) * eye - (below.unsqueeze(-1) * upper + above.unsqueeze(-1) * lower) / size**2
-            )
-            right = slope * steps * h - (theta - before) * steps + (falling[:, :-1] - falling[:, 1:]) / size
-            h = torch.linalg.solve(matrix, right)
-        return h
+            falling = torch.cat([torch.full_like(k[:1], flux), face, k[-1:]])
+            capacity, none = slope * steps, torch.zeros_like(face[:1])
+            diagonal = [*(capacity + torch.cat([none, off]) + torch.cat([off, none]))]
+            right = [*(capacity * h - (theta - before) * steps + (falling[:-1] - falling[1:]) / size)]
+            # Elimination of a tridiagonal matrix.
+            for i in range(1, cells):
+                share = off[i - 1] / diagonal[i - 1]
+                diagonal[i] = diagonal[i] - share * off[i - 1]
+                right[i] = right[i] + share * right[i - 1]
+            right[-1] = right[-1] / diagonal[-1]
+            for i in range(cells - 2, -1, -1):
+                right[i] = (right[i] + off[i] * right[i + 1]) / diagonal[i]
+            h = torch.stack(right)
+            now = soil(h, v)
+        return h, now
 
     def probes(x: torch.Tensor) -> torch.Tensor:
-        values, h = transforms.unpack(x), x.new_full((len(x), cells), -1.0)
-        course = list[torch.Tensor]()
+        values = {k: v[:, 0] for k, v in transforms.unpack(x).items()}
+        h = x.new_full((cells, len(x)), -1.0)
+        now, course = soil(h, values), list[torch.Tensor]()
         for step in range(days * steps):
-            h = after(h, values, rain[step // steps])
+            h, now = after(h, now, values, rain[step // steps])
             if step % 2:
-                course.append(soil(h, values)[0])
-        return torch.stack(course, 2)[:, [0, 1, 3]].flatten(1)
+                course.append(now[0])
+        return torch.stack(course)[:, [0, 1, 3]].permute(2, 1, 0).flatten(1)
 
     count = 3 * days * steps // 2
     problem = of_function(

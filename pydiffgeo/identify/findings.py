@@ -184,7 +184,7 @@ def tell(
 
     Args:
         method: "laplace" (some solves), "rml" (as many searches as `draws`) or "sampling" (`draws` from each of four chains,
-            thousands of solves with gradients).
+            thousands of solves with gradients; see `sample`).
         level: of the intervals.
 
     Raises:

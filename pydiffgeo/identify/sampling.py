@@ -1,11 +1,10 @@
-"""Draws of the whole posterior by the No-U-Turn sampler of Pyro, which starts where the search has ended."""
+"""Draws of the whole posterior by the No-U-Turn sampler of Pyro about the mode, whose chains jump as well."""
 
 from __future__ import annotations
 
-import math
+import itertools
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,106 +13,11 @@ from torch import Tensor
 from ..arrays import Array
 from ..checks import check_whole
 from ..errors import MissingPackageError
-from .error_model import LONGEST, ErrorModel, Errors
+from .density import Density, density
 from .inverse_problem import InverseProblem
+from .jumps import Jumps, jumps_of_mode
 from .mode import Mode, at_mode
-from .posterior import Posterior, covariance_of
-
-# Minus the log density of what cannot be solved: such a step is refused.
-REFUSED = 1e12
-# Growth of errors where the search for it begins to be blind; the widest spread of a transformed number of errors.
-LEAST, WIDEST = 1e-3, 1.5
-
-
-@dataclass(frozen=True, eq=False)
-class Density:
-    """Minus the log posterior of variables and unknown numbers of errors, in coordinates that are nearly normal.
-
-    Attributes:
-        problem: whose values are drawn. asked: what of the errors is drawn as well.
-        centre: `(n + e,)`. root: `(n + e, n + e)`, a root of their covariance near the mode. Or those of each member.
-        observed: of each member, `(members, m)`, where they have their own.
-    """
-
-    problem: InverseProblem
-    asked: ErrorModel
-    centre: Tensor
-    root: Tensor
-    observed: Tensor | None = None
-
-    def parts(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Variables `(members, n)` and numbers of errors `(members, e)`, transformed, of coordinates `(members, n + e)`."""
-        at = self.centre + torch.einsum("...ij,...j->...i", self.root, z)
-        count = len(self.problem.names)
-        return at[:, :count], at[:, count:]
-
-    def errors(self, free: Tensor) -> Errors:
-        """Those of each member."""
-        given = Errors.of(self.problem.errors, self.problem.record)
-        numbers = {"size": given.size, "growth": given.growth, "autocorrelation": given.autocorrelation}
-        for i, name in enumerate(self.asked.unknown):
-            column = free[:, i : i + 1]
-            numbers[name] = LONGEST * torch.sigmoid(column) if name == "autocorrelation" else torch.exp(column)
-        return Errors(given.record, **numbers)
-
-    def __call__(self, z: Tensor) -> Tensor:
-        """`(members,)`. The size of errors is equally likely on a logarithmic scale, how long they last on a plain one; their
-        growth has an exponential prior with mean one.
-        """
-        x, free = self.parts(z)
-        simulated = self.problem.function(x)
-        ok = torch.isfinite(simulated.detach()).all(1)
-        potential = self.of_errors(free, torch.where(ok[:, None], simulated, 1.0)) + self.problem.prior(x)
-        return torch.where(ok, potential, REFUSED)
-
-    def of_errors(self, free: Tensor, simulated: Tensor) -> Tensor:
-        """The part of the errors `(members,)`: their prior and the likelihood of what is simulated, `(members, m)`."""
-        potential = self.errors(free).potential(simulated, self.observed)
-        for i, name in enumerate(self.asked.unknown):
-            column = free[:, i]
-            if name == "autocorrelation":
-                potential = potential + column + 2 * torch.nn.functional.softplus(-column)
-            elif name == "growth":
-                potential = potential + torch.exp(column) - column
-        return potential
-
-
-def density(mode: Mode) -> Density:
-    """The posterior density about a mode.
-
-    Numbers of errors go together: errors that are larger grow less, and those that last longer leave their size more open. Their
-    block of the covariance is therefore the inverse of the second derivatives of the density to all of them, at what is simulated
-    at the mode; to first order they have nothing to do with the values.
-    """
-    covariance, found = covariance_of(mode), mode.problem.errors
-    centres = list[float]()
-    for name in mode.asked.unknown:
-        value = float(getattr(found, name) or 0.0)
-        if name == "autocorrelation":
-            share = min(max(value / LONGEST, 0.01), 0.99)
-            centres.append(math.log(share / (1 - share)))
-        else:
-            centres.append(math.log(max(value, LEAST)))
-    values, numbers = torch.from_numpy(mode.problem.x), torch.tensor(centres, dtype=torch.float64)
-    spread = torch.from_numpy(np.linalg.cholesky(covariance))
-    target = Density(
-        mode.problem, mode.asked, torch.cat([values, numbers]), torch.block_diag(spread, torch.eye(len(numbers)))
-    )
-    return replace(target, root=torch.block_diag(spread, _root_of_errors(target, mode.simulated, numbers)))
-
-
-def _root_of_errors(target: Density, simulated: Tensor, numbers: Tensor) -> Tensor:
-    """A root `(e, e)` of the covariance of the transformed numbers of errors about `numbers`, `(e,)`."""
-    if not len(numbers):
-        return numbers.new_zeros(0, 0)
-
-    def potential(free: Tensor) -> Tensor:
-        return target.of_errors(free[None], simulated[None])[0]
-
-    bend = torch.autograd.functional.hessian(potential, numbers)
-    sizes, vectors = torch.linalg.eigh(torch.nan_to_num(bend))
-    # Where the density is flat or bends the other way, what is left is about the spread of the prior.
-    return torch.linalg.cholesky((vectors / sizes.clamp(min=1 / WIDEST**2)) @ vectors.T)
+from .posterior import Posterior
 
 
 def no_u_turn(
@@ -125,12 +29,15 @@ def no_u_turn(
     seed: int,
     depth: int = 6,
     accept: float = 0.8,
+    jump: Callable[[Tensor], Tensor | None] | None = None,
 ) -> tuple[Array, int]:
     """One chain of the No-U-Turn sampler: draws `(draws, n)` and how many trajectories diverged.
 
     Args:
         potential: minus the log density `()` of coordinates `(n,)`, which should be nearly standard normal.
         start: `(n,)`. depth: of the tree, at most.
+        jump: makes a step of another kind from coordinates `(n,)` ahead of each trajectory, which leaves the density as it is;
+            None where the chain stays.
 
     Raises:
         MissingPackageError: Pyro is not installed.
@@ -141,10 +48,19 @@ def no_u_turn(
         from pyro.infer import MCMC, NUTS
     except ModuleNotFoundError as error:
         raise MissingPackageError("full sampling needs Pyro: pip install 'pydiffgeo[sampling]'") from error
+
+    class Alternating(NUTS):
+        def sample(self, params: dict[str, Tensor]) -> dict[str, Tensor]:
+            if jump is not None and (moved := jump(params["z"])) is not None:
+                self.clear_cache()
+                params = {"z": moved}
+            found: dict[str, Tensor] = super().sample(params)
+            return found
+
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(seed)
-        kernel = NUTS(
+        kernel = Alternating(
             potential_fn=lambda z: potential(z["z"]), max_tree_depth=depth, target_accept_prob=accept, full_mass=True
         )
         chain = MCMC(kernel, draws, warmup, initial_params={"z": start}, disable_progbar=True)
@@ -155,18 +71,26 @@ def no_u_turn(
 
 
 def sample(
-    problem: InverseProblem | Mode, *, draws: int = 250, warmup: int = 150, chains: int = 4, seed: int = 0
+    problem: InverseProblem | Mode,
+    *,
+    draws: int = 250,
+    warmup: int = 150,
+    chains: int = 4,
+    jumps: bool = True,
+    seed: int = 0,
 ) -> Posterior:
     """Draws of the posterior of the values, and of what is unknown of the errors.
 
-    Coordinates are those in which Laplace's approximation is standard normal; each chain starts from a draw of it.
+    Coordinates are those in which Laplace's approximation is standard normal; each chain starts from a draw of it. Ahead of each
+    trajectory a chain may jump to a member of a weighted ensemble, across valleys that it would follow for long (see `jumps`).
 
     Args:
         draws: of each chain, after `warmup` ones in which the steps are found.
+        jumps: unset, chains only follow their trajectories.
 
     Returns:
-        `numbers` holds the largest R-hat (split; trust draws where it is below 1.05), the smallest effective sample size and
-        how many trajectories diverged.
+        `numbers` holds the largest R-hat (split; trust draws where it is below 1.05), the smallest effective sample size, how
+        many trajectories diverged and the share of jumps that was taken.
 
     Raises:
         MissingPackageError: Pyro is not installed. SolverError, InputError: see `at_mode`.
@@ -178,10 +102,12 @@ def sample(
     target = density(mode)
     random = torch.Generator().manual_seed(seed)
     starts = torch.randn(chains, len(target.centre), generator=random, dtype=torch.float64)
-    runs = [
-        no_u_turn(lambda z: target(z[None])[0], start, draws=draws, warmup=warmup, seed=seed * 1000 + i)
-        for i, start in enumerate(starts)
-    ]
+    taken, runs = list[bool](), list[tuple[Array, int]]()
+    for i, start in enumerate(starts):
+        jump = _jump(target, jumps_of_mode(mode, warmup + draws, random), taken) if jumps else None
+        runs.append(
+            no_u_turn(lambda z: target(z[None])[0], start, draws=draws, warmup=warmup, seed=seed * 1000 + i, jump=jump)
+        )
     z = np.stack([run[0] for run in runs])
     rhat, effective = diagnostics(z)
     x, free = target.parts(torch.from_numpy(z.reshape(-1, z.shape[-1])))
@@ -193,7 +119,21 @@ def sample(
         "diverged": float(sum(run[1] for run in runs)),
         "values_the_data_determine": mode.determined,
     }
+    if jumps:
+        numbers["share_of_jumps_taken"] = float(np.mean(taken))
     return Posterior("sampling", mode, np.cov(x.numpy().T).reshape(x.shape[1], -1), x.numpy(), numbers, kept)
+
+
+def _jump(target: Density, members: Jumps, taken: list[bool]) -> Callable[[Tensor], Tensor | None]:
+    """The next jump of a chain each time it is called; whether it was taken is added to `taken`."""
+    steps = itertools.count()
+
+    def jump(z: Tensor) -> Tensor | None:
+        there, went = members.jumped(target, z[None], next(steps))
+        taken.append(bool(went))
+        return there[0] if taken[-1] else None
+
+    return jump
 
 
 def diagnostics(chains: Array) -> tuple[Array, Array]:

@@ -89,15 +89,40 @@ def directions(residuals: Residuals, x: Array) -> Tensor:
     return basis
 
 
-def drawn(residuals: Residuals, basis: Tensor, x: Array, real: Errors, random: torch.Generator) -> tuple[Array, Array]:
-    """Members `(members, n)` and the logarithms of their weights `(members,)`, but for a constant.
+@dataclass(frozen=True, eq=False)
+class Members:
+    """Draws of known density.
 
-    The weight of one that cannot be solved, or lies beyond a fold of the map, is minus infinity.
+    Attributes:
+        x: `(members, n)`. simulated: what is observed of each, `(members, m)`.
+        density: logarithm of the density at each, but for a constant, `(members,)`; minus infinity for one that could not be
+            solved, or lies beyond a fold of the map.
+    """
+
+    x: Tensor
+    simulated: Tensor
+    density: Tensor
+
+    def of(self, members: Indices) -> Members:
+        """Some of them."""
+        return Members(self.x[members], self.simulated[members], self.density[members])
+
+
+def measured(residuals: Residuals, basis: Tensor, x: Tensor) -> tuple[Members, Tensor]:
+    """With what density members would be drawn at `x`, `(members, n)`, and of which draws, `(members, n)`."""
+    full, jacobian, value, ok = residuals.at(x)
+    projected = torch.einsum("mri,mr->mi", basis, full)
+    sign, size = torch.linalg.slogdet(torch.einsum("mri,mrj->mij", basis, jacobian))
+    density = size - 0.5 * (projected**2).sum(1)
+    return Members(x, value, torch.where(ok & (sign > 0), density, -torch.inf)), projected
+
+
+def fitted(residuals: Residuals, basis: Tensor, x: Array, random: torch.Generator) -> Members:
+    """Members that are drawn.
 
     Args:
         basis: `(members, m + n, n)`, from `directions`.
         x: where members start from, `(members, n)`.
-        real: errors of the posterior, with sizes that may depend on what is simulated.
     """
     aim = torch.randn(x.shape, generator=random, dtype=torch.float64)
 
@@ -111,13 +136,22 @@ def drawn(residuals: Residuals, basis: Tensor, x: Array, real: Errors, random: t
         why = "" if bool(ok.all()) else "a solve failed"
         return Evaluation(loss.numpy(), gradient.numpy(), None, normal.numpy(), why, np.ones(len(trial)))
 
-    state = damped(evaluate, x, SETTLED)
-    found = torch.from_numpy(np.asarray(state["x"]))
-    full, jacobian, value, ok = residuals.at(found)
-    projected = torch.einsum("mri,mr->mi", basis, full)
-    sign, size = torch.linalg.slogdet(torch.einsum("mri,mrj->mij", basis, jacobian))
-    weight = (
-        0.5 * (projected**2).sum(1) - size - real.potential(value, residuals.observed) - residuals.problem.prior(found)
-    )
-    good = ok & torch.from_numpy(state["loss"] < MISSED) & (sign > 0)
-    return np.asarray(state["x"]), torch.where(good, weight, -torch.inf).numpy()
+    found = torch.from_numpy(np.asarray(damped(evaluate, x, SETTLED)["x"]))
+    members, projected = measured(residuals, basis, found)
+    missed = 0.5 * ((projected - aim) ** 2).sum(1) >= MISSED
+    return Members(members.x, members.simulated, torch.where(missed, -torch.inf, members.density))
+
+
+def drawn(residuals: Residuals, basis: Tensor, x: Array, real: Errors, random: torch.Generator) -> tuple[Array, Array]:
+    """Members `(members, n)` and the logarithms of their weights `(members,)`, but for a constant.
+
+    The weight of one that cannot be solved, or lies beyond a fold of the map, is minus infinity.
+
+    Args:
+        basis, x: as `fitted` takes them.
+        real: errors of the posterior, with sizes that may depend on what is simulated.
+    """
+    members = fitted(residuals, basis, x, random)
+    potential = real.potential(members.simulated, residuals.observed) + residuals.problem.prior(members.x)
+    good = torch.isfinite(members.density)
+    return members.x.numpy(), torch.where(good, -potential - members.density, -torch.inf).numpy()

@@ -59,7 +59,7 @@ def _moved(share: float, percent: bool) -> str:
 def _percent(error: float) -> str:
     """Empty where it is no use to say how badly something is known."""
     if error < 1:
-        return f"{100 * error:.2g} %"
+        return f"± {100 * error:.2g} %"
     return f"a factor of {np.exp(error):.2g}" if error < np.log(MOST_FACTOR) else ""
 
 

@@ -12,8 +12,8 @@ from ..arrays import Numbers
 from ..errors import ShapeError
 from .style import BLACK, BLUE, GREY, ORANGE, SKY, canvas, instants, label, numbers, plain, series, short
 
-# Combinations below the line are known well.
-WELL = 0.2
+# Combinations below the line are known well. Bars end where one value may be hundreds of times another: nothing is known there.
+WELL, NOTHING = 0.2, 5.0
 YEAR = np.timedelta64(365, "D")
 # Inches: narrow figures can be read on a telephone. So many names, or so long ones, need the width of a page.
 NARROW, WIDE, FEW, LONG = 5.0, 8.0, 8, 16
@@ -87,16 +87,17 @@ def combinations(names: Sequence[str], errors: Numbers, directions: Numbers) -> 
         raise ShapeError(f"directions must have the shape {(len(size), len(names))}, got {table.shape}")
     place = np.arange(len(size))
     seen = np.isfinite(size)
-    top = 10 * max(float(size[seen].max()) if seen.any() else 1.0, 1.0)
     with canvas(_width(names), 0.32 * max(len(size), 4) + 1.5) as figure:
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.3])
         left.barh(place[seen], size[seen], left=0, color=[BLUE if s < WELL else ORANGE for s in size[seen]], height=0.6)
         for i in place[~seen]:
-            left.text(top, i, "not seen ", ha="right", va="center", fontsize=8, color=GREY)
+            left.text(NOTHING, i, "not seen ", ha="right", va="center", fontsize=8, color=GREY)
         left.set_xscale("log")
-        left.set_xlim(min(float(size[seen].min()) / 3 if seen.any() else 0.01, 0.01), top)
+        left.set_xlim(min(float(size[seen].min()) / 3 if seen.any() else 0.01, 0.01), NOTHING)
+        left.xaxis.set_major_formatter(lambda v, _: f"{100 * v:g} %")
+        left.xaxis.set_minor_formatter(lambda *_: "")
         left.axvline(WELL, color=BLACK, lw=0.8, ls="--")
-        left.set_xlabel("standard error (1 is 100 %)")
+        left.set_xlabel("standard error")
         left.set_yticks(place, [f"{i + 1}" for i in place])
         left.set_ylabel("combination (-)")
         left.set_ylim(len(size) - 0.5, -0.5)

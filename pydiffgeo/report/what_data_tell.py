@@ -66,15 +66,16 @@ def _values(content: Content, site: int) -> str:
         [
             f"{escape(n)}{of_unit(u)}",
             escape(v),
-            number(b),
-            f"{number(lo)} to {number(hi)}",
+            number(b, ".3g"),
+            f"{number(lo, '.3g')} to {number(hi, '.3g')}",
             f"{bounds[n][0]:.4g} to {bounds[n][1]:.4g}" if n in bounds else NONE,
         ]
         for n, u, v, b, lo, hi in zip(names, units, verdicts, best, low, high, strict=True)
     ]
     head = ["value", "is it known?", "most probable", "lies between", "searched between"]
     caption = (
-        f"Most probable values (dots) and between what they lie (bars), within the bounds of the search: {method}."
+        f"Most probable values (dots) and between what they lie (bars), within the bounds of the search: {method}. "
+        "Lines whose ends are more than a factor of twenty apart are logarithmic."
     )
     return figure(drawn, caption) + table(head, rows, left=2)
 
@@ -88,9 +89,9 @@ def _combinations(content: Content, site: int) -> str:
     drawn = combinations([text_of(v) for v in data["sought"].values], sizes, directions)
     return figure(
         drawn,
-        "How well each combination of values is known, the best first. Left: its standard error as a part of the values (0.1 is "
-        "10 %); a bar that ends left of the dashed line is known to better than a fifth. Right: the values it is made of: those "
-        "in red grow while those in blue shrink, and the darker, the more.",
+        "How well each combination of values is known, the best first. Left: its standard error, in per cent of the values; a bar "
+        "that ends left of the dashed line is known to better than a fifth, and of one that reaches the right edge the data know next "
+        "to nothing. Right: the values it is made of: those in red grow while those in blue shrink, and the darker, the more.",
     )
 
 

@@ -21,7 +21,7 @@ from pydiffgeo.identify import (
     sample,
     tell,
 )
-from pydiffgeo.identify.sampling import density
+from pydiffgeo.identify.density import density
 from pydiffgeo.transforms import Transforms, bounded
 
 PRIORS = {"b": Prior(-1.0, 0.1)}

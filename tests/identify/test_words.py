@@ -22,12 +22,12 @@ def test_a_product_a_ratio_and_powers() -> None:
 
 def test_single_values_and_many() -> None:
     assert words(0.0, 1.0, 0.01) == "c: the data say nothing about it"
-    assert words(1.0, 0.0, 0.0, error=0.5) == "a: the data know it to 50 % only"
+    assert words(1.0, 0.0, 0.0, error=0.5) == "a: the data know it to ± 50 % only"
     assert words(1.0, 0.0, 0.0, error=2.0, relative=False) == "a: the data know it to 2 only"
     assert words(1.0, 0.0, 0.0, error=1.2) == "a: the data know it to a factor of 3.3 only"
     assert words(1.0, 0.0, 0.0, error=9.0) == "a: it is not known even to a factor of 100"
     several = words(0.6, -0.6, 0.5, error=0.3)
     assert (
         several
-        == "a up by 10 %, c down by 10 %, k up by 8.3 % together hardly changes what is observed, and is known to 30 % only"
+        == "a up by 10 %, c down by 10 %, k up by 8.3 % together hardly changes what is observed, and is known to ± 30 % only"
     )
