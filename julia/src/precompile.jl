@@ -35,6 +35,19 @@
         write!(values)
         return String(take!(text)), whole, numbers
     end
+    # A call as Python makes it (`crossing.jl`); what comes of it where that stays here.
+    function called(name, values...)
+        write(x::Union{Int,Bool}) = [x isa Bool ? Kind.TRUTH : Kind.WHOLE, x, 0]
+        write(x::Float64) = [Kind.NUMBER, reinterpret(Int, x), 0]
+        write(x::Union{String,Vector{Float64},Vector{Int}}) =
+            [x isa String ? Kind.TEXT : x isa Vector{Int} ? Kind.WHOLES : Kind.NUMBERS, Int(pointer(x)), sizeof(x) ÷ (x isa String ? 1 : 8)]
+        write(x) = [Kind.HELD, crossed(x)[2], 0]
+        words = reduce(vcat, map(write, (name, values...)))
+        count = length(words) ÷ 3
+        append!(words, zeros(Int, 8))
+        GC.@preserve name values words answer!(pointer(words), count)
+        return words[1] == Kind.HELD ? held(words[2]) : nothing
+    end
     unmoved = (out, slopes, x) -> nothing
     kernel(sources, target, counts) = (ntuple(i -> "\n"^(i == 2 ? LONG : 1), sources), 1, [1, 2], [1], [target], [1.0], counts)
     program = (false, "", [1, 2], kernel(5, 16, (1, 1, 2, 1, 0, 0)))
@@ -42,8 +55,10 @@
     model_of_python = (13, 1, 1, 0, 17, Float64[], (program, network), (kernel(8, 1, (1, 1, 2, 1, 1, 1)),), [1], [0], [1.0],
                        ((ntuple(_ -> "", 4), 1, [1, 2], [1, 2, 3], [1, 1, 1], zeros(3), (1, 1, 2, 1, 0, 0)),))
     @compile_workload begin
-        door("build", written(model_of_python)...)
+        built = called("build", written(model_of_python)...)
         foreach(empty!, (BUILT, USED))
+        called("no function of this name")
+        called("part", built, "n_states")
         breaks, p = [0.0, 0.5, 1.0], [2.0]
         models = (chain(3), chain(20), chain(20; loop = true))
         for model in models
@@ -53,14 +68,16 @@
         end
         for (model, p) in (map(model -> (model, p), models)..., (chain(144; wide = 12), p), (learnt(2), fill(0.1, 9))), nodes in 1:2
             # With all arguments, as Python calls them.
-            settings = door("Settings", "Rodas5P", 1e-4, 1e-6, 1000, 1e9, 1.0)
+            settings = called("Settings", "Rodas5P", 1e-4, 1e-6, 1000, 1e9, 1.0)
             y0, f = fill(0.3, model.n_states), fill(0.5, 2nodes)
             for sensitivity in ("none", "discrete")
-                result = door("forward", model, breaks, y0, p, f, nodes, settings, sensitivity, Inf)
-                door("linear_solver", model, "Rodas5P", sensitivity)
-                door("kept_bytes", result.tape)
+                result = called("forward", model, breaks, y0, p, f, nodes, settings, sensitivity, Inf)
+                foreach(name -> called("part", result, name), string.(fieldnames(ForwardResult)))
+                called("linear_solver", model, "Rodas5P", sensitivity)
+                called("kept_bytes", result.tape)
                 sensitivity == "none" && continue
-                door("backward", model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1], Inf)
+                back = called("backward", model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1], Inf)
+                foreach(name -> called("part", back, name), string.(fieldnames(BackwardResult)))
                 tangent(model, result.tape, y0, p, f, [1])
             end
         end
@@ -86,5 +103,9 @@
         model, settings = learnt(2), Settings("Rodas5P", 1e-4, 1e-6, 1000)
         result = forward(model, breaks, fill(0.3, 6), fill(0.1, 27), fill(0.5, 6), 1, settings, "discrete")
         backward(model, result.tape, vec(one.(result.y)), vec(one.(result.q)), [1, 2, 3])
+        called("let_go", collect(keys(KEPT)))
+        called("python!", 0, 0, 0)
+        entrance()
+        LAST[], SHOWN[] = 0, nothing
     end
 end
