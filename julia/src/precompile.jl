@@ -2,15 +2,29 @@
 # and differentiated, dense, tridiagonal, sparse and on fronts, with the default solver and sensitivity.
 
 @setup_workload begin
+    # Local functions written out, as those of Python are: what dual numbers make of them would be kept with the package.
+    unbent = (bars, w, x) -> nothing
+    square = ((out, x) -> (@. out[:, 1] = x[:, 2] * x[:, 1]^2; nothing),
+              (out, slopes, x) -> (@. out[:, 1] = x[:, 2] * x[:, 1]^2; @. slopes[:, 1] = 2 * x[:, 2] * x[:, 1]; nothing),
+              (bars, w, x) -> (@. bars[:, 1] += 2 * w[:, 1] * x[:, 2] * x[:, 1]; @. bars[:, 2] += w[:, 1] * x[:, 1]^2; nothing),
+              (bars, w, x) -> (@. bars[:, 1] += 2 * w[:, 1] * x[:, 2]; @. bars[:, 2] += 2 * w[:, 1] * x[:, 1]; nothing))
+    difference = ((out, x) -> (@. out[:, 1] = x[:, 1] - x[:, 2]; nothing),
+                  (out, slopes, x) -> (@. out[:, 1] = x[:, 1] - x[:, 2]; slopes[:, 1] .= 1; slopes[:, 2] .= -1; nothing),
+                  (bars, w, x) -> (@. bars[:, 1] += w[:, 1]; @. bars[:, 2] -= w[:, 1]; nothing), unbent)
+    # Of `a` and `f`: f - a and f, or f - a and a.
+    rest(second) = ((out, x) -> (@. out[:, 1] = x[:, 2] - x[:, 1]; @. out[:, 2] = x[:, second]; nothing),
+                    (out, slopes, x) -> (@. out[:, 1] = x[:, 2] - x[:, 1]; @. out[:, 2] = x[:, second]; slopes .= 0; slopes[:, 1] .= -1;
+                                         slopes[:, 2] .= 1; slopes[:, 2+second] .= 1; nothing),
+                    (bars, w, x) -> (@. bars[:, 1] -= w[:, 1]; @. bars[:, 2] += w[:, 1]; @. bars[:, second] += w[:, 2]; nothing), unbent)
     # `n` cells with a closure and an outflow, in a chain, `loop` closing it into a ring, or in rows of `wide`.
     function chain(n; loop = false, wide = n)
         value = n + 2
-        closure = Kernel(derived((u, k) -> (k * u * u,), 1, 1, 2), hcat(1:n, fill(n + 1, n)), [1],
+        closure = Kernel(square, hcat(1:n, fill(n + 1, n)), [1],
                          reshape(collect(value+1:value+n), n, 1), ones(n, 1), 1, 1, 2)
         left, right = loop ? (collect(1:n), [2:n; 1]) : ([1:n-1; 1:n-wide], [2:n; wide+1:n])
-        exchange = Kernel(derived((a, b) -> (a - b,), 1, 2, 2), value .+ hcat(left, right), [1, 1], hcat(left, right),
+        exchange = Kernel(difference, value .+ hcat(left, right), [1, 1], hcat(left, right),
                           repeat([-1.0 1.0], length(left)), 2, 2, 2)
-        supply = Kernel(derived((a, f) -> (f - a, f), 2, 2, 2), [1 n + 2], [1, 2], [1 n + 1], ones(1, 2), 1, 2, 2)
+        supply = Kernel(rest(2), [1 n + 2], [1, 2], [1 n + 1], ones(1, 2), 1, 2, 2)
         return Model(n, 1, 1, 1, value + n, Float64[], [closure], [exchange, supply])
     end
     # The same with a network of the state in the place of the closure.
@@ -19,7 +33,7 @@
         first, value = n + 1, n + weights + 1
         closure = network_stage(n, [2, 2, 1], [1, 1], [1, 0], [1.0, 1.0], first, hcat(1:n, 1:n),
                                 reshape(collect(value+1:value+n), n, 1))
-        exchange = Kernel(derived((a, f) -> (f - a, a), 2, 2, 2), hcat(value .+ (1:n), fill(value, n)), [1, 2],
+        exchange = Kernel(rest(1), hcat(value .+ (1:n), fill(value, n)), [1, 2],
                           hcat(1:n, fill(n + 1, n)), ones(n, 2), 1, 2, 2)
         return Model(n, weights, 1, 1, value + n, Float64[], [closure], [exchange])
     end
@@ -59,6 +73,10 @@
         foreach(empty!, (BUILT, USED))
         called("no function of this name")
         called("part", built, "n_states")
+        # Local functions as they are compiled.
+        ready!(Lazy{Two{Float64}}("(out, x) -> (@simd for i in 1:1; end; nothing)"))
+        ready!(Lazy{Three{Float64}}("(out, slopes, x) -> nothing"))
+        empty!(USED)
         breaks, p = [0.0, 0.5, 1.0], [2.0]
         models = (chain(3), chain(20), chain(20; loop = true))
         for model in models

@@ -18,7 +18,7 @@ from typing import TypeVar
 from ...errors import EngineError, EngineNotAvailableError
 from .candidates import EXE, PROJECT, recipe, source_directory, unfit_program, unfit_project
 from .crossing import JuliaValue, Package, directly, evaluated, rest
-from .worker import Worker, ctrl_c_kept
+from .worker import Worker, ctrl_c_kept, signals_settled
 
 PACKAGE = "PydiffgeoSolvers"
 T = TypeVar("T")
@@ -178,7 +178,7 @@ def _started() -> Package:
     project = os.environ.get(PROJECT, "")
     mend = recipe(project) if project else SETUP
     try:
-        with ctrl_c_kept(), warnings.catch_warnings():
+        with ctrl_c_kept(), signals_settled(), warnings.catch_warnings():
             # PyTorch is loaded already, always; both orders are tested to work.
             warnings.filterwarnings("ignore", message="torch was imported before juliacall")
             first = "juliacall" not in sys.modules
