@@ -12,7 +12,7 @@ end
 LinearSolve.needs_concrete_A(::SparseElimination) = true
 LinearSolve.init_cacheval(::SparseElimination, A, b, u, args...) = Behind(Base.invokelatest(klu_cache, A, b, u))
 
-klu_cache(A, b, u) = init(SciMLBase.LinearProblem(A, copy(b); u0 = copy(u)), KLUFactorization())
+klu_cache(A, b, u) = init(SciMLBase.LinearProblem(A, copy(b); u0 = copy(u)), KLUFactorization(); verbose = QUIET)
 
 function SciMLBase.solve!(cache::LinearCache, alg::SparseElimination; kwargs...)
     answer = Base.invokelatest(solve_klu!, cache.cacheval.cache, cache.A, cache.b, cache.u, cache.isfresh)
