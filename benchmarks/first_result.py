@@ -43,14 +43,14 @@ def once(name: str, engine: str) -> None:
     if engine == "julia":
         from pydiffgeo.engines.julia import session
 
-        usual: Callable[[], None] = session._rest
+        usual = session._opened
 
-        def noted() -> None:
-            usual()
+        def noted(first: bool) -> tuple[str, str, int]:
             stages.end("Julia")
+            return usual(first)
 
         # What comes between Julia's start and that of its packages.
-        session._rest = noted  # type: ignore[assignment]
+        session._opened = noted
         session.in_julia(lambda package: None)
         stages.end("packages of Julia")
     makers: dict[str, Callable[[], dg.Model]] = {

@@ -144,8 +144,9 @@ def main() -> None:
 
         (built,) = engine._model(package, system).values
         settings = package.Settings("Rodas5P", rtol, rtol / 100, 100_000)
-        pieces = Main.seval(PIECES)(package, built, p, y0)
-        alone = Main.seval(ALONE)(package, built, times, y0, p, f, settings)
+        module, own = package.module, package.own
+        pieces = Main.seval(PIECES)(module, own(built), p, y0)
+        alone = Main.seval(ALONE)(module, own(built), times, y0, p, f, own(settings))
         return [float(x) for x in pieces], [float(x) for x in alone]
 
     pieces, alone = session.in_julia(inside)

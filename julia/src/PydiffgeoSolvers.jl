@@ -3,7 +3,7 @@ Stiff solves and adjoints of control-volume models, for the Python package pydif
 
 A model comes as kernels (`kernels.jl`), networks among them (`networks.jl`), from which rates, Jacobian and transposed products are put
 together (`model.jl`, `work.jl`). It is solved interval by interval between the breaks of its forcings (`forward.jl`,
-with the linear algebra of `elimination.jl`, of large systems of `fronts.jl`, `multifrontal.jl` and `triangular.jl`), with gradients by the discrete adjoint of Rodas5P
+with the linear algebra of `elimination.jl`, `sparse_elimination.jl`, of large systems of `fronts.jl`, `multifrontal.jl` and `triangular.jl`), with gradients by the discrete adjoint of Rodas5P
 (`discrete_adjoint.jl`; where rates jump with `jumps.jl`), for other solvers by a Gauss adjoint (`gauss_adjoint.jl`), or by forward mode in each interval
 (`forward_sensitivity.jl`), and with derivatives along given directions by the tangent of Rodas5P (`tangent.jl`).
 `batch.jl` runs many members in one call. Systems of few states have steps of their own (`rosenbrock.jl`), and several members
@@ -42,6 +42,7 @@ include("discontinuities.jl")
 include("error_norm.jl")
 include("elimination.jl")
 include("small_elimination.jl")
+include("sparse_elimination.jl")
 include("forward.jl")
 include("fronts.jl")
 include("multifrontal.jl")
@@ -61,6 +62,7 @@ include("forward_sensitivity.jl")
 include("batch.jl")
 include("keeping.jl")
 include("reading.jl")
+include("crossing.jl")
 include("moves.jl")
 include("lockstep.jl")
 include("tangent_steps.jl")

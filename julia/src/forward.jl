@@ -113,7 +113,8 @@ function prototype(pattern::SparseMatrixCSC, ::Type{T}) where {T}
     n = size(pattern, 1)
     core = core_of(pattern)
     n <= DENSE && return zeros(T, n, n), Elimination(core)
-    return SparseMatrixCSC{T,Int}(pattern), tridiagonal(pattern, core) ? Elimination(core) : KLUFactorization()
+    tridiagonal(pattern, core) && return SparseMatrixCSC{T,Int}(pattern), Elimination(core)
+    return SparseMatrixCSC{T,Int}(pattern), T === Float64 ? SparseElimination() : KLUFactorization()
 end
 
 # Solvers that are seldom asked for, and where they are from: packages that would take as long to load as all the rest.

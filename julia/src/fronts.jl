@@ -54,8 +54,10 @@ function neighbours(pattern, core)
     return both + spdiagm(degrees .+ 1.0)
 end
 
+# Packages that Python brings along change what CHOLMOD calls: behind a barrier, callers are not compiled anew for that.
 "CHOLMOD's order: approximate minimum degree, then such that a column comes right after those it waits for."
-fill_reducing(both) = cholesky(Symmetric(both)).p
+fill_reducing(both) = Base.invokelatest(order_of_factors, both)::Vector{Int}
+order_of_factors(both) = cholesky(Symmetric(both)).p
 
 "The rows below the diagonal of each column of the factor, and the column that each is merged into."
 function symbolic(both, order)

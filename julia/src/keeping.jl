@@ -42,8 +42,8 @@ function note_use!(@nospecialize(source), @nospecialize(W))
     return nothing
 end
 
-text_of(source::AbstractString) = String(source)
-text_of(source::HastySource) = source.text
+# Of a type that is known: a conversion to `String` would be looked up anew beside packages that Python brings along.
+text_of(@nospecialize(source)) = (source isa HastySource ? source.text : String(source))::String
 
 "Keeps the functions of all models that this process has built; returns how many there are."
 keep() = sum(keep, BUILT; init = 0)

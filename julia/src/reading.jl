@@ -52,15 +52,3 @@ function build(text::String, whole::Vector{Int}, numbers::Vector{Float64})
     recall(text)
     return build(next_value!(Reader(text, whole, numbers, 0, 0, 0))...)
 end
-
-# Arrays of Python cross as their address and size: what Julia would make of them takes a second to compile.
-
-"A copy of numbers, or of integers, in Python's memory."
-numbers_at(address::Int, size::Int) = copy(unsafe_wrap(Vector{Float64}, Ptr{Float64}(address), size))
-integers_at(address::Int, size::Int) = copy(unsafe_wrap(Vector{Int}, Ptr{Int}(address), size))
-
-"Numbers in Python's memory as they are: only while it is held there."
-lent_at(address::Int, size::Int) = unsafe_wrap(Vector{Float64}, Ptr{Float64}(address), size)
-
-"Calls a function of this package by its name: one function to compile the way from Python for, instead of each."
-door(@nospecialize(name), @nospecialize(arguments...)) = getglobal(PydiffgeoSolvers, Symbol(name))(arguments...)

@@ -338,3 +338,4 @@ end
 include("steady.jl")
 include("fronts.jl")
 include("networks.jl")
+include("crossing.jl")

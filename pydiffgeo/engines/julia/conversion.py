@@ -7,9 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays import Array
 from ..base import Status
-from .crossing import JuliaValue
 
 S = TypeVar("S", bound=np.generic)
 # SciML's return codes, and what they mean to a user.
@@ -25,11 +23,6 @@ CODES = {
 def flat(array: NDArray[S]) -> NDArray[S]:
     """All values as one contiguous vector: one type of array crosses to Julia, and is compiled for once."""
     return np.ascontiguousarray(array).reshape(-1)
-
-
-def array_of(value: JuliaValue) -> Array:
-    """A Julia array as a NumPy array of its own, with the order of the axes reversed."""
-    return np.array(np.asarray(value).T, dtype=np.float64, order="C")
 
 
 def status_of(codes: str) -> tuple[list[Status], dict[int, str]]:

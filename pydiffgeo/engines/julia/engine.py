@@ -20,7 +20,7 @@ from ..ir.kernels import Assigning, Guard, Kernel, NetworkStage, System
 from ..ir.program import Node
 from ..stated_steps import EULER, SENSITIVITY_WHY, solver_why
 from .codegen import julia_loop
-from .conversion import array_of, flat, status_of
+from .conversion import flat, status_of
 from .crossing import Package
 from .moves import has_items, moves_of, ordered
 from .networks import NetworkArguments, kinks, network_arguments
@@ -103,9 +103,9 @@ class JuliaEngine:
             # C order here and column-major there: axes come out reversed, members last.
             inputs = flat(problem.y0), flat(problem.p), flat(f), f.shape[2]
             result = package.forward(model.values[0], problem.breaks, *inputs, settings, kind, limit)
-            y, q = array_of(result.y), array_of(result.q)
-            status, reasons = status_of(str(result.codes))
-            reasons |= _ranges(problem, str(result.codes), y)
+            y, codes = result.y, result.codes
+            status, reasons = status_of(codes)
+            reasons |= _ranges(problem, codes, y)
             stats = make_stats(self.name, **chosen)
             stats["steps"], stats["rejections"] = (
                 [int(n) for n in counts] for counts in (result.steps, result.rejections)
@@ -113,11 +113,11 @@ class JuliaEngine:
             stats["step"] = asked.step
             if asked.step is None:
                 stats["tolerance_shares"] = [share * float(s) for s in result.shares]
-            stats["lockstep"] = int(result.lockstep)
-            stats["linear_solver"] = str(package.linear_solver(model.values[0], chosen["solver"], kind))
-            stats["compiled"], stats["kept_bytes"] = True, float(package.kept_bytes(result.tape))
+            stats["lockstep"] = result.lockstep
+            stats["linear_solver"] = package.linear_solver(model.values[0], chosen["solver"], kind)
+            stats["compiled"], stats["kept_bytes"] = True, package.kept_bytes(result.tape)
             stats["setup_seconds"], stats["forward_seconds"] = built - started, time.perf_counter() - built
-            return Forward(y, q, status, reasons, stats, tape=Owned(model.values[0], result.tape))
+            return Forward(y, result.q, status, reasons, stats, tape=Owned(model.values[0], result.tape))
 
         return in_julia(call)
 
@@ -132,11 +132,11 @@ class JuliaEngine:
 
         def call(package: Package) -> Gradients:
             result = package.backward(*forward.tape.values, flat(y_bar), flat(q_bar), good, problem.options.max_seconds)
-            status, reasons = status_of(str(result.codes))
+            status, reasons = status_of(result.codes)
             for m in steep:
                 status[m - 1], reasons[m - 1] = Status.ADJOINT, STEEP
-            y0, p, f = array_of(result.y0), array_of(result.p), array_of(result.f)
-            return Gradients(y0, p, f, status, reasons, {"backward_seconds": time.perf_counter() - started})
+            bars = result.y0, result.p, result.f
+            return Gradients(*bars, status, reasons, {"backward_seconds": time.perf_counter() - started})
 
         return in_julia(call)
 
@@ -158,8 +158,8 @@ class JuliaEngine:
                 package.add_moves(forward.tape.values[0], *written(*moves_of(problem.system)))
             lent = map(package.lent, dots)
             result = package.tangent(*forward.tape.values, *lent, good, problem.options.max_seconds)
-            status, reasons = status_of(str(result.codes))
-            y_dot, q_dot = array_of(result.y), array_of(result.q)
+            status, reasons = status_of(result.codes)
+            y_dot, q_dot = result.y, result.q
             return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": time.perf_counter() - started})
 
         return in_julia(call)

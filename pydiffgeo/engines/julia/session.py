@@ -17,8 +17,8 @@ from typing import TypeVar
 
 from ...errors import EngineError, EngineNotAvailableError
 from .candidates import EXE, PROJECT, recipe, source_directory, unfit_program, unfit_project
-from .crossing import JuliaValue, Package
-from .worker import Worker, ctrl_c_kept
+from .crossing import JuliaValue, Package, directly, evaluated, rest
+from .worker import Worker, ctrl_c_kept, signals_settled
 
 PACKAGE = "PydiffgeoSolvers"
 T = TypeVar("T")
@@ -178,21 +178,15 @@ def _started() -> Package:
     project = os.environ.get(PROJECT, "")
     mend = recipe(project) if project else SETUP
     try:
-        with ctrl_c_kept(), warnings.catch_warnings():
+        with ctrl_c_kept(), signals_settled(), warnings.catch_warnings():
             # PyTorch is loaded already, always; both orders are tested to work.
             warnings.filterwarnings("ignore", message="torch was imported before juliacall")
             first = "juliacall" not in sys.modules
-            from juliacall import Main
-        if first:
-            _rest()
+            import juliacall  # noqa: F401
     except Exception as error:  # juliapkg and juliacall raise many kinds
         raise EngineNotAvailableError(f"engine 'julia' could not be started: {_reason(error)}; {mend}") from error
     try:
-        # A shared or offline project may hold the dependencies without this package itself.
-        find = f'path -> isnothing(Base.find_package("{PACKAGE}")) && push!(LOAD_PATH, path)'
-        Main.seval(find)(str(source_directory()))
-        module = Main.seval(f"import {PACKAGE}; {PACKAGE}")
-        version, place = str(Main.string(Main.pkgversion(module))), str(Main.pkgdir(module))
+        version, place, entry = _opened(first)
     except Exception as error:
         raise EngineNotAvailableError(
             f"engine 'julia': the package {PACKAGE} does not load: {_reason(error)}; {mend}"
@@ -205,8 +199,38 @@ def _started() -> Package:
         )
     functions = (ctypes.pythonapi.PyEval_SaveThread, ctypes.pythonapi.PyEval_RestoreThread)
     addresses = [ctypes.cast(function, ctypes.c_void_p).value for function in functions]
-    getattr(module, "python!")(*addresses, _worker.address)
-    return Package(module)
+    package = Package(entry, _module)
+    package.called("python!", *addresses, _worker.address)
+    return package
+
+
+def _opened(first: bool) -> tuple[str, str, int]:
+    """Loads the Julia package: its version, where it lies, and the address by which it is called.
+
+    Args:
+        first: this thread started Julia just now, and is to rest.
+    """
+    from juliacall import Main
+
+    evaluate = directly(_juliacall()["lib"]) if first else Main.seval
+    try:
+        # A shared or offline project may hold the dependencies without this package itself.
+        path = ", ".join(map(str, str(source_directory()).encode()))
+        find = f'isnothing(Base.find_package("{PACKAGE}")) && push!(LOAD_PATH, String(UInt8[{path}]))'
+        evaluated(f'{find}; import {PACKAGE}; ""', evaluate)
+        said = evaluated(f'join((pkgversion({PACKAGE}), {PACKAGE}.entrance(), pkgdir({PACKAGE})), " ")', evaluate)
+    finally:
+        if first:
+            rest(evaluate)
+    version, entry, place = said.split(" ", 2)
+    return version, place, int(entry)
+
+
+def _module() -> JuliaValue:
+    """The package as juliacall has it."""
+    from juliacall import Main
+
+    return Main.seval(PACKAGE)
 
 
 def _reason(error: Exception) -> str:
@@ -237,15 +261,6 @@ def _juliacall() -> dict[str, JuliaValue]:
     return {} if module is None else module.CONFIG
 
 
-def _rest() -> None:
-    """Tells Julia that this thread, its first, runs none of its code between calls: others may collect garbage then."""
-    from juliacall import Main
-
-    enter, thread = Main.seval("UInt(cglobal(:jl_gc_safe_enter)), UInt(ccall(:jl_get_ptls_states, Ptr{Cvoid}, ()))")
-    # Called from here and not from Julia, which would set the state back on its way out.
-    ctypes.PYFUNCTYPE(ctypes.c_int8, ctypes.c_void_p)(int(enter))(int(thread))
-
-
 def _settle() -> None:
     """Before the first use of a Julia that the program started itself: lets its thread rest."""
     library = _juliacall()["lib"]
@@ -255,7 +270,7 @@ def _settle() -> None:
             "engine 'julia': juliacall was imported in another thread; let that one solve first, "
             "or import juliacall after the first solve"
         )
-    _rest()
+    rest(directly(library))
 
 
 @cache
@@ -295,7 +310,9 @@ def in_julia(work: Callable[[Package], T], *packages: str) -> T:
         try:
             for name in packages:
                 _load(name)
-            return work(module)
+            found = work(module)
+            module.sweep()
+            return found
         except Exception as error:
             # juliacall makes errors of Python's kinds of some of Julia's, and says so.
             if not isinstance(error, JuliaError) and not str(error).startswith("Julia: "):

@@ -12,7 +12,7 @@ from ...arrays import Array, Indices
 from ..absolute import absolute
 from ..base import Gradients, Problem, Status, Steady, Tangents
 from ..ir.kernels import System
-from .conversion import array_of, flat, status_of
+from .conversion import flat, status_of
 from .crossing import JuliaValue, Package
 from .session import Owned, in_julia
 
@@ -32,13 +32,13 @@ def find_steady(build: Build, problem: Problem, low: Array, high: Array) -> Stea
         built = time.perf_counter()
         inputs = (flat(x) for x in (problem.y0, problem.p, problem.f, low, high))
         result = package.steady(model, *inputs, settings, options.max_seconds)
-        codes = str(result.codes)
+        codes = result.codes
         status, reasons = status_of(codes)
         reasons |= _ranges(problem, codes)
         return Steady(
-            y=array_of(result.y),
-            rates=array_of(result.rates),
-            direction=array_of(result.direction),
+            y=result.y,
+            rates=result.rates,
+            direction=result.direction,
             status=status,
             reasons=reasons,
             iterations=[int(n) for n in result.iterations],
@@ -53,7 +53,7 @@ def pull_steady(build: Build, problem: Problem, y: Array, good: Indices, y_bar: 
     """As `Engine.steady_adjoint`."""
 
     def gradients(found: JuliaValue, status: list[Status], reasons: dict[int, str], seconds: float) -> Gradients:
-        p, f = array_of(found.p), array_of(found.f).reshape(problem.f.shape)
+        p, f = found.p, found.f.reshape(problem.f.shape)
         return Gradients(np.zeros_like(problem.y0), p, f, status, reasons, {"backward_seconds": seconds})
 
     return _derivatives("steady_adjoint", gradients, build, problem, y, good, y_bar, q_bar)
@@ -63,7 +63,7 @@ def push_steady(build: Build, problem: Problem, y: Array, good: Indices, p_dot: 
     """As `Engine.steady_tangent`."""
 
     def tangents(found: JuliaValue, status: list[Status], reasons: dict[int, str], seconds: float) -> Tangents:
-        y_dot, q_dot = (array_of(x)[:, :, None] for x in (found.y, found.q))
+        y_dot, q_dot = (x[:, :, None] for x in (found.y, found.q))
         return Tangents(y_dot, q_dot, status, reasons, {"tangent_seconds": seconds})
 
     return _derivatives("steady_tangent", tangents, build, problem, y, good, p_dot, f_dot)
@@ -85,7 +85,7 @@ def _derivatives(
         model = build(package, problem.system)[0].values[0]
         inputs = (flat(x) for x in (y, problem.p, problem.f, *given))
         found = getattr(package, function)(model, *inputs, good + 1, problem.options.max_seconds)
-        return made(found, *status_of(str(found.codes)), time.perf_counter() - started)
+        return made(found, *status_of(found.codes), time.perf_counter() - started)
 
     return in_julia(call)
 

@@ -11,6 +11,7 @@ import ctypes
 import itertools
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from ..interrupts import held_interrupts
 GRACE = 1.0
 # Bytes of stack, more than some systems give to threads: Julia compiles on it.
 STACK = 1 << 25
+SIGNALS = "PYTHON_JULIACALL_HANDLE_SIGNALS"
 # Windows does not interrupt a wait without an end.
 POLL = 0.05 if os.name == "nt" else -1.0
 
@@ -125,6 +127,26 @@ def _forget_frames(error: BaseException | None) -> None:
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
+
+
+@contextmanager
+def signals_settled() -> Iterator[None]:
+    """Tells juliacall within to leave signals alone, as it does unless told otherwise.
+
+    Not told, it would ask Julia whether there are several threads, to warn of them: through conversions that compile for 0.7 s.
+    Where more than one thread may be asked for, it is left to warn.
+    """
+    options = ("handle_signals", "threads")
+    asked = {f"juliacall-{name.replace('_', '-')}" for name in options} & set(sys._xoptions)
+    asked |= {f"PYTHON_JULIACALL_{name.upper()}" for name in options} & set(os.environ)
+    if asked or os.environ.get("JULIA_NUM_THREADS", "1") != "1":
+        yield
+        return
+    os.environ[SIGNALS] = "no"
+    try:
+        yield
+    finally:
+        del os.environ[SIGNALS]
 
 
 @contextmanager
