@@ -192,7 +192,7 @@ def _started() -> Package:
             f"engine 'julia': the package {PACKAGE} does not load: {_reason(error)}; {mend}"
         ) from error
     own = (source_directory() / "Project.toml").read_text()
-    if f'version = "{version}"' not in own:
+    if f'version = "{version}"' not in own or not entry:
         raise EngineNotAvailableError(
             f"engine 'julia': the package {PACKAGE} at {place} is of version {version}, other than that of this pydiffgeo "
             f"at {source_directory()}; {mend if project else 'run `pydiffgeo doctor --install`'}"
@@ -218,12 +218,14 @@ def _opened(first: bool) -> tuple[str, str, int]:
         path = ", ".join(map(str, str(source_directory()).encode()))
         find = f'isnothing(Base.find_package("{PACKAGE}")) && push!(LOAD_PATH, String(UInt8[{path}]))'
         evaluated(f'{find}; import {PACKAGE}; ""', evaluate)
-        said = evaluated(f'join((pkgversion({PACKAGE}), {PACKAGE}.entrance(), pkgdir({PACKAGE})), " ")', evaluate)
+        # One of another version may have no entrance, and is refused for its version.
+        entry = f"(isdefined({PACKAGE}, :entrance) ? {PACKAGE}.entrance() : 0)"
+        said = evaluated(f'join((pkgversion({PACKAGE}), {entry}, pkgdir({PACKAGE})), " ")', evaluate)
     finally:
         if first:
             rest(evaluate)
-    version, entry, place = said.split(" ", 2)
-    return version, place, int(entry)
+    version, address, place = said.split(" ", 2)
+    return version, place, int(address)
 
 
 def _module() -> JuliaValue:
