@@ -142,24 +142,30 @@ def by_ensembles(some: Calibrations, modes: Sequence[Mode], members: int, weight
     some.hold(ends[:, 0], ends[:, 1], f"  {'rml' if weighted else 'plain rml'}, {members} members")
 
 
+def anchored(some: Calibrations, modes: Sequence[Mode]) -> tuple[Array, torch.Tensor, Residuals]:
+    """Modes `(modes, n)`, what is simulated there `(modes, m)`, and residuals whose errors have the sizes that they have there."""
+    simulated = torch.stack([mode.simulated for mode in modes])
+    held = together([mode.problem.errors for mode in modes], some.problem.record).held(simulated)
+    return np.stack([mode.problem.x for mode in modes]), simulated, Residuals(some.problem, held, some.observed)
+
+
 def ensembles(some: Calibrations, modes: Sequence[Mode], members: int, weighted: bool) -> tuple[Array, Array]:
     """The members of all ensembles at once, as `randomised_maximum_likelihood` makes them: `(modes, members, n)`, and their weights."""
     random, record = torch.Generator().manual_seed(5), some.problem.record
     errors = together([mode.problem.errors for mode in modes], record)
-    at, simulated = np.stack([mode.problem.x for mode in modes]), torch.stack([mode.simulated for mode in modes])
+    at, simulated, residuals = anchored(some, modes)
     every = np.repeat(np.arange(len(modes)), members)
-    held, observed, start = errors.held(simulated), some.observed[every], at[every]
+    start = at[every]
     if weighted:
-        basis = directions(Residuals(some.problem, held, some.observed), at)
-        residuals = Residuals(some.problem, rows_of(held, every), observed)
-        x, logs = drawn(residuals, basis[every], start, rows_of(errors, every), random)
+        basis = directions(residuals, at)
+        x, logs = drawn(residuals.of(every), basis[every], start, rows_of(errors, every), random)
         logs = logs.reshape(len(modes), members)
         weights = np.exp(logs - logs.max(1, keepdims=True))
     else:
-        many = rows_of(held, every)
+        many = rows_of(residuals.errors, every)
         shift = torch.logit(torch.rand(start.shape, generator=random, dtype=torch.float64).clamp(1e-6, 1 - 1e-6))
         noise = many.noise(simulated[every], random)
-        state = descend(some.problem, many, start, observed=observed + noise, shift=shift, tolerance=1e-6)
+        state = descend(some.problem, many, start, observed=some.observed[every] + noise, shift=shift, tolerance=1e-6)
         x, weights = state["x"], np.isfinite(state["loss"]).astype(float).reshape(len(modes), members)
     return x.reshape(len(modes), members, -1), weights
 
@@ -214,9 +220,8 @@ def several_jumps(
     some: Calibrations, modes: Sequence[Mode], several: int, steps: int, random: torch.Generator
 ) -> Jumps:
     """Those of `sample`, of several chains of each posterior."""
-    at, simulated = np.stack([mode.problem.x for mode in modes]), torch.stack([mode.simulated for mode in modes])
-    held = together([mode.problem.errors for mode in modes], some.problem.record).held(simulated)
-    residuals, whose = Residuals(some.problem, held, some.observed), np.tile(np.arange(len(modes)), several)
+    at, _, residuals = anchored(some, modes)
+    whose = np.tile(np.arange(len(modes)), several)
     return jumps_of(residuals.of(whose), directions(residuals, at)[whose], at[whose], steps, random, batch=4096)
 
 

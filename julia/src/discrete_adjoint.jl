@@ -20,8 +20,7 @@ struct StepAdjoint{T,S,N}
     value_nu::Matrix{T}           # and the gradients to that
     border::Vector{T}             # gradient to the states through the integrated fluxes
     u::Vector{T}
-    rates_bar::Vector{Vector{T}}  # of each point
-    rates::Vector{T}
+    rates_bar::Vector{Vector{T}}  # of each point; the first also holds rates, as stages are computed again
     bar::Vector{T}
     forcing_rate::Vector{T}
     forcing_rate_bar::Vector{T}
@@ -35,7 +34,7 @@ function StepAdjoint(w::Work{T}, solver, tab::Rodas{N}) where {T,N}
     bars = allunique(tab.points) ? fill(rates(), N) : [rates() for _ in 1:maximum(tab.points)]
     return StepAdjoint(w, tab, solver, zeros(T, N, m.n_states), zeros(T, m.n_states, N), zeros(T, N, size_of(m)),
                        zeros(T, N, assigned), zeros(T, N, assigned), zeros(T, m.n_states), zeros(T, m.n_states), bars,
-                       rates(), zeros(T, m.n_values), zeros(T, m.n_forcings), zeros(T, m.n_forcings))
+                       zeros(T, m.n_values), zeros(T, m.n_forcings), zeros(T, m.n_forcings))
 end
 
 set_matrix!(s::SmallSolver, w::Work, shift) = factorise!(set_matrix!(s.space.factors, w, shift))
@@ -64,7 +63,7 @@ stages_again!(a::StepAdjoint{T,<:SmallSolver}, start, t, h) where {T} =
     stages!(a.k, a.solver.space, a.work, a.tab, start, t, h; keeps = true)
 
 function stages_again!(a::StepAdjoint, start, t, h)
-    w, rates, tab = a.work, a.rates, a.tab
+    w, rates, tab = a.work, a.rates_bar[1], a.tab
     trend = view(a.bar, 1:size_of(w.model))
     w.linear && time_rates!(trend, w)
     for i in 1:stage_count(tab)

@@ -155,7 +155,7 @@ end
 @inline function fetch_early(x::Array{Float64}, indices...)
     n = size(x, 1)
     n == 0 && return nothing
-    first = Base._sub2ind(size(x), 1, indices...)
+    first = @inbounds LinearIndices(x)[1, indices...]
     GC.@preserve x (fetch_early(UInt64(pointer(x, first))); fetch_early(UInt64(pointer(x, first + n - 1))))
     return nothing
 end

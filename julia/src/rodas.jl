@@ -2,6 +2,9 @@
 # 27), and for loose tolerances Rodas3P (Steinebach 2024, Proc. JuliaCon Conf.), whose five stages are at three points: what
 # rates cost there is paid three times, not eight. Both are L-stable and stiffly accurate.
 
+# An error counts as no smaller, over its tolerance, where that of the next step is predicted.
+const LEAST = 1e-2
+
 "A method of `N` stages, in the form of Hairer and Wanner 1996, IV.7 (`discrete_adjoint.jl`)."
 struct Rodas{N}
     A::Matrix{Float64}
@@ -15,6 +18,7 @@ struct Rodas{N}
     beta::Vector{Float64}       # `b` as weights of rates, over gamma h, of integrated fluxes, which act on nothing;
     beta_tilde::Vector{Float64} # the same of `btilde`
     order::Int                  # of the method; the error estimate is of one less
+    least::Float64              # root of an error, where that of the next step is predicted
     points::NTuple{N,Int}       # the point, counted from one, that each stage is at;
     opens::NTuple{N,Bool}       # whether it is the first there,
     closes::NTuple{N,Bool}      # and whether it is the last
@@ -29,7 +33,7 @@ function Rodas{N}(tab, order, powers) where {N}
     alone(i, others) = !any(j -> points[j] == points[i], others)
     opens, closes = ntuple(i -> alone(i, 1:i-1), Val(N)), ntuple(i -> alone(i, i+1:N), Val(N))
     betas = of_rates.((tab.b, tab.btilde), Ref(tab))
-    return Rodas{N}(tab.A, tab.C, tab.b, tab.btilde, tab.c, tab.d, tab.gamma, tab.H[1:powers, :], betas..., order, points, opens, closes)
+    return Rodas{N}(tab.A, tab.C, tab.b, tab.btilde, tab.c, tab.d, tab.gamma, tab.H[1:powers, :], betas..., order, LEAST^(1 / order), points, opens, closes)
 end
 
 "Weights of stages as those of the rates that they are made of: a rate counts in its stage, and in all after it."

@@ -11,7 +11,6 @@ is_small(m::Model) = m.n_states <= SMALL
 # Control of the size of steps by the error of the last two (Gustafsson 1994, ACM Trans. Math. Softw. 20; as in Hairer and
 # Wanner 1996, IV.8): the safety factor, and by how much to shrink or to grow at most.
 const SAFETY, SHRINK, GROW = 0.9, 10.0, 6.0
-const LEAST = 1e-2     # of an error, where that of the next step is predicted
 
 "What a lane does: its member, or 0 for none, and how far it has come."
 mutable struct Lane

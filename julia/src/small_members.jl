@@ -137,7 +137,7 @@ function settle!(s::Stepper{T}, batch::Batch, take::G, finish::H) where {T,G,H}
             a.longest = max(a.longest, s.h[l])
             over = s.h[l] >= whole - s.t[l]
             s.t[l] = over ? whole : s.t[l] + s.h[l]
-            a.proposed = min(whole, next_size!(a, s.h[l], s.quotient[l], s.tab.order, w.resolution * whole, lane(turned, l)))
+            a.proposed = min(whole, next_size!(a, s.h[l], s.quotient[l], s.tab.least, w.resolution * whole, lane(turned, l)))
             lane(outside, l) && (code = range_left(w, l, s.t[l]))
         elseif a.proposed < 1e-15 * whole || s.t[l] + a.proposed == s.t[l]
             code = isnan(s.error[l]) ? :DtNaN : :DtLessThanMin
@@ -174,13 +174,13 @@ end
 @inline with_mask(m::Mask, l) = Mask(Base.setindex(m.v, VecElement(true), l))
 
 "The size of the step after an accepted one, or of that which is now cut short, of size `h`."
-function next_size!(a::Lane, h, root, order, resolution, turned)
+function next_size!(a::Lane, h, root, least, resolution, turned)
     cut = h < a.proposed
     root = max(root, 1e-9)
     shrink = root / SAFETY
     a.size_before > 0 && (shrink = max(shrink, a.size_before / h * root * root / (a.quotient_before * SAFETY)))
     next = h / clamp(shrink, 1 / GROW, SHRINK)
-    a.size_before, a.quotient_before = h, max(root, LEAST^(1 / order))
+    a.size_before, a.quotient_before = h, max(root, least)
     if a.resume > 0
         # Before the switch comes a short step. Where that has not crossed it, it was farther away, or not there.
         next = h > resolution ? min(next, 0.9 * resolution) : max(next, turned ? a.resume : 0.3 * a.resume)

@@ -121,5 +121,4 @@ function range_left(w::Work, l, t)
     end
 end
 
-tableau(s::Stepper) = s.tab
 work_of(s::Stepper) = s.work

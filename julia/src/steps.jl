@@ -46,9 +46,8 @@ end
 "States at the end of a step of the interval `j`, the one numbered `at` in the record."
 finish_of(r, step, at, y, j) = step + 1 < r.first[at+1] ? point(r, step + 1) : view(y, :, j + 1)
 
-# Where it is known how the solver keeps its numbers, and whose steps they are.
+# Where it is known how the solver keeps its numbers.
 stage_vectors(integrator) = integrator.cache.ks
-tableau(integrator) = RODAS5P
 work_of(integrator) = integrator.p
 
 function remember!(sparing::Sparing, integrator, t, h)

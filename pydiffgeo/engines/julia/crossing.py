@@ -196,7 +196,7 @@ def _text(value: str, alive: list[object]) -> tuple[int, int, int]:
     return TEXT, _address(data, alive), data.size
 
 
-def _address(data: NDArray[Any], alive: list[object]) -> int:
+def _address(data: NDArray[np.generic], alive: list[object]) -> int:
     alive.append(data)
     return int(data.ctypes.data)
 
