@@ -16,7 +16,6 @@ from pydiffgeo.errors import DataError, InputError, PydiffgeoError, SolverError
 from pydiffgeo.models import LinearReservoir
 from pydiffgeo.observe import Observation
 from pydiffgeo.simulation import run_file
-from pydiffgeo.simulation.bmi import BasicModel
 from pydiffgeo.simulation.calibrating import calibrate_model, check_model
 
 RESERVOIR = """
@@ -165,6 +164,9 @@ def test_what_is_found_cannot_be_sought() -> None:
 
 
 def test_a_model_for_others_begins_at_rest(folder: Path) -> None:
+    pytest.importorskip("bmipy", reason="bmipy is not installed: pip install 'pydiffgeo[bmi]'")
+    from pydiffgeo.simulation.bmi import BasicModel
+
     model = BasicModel()
     model.initialize(str(folder / "run.toml"))
     assert abs(model.get_value_ptr("storage")[0] - 12.0) < 1e-6
